@@ -25,17 +25,18 @@ use crate::running::ROUTE;
 
 /// The part of a request that continues as a task: its polls are recorded, and entered in the request's span.
 pub(super) struct Instrumentation {
-    pub(super) route: Option<usize>,
+    pub(super) route: Option<u32>,
     pub(super) span: Span,
     pub(super) counts: Arc<[Counts]>,
-    pub(super) worker: usize,
+    pub(super) worker: u32,
 }
 
 impl Instrumentation {
     /// Calls a function that polls the application's code.
     pub(super) fn during<T>(&self, poll: impl FnOnce() -> T) -> T {
         let _inside = self.span.enter();
-        self.counts[self.worker].running.during(self.route, poll)
+        let route = self.route.map(|route| route as usize);
+        self.counts[self.worker as usize].running.during(route, poll)
     }
 }
 

@@ -362,7 +362,8 @@ impl fmt::Display for BodyError {
 
 impl BodyError {
     /// The error of a stream, which may read another body and pass on its error.
-    fn of_stream(error: BoxError) -> Self {
+    #[doc(hidden)]
+    pub fn of_stream(error: BoxError) -> Self {
         error.downcast().map_or_else(BodyError::Stream, |error| *error)
     }
 }

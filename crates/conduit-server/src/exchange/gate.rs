@@ -1,6 +1,6 @@
 //! A response's stream: a task polls it for the next piece when the connection has room for one.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use futures_core::Stream;
 use http::HeaderMap;
 
 use crate::blocking::Instrumentation;
-use crate::body::{Body, BodyError, BodyKind};
+use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
 use crate::commands::{Command, CommandSender};
 use crate::panics::{discard, message};
 
@@ -22,7 +22,7 @@ use crate::panics::{discard, message};
 #[derive(Default)]
 pub(crate) struct StreamGate {
     state: Cell<GateState>,
-    task: RefCell<Option<Waker>>,
+    task: Cell<Option<Waker>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -32,8 +32,10 @@ enum GateState {
     Full,
     /// The stream may return a piece.
     Room,
-    /// A piece is promised: the stream makes it, or its command is queued.
+    /// The stream makes a piece.
     Promised,
+    /// The command with the piece is queued.
+    Queued,
     Closed,
 }
 
@@ -47,8 +49,15 @@ impl StreamGate {
 
     /// A piece has arrived.
     pub(crate) fn has_arrived(&self) {
-        if self.state.get() == GateState::Promised {
+        if self.state.get() == GateState::Queued {
             self.state.set(GateState::Full);
+        }
+    }
+
+    /// The stream has made the promised piece.
+    fn has_made(&self) {
+        if self.state.get() == GateState::Promised {
+            self.state.set(GateState::Queued);
         }
     }
 
@@ -65,21 +74,19 @@ impl StreamGate {
     }
 
     fn register(&self, waker: &Waker) {
-        let mut task = self.task.borrow_mut();
-        if !task.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *task = Some(waker.clone());
-        }
+        let known = self.task.take().filter(|known| known.will_wake(waker));
+        self.task.set(Some(known.unwrap_or_else(|| waker.clone())));
     }
 
     /// Waits for room, and promises a piece for it. Returns false when the gate has closed.
     fn poll_room(&self, context: &mut Context<'_>) -> Poll<bool> {
         match self.state.get() {
             GateState::Closed => Poll::Ready(false),
-            GateState::Room => {
+            GateState::Room | GateState::Promised => {
                 self.state.set(GateState::Promised);
                 Poll::Ready(true)
             }
-            GateState::Full | GateState::Promised => {
+            GateState::Full | GateState::Queued => {
                 self.register(context.waker());
                 Poll::Pending
             }
@@ -100,12 +107,47 @@ const READY_PIECES: u8 = 8;
 
 /// The stream of a response's body.
 pub(crate) struct ResponseStream {
-    body: Body,
+    body: StreamBody,
     /// An error of the stream, which comes next.
     failed: Option<Box<BodyError>>,
     /// The number of pieces that [`take_ready`](Self::take_ready) may still take.
     ready: u8,
     instrumentation: Instrumentation,
+}
+
+/// A body in little memory: an idle event stream holds it for long.
+enum StreamBody {
+    Pieces(Pin<Box<dyn PieceStream>>),
+    /// Of a declared length, or the body of a request.
+    Other(Box<Body>),
+}
+
+/// The body after its drop, without memory.
+struct NoPieces;
+
+impl Stream for NoPieces {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(None)
+    }
+}
+
+impl StreamBody {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match self {
+            StreamBody::Pieces(stream) => stream.as_mut().poll_piece(context).map_err(BodyError::of_stream),
+            StreamBody::Other(body) => Pin::new(&mut **body).poll_next(context),
+        }
+    }
+
+    fn trailers(&self) -> Option<Box<HeaderMap>> {
+        let trailers = match self {
+            StreamBody::Pieces(stream) => stream.trailer_fields(),
+            StreamBody::Other(body) => body.trailers(),
+        };
+        trailers.map(Box::new)
+    }
 }
 
 /// A result of [`ResponseStream::take_ready`].
@@ -120,11 +162,14 @@ impl ResponseStream {
     pub(super) fn new(body: Body, instrumentation: Instrumentation) -> Self {
         // A piece of a body with a declared length is checked against the sent bytes, and a body of a request may still
         // arrive.
-        let is_unsized = matches!(body.0, BodyKind::Stream(_, None));
+        let (body, ready) = match body.0 {
+            BodyKind::Stream(stream, None) => (StreamBody::Pieces(stream), READY_PIECES),
+            other => (StreamBody::Other(Box::new(Body(other))), 0),
+        };
         ResponseStream {
             body,
             failed: None,
-            ready: if is_unsized { READY_PIECES } else { 0 },
+            ready,
             instrumentation,
         }
     }
@@ -143,7 +188,7 @@ impl ResponseStream {
                 self.failed = Some(Box::new(error));
                 ReadyPiece::NotReady
             }
-            Poll::Ready(None) => ReadyPiece::End(self.body.trailers().map(Box::new)),
+            Poll::Ready(None) => ReadyPiece::End(self.body.trailers()),
         }
     }
 
@@ -152,10 +197,7 @@ impl ResponseStream {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Some(Err(*error)));
         }
-        let poll = || {
-            self.instrumentation
-                .during(|| Pin::new(&mut self.body).poll_next(context))
-        };
+        let poll = || self.instrumentation.during(|| self.body.poll_next(context));
         catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
             let error = format!("the stream panicked: {}", message(panic));
             Poll::Ready(Some(Err(BodyError::Stream(error.into()))))
@@ -166,7 +208,10 @@ impl ResponseStream {
 impl Drop for ResponseStream {
     /// The drop of an application's stream may panic.
     fn drop(&mut self) {
-        discard(std::mem::replace(&mut self.body, Body::empty()));
+        discard(std::mem::replace(
+            &mut self.body,
+            StreamBody::Pieces(Box::pin(NoPieces)),
+        ));
     }
 }
 
@@ -178,8 +223,6 @@ pub(super) struct Pump {
     stream: Option<ResponseStream>,
     gate: Rc<StreamGate>,
     sender: CommandSender,
-    /// The gate has opened for the next piece.
-    has_room: bool,
 }
 
 /// The trailers after the stream, or its error.
@@ -191,7 +234,6 @@ impl Pump {
             stream: Some(stream),
             gate,
             sender,
-            has_room: false,
         }
     }
 
@@ -201,22 +243,16 @@ impl Pump {
             return Poll::Ready(None);
         };
         loop {
-            if !self.has_room {
-                if !ready!(self.gate.poll_room(context)) {
-                    return Poll::Ready(None);
-                }
-                self.has_room = true;
-            }
-            if self.gate.poll_closed(context).is_ready() {
+            if !ready!(self.gate.poll_room(context)) || self.gate.poll_closed(context).is_ready() {
                 return Poll::Ready(None);
             }
             match ready!(stream.poll_next(context)) {
                 Some(Ok(piece)) => {
-                    self.has_room = false;
+                    self.gate.has_made();
                     self.sender.send(Command::Piece(piece));
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(Some(Ok(stream.body.trailers().map(Box::new)))),
+                None => return Poll::Ready(Some(Ok(stream.body.trailers()))),
             }
         }
     }

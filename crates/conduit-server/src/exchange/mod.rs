@@ -13,6 +13,7 @@
 //! `end` when the response is written, or `cancel`. [`Environment`] has the application and the state of its thread.
 
 mod gate;
+mod streams;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -303,10 +304,10 @@ impl Exchange {
         ResponseStream::new(body, self.instrument_stream(environment))
     }
 
-    /// Spawns the task that polls the stream, from here on.
+    /// Has the task of the streams poll it, from here on.
     pub(super) fn spawn_stream(&mut self, stream: ResponseStream, sender: CommandSender) {
         if let ExchangeState::Streaming(gate, _) = &self.state {
-            tokio::task::spawn_local(Pump::new(stream, Rc::clone(gate), sender));
+            streams::spawn(Pump::new(stream, Rc::clone(gate), sender));
         }
     }
 
@@ -438,10 +439,11 @@ impl Environment {
     /// The instrumentation of a task for a request of this route.
     pub(super) fn instrument(&self, route: Option<Route>, span: Span) -> Instrumentation {
         Instrumentation {
-            route: route.map(|(index, _)| index),
+            // No application has as many routes, and no server as many workers.
+            route: route.and_then(|(index, _)| u32::try_from(index).ok()),
             span,
             counts: Arc::clone(&self.counts),
-            worker: self.worker,
+            worker: u32::try_from(self.worker).unwrap_or_default(),
         }
     }
 

@@ -27,14 +27,15 @@ pub(crate) type Encoded = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>>>>;
 pub(super) struct EventBody {
     source: Encoded,
     quiet: QuietTimer,
-    /// The first field, if the application has set it.
-    retry: Option<Duration>,
-    end: BodyEnd,
+    phase: BodyPhase,
 }
 
-/// The end of the stream, after the piece that is sent now.
-enum BodyEnd {
+/// The beginning and the end of the stream, in little memory.
+enum BodyPhase {
+    /// The first field, if the application has set it.
+    Retry(Duration),
     Open,
+    // The end, after the piece that is sent now.
     Failed(BoxError),
     Ended,
 }
@@ -42,28 +43,28 @@ enum BodyEnd {
 /// The signals of the worker, or a timer where the application is the service of another server.
 enum QuietTimer {
     Worker(LiveStream),
-    Own(Duration, Pin<Box<Sleep>>),
+    Own(Box<(Duration, Pin<Box<Sleep>>)>),
 }
 
 impl QuietTimer {
     fn new(interval: Duration) -> Self {
         match LiveStream::open(interval) {
             Some(live) => QuietTimer::Worker(live),
-            None => QuietTimer::Own(interval, Box::pin(sleep(interval))),
+            None => QuietTimer::Own(Box::new((interval, Box::pin(sleep(interval))))),
         }
     }
 
     fn has_sent(&mut self) {
         match self {
             QuietTimer::Worker(live) => live.has_sent(),
-            QuietTimer::Own(interval, sleep) => sleep.as_mut().reset(Instant::now() + *interval),
+            QuietTimer::Own(own) => own.1.as_mut().reset(Instant::now() + own.0),
         }
     }
 
     fn poll_signal(&mut self, context: &mut Context<'_>) -> Poll<LiveSignal> {
         match self {
             QuietTimer::Worker(live) => live.poll_signal(context),
-            QuietTimer::Own(_, sleep) => sleep.as_mut().poll(context).map(|()| LiveSignal::Quiet),
+            QuietTimer::Own(own) => own.1.as_mut().poll(context).map(|()| LiveSignal::Quiet),
         }
     }
 }
@@ -73,26 +74,26 @@ impl EventBody {
         EventBody {
             source,
             quiet: QuietTimer::new(keep_alive),
-            retry,
-            end: BodyEnd::Open,
+            phase: retry.map_or(BodyPhase::Open, BodyPhase::Retry),
         }
     }
 
     /// The available events, and the end if the stream has ended.
     fn take_ready(&mut self, context: &mut Context<'_>) -> Piece {
         let mut piece = Piece::Empty;
-        if let Some(time) = self.retry.take() {
+        if let BodyPhase::Retry(time) = self.phase {
+            self.phase = BodyPhase::Open;
             piece.push(retry_field(time));
         }
         while piece.len() < PIECE_BYTES {
             match self.source.as_mut().poll_next(context) {
                 Poll::Ready(Some(Ok(event))) => piece.push(event),
                 Poll::Ready(Some(Err(error))) => {
-                    self.end = BodyEnd::Failed(error);
+                    self.phase = BodyPhase::Failed(error);
                     break;
                 }
                 Poll::Ready(None) => {
-                    self.end = BodyEnd::Ended;
+                    self.phase = BodyPhase::Ended;
                     break;
                 }
                 Poll::Pending => break,
@@ -108,9 +109,9 @@ impl Stream for EventBody {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let signal = this.quiet.poll_signal(context);
-        if let BodyEnd::Open = this.end {
+        if let BodyPhase::Open | BodyPhase::Retry(_) = this.phase {
             if let Poll::Ready(LiveSignal::Closing) = signal {
-                this.end = BodyEnd::Ended;
+                this.phase = BodyPhase::Ended;
                 // Clients that all connect again do so at different times.
                 let random = RandomState::new().hash_one(0) % RETRY_JITTER_MILLIS;
                 return Poll::Ready(Some(Ok(retry_field(RETRY + Duration::from_millis(random)))));
@@ -120,11 +121,11 @@ impl Stream for EventBody {
                 return Poll::Ready(Some(Ok(piece)));
             }
         }
-        match std::mem::replace(&mut this.end, BodyEnd::Ended) {
-            BodyEnd::Failed(error) => Poll::Ready(Some(Err(error))),
-            BodyEnd::Ended => Poll::Ready(None),
-            BodyEnd::Open => {
-                this.end = BodyEnd::Open;
+        match std::mem::replace(&mut this.phase, BodyPhase::Ended) {
+            BodyPhase::Failed(error) => Poll::Ready(Some(Err(error))),
+            BodyPhase::Ended => Poll::Ready(None),
+            BodyPhase::Open | BodyPhase::Retry(_) => {
+                this.phase = BodyPhase::Open;
                 if signal.is_pending() {
                     return Poll::Pending;
                 }
