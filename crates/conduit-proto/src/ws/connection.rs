@@ -1,5 +1,9 @@
 //! One connection: from bytes to messages, and the end.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+
 use super::deflate::{Codecs, Deflate, InflateError};
 use super::error::{CloseCode, WebSocketError, WebSocketReason};
 use super::frame::{self, FrameHead, MAX_CONTROL, MessageKind, Opcode};
@@ -318,6 +322,18 @@ impl WebSocketConnection {
             }
         }
         true
+    }
+
+    /// The compressed form of a text that connections with the same `codecs` share. It is made once, and follows
+    /// [`write_compressed_header`](super::write_compressed_header). Returns none if this connection does not compress the text,
+    /// or has its own compressor, and after Close: [`write_text`](Self::write_text) is for these cases.
+    #[must_use]
+    pub fn compress_shared(&mut self, text: &Arc<str>, codecs: &mut Codecs) -> Option<Bytes> {
+        let deflate = self.deflate.as_mut().filter(|deflate| deflate.compresses(text.len()))?;
+        match self.closing {
+            Closing::Open => deflate.deflate_shared(text, codecs),
+            Closing::Sent | Closing::Finished => None,
+        }
     }
 
     /// Returns whether a message of this length would be compressed. One that is not may be sent from where it is, after

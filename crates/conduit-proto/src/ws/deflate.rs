@@ -1,7 +1,10 @@
 //! permessage-deflate (RFC 7692): its negotiation, and the compression of messages.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use http::{HeaderMap, header};
 
@@ -15,6 +18,9 @@ const MIN_BITS: u8 = 9;
 const FIRST_OUTPUT_BYTES: usize = 4 * 1024;
 /// A shared buffer is freed when a message has made it larger than this.
 const KEPT_BYTES: usize = 256 * 1024;
+/// The number of shared texts whose compressed forms are kept, and the most bytes of them besides the last one.
+const SHARED_TEXTS: usize = 8;
+const SHARED_BYTES: usize = 256 * 1024;
 
 /// The server's wishes for permessage-deflate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,6 +241,24 @@ pub struct Codecs {
     compressors: Vec<((u8, u8), Compress)>,
     decompressor: Option<Decompress>,
     compressed: Vec<u8>,
+    /// The last texts that connections share, the latest one at the end.
+    shared: VecDeque<SharedText>,
+    compressions: u64,
+}
+
+/// A text that connections share, in its compressed form for those with this window and level.
+#[derive(Debug)]
+struct SharedText {
+    key: (u8, u8),
+    /// It stays allocated, so that no other text has its address.
+    text: Arc<str>,
+    compressed: Bytes,
+}
+
+impl SharedText {
+    fn bytes(&self) -> usize {
+        self.text.len() + self.compressed.len()
+    }
 }
 
 impl Codecs {
@@ -242,6 +266,22 @@ impl Codecs {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The number of messages that were compressed.
+    #[must_use]
+    pub fn compressions(&self) -> u64 {
+        self.compressions
+    }
+
+    fn keep(&mut self, text: SharedText) {
+        self.shared.push_back(text);
+        while self.shared.len() > 1
+            && (self.shared.len() > SHARED_TEXTS
+                || self.shared.iter().map(SharedText::bytes).sum::<usize>() > SHARED_BYTES)
+        {
+            self.shared.pop_front();
+        }
     }
 }
 
@@ -264,8 +304,10 @@ impl Deflate {
         let Codecs {
             compressors,
             compressed,
+            compressions,
             ..
         } = codecs;
+        *compressions += 1;
         let compressor = match &mut self.compressor {
             Compressor::Own(own) => own.get_or_insert_with(new),
             Compressor::Shared => {
@@ -297,6 +339,26 @@ impl Deflate {
             compressed.truncate(compressed.len() - TAIL.len());
         }
         compressed
+    }
+
+    /// The compressed form of a text that connections share, which is made for the first of them. Returns none for a connection
+    /// with its own compressor: there the form depends on earlier messages.
+    pub(super) fn deflate_shared(&mut self, text: &Arc<str>, codecs: &mut Codecs) -> Option<Bytes> {
+        let Compressor::Shared = self.compressor else {
+            return None;
+        };
+        let key = (self.server_bits, self.level);
+        let is_same = |known: &&SharedText| known.key == key && Arc::ptr_eq(&known.text, text);
+        if let Some(known) = codecs.shared.iter().rev().find(is_same) {
+            return Some(known.compressed.clone());
+        }
+        let compressed = Bytes::copy_from_slice(self.deflate(text.as_bytes(), codecs));
+        codecs.keep(SharedText {
+            key,
+            text: Arc::clone(text),
+            compressed: compressed.clone(),
+        });
+        Some(compressed)
     }
 
     /// The message with this compressed form, of at most `limit` bytes (RFC 7692, section 7.2.2).

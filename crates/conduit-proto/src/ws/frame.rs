@@ -164,6 +164,12 @@ pub fn write_message_header(kind: MessageKind, length: usize, out: &mut Vec<u8>)
     write_header(kind.into(), false, length, out);
 }
 
+/// As [`write_message_header`], of a message whose compressed form has `length` bytes.
+#[inline]
+pub fn write_compressed_header(kind: MessageKind, length: usize, out: &mut Vec<u8>) {
+    write_header(kind.into(), true, length, out);
+}
+
 /// Appends the header of a frame without a mask, as servers send them.
 #[inline]
 pub(super) fn write_header(opcode: Opcode, is_compressed: bool, length: usize, out: &mut Vec<u8>) {

@@ -52,7 +52,7 @@ mod handshake;
 pub use connection::WebSocketConnection;
 pub use deflate::{Codecs, Deflate, DeflateConfig};
 pub use error::{CloseCode, WebSocketError, WebSocketReason};
-pub use frame::{MessageKind, unmask, write_message_header};
+pub use frame::{MessageKind, unmask, write_compressed_header, write_message_header};
 pub use handshake::{Handshake, HandshakeError, choose_subprotocol};
 
 /// The limits of a connection.

@@ -1,6 +1,10 @@
 //! Compressed messages: both directions, the limit of decompression, and connections that share a compressor.
 
-use conduit_proto::ws::{CloseCode, Deflate, DeflateConfig, WebSocketEvent, WebSocketLimits};
+use std::sync::Arc;
+
+use conduit_proto::ws::{
+    CloseCode, Codecs, Deflate, DeflateConfig, WebSocketConnection, WebSocketEvent, WebSocketLimits,
+};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use http::{HeaderMap, HeaderValue, header};
 use proptest::prelude::*;
@@ -236,5 +240,68 @@ fn an_idle_connection_holds_no_buffer() {
         let [header, _] = [&frame(FIN | BINARY, &vec![0; 1 << 20])[..20], &[]];
         server.receive(header);
         assert!(server.connection.heap_bytes() <= empty + 65 * 1024);
+    }
+}
+
+fn connection(context_takeover: bool, offer: &'static str) -> WebSocketConnection {
+    WebSocketConnection::new(
+        WebSocketLimits::default(),
+        Some(deflate(config(context_takeover), offer)),
+    )
+}
+
+#[test]
+fn text_that_connections_share_is_compressed_once() {
+    let text: Arc<str> = "a message for all subscribers ".repeat(10).into();
+    let mut codecs = Codecs::new();
+    let mut connections: Vec<_> = (0..100).map(|_| connection(false, "permessage-deflate")).collect();
+    let mut forms = connections.iter_mut().map(|connection| {
+        connection
+            .compress_shared(&text, &mut codecs)
+            .expect("a compressed form")
+    });
+    let first = forms.next().expect("a form");
+    assert!(forms.all(|form| form.as_ptr() == first.as_ptr()), "a copy");
+    assert_eq!(codecs.compressions(), 1);
+    assert_eq!(Client::new(false).inflate(&first, text.len()), text.as_bytes());
+    // The form of another window differs, and so does that of an equal text elsewhere.
+    let mut small = connection(false, "permessage-deflate; server_max_window_bits=9");
+    let equal = Arc::from(&*text);
+    assert!(small.compress_shared(&text, &mut codecs).is_some());
+    assert_eq!(codecs.compressions(), 2);
+    assert!(connections[0].compress_shared(&equal, &mut codecs).is_some());
+    assert_eq!(codecs.compressions(), 3);
+    // The first form is still known.
+    assert!(connections[1].compress_shared(&text, &mut codecs).is_some());
+    assert_eq!(codecs.compressions(), 3);
+}
+
+#[test]
+fn connection_with_a_compressor_or_after_close_shares_no_form() {
+    let text: Arc<str> = "a message for all subscribers".into();
+    let mut codecs = Codecs::new();
+    let mut own = connection(true, "permessage-deflate");
+    assert_eq!(own.compress_shared(&text, &mut codecs), None);
+    let mut closed = connection(false, "permessage-deflate");
+    closed.close(None, "", &mut Vec::new());
+    assert_eq!(closed.compress_shared(&text, &mut codecs), None);
+    assert_eq!(codecs.compressions(), 0);
+}
+
+#[test]
+fn few_shared_texts_are_kept() {
+    let mut codecs = Codecs::new();
+    let mut connection = connection(false, "permessage-deflate");
+    for bytes in [100, 60_000, 300_000] {
+        let texts: Vec<Arc<str>> = (0..100).map(|_| "x".repeat(bytes).into()).collect();
+        for text in &texts {
+            assert!(connection.compress_shared(text, &mut codecs).is_some());
+        }
+        let kept: usize = texts
+            .iter()
+            .filter(|text| Arc::strong_count(text) > 1)
+            .map(|text| text.len())
+            .sum();
+        assert!(kept >= bytes && kept <= bytes.max(256 * 1024).min(8 * bytes), "{kept}");
     }
 }

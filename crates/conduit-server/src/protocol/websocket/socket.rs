@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use conduit_proto::ws::{
     CloseCode, MessageKind, WebSocketConnection, WebSocketError, WebSocketEvent, WebSocketLimits, WebSocketReason,
-    write_message_header,
+    write_compressed_header, write_message_header,
 };
 
 use super::task::SocketTask;
@@ -209,13 +209,22 @@ impl Socket {
             Queued::Message(Message::Binary(bytes)) if self.is_sent_from_place(bytes.len()) => {
                 (MessageKind::Binary, bytes)
             }
-            Queued::SharedText(text) if self.is_sent_from_place(text.len()) => {
-                (MessageKind::Text, Bytes::from_owner(SharedBytes(text)))
-            }
-            Queued::SharedText(text) => {
-                self.engine.write_text(&text, codecs, output.bytes());
-                return;
-            }
+            Queued::SharedText(text) => match self.engine.compress_shared(&text, codecs) {
+                Some(compressed) => {
+                    write_compressed_header(MessageKind::Text, compressed.len(), output.bytes());
+                    if compressed.len() < UNCOPIED_BYTES {
+                        return output.bytes().extend_from_slice(&compressed);
+                    }
+                    return output.put(compressed);
+                }
+                None if self.is_sent_from_place(text.len()) => {
+                    (MessageKind::Text, Bytes::from_owner(SharedBytes(text)))
+                }
+                None => {
+                    self.engine.write_text(&text, codecs, output.bytes());
+                    return;
+                }
+            },
             Queued::Message(Message::Text(text)) => {
                 self.engine.write_text(&text, codecs, output.bytes());
                 return;
