@@ -77,7 +77,7 @@ pub trait RequestRecord {
     fn clear(&mut self);
 }
 
-/// The end of a request.
+/// The end of a request. That of a WebSocket ends with it, and its frames are the body.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestEnd {
     /// The status of the response; `None` if the client disconnected before it.
@@ -86,8 +86,10 @@ pub struct RequestEnd {
     pub micros: u64,
     /// The number of sent bytes of the body of the response.
     pub body_bytes: u64,
-    /// True if the response was sent to its end.
+    /// True if the response was sent to its end, and if both sides of a WebSocket have sent Close.
     pub is_complete: bool,
+    /// The code of the Close that ended a WebSocket; `None` if there was none, and for other requests.
+    pub close_code: Option<u16>,
 }
 
 /// No observer.

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use tracing::Span;
@@ -51,8 +51,12 @@ pub(super) struct Watched {
     head_only: bool,
     /// The observers receive it. Otherwise only its span is of use.
     is_observed: bool,
+    /// The response is in the numbers of its route; the record continues.
+    is_counted: bool,
     /// The number of sent bytes of the response's body.
     pub(super) body_bytes: u64,
+    /// The code of the Close that ended a WebSocket.
+    pub(super) close_code: Option<u16>,
 }
 
 impl Watch {
@@ -139,13 +143,27 @@ impl Watch {
         });
     }
 
+    /// Adds a response to the numbers of its route while its record continues.
+    #[cfg(feature = "websocket")]
+    pub(super) fn count_now(&self, watched: &mut Watched, counts: &Counts) {
+        if watched.is_observed {
+            let took = watched.started.elapsed();
+            self.count(watched, took, counts);
+        }
+    }
+
+    /// Adds the response to the numbers of its route, unless it is there.
+    fn count(&self, watched: &mut Watched, took: Duration, counts: &Counts) {
+        if self.counts_routes && !std::mem::replace(&mut watched.is_counted, true) {
+            counts.record_response(watched.route, watched.status, took);
+        }
+    }
+
     /// The response is complete, or was aborted.
     pub(super) fn end(&mut self, mut watched: Box<Watched>, complete: bool, counts: &Counts) {
         if watched.is_observed {
             let took = watched.started.elapsed();
-            if self.counts_routes {
-                counts.record_response(watched.route, watched.status, took);
-            }
+            self.count(&mut watched, took, counts);
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             // A subscriber that panics loses its line, and the connection continues.
             caught(SUBSCRIBER, || watched.report(micros, complete));
@@ -153,6 +171,8 @@ impl Watch {
         }
         caught(SUBSCRIBER, || watched.span = Span::none());
         watched.body_bytes = 0;
+        watched.close_code = None;
+        watched.is_counted = false;
         if self.free.len() < KEPT {
             self.free.push(watched);
         }
@@ -169,7 +189,9 @@ impl Watched {
             status: CLIENT_GONE,
             head_only: false,
             is_observed: false,
+            is_counted: false,
             body_bytes: 0,
+            close_code: None,
         }
     }
 
@@ -183,6 +205,7 @@ impl Watched {
             micros,
             body_bytes: self.body_bytes,
             is_complete,
+            close_code: self.close_code,
         });
         if !self.span.is_disabled() {
             self.span.record("status", status);

@@ -524,3 +524,74 @@ fn the_access_log_has_the_id_of_a_request() {
         }
     }
 }
+
+#[cfg(feature = "websocket")]
+mod live {
+    use conduit::WebSocketUpgrade;
+    use conduit::websocket::CloseCode;
+
+    use super::*;
+
+    #[get("/socket")]
+    async fn socket(upgrade: WebSocketUpgrade) -> Response {
+        upgrade.on_upgrade(async |mut socket| {
+            while let Some(message) = socket.recv().await {
+                socket.send(message).await?;
+            }
+            Ok::<_, conduit::websocket::WebSocketClosed>(())
+        })
+    }
+
+    #[get("/events")]
+    async fn events() -> conduit::Events<u32> {
+        conduit::Events::generate(async |events| {
+            for number in 1..=3 {
+                events.send(number).await?;
+            }
+            Ok::<_, conduit::BoxError>(())
+        })
+    }
+
+    #[test]
+    fn access_log_has_one_event_for_each_websocket_with_its_bytes_duration_and_close_code() {
+        listen_to_the_log();
+        let app = App::new(()).routes(routes![socket]).access_log(AccessLog::Fields);
+        let client = conduit::testing::TestClient::new(app);
+        let mut open = client.websocket("/socket?closes").open();
+        open.send("1234567");
+        assert_eq!(open.recv().as_text(), Some("1234567"));
+        open.close(CloseCode(4001), "enough");
+        let closed = line(|line| line["fields"]["target"] == "/socket?closes");
+        let fields = &closed["fields"];
+        assert_eq!((&fields["route"], &fields["status"]), (&"/socket".into(), &101.into()));
+        // A header of two bytes and the text.
+        assert_eq!((&fields["bytes"], &fields["close_code"]), (&9.into(), &4001.into()));
+        assert_eq!(fields["complete"], true);
+        assert!(fields["duration_us"].is_u64());
+        drop(client.websocket("/socket?vanishes").open());
+        let lost = line(|line| line["fields"]["target"] == "/socket?vanishes");
+        assert_eq!(
+            (&lost["fields"]["complete"], lost["fields"].get("close_code")),
+            (&false.into(), None)
+        );
+        let log = LOG.lock().expect("no thread panics").clone();
+        let log = String::from_utf8_lossy(&log);
+        let events = log
+            .lines()
+            .filter(|line| line.contains("conduit::access") && line.contains("/socket?closes"));
+        assert_eq!(events.count(), 1, "a second event of one WebSocket");
+    }
+
+    #[test]
+    fn access_log_has_one_event_for_each_event_stream_with_its_bytes_and_duration() {
+        listen_to_the_log();
+        let server = serve(App::new(()).routes(routes![events]).access_log(AccessLog::Fields));
+        let request = "GET /events?ends HTTP/1.1\r\nhost: test\r\n\r\n";
+        let body = server.request(request).body;
+        let ended = line(|line| line["fields"]["target"] == "/events?ends");
+        let fields = &ended["fields"];
+        assert_eq!((&fields["status"], &fields["bytes"]), (&200.into(), &body.len().into()));
+        assert_eq!((&fields["complete"], fields.get("close_code")), (&true.into(), None));
+        assert!(fields["duration_us"].is_u64());
+    }
+}

@@ -284,6 +284,15 @@ impl Exchange {
         }
     }
 
+    /// The record, for the protocol that follows on the connection and ends it. The response counts from here on: its time is
+    /// not that of the protocol.
+    #[cfg(feature = "websocket")]
+    pub(super) fn take_record(&mut self, environment: &Environment) -> Option<Box<Watched>> {
+        let mut record = self.record.take()?;
+        environment.count_response(&mut record);
+        Some(record)
+    }
+
     pub(super) fn has_record(&self) -> bool {
         self.record.is_some()
     }
@@ -451,6 +460,12 @@ impl Environment {
     pub(super) fn disconnect(&self, route: Option<Route>) -> Disconnect {
         let chosen = route.and_then(|(_, definition)| definition.disconnect);
         chosen.unwrap_or(self.disconnect)
+    }
+
+    /// Adds a response to the numbers of its route.
+    #[cfg(feature = "websocket")]
+    fn count_response(&self, watched: &mut Watched) {
+        self.watch.count_now(watched, self.counts());
     }
 
     /// A response is complete or aborted.

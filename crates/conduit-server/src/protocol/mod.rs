@@ -155,12 +155,12 @@ impl Protocol {
     #[cold]
     fn upgraded(
         response: &Response,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         sender: CommandSender,
         link: &Link,
         shared: &mut Shared,
     ) -> Option<Self> {
-        let _ = (exchange, &sender, link, &shared);
+        let _ = (&exchange, &sender, link, &shared);
         match response.headers().get(UPGRADE)?.as_bytes() {
             #[cfg(feature = "websocket")]
             b"websocket" => {

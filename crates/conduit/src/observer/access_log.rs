@@ -11,6 +11,7 @@ use crate::extract::Client;
 use crate::layer::RequestId;
 use crate::request::Request;
 use crate::server::clock;
+use crate::server::observer::RequestEnd;
 
 /// The maximum capacity of a text buffer that is reused for the next request.
 const KEPT_BYTES: usize = 1024;
@@ -32,6 +33,9 @@ pub enum AccessLog {
     /// (false if the response was aborted), `referer`, `user_agent`, `request_id` (of the layer
     /// [`RequestIds`](crate::layer::RequestIds), empty without it and if the client disconnected before the response). An
     /// invalid request has only `client`, `peer`, `status` and `bytes`; its texts are empty.
+    ///
+    /// The event of a WebSocket follows its end: `bytes` are those of the frames to the client, `complete` is true if both
+    /// sides have sent Close, and `close_code` is its code, which no other event has.
     Fields,
     /// An event whose message is a line in the combined log format of Apache and nginx, followed by the duration in
     /// microseconds, without fields:
@@ -110,7 +114,8 @@ impl Line {
         }
     }
 
-    pub(super) fn write(&mut self, form: AccessLog, status: u16, duration_us: u64, bytes: u64, complete: bool) {
+    pub(super) fn write(&mut self, form: AccessLog, status: u16, end: &RequestEnd) {
+        let (duration_us, bytes) = (end.micros, end.body_bytes);
         let Some(peer) = self.peer else { return };
         let client = |unknown| Address(self.client, unknown);
         let (method, version) = match &self.start {
@@ -132,7 +137,8 @@ impl Line {
                 status,
                 bytes,
                 duration_us,
-                complete,
+                complete = end.is_complete,
+                close_code = end.close_code,
                 referer = self.referer,
                 user_agent = self.agent,
                 request_id = self.id,

@@ -51,7 +51,14 @@ impl Observer for AppObserver {
 
     fn on_invalid_request(&self, peer: SocketAddr, status: u16, bytes: u64) {
         if self.wants_requests() {
-            Line::refused(peer).write(self.access_log, status, 0, bytes, true);
+            let end = RequestEnd {
+                status: Some(status),
+                micros: 0,
+                body_bytes: bytes,
+                is_complete: true,
+                close_code: None,
+            };
+            Line::refused(peer).write(self.access_log, status, &end);
         }
     }
 
@@ -105,7 +112,7 @@ impl RequestRecord for AppRecord {
             && line.is_used()
         {
             let status = end.status.unwrap_or(CLIENT_GONE);
-            line.write(self.access_log, status, end.micros, end.body_bytes, end.is_complete);
+            line.write(self.access_log, status, end);
         }
     }
 

@@ -33,11 +33,12 @@ impl Http1 {
     #[cold]
     fn upgrade(&mut self, response: Response, link: &mut Link, shared: &mut Shared) -> Step {
         let sender = self.sender(link, shared);
-        let Some(next) = Protocol::upgraded(&response, &self.exchange, sender, link, shared) else {
+        // The next protocol may continue the record.
+        self.exchange.record_head(&response);
+        let Some(next) = Protocol::upgraded(&response, &mut self.exchange, sender, link, shared) else {
             self.respond(response, link, shared);
             return Step::Continue;
         };
-        self.exchange.record_head(&response);
         let (status, headers) = (response.status(), response.headers());
         self.engine
             .write_head(&mut link.output, status, headers, BodyLength::None, &shared.date);

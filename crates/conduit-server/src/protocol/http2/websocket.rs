@@ -203,8 +203,7 @@ impl Http2 {
         discard(response);
         let sender = Self::sender(id, link, shared);
         let stream = &mut self.streams[id.slot()];
-        let socket = Socket::start(pending, &stream.exchange, sender, link, shared);
-        stream.exchange.end(&mut shared.environment);
+        let socket = Socket::start(pending, &mut stream.exchange, sender, link, shared);
         if shared.stopping {
             socket.close_for_stop(shared);
         }
@@ -398,7 +397,7 @@ impl Http2 {
     }
 
     /// The stream of a WebSocket is lost.
-    pub(super) fn lose_socket(&mut self, state: SocketStream, shared: &Shared) {
+    pub(super) fn lose_socket(&mut self, state: SocketStream, shared: &mut Shared) {
         if let Some(mut socket) = state.socket {
             self.sockets.open -= 1;
             socket.lose(shared);

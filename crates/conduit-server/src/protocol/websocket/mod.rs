@@ -44,7 +44,7 @@ impl SocketOutput for Link {
 impl WebSocket {
     pub(super) fn start(
         socket: PendingSocket,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         sender: CommandSender,
         link: &Link,
         shared: &mut Shared,

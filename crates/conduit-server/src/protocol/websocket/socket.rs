@@ -17,6 +17,7 @@ use crate::limit::Limit;
 use crate::link::{Link, Timer, UNCOPIED_BYTES};
 use crate::panics::discard;
 use crate::shared::Shared;
+use crate::watch::Watched;
 use crate::websocket::{Channel, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed};
 use conduit_core::internal::charge::Charge;
 
@@ -44,6 +45,8 @@ pub(in crate::protocol) struct Socket {
     input: SocketInput,
     /// The client was silent, and a ping is on its way.
     is_pinged: bool,
+    /// The record of the request, which ends with the WebSocket.
+    record: Option<Box<Watched>>,
     /// The memory of the engine's compressors.
     _charge: Charge,
 }
@@ -63,7 +66,7 @@ impl Socket {
     /// Starts the handler as a task. It runs within the span of the request, and as a handler of its route.
     pub(in crate::protocol) fn start(
         socket: PendingSocket,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         sender: CommandSender,
         link: &Link,
         shared: &mut Shared,
@@ -95,6 +98,7 @@ impl Socket {
             channel,
             input: SocketInput::Ready,
             is_pinged: false,
+            record: exchange.take_record(&shared.environment),
             _charge: charge,
         }
     }
@@ -151,7 +155,7 @@ impl Socket {
 
     /// The client broke a rule: Close is written.
     #[cold]
-    fn refuse(&mut self, error: WebSocketError, shared: &Shared) {
+    fn refuse(&mut self, error: WebSocketError, shared: &mut Shared) {
         let limit = match error.reason() {
             WebSocketReason::FrameTooBig | WebSocketReason::MessageTooBig => Some(Limit::WebSocketMessage),
             WebSocketReason::TooManyFragments => Some(Limit::WebSocketFragments),
@@ -165,17 +169,21 @@ impl Socket {
     }
 
     /// The WebSocket has ended: notifies the handler.
-    fn end(&mut self, code: Option<CloseCode>, reason: String, is_clean: bool, shared: &Shared) {
+    fn end(&mut self, code: Option<CloseCode>, reason: String, is_clean: bool, shared: &mut Shared) {
         let code_number = code.map(|code| code.0);
         let ended = self.channel.end(WebSocketClosed { code, reason, is_clean });
         if ended {
             shared.counts().websockets_closed.add(1);
             tracing::debug!(peer = %self.peer, code = code_number, is_clean, "a WebSocket has ended");
+            if let Some(mut record) = self.record.take() {
+                record.close_code = code_number;
+                shared.environment.end_watch(record, is_clean);
+            }
         }
     }
 
     /// The stream has ended, possibly without Close.
-    pub(in crate::protocol) fn lose(&mut self, shared: &Shared) {
+    pub(in crate::protocol) fn lose(&mut self, shared: &mut Shared) {
         self.end(None, String::new(), false, shared);
     }
 
@@ -198,11 +206,25 @@ impl Socket {
         self.channel.offer_room();
     }
 
+    /// Writes an entry of the queue, and records its bytes.
     fn write(&mut self, next: Queued, output: &mut impl SocketOutput, shared: &mut Shared) {
         output.begin(shared);
+        let before = output.bytes().len();
+        let uncopied = self.write_frame(next, output, shared);
+        let written = output.bytes().len() - before;
+        if let Some(record) = &mut self.record {
+            record.body_bytes += (written + uncopied) as u64;
+        }
+    }
+
+    /// Returns the number of bytes that are not copied into the output.
+    fn write_frame(&mut self, next: Queued, output: &mut impl SocketOutput, shared: &mut Shared) -> usize {
         let codecs = &mut shared.codecs;
         let (kind, payload) = match next {
-            Queued::Close(code, reason) => return self.engine.close(Some(code), &reason, output.bytes()),
+            Queued::Close(code, reason) => {
+                self.engine.close(Some(code), &reason, output.bytes());
+                return 0;
+            }
             Queued::Message(Message::Text(text)) if self.is_sent_from_place(text.len()) => {
                 (MessageKind::Text, Bytes::from(text))
             }
@@ -213,30 +235,32 @@ impl Socket {
                 Some(compressed) => {
                     write_compressed_header(MessageKind::Text, compressed.len(), output.bytes());
                     if compressed.len() < UNCOPIED_BYTES {
-                        return output.bytes().extend_from_slice(&compressed);
+                        output.bytes().extend_from_slice(&compressed);
+                        return 0;
                     }
-                    return output.put(compressed);
+                    return put(compressed, output);
                 }
                 None if self.is_sent_from_place(text.len()) => {
                     (MessageKind::Text, Bytes::from_owner(SharedBytes(text)))
                 }
                 None => {
                     self.engine.write_text(&text, codecs, output.bytes());
-                    return;
+                    return 0;
                 }
             },
             Queued::Message(Message::Text(text)) => {
                 self.engine.write_text(&text, codecs, output.bytes());
-                return;
+                return 0;
             }
             Queued::Message(Message::Binary(bytes)) => {
                 self.engine.write_binary(&bytes, codecs, output.bytes());
                 // The bytes may belong to the application, whose drop may panic.
-                return discard(bytes);
+                discard(bytes);
+                return 0;
             }
         };
         write_message_header(kind, payload.len(), output.bytes());
-        output.put(payload);
+        put(payload, output)
     }
 
     /// Returns whether a message of this length is not copied into the output.
@@ -298,6 +322,13 @@ impl Socket {
     pub(in crate::protocol) fn buffer_bytes(&self) -> usize {
         self.engine.heap_bytes() + self.channel.buffer_bytes()
     }
+}
+
+/// Appends a payload without a copy, and returns its length.
+fn put(payload: Bytes, output: &mut impl SocketOutput) -> usize {
+    let length = payload.len();
+    output.put(payload);
+    length
 }
 
 /// The bytes of a text that several WebSockets share.
