@@ -208,8 +208,14 @@ async fn echo(body: Body) -> Body {
 
 type Application = App<&'static Count, Routes<&'static Count>>;
 
+#[cfg(feature = "websocket")]
+const SOCKETS: Routes<&'static Count> = routes![socket];
+#[cfg(not(feature = "websocket"))]
+const SOCKETS: Routes<&'static Count> = routes![];
+
 const ROUTES: Routes<&'static Count> = routes![
     events,
+    "/sockets" => SOCKETS,
     count,
     large,
     plaintext,
@@ -552,6 +558,41 @@ fn idle_event_stream_holds_at_most_700_bytes() {
     let each = (count.live_bytes.load(SeqCst) - before) / IDLE as i64;
     eprintln!("{each} bytes of heap for each of {IDLE} idle event streams");
     assert!(each <= 700, "{each} bytes for an idle event stream");
+}
+
+#[cfg(feature = "websocket")]
+#[get("/echo")]
+async fn socket(upgrade: conduit::WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(async |mut socket| {
+        while let Some(message) = socket.recv().await {
+            socket.send(message).await?;
+        }
+        Ok::<_, conduit::websocket::WebSocketClosed>(())
+    })
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn idle_websocket_holds_at_most_1280_bytes() {
+    let (server, count) = counted();
+    let before = count.live_bytes.load(SeqCst);
+    let handshake = "GET /sockets/echo HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let mut open = Vec::new();
+    for _ in 0..IDLE {
+        let mut client = server.connect();
+        client.send(handshake);
+        assert!(client.head().starts_with("HTTP/1.1 101 "));
+        // "Hello" with a mask (RFC 6455, section 5.7).
+        client.send(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+        let mut echo = [0; 7];
+        client.duplicate().read_exact(&mut echo).expect("the echo");
+        assert_eq!(&echo, b"\x81\x05Hello");
+        open.push(client);
+    }
+    let each = (count.live_bytes.load(SeqCst) - before) / IDLE as i64;
+    eprintln!("{each} bytes of heap for each of {IDLE} idle WebSockets that were served");
+    assert!(each <= 1280, "{each} bytes for an idle WebSocket");
 }
 
 #[test]

@@ -81,6 +81,8 @@ async fn main() -> std::io::Result<()> {
             .service(publish)
     })
     .workers(1)
+    // Its 5 seconds are less than the handshakes of 10,000 subscribers take.
+    .keep_alive(std::time::Duration::from_secs(75))
     .bind(address)?
     .run()
     .await

@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::thread::LocalKey;
 
 use bytes::Bytes;
 use conduit_proto::ws::CloseCode;
@@ -15,8 +16,39 @@ use crate::commands::{Command, CommandSender};
 
 /// The memory that a message in a queue counts besides its bytes, so that empty messages are bounded too.
 const MESSAGE_BYTES: usize = 64;
-/// The number of messages whose place in a queue is kept until the connection is quiet.
+/// The number of empty queues of each kind that a thread keeps, and the most messages that each has room for.
+const KEPT_QUEUES: usize = 64;
 const KEPT_MESSAGES: usize = 16;
+
+/// The memory of empty queues: an idle WebSocket has none.
+type QueuePool<T> = LocalKey<RefCell<Vec<VecDeque<T>>>>;
+
+thread_local! {
+    static RECEIVED: RefCell<Vec<VecDeque<Message>>> = const { RefCell::new(Vec::new()) };
+    static QUEUED: RefCell<Vec<VecDeque<Queued>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn push<T>(queue: &mut VecDeque<T>, message: T, pool: &'static QueuePool<T>) {
+    if queue.capacity() == 0 {
+        *queue = pool.with_borrow_mut(Vec::pop).unwrap_or_default();
+    }
+    queue.push_back(message);
+}
+
+fn pop<T>(queue: &mut VecDeque<T>, pool: &'static QueuePool<T>) -> Option<T> {
+    let message = queue.pop_front()?;
+    if queue.is_empty() {
+        let empty = std::mem::take(queue);
+        // A handler can outlive the locals of its thread.
+        let _ = pool.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < KEPT_QUEUES && empty.capacity() <= KEPT_MESSAGES {
+                pool.push(empty);
+            }
+        });
+    }
+    Some(message)
+}
 
 /// A message of a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,11 +173,11 @@ pub(crate) struct Channel {
     queued: RefCell<VecDeque<Queued>>,
     queued_bytes: Cell<usize>,
     limit_bytes: Cell<usize>,
-    reader: RefCell<Option<Waker>>,
+    reader: Cell<Option<Waker>>,
     writers: RefCell<Vec<Waker>>,
     /// The task of the handler, which waits for the end.
-    task: RefCell<Option<Waker>>,
-    end: OnceCell<WebSocketClosed>,
+    task: Cell<Option<Waker>>,
+    end: OnceCell<Box<WebSocketClosed>>,
     sender: OnceCell<CommandSender>,
     /// A command is on its way.
     is_announced: Cell<bool>,
@@ -175,7 +207,7 @@ impl Channel {
     pub(crate) fn push(&self, message: Message) {
         if !self.has_no_reader.get() {
             self.received_bytes.set(self.received_bytes.get() + message.cost());
-            self.received.borrow_mut().push_back(message);
+            push(&mut self.received.borrow_mut(), message, &RECEIVED);
         }
     }
 
@@ -203,15 +235,9 @@ impl Channel {
 
     /// The next entry of the queue.
     pub(crate) fn take_queued(&self) -> Option<Queued> {
-        let mut queued = self.queued.borrow_mut();
-        let next = queued.pop_front();
-        if let Some(next) = &next {
-            self.queued_bytes.set(self.queued_bytes.get() - next.cost());
-        }
-        if queued.is_empty() && queued.capacity() > KEPT_MESSAGES {
-            *queued = VecDeque::new();
-        }
-        next
+        let next = pop(&mut self.queued.borrow_mut(), &QUEUED)?;
+        self.queued_bytes.set(self.queued_bytes.get() - next.cost());
+        Some(next)
     }
 
     /// Wakes the senders that wait for room in the queue, if there is room.
@@ -231,9 +257,8 @@ impl Channel {
     pub(crate) fn close(&self, code: CloseCode, reason: &str) {
         if self.phase.get() == ChannelPhase::Open {
             self.phase.set(ChannelPhase::Closing);
-            self.queued
-                .borrow_mut()
-                .push_back(Queued::Close(code, reason.to_owned()));
+            let close = Queued::Close(code, reason.to_owned());
+            push(&mut self.queued.borrow_mut(), close, &QUEUED);
             self.wake_writers();
             self.announce();
         }
@@ -260,7 +285,7 @@ impl Channel {
             return false;
         }
         // It is set once.
-        let _ = self.end.set(end);
+        let _ = self.end.set(Box::new(end));
         drop(self.queued.take());
         self.queued_bytes.set(0);
         self.wake_writers();
@@ -272,12 +297,6 @@ impl Channel {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.phase.get() == ChannelPhase::Ended
-    }
-
-    /// Frees the memory of empty queues.
-    pub(crate) fn release_memory(&self) {
-        self.received.borrow_mut().shrink_to_fit();
-        self.queued.borrow_mut().shrink_to_fit();
     }
 
     /// The memory of messages.
@@ -303,12 +322,9 @@ impl Channel {
     }
 
     fn poll_recv(&self, context: &mut Context<'_>) -> Poll<Option<Message>> {
-        let mut received = self.received.borrow_mut();
-        if let Some(message) = received.pop_front() {
+        let next = pop(&mut self.received.borrow_mut(), &RECEIVED);
+        if let Some(message) = next {
             self.received_bytes.set(self.received_bytes.get() - message.cost());
-            if received.is_empty() && received.capacity() > KEPT_MESSAGES {
-                *received = VecDeque::new();
-            }
             if self.is_paused.get() && self.has_taken_enough() {
                 self.announce();
             }
@@ -334,7 +350,7 @@ impl Channel {
         }
         if let Some(message) = message.take() {
             self.queued_bytes.set(self.queued_bytes.get() + message.cost());
-            self.queued.borrow_mut().push_back(message);
+            push(&mut self.queued.borrow_mut(), message, &QUEUED);
             self.announce();
         }
         Poll::Ready(Ok(()))
@@ -350,7 +366,7 @@ impl Channel {
     }
 
     fn closed(&self) -> WebSocketClosed {
-        self.end.get().cloned().unwrap_or(WebSocketClosed {
+        self.end.get().map(|end| (**end).clone()).unwrap_or(WebSocketClosed {
             code: None,
             reason: String::new(),
             is_clean: true,
@@ -358,11 +374,9 @@ impl Channel {
     }
 }
 
-fn register(place: &RefCell<Option<Waker>>, waker: &Waker) {
-    let mut place = place.borrow_mut();
-    if !place.as_ref().is_some_and(|known| known.will_wake(waker)) {
-        *place = Some(waker.clone());
-    }
+fn register(place: &Cell<Option<Waker>>, waker: &Waker) {
+    let known = place.take().filter(|known| known.will_wake(waker));
+    place.set(Some(known.unwrap_or_else(|| waker.clone())));
 }
 
 /// A handle of a handler on its WebSocket. The drop of the last one closes it with 1000.
@@ -408,8 +422,8 @@ impl SocketHandle {
     /// # Errors
     ///
     /// When the WebSocket is closed.
-    pub async fn send(&self, message: Message) -> Result<(), WebSocketClosed> {
-        self.send_queued(Queued::Message(message)).await
+    pub fn send(&self, message: Message) -> impl Future<Output = Result<(), WebSocketClosed>> {
+        self.send_queued(Queued::Message(message))
     }
 
     /// Queues a text message that other WebSockets share, as soon as there is room.
@@ -417,13 +431,14 @@ impl SocketHandle {
     /// # Errors
     ///
     /// When the WebSocket is closed.
-    pub async fn send_shared(&self, text: Arc<str>) -> Result<(), WebSocketClosed> {
-        self.send_queued(Queued::SharedText(text)).await
+    pub fn send_shared(&self, text: Arc<str>) -> impl Future<Output = Result<(), WebSocketClosed>> {
+        self.send_queued(Queued::SharedText(text))
     }
 
-    async fn send_queued(&self, message: Queued) -> Result<(), WebSocketClosed> {
+    /// Not an async function, which would store the message twice in the future of an idle handler.
+    fn send_queued(&self, message: Queued) -> impl Future<Output = Result<(), WebSocketClosed>> {
         let mut message = Some(message);
-        poll_fn(|context| self.channel().poll_send(&mut message, context)).await
+        poll_fn(move |context| self.channel().poll_send(&mut message, context))
     }
 
     /// Queues Close. The handler may receive until the client has closed too.
@@ -433,7 +448,7 @@ impl SocketHandle {
 
     /// The end, if the WebSocket has ended.
     pub fn end(&self) -> Option<&WebSocketClosed> {
-        self.channel().end.get()
+        self.channel().end.get().map(|end| &**end)
     }
 
     /// Drops received messages, now and later.

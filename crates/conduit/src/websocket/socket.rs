@@ -46,8 +46,8 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// The message of a call that is dropped while it waits is not sent.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), WebSocketClosed> {
-        self.sender.send(message).await
+    pub fn send(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), WebSocketClosed>> {
+        self.sender.send(message)
     }
 
     /// As [`send`](Self::send), of a text that several WebSockets share, such as a message of a [topic](crate::hub::Topic): it is
@@ -56,8 +56,8 @@ impl WebSocket {
     /// # Errors
     ///
     /// When the WebSocket is closed.
-    pub async fn send_shared(&self, text: &Arc<str>) -> Result<(), WebSocketClosed> {
-        self.sender.send_shared(text).await
+    pub fn send_shared(&self, text: &Arc<str>) -> impl Future<Output = Result<(), WebSocketClosed>> {
+        self.sender.send_shared(text)
     }
 
     /// Queues Close; later messages are refused. `recv` returns the client's messages until it has closed too.
@@ -90,8 +90,8 @@ impl WebSocketSender {
     /// # Errors
     ///
     /// When the WebSocket is closed.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), WebSocketClosed> {
-        self.0.send(message.into()).await
+    pub fn send(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), WebSocketClosed>> {
+        self.0.send(message.into())
     }
 
     /// As [`WebSocket::send_shared`].
@@ -99,8 +99,8 @@ impl WebSocketSender {
     /// # Errors
     ///
     /// When the WebSocket is closed.
-    pub async fn send_shared(&self, text: &Arc<str>) -> Result<(), WebSocketClosed> {
-        self.0.send_shared(Arc::clone(text)).await
+    pub fn send_shared(&self, text: &Arc<str>) -> impl Future<Output = Result<(), WebSocketClosed>> {
+        self.0.send_shared(Arc::clone(text))
     }
 
     /// As [`WebSocket::close`].

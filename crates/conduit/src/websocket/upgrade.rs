@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use conduit_core::internal::charge::Charge;
 use conduit_proto::ws::{Deflate, DeflateConfig, Handshake, HandshakeError, choose_subprotocol};
@@ -9,6 +11,7 @@ use http::header::{
     SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use pin_project_lite::pin_project;
 
 use super::origin::PermittedOrigins;
 use super::socket::WebSocket;
@@ -19,7 +22,7 @@ use crate::origin::PageOrigin;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::server::websocket::{PendingSocket, SocketOptions, is_served};
+use crate::server::websocket::{PendingSocket, SocketOptions, SocketResult, is_served};
 
 /// A request that opens a WebSocket. [`on_upgrade`](Self::on_upgrade) accepts it.
 ///
@@ -162,11 +165,32 @@ impl WebSocketUpgrade {
             charge,
         };
         let socket = PendingSocket::new(options, |handle| {
-            let handler = handler(WebSocket::new(handle));
-            Box::pin(async move { handler.await.into_result() })
+            Box::pin(Handler {
+                handler: handler(WebSocket::new(handle)),
+            })
         });
         response.extensions_mut().insert(socket.into_ticket());
         response
+    }
+}
+
+pin_project! {
+    /// The handler of a WebSocket, with its outcome as a result. An async block would store the handler twice.
+    struct Handler<H> {
+        #[pin]
+        handler: H,
+    }
+}
+
+impl<H> Future for Handler<H>
+where
+    H: Future,
+    H::Output: SocketOutcome,
+{
+    type Output = SocketResult;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<SocketResult> {
+        self.project().handler.poll(context).map(SocketOutcome::into_result)
     }
 }
 

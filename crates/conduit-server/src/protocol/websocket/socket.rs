@@ -272,7 +272,6 @@ impl Socket {
     pub(in crate::protocol) fn ping(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) {
         output.begin(shared);
         self.engine.write_ping(output.bytes());
-        self.channel.release_memory();
         self.is_pinged = true;
     }
 
