@@ -77,6 +77,11 @@ impl<S> AppStack<S> {
 }
 
 impl<S> AppStack<S> {
+    /// Returns whether a layer has ambient extractors, so that no route permits requests of other origins by default.
+    pub fn is_ambient(&self) -> bool {
+        self.layers.iter().any(|layer| layer.is_ambient())
+    }
+
     /// Adds the descriptions of the layers, the innermost first.
     pub fn describe(&self, operation: &mut Operation) {
         self.layers.iter().for_each(|layer| layer.describe(operation));
@@ -111,7 +116,7 @@ impl<S: 'static> Plan<S> {
         let mut connecting = EndpointBuilder::new(self.made);
         self.routes.connect(&state, &mut connecting);
         let guard = self.stack.cross_origin.as_ref();
-        let is_ambient = self.stack.layers.iter().any(|layer| layer.is_ambient());
+        let is_ambient = self.stack.is_ambient();
         let mut endpoints = connecting.finish(guard, is_ambient);
         let table = self.routes.table();
         assert_eq!(

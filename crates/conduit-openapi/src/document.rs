@@ -36,6 +36,8 @@ pub struct Document {
 pub struct DocumentContext<'a> {
     /// Describes the layers of the application.
     pub layers: Box<dyn Fn(&mut Operation) + 'a>,
+    /// One of these layers has ambient extractors.
+    pub is_ambient: bool,
     /// The application as a whole; by default the package of its routes.
     pub info: Option<&'a Info>,
     /// The form of error responses.
@@ -72,7 +74,7 @@ impl fmt::Display for Gap {
 impl Document {
     /// The document of routes in an application.
     pub fn of<S>(routes: &Routes<S>, context: &DocumentContext<'_>) -> Document {
-        let mut descriptions = Descriptions::default();
+        let mut descriptions = Descriptions::in_application(context.is_ambient);
         routes.describe_all(&mut descriptions);
         let definitions = routes.definitions();
         assert_eq!(
@@ -124,6 +126,7 @@ impl<S> DescribeRoutes for Routes<S> {
     fn openapi(&self, info: Info) -> Document {
         let context = DocumentContext {
             layers: Box::new(|_| ()),
+            is_ambient: false,
             info: Some(&info),
             errors: &ErrorForm::default(),
         };

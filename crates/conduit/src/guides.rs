@@ -82,6 +82,8 @@ pages! {
 
 #[cfg(all(
     feature = "askama",
+    feature = "files",
+    feature = "minijinja",
     feature = "testing",
     feature = "openapi",
     feature = "sessions",

@@ -79,6 +79,8 @@ pub mod runs;
 #[cfg(feature = "sessions")]
 pub mod session;
 mod state_source;
+#[cfg(feature = "minijinja")]
+mod templates;
 #[cfg(feature = "tower")]
 pub mod tower;
 #[cfg(feature = "websocket")]
@@ -122,7 +124,7 @@ pub use extract::{
     Tasks, UnixPeer,
 };
 #[cfg(feature = "multipart")]
-pub use extract::{Multipart, MultipartForm, MultipartLimits, UploadedFile};
+pub use extract::{Multipart, MultipartForm, MultipartLimits, SaveOptions, Upload, UploadedFile};
 pub use fallback::Fallback;
 #[cfg(feature = "files")]
 pub use files::{Embedded, Files};
@@ -142,6 +144,8 @@ pub use server::tls::Tls;
 pub use server::{ListenAddress, ListenOn};
 pub use server::{Server, ServerHandle, Statistics};
 pub use state::AppState;
+#[cfg(feature = "minijinja")]
+pub use templates::Templates;
 #[cfg(feature = "websocket")]
 pub use websocket::{WebSocket, WebSocketUpgrade};
 
@@ -154,6 +158,8 @@ pub use cookie;
 #[doc(hidden)]
 pub use files::EmbeddedFile;
 pub use http;
+#[cfg(feature = "minijinja")]
+pub use minijinja;
 #[cfg(feature = "openapi")]
 pub use schemars::{self, JsonSchema};
 

@@ -76,6 +76,13 @@ fn write(page: &mut String, problem: &Problem, context: &ErrorContext<'_>) -> fm
                 }
                 page.push_str("</ol>\n");
             }
+            ("template", Value::Array(lines)) => {
+                page.push_str("<h2>The template</h2>\n<pre>");
+                for line in lines.iter().filter_map(Value::as_str) {
+                    writeln!(page, "{}", Escaped(line))?;
+                }
+                page.push_str("</pre>\n");
+            }
             (name, value) => {
                 let value = format!("{value:#}");
                 let (name, value) = (Escaped(name), Escaped(&value));

@@ -14,6 +14,8 @@ pub struct Descriptions {
     handlers: Vec<Description>,
     /// The layers around the next handler, the outermost first, and whether their extractors are ambient.
     open: Vec<(LayerDescription, bool)>,
+    /// A layer of the application has ambient extractors.
+    is_ambient: bool,
 }
 
 /// The description functions of a handler and of its layers, the outermost first.
@@ -37,6 +39,16 @@ fn describe_rejection(operation: &mut Operation) {
 type LayerDescription = Rc<dyn Fn(&mut Operation)>;
 
 impl Descriptions {
+    /// Returns the descriptions of an application without handlers. `is_ambient` is set if one of its layers has ambient
+    /// extractors.
+    #[doc(hidden)]
+    pub fn in_application(is_ambient: bool) -> Self {
+        Descriptions {
+            is_ambient,
+            ..Descriptions::default()
+        }
+    }
+
     /// Adds the description of a handler.
     pub fn add<S, H: Handler<S>>(&mut self) {
         self.push(H::describe, H::CROSS_ORIGIN);
@@ -48,7 +60,7 @@ impl Descriptions {
     }
 
     fn push(&mut self, handler: fn(&mut Operation), cross_origin: CrossOrigin) {
-        let is_ambient = self.open.iter().any(|(_, is_ambient)| *is_ambient);
+        let is_ambient = self.is_ambient || self.open.iter().any(|(_, is_ambient)| *is_ambient);
         self.handlers.push(Description {
             handler,
             layers: self.open.iter().map(|(layer, _)| Rc::clone(layer)).collect(),

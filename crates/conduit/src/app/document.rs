@@ -129,6 +129,7 @@ impl<S: 'static, R> App<S, R> {
     pub(super) fn document_context(&self) -> DocumentContext<'_> {
         DocumentContext {
             layers: Box::new(|operation| self.stack.describe(operation)),
+            is_ambient: self.stack.is_ambient(),
             info: self.info.as_ref(),
             errors: &self.stack.errors,
         }

@@ -183,6 +183,23 @@ impl CookieKey {
     pub fn random() -> Self {
         CookieKey(Key::generate())
     }
+
+    /// Encrypts a text for a purpose (AES-256-GCM with a random nonce), to base64.
+    #[cfg(feature = "sessions")]
+    pub(crate) fn seal(&self, purpose: &str, text: String) -> String {
+        let mut jar = CookieJar::new();
+        jar.private_mut(&self.0).add(Cookie::new(purpose.to_owned(), text));
+        let sealed = jar.get(purpose).expect("the jar contains the cookie that was added");
+        sealed.value().to_owned()
+    }
+
+    /// Returns the text that [`seal`](Self::seal) has encrypted with this key and for this purpose.
+    #[cfg(feature = "sessions")]
+    pub(crate) fn open(&self, purpose: &str, sealed: &str) -> Option<String> {
+        let sealed = Cookie::new(purpose.to_owned(), sealed.to_owned());
+        let opened = CookieJar::new().private(&self.0).decrypt(sealed)?;
+        Some(opened.value().to_owned())
+    }
 }
 
 impl fmt::Debug for CookieKey {

@@ -10,8 +10,10 @@
 //! | [`Header<T>`] | fields of the head, parsed | 400 |
 //! | `CookieValues<T>` (feature `cookies`) | the values of cookies, parsed | 400 |
 //! | `Multipart`, `MultipartForm<T>` (feature `multipart`) | a form with files: as a stream, in a struct | 400, 413, 415, 422 |
+//! | `Upload` (feature `multipart`) | the body, to be saved as a file | when saved: 400, 413, 507 |
 //! | [`State<T>`] | the application's state, or a part of it | – |
 //! | `Valid<Json<T>>` and similar (feature `validate`) | the same, with validated values | 422, or as `Json` |
+//! | `FormToken` (feature `sessions`) | the token of a form, for old browsers | 503 |
 //! | `Session<T>`, `ActiveSession<T>` (feature `sessions`) | the data of a visitor's session | 503; 401 without one |
 //! | `Cookies`, `SignedCookies`, `PrivateCookies` (feature `cookies`) | the cookies, to read and set | – |
 //! | [`Extension<T>`] | a value that a layer has attached | 500 |
@@ -80,7 +82,7 @@ pub use cookies::{CookieKey, Cookies, PrivateCookies, ShortSecret, SignedCookies
 pub use extension::{Attachable, Extension};
 pub use header::Header;
 #[cfg(feature = "multipart")]
-pub use multipart::{Field, Multipart, MultipartForm, MultipartLimits, UploadedFile};
+pub use multipart::{Field, Multipart, MultipartForm, MultipartLimits, SaveOptions, Upload, UploadedFile};
 pub use path::{Path, PathArgument, PathParams};
 pub use readable::Readable;
 pub use shutdown::Shutdown;

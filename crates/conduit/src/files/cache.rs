@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::representation::{FileCoding, Representation};
 use conduit_core::internal::current::{self, FileCacheSettings};
+use conduit_core::internal::error_form::is_development_on_this_thread;
 
 /// The time after its last look-up at which a file is closed.
 const IDLE: Duration = Duration::from_secs(60);
@@ -113,8 +114,13 @@ pub(super) fn clear() {
 }
 
 impl Cache {
+    /// Those of the worker. In development each request looks at the path, so that a saved file is in the next page.
     fn settings(&mut self) -> FileCacheSettings {
-        *self.settings.get_or_insert_with(current::file_cache)
+        let mut settings = *self.settings.get_or_insert_with(current::file_cache);
+        if is_development_on_this_thread() {
+            settings.check_interval = Duration::ZERO;
+        }
+        settings
     }
 
     fn insert(&mut self, place: CacheKey<'_>, file: Option<Arc<Representation>>, now: Instant) {

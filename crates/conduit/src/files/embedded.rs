@@ -65,8 +65,15 @@ impl Embedded {
         panic!("the embedded directory has no file with this path: check its spelling, or add the file")
     }
 
+    /// The content of a file in the program.
+    #[cfg(feature = "minijinja")]
+    pub(crate) fn content(&self, path: &str) -> Option<&'static [u8]> {
+        let file = self.files.iter().find(|file| file.path == path)?;
+        Some(file.content)
+    }
+
     /// The directory, if the files are read from it.
-    pub(super) fn on_disk(&self) -> Option<&'static str> {
+    pub(crate) fn on_disk(&self) -> Option<&'static str> {
         self.is_on_disk.then_some(self.directory)
     }
 }

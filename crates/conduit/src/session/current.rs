@@ -10,9 +10,10 @@ use cookie::time::Duration as CookieDuration;
 use http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::Sessions;
+use super::cookie_seal::{self, HOST_PREFIX};
 use super::id::SessionId;
-use super::record::{Record, TOMBSTONE};
+use super::record::{Record, in_tombstone, tombstone};
+use super::{SessionPlace, Sessions};
 use crate::body::BoxError;
 use crate::extract::{sent_cookies, sent_values};
 use crate::layer::{Value, by_address, vary_on};
@@ -27,9 +28,6 @@ const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The number of attempts to write while other requests write the same session.
 const ATTEMPTS: usize = 32;
-
-/// The prefix of a cookie that only this host can set (RFC 6265bis, section 4.1.3.2).
-const HOST_PREFIX: &str = "__Host-";
 
 /// In the extensions of a request: its sessions, one for each name of a cookie.
 #[derive(Clone, Default)]
@@ -52,15 +50,15 @@ struct Status {
     is_answered: bool,
 }
 
-/// The session as the store has it.
+/// The session as the store or its cookie has it.
 #[derive(Clone, Debug, Default)]
 enum Stored {
     #[default]
     Absent,
     /// The id and the record.
     Live(SessionId, Bytes),
-    /// The session has another id, which this request does not know.
-    Rotated,
+    /// The session has another id, which this request does not know. The record is that of the first id, for a further sign-in.
+    Rotated(Bytes),
 }
 
 /// The change of the client's cookie.
@@ -76,7 +74,17 @@ impl Stored {
     fn record(&self) -> Option<Record> {
         match self {
             Stored::Live(_, bytes) => Record::parse(bytes),
-            Stored::Absent | Stored::Rotated => None,
+            Stored::Absent | Stored::Rotated(_) => None,
+        }
+    }
+
+    /// The record that a rotation continues.
+    fn record_before_rotation(&self, sessions: &Sessions) -> Option<Record> {
+        match self {
+            Stored::Rotated(before) => {
+                Record::parse(before).filter(|record| !record.remaining(&sessions.settings).is_zero())
+            }
+            other => other.record(),
         }
     }
 }
@@ -91,7 +99,7 @@ impl CurrentSession {
             opened.find(|current| current.sessions.settings.name == *name)
         });
         match opened {
-            Some(current) if Arc::ptr_eq(&current.sessions.store, &sessions.store) => Ok(current.clone()),
+            Some(current) if current.sessions.place.is_same(&sessions.place) => Ok(current.clone()),
             Some(_) => Err(misuse(format!(
                 "two `Sessions` of one request use the cookie `{name}`: give one another `Sessions::cookie_name`, or let \
                  `FromRef` return clones of one"
@@ -108,10 +116,20 @@ impl CurrentSession {
             status: Arc::default(),
         };
         let name = current.cookie_name();
-        let sent = sent_values(request, &name).find_map(|value| SessionId::parse(&value.ok()?));
-        if let Some(id) = sent {
-            let stored = current.load(id).await?;
-            current.lock().stored = stored;
+        match &current.sessions.place {
+            SessionPlace::Store(_) => {
+                let sent = sent_values(request, &name).find_map(|value| SessionId::parse(&value.ok()?));
+                if let Some(id) = sent {
+                    let stored = current.load(id).await?;
+                    current.lock().stored = stored;
+                }
+            }
+            SessionPlace::Cookie(seal) => {
+                let sent = sent_values(request, &name).find_map(|value| seal.open(&name, &value.ok()?));
+                if let Some(opened) = sent {
+                    current.continue_opened(opened);
+                }
+            }
         }
         let at_the_end = current.clone();
         if !request.change_response(move |headers| at_the_end.change(headers, &name)) {
@@ -138,8 +156,45 @@ impl CurrentSession {
         };
         !sent_cookies(request).any(|cookie| {
             let value = cookie.value();
-            cookie.name.starts_with(prefix.as_bytes()) && value.is_ok_and(|value| SessionId::parse(&value).is_some())
+            cookie.name.starts_with(prefix.as_bytes())
+                && value.is_ok_and(|value| SessionId::parse(&value).is_some() || cookie_seal::is_sealed(&value))
         })
+    }
+
+    /// Continues the session of an encrypted cookie, unless it has ended.
+    fn continue_opened(&self, opened: cookie_seal::Opened) {
+        let Some(mut record) = Record::parse(opened.record.as_bytes()) else {
+            return;
+        };
+        let settings = &self.sessions.settings;
+        if record.remaining(settings).is_zero() {
+            return;
+        }
+        let is_touched = record.is_touch_due(settings);
+        if is_touched {
+            record.touch();
+        }
+        let mut status = self.lock();
+        status.stored = Stored::Live(opened.id, record.to_bytes().into());
+        if is_touched || opened.is_outdated {
+            status.cookie = CookieChange::Set;
+        }
+    }
+
+    /// The id, which other requests of the session have too until it rotates.
+    pub(super) fn id(&self) -> Option<SessionId> {
+        match self.lock().stored {
+            Stored::Live(id, _) => Some(id),
+            Stored::Absent | Stored::Rotated(_) => None,
+        }
+    }
+
+    /// Begins the session of a visitor who has none, without data.
+    pub(super) async fn begin_if_absent(&self) -> Result<(), Problem> {
+        if matches!(self.lock().stored, Stored::Absent) {
+            self.begin(&Record::new()).await?;
+        }
+        Ok(())
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -183,12 +238,15 @@ impl CurrentSession {
     }
 
     async fn get(&self, id: SessionId) -> Result<Stored, Problem> {
-        let found = self.sessions.store.get(&id.key()).await;
+        let SessionPlace::Store(store) = &self.sessions.place else {
+            return Ok(self.lock().stored.clone());
+        };
+        let found = store.get(&id.key()).await;
         let Some(bytes) = found.map_err(|error| failed(&error))? else {
             return Ok(Stored::Absent);
         };
-        if bytes == TOMBSTONE {
-            return Ok(Stored::Rotated);
+        if let Some(before) = in_tombstone(&bytes) {
+            return Ok(Stored::Rotated(before));
         }
         let is_live = Record::parse(&bytes).is_some_and(|record| !record.remaining(&self.sessions.settings).is_zero());
         Ok(if is_live {
@@ -208,9 +266,17 @@ impl CurrentSession {
         }
     }
 
+    /// The step of the store. A session in a cookie is compared with that of this request, and `continue_as` sets it.
     async fn replace(&self, id: SessionId, expected: Option<&[u8]>, value: Option<Value<'_>>) -> Result<bool, Problem> {
-        let replaced = self.sessions.store.replace(&id.key(), expected, value).await;
-        replaced.map_err(|error| failed(&error))
+        match &self.sessions.place {
+            SessionPlace::Store(store) => {
+                let replaced = store.replace(&id.key(), expected, value).await;
+                replaced.map_err(|error| failed(&error))
+            }
+            SessionPlace::Cookie(_) => Ok(expected.is_none_or(|expected| {
+                matches!(&self.lock().stored, Stored::Live(known, bytes) if *known == id && bytes == expected)
+            })),
+        }
     }
 
     /// Changes the record in one atomic step.
@@ -221,18 +287,27 @@ impl CurrentSession {
     ) -> Result<R, Problem> {
         for _ in 0..ATTEMPTS {
             let stored = self.lock().stored.clone();
-            let before = stored.record().unwrap_or_else(Record::new);
+            let before = match is_rotation {
+                true => stored.record_before_rotation(&self.sessions),
+                false => stored.record(),
+            };
+            let before = before.unwrap_or_else(Record::new);
             let mut record = before.clone();
             let result = change(&mut record)?;
             if record == before && (!is_rotation || matches!(stored, Stored::Absent)) {
                 return Ok(result);
             }
-            record.touch();
+            match is_rotation {
+                true => record.rotate(),
+                false => record.touch(),
+            }
             let is_written = match stored {
                 Stored::Absent => self.begin(&record).await?,
-                Stored::Live(id, bytes) if is_rotation => self.rotate(id, &bytes, record).await?,
+                Stored::Live(id, bytes) if is_rotation => self.rotate(id, &bytes, &before, &record).await?,
                 Stored::Live(id, bytes) => self.overwrite(id, &bytes, &record).await?,
-                Stored::Rotated => return Err(ended()),
+                // A sign-in that was sent twice, or whose response was lost: the visitor gets a session by the credentials.
+                Stored::Rotated(_) if is_rotation => self.begin(&record).await?,
+                Stored::Rotated(_) => return Err(ended()),
             };
             if is_written {
                 return Ok(result);
@@ -254,49 +329,51 @@ impl CurrentSession {
 
     /// Continues the session under a new id, unless another request has written meanwhile. The new record is stored first: an
     /// error of the store between the two steps loses no session.
-    async fn rotate(&self, id: SessionId, expected: &Bytes, mut record: Record) -> Result<bool, Problem> {
-        let remaining = record.remaining(&self.sessions.settings);
-        record.created = record.touched;
-        let (next_id, next) = self.store_new(&record).await?;
-        let tombstone = Value {
+    async fn rotate(&self, id: SessionId, expected: &Bytes, before: &Record, record: &Record) -> Result<bool, Problem> {
+        let (next_id, next) = self.store_new(record).await?;
+        let tombstone = tombstone(expected);
+        let value = Value {
             lifetime: TOMBSTONE_LIFETIME,
-            ..self.value(&record, TOMBSTONE)
+            ..self.value(record, &tombstone)
         };
-        let replaced = self.replace(id, Some(expected), Some(tombstone)).await;
+        let replaced = self.replace(id, Some(expected), Some(value)).await;
         if matches!(replaced, Ok(true)) && self.continue_as(next_id, &next) {
             return Ok(true);
         }
         self.discard(next_id, &next).await;
         if replaced? {
             // The response has left meanwhile, with the old id.
-            let restored = Value {
-                lifetime: remaining,
-                ..self.value(&record, expected)
-            };
-            self.replace(id, Some(TOMBSTONE), Some(restored)).await?;
+            self.replace(id, Some(&tombstone), Some(self.value(before, expected)))
+                .await?;
             return Err(too_late());
         }
-        self.reload(id).await
+        self.reload(id, true).await
     }
 
     /// Writes the record, unless another request has written meanwhile.
     async fn overwrite(&self, id: SessionId, expected: &Bytes, record: &Record) -> Result<bool, Problem> {
-        let bytes = bounded(record)?;
+        let bytes = self.bounded(record)?;
         if !self
             .replace(id, Some(expected), Some(self.value(record, &bytes)))
             .await?
         {
-            return self.reload(id).await;
+            return self.reload(id, false).await;
         }
-        self.lock().stored = Stored::Live(id, bytes);
+        match &self.sessions.place {
+            SessionPlace::Store(_) => self.lock().stored = Stored::Live(id, bytes),
+            SessionPlace::Cookie(_) if self.continue_as(id, &bytes) => {}
+            SessionPlace::Cookie(_) => return Err(too_late()),
+        }
         Ok(true)
     }
 
     /// Loads the newer record for the next attempt.
-    async fn reload(&self, id: SessionId) -> Result<bool, Problem> {
+    async fn reload(&self, id: SessionId, is_rotation: bool) -> Result<bool, Problem> {
         let newer = self.get(id).await?;
-        if !matches!(newer, Stored::Live(..)) {
-            return Err(ended());
+        match &newer {
+            Stored::Live(..) => {}
+            Stored::Rotated(_) if is_rotation => {}
+            Stored::Absent | Stored::Rotated(_) => return Err(ended()),
         }
         self.lock().stored = newer;
         Ok(false)
@@ -307,11 +384,30 @@ impl CurrentSession {
         if self.lock().is_answered {
             return Err(too_late());
         }
-        let (id, bytes) = (SessionId::random()?, bounded(record)?);
+        let (id, bytes) = (SessionId::random()?, self.bounded(record)?);
         if !self.replace(id, None, Some(self.value(record, &bytes))).await? {
             return Err(misuse("a random id of a session is taken"));
         }
         Ok((id, bytes))
+    }
+
+    /// Returns the stored form of a record that is not too large.
+    fn bounded(&self, record: &Record) -> Result<Bytes, Problem> {
+        let bytes = record.to_bytes();
+        let (limit, remedy) = match &self.sessions.place {
+            SessionPlace::Store(_) => (LIMIT_BYTES, "store them elsewhere, and their key in the session"),
+            SessionPlace::Cookie(_) => (
+                cookie_seal::record_limit(&self.cookie_name()),
+                "a browser keeps no cookie of more than 4096 bytes: use sessions in a store",
+            ),
+        };
+        if bytes.len() > limit {
+            return Err(misuse(format!(
+                "the data and the messages of a session have {} bytes, and the limit is {limit}; {remedy}",
+                bytes.len()
+            )));
+        }
+        Ok(bytes.into())
     }
 
     /// Removes a record whose id no client knows. One that stays is removed at the end of its lifetime.
@@ -335,7 +431,7 @@ impl CurrentSession {
         loop {
             match stored {
                 Stored::Absent => break,
-                Stored::Rotated => return Err(ended()),
+                Stored::Rotated(_) => return Err(ended()),
                 Stored::Live(id, bytes) => {
                     if self.replace(id, Some(&bytes), None).await? {
                         break;
@@ -345,6 +441,9 @@ impl CurrentSession {
             }
         }
         let mut status = self.lock();
+        if status.is_answered && matches!(self.sessions.place, SessionPlace::Cookie(_)) {
+            return Err(too_late());
+        }
         if !matches!(status.stored, Stored::Absent) {
             status.stored = Stored::Absent;
             status.cookie = CookieChange::Removed;
@@ -358,7 +457,13 @@ impl CurrentSession {
         status.is_answered = true;
         vary_on(headers, &COOKIE);
         let mut cookie = match (&status.stored, status.cookie) {
-            (Stored::Live(id, _), CookieChange::Set) => Cookie::new(name, id.to_value()),
+            (Stored::Live(id, record), CookieChange::Set) => Cookie::new(
+                name,
+                match &self.sessions.place {
+                    SessionPlace::Store(_) => id.to_value(),
+                    SessionPlace::Cookie(seal) => seal.seal(name, *id, record),
+                },
+            ),
             (_, CookieChange::Removed) => Cookie::new(name, ""),
             (_, CookieChange::Unchanged | CookieChange::Set) => {
                 headers
@@ -385,19 +490,6 @@ impl CurrentSession {
     }
 }
 
-/// The stored form of a record that is not too large.
-fn bounded(record: &Record) -> Result<Bytes, Problem> {
-    let bytes = record.to_bytes();
-    if bytes.len() > LIMIT_BYTES {
-        return Err(misuse(format!(
-            "the data and the messages of a session have {} bytes, at most {LIMIT_BYTES} are kept: store them elsewhere, and \
-             their key in the session",
-            bytes.len()
-        )));
-    }
-    Ok(bytes.into())
-}
-
 fn misuse(message: impl Into<BoxError>) -> Problem {
     Problem::internal(&*message.into())
 }
@@ -405,8 +497,8 @@ fn misuse(message: impl Into<BoxError>) -> Problem {
 /// 500: the cookie cannot be sent.
 fn too_late() -> Problem {
     misuse(
-        "a session cannot begin or get another id after the response, which has its cookie: do it before a task, a stream or \
-         a WebSocket takes the `Session`",
+        "a session cannot begin or get another id after the response, which has its cookie, and one in a cookie cannot change: \
+         do it before a task, a stream or a WebSocket takes the `Session`",
     )
 }
 

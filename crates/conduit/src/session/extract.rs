@@ -64,6 +64,9 @@ impl<T: SessionData> Session<T> {
     /// For a minute a request with the old id gets a 409 when it writes or ends the session, so that it does not overwrite the
     /// new cookie. An error leaves the session as it was.
     ///
+    /// A request with the old id may call it, too, as when a sign-in form is sent twice: `change` then begins another session.
+    /// Its data is that from before the first rotation of the session, and the default after a later one.
+    ///
     /// Call it where the visitor signs in or gets more rights, so that an id from before is of no use to others (session
     /// fixation).
     ///
@@ -190,7 +193,7 @@ fn scheme() -> SecurityScheme {
     SecurityScheme::api_key_in_cookie("__Host-session").description("The cookie of a session.")
 }
 
-fn describe_problems(operation: &mut Operation) {
+pub(super) fn describe_problems(operation: &mut Operation) {
     operation.problem(StatusCode::SERVICE_UNAVAILABLE, "The store of sessions fails.");
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::problem::Problem;
@@ -35,6 +36,13 @@ impl SessionId {
     /// The value of the cookie.
     pub(super) fn to_value(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// An authentication code of this purpose, which does not lead back to the id (HMAC-SHA256).
+    pub(super) fn code(self, purpose: &[u8]) -> [u8; 32] {
+        let mut code = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC accepts keys of any length");
+        code.update(purpose);
+        code.finalize().into_bytes().into()
     }
 
     /// The key in the store. It does not lead back to the id, so that a copy of the store is of no use for requests.

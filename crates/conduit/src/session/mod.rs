@@ -1,8 +1,8 @@
 //! Sessions: data of a visitor that the server keeps between requests. The feature `sessions`.
 //!
 //! [`Session<T>`] is an argument of handlers. `T` is a struct of the application, which begins as its default; the browser has
-//! a random id in a cookie, and a [`Store`] has the data. The state has the [`Sessions`], the store and its settings: a missing
-//! one is a compile error.
+//! a random id in a cookie, and a [`Store`] has the data. [`Sessions::in_cookies`] needs no store: an encrypted cookie has the
+//! data. The state has the [`Sessions`], the store and its settings: a missing one is a compile error.
 //!
 //! # Example
 //!
@@ -73,17 +73,20 @@
 //!
 //! # Guarantees
 //!
+//! Of sessions in a store; [`Sessions::in_cookies`] lists the differences of those in cookies.
+//!
 //! - **No lost write.** [`Session::update`] reads, changes and writes the data in one atomic step: where another request has
 //!   written meanwhile, the change is made again to the newer data.
 //! - **No return of an ended session.** A request that was under way while its session ended, or got a new id, gets a 409 when
 //!   it writes. It neither creates the session again nor sends a cookie. The same holds for a minute for requests that arrive
-//!   with the old id: a poll with the old cookie does not sign the visitor out.
+//!   with the old id: a poll with the old cookie does not sign the visitor out. Only a further [`Session::rotate`], such as that
+//!   of a sign-in form that was sent twice, begins another session.
 //! - **No session before the first write.** Requests that only read set no cookie and store nothing.
 //! - **No id that a client has chosen.** An unknown id is ignored, and the first write makes a new one. [`Session::rotate`]
 //!   replaces the id; use it where a visitor signs in.
 //! - **No id in the store.** An id has 256 bits from the system's random generator, and the store has its SHA-256.
 //! - **No request of another site.** A `Session` is [ambient](crate::FromRequest::IS_AMBIENT): a request with an unsafe method
-//!   from a page of another origin gets a 403.
+//!   from a page of another origin gets a 403. For browsers that do not send its fields, there is [`require_token`].
 //!
 //! # The cookie
 //!
@@ -106,10 +109,12 @@
 //! [`Store`]: crate::layer::Store
 
 mod backend;
+mod cookie_seal;
 mod current;
 mod extract;
 mod id;
 mod record;
+mod token;
 
 use std::fmt;
 use std::sync::Arc;
@@ -118,11 +123,14 @@ use std::time::Duration;
 use cookie::SameSite;
 
 use self::backend::Backend;
+use self::cookie_seal::CookieSeal;
+use crate::extract::CookieKey;
 use crate::layer::{MemoryStore, Store};
 
 pub use self::extract::{ActiveSession, Session, SessionData};
+pub use self::token::{FormToken, require_token};
 
-/// The store and the settings of sessions, a part of the application's state. Clones share the store.
+/// The store or the keys, and the settings of sessions; a part of the application's state. Clones share the store.
 ///
 /// # Example
 ///
@@ -153,8 +161,27 @@ pub use self::extract::{ActiveSession, Session, SessionData};
 /// ```
 #[derive(Clone)]
 pub struct Sessions {
-    store: Arc<dyn Backend>,
+    place: SessionPlace,
     settings: Arc<SessionSettings>,
+}
+
+/// The place of the data of all sessions.
+#[derive(Clone)]
+enum SessionPlace {
+    Store(Arc<dyn Backend>),
+    Cookie(Arc<CookieSeal>),
+}
+
+impl SessionPlace {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (SessionPlace::Store(one), SessionPlace::Store(other)) => Arc::ptr_eq(one, other),
+            (SessionPlace::Cookie(one), SessionPlace::Cookie(other)) => Arc::ptr_eq(one, other),
+            (SessionPlace::Store(_), SessionPlace::Cookie(_)) | (SessionPlace::Cookie(_), SessionPlace::Store(_)) => {
+                false
+            }
+        }
+    }
 }
 
 /// The settings that the cookie and the records of all sessions share.
@@ -170,8 +197,12 @@ struct SessionSettings {
 impl Sessions {
     /// Sessions in this store.
     pub fn new(store: impl Store + Sync) -> Self {
+        Sessions::at(SessionPlace::Store(Arc::new(store)))
+    }
+
+    fn at(place: SessionPlace) -> Self {
         Sessions {
-            store: Arc::new(store),
+            place,
             settings: Arc::new(SessionSettings {
                 name: "session".to_owned(),
                 same_site: SameSite::Lax,
@@ -185,6 +216,46 @@ impl Sessions {
     /// Sessions in the memory of this process, 16 MiB of them: about 40,000. Clones share them.
     pub fn in_memory() -> Self {
         Sessions::new(MemoryStore::default())
+    }
+
+    /// Sessions in encrypted cookies (AES-256-GCM): the browser keeps the whole session, and the server nothing. The first key
+    /// encrypts. Cookies of the previous keys are accepted, and sent again with the first one: put a new key first, and remove
+    /// the old one when its sessions have ended. A key encrypts 2³² cookies safely; replace it before.
+    ///
+    /// Id, times, data and messages are encrypted together, for the version of the format and the name of the cookie. A cookie
+    /// with another name, version or key is ignored, as is one whose [idle time](Self::idle_timeout) or
+    /// [lifetime](Self::lifetime) has ended. Data and messages have together about 2,900 bytes, because browsers keep no cookie
+    /// of more than 4,096 bytes; more is a 500 that states the limit.
+    ///
+    /// # Limits
+    ///
+    /// The server does not know which sessions exist, so that some guarantees of stores are missing:
+    ///
+    /// - A copy of a cookie stays valid until its idle time or lifetime ends, after [`Session::end`] and
+    ///   [`Session::rotate`] too: both change only the browser's cookie. Keep the times short, and use a store where a sign-out
+    ///   must end the session everywhere.
+    /// - An older copy has the older data: nothing that may be used once, such as a voucher, belongs in it.
+    /// - Of concurrent requests that write, the browser keeps the cookie of the last response.
+    /// - After the response, as in a WebSocket, a session cannot change.
+    ///
+    /// # Example
+    ///
+    /// Keys of an environment variable, separated by spaces, the newest first:
+    ///
+    /// ```no_run
+    /// use conduit::extract::CookieKey;
+    /// use conduit::session::Sessions;
+    ///
+    /// # fn main() -> conduit::Result {
+    /// let secrets = std::env::var("SESSION_SECRETS")?;
+    /// let mut keys = secrets.split_whitespace().map(CookieKey::from_secret);
+    /// let newest = keys.next().ok_or("SESSION_SECRETS is empty: make a key with `openssl rand -base64 48`")??;
+    /// let sessions = Sessions::in_cookies(newest, keys.collect::<Result<Vec<_>, _>>()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn in_cookies(key: CookieKey, previous: impl IntoIterator<Item = CookieKey>) -> Self {
+        Sessions::at(SessionPlace::Cookie(Arc::new(CookieSeal::new(key, previous))))
     }
 
     /// Sets the time without requests after which a session ends. Default: 24 hours. The resolution is 1 s.

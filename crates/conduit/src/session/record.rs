@@ -2,22 +2,43 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::SessionSettings;
 use crate::server::clock;
 
 /// The maximum number of messages; a further one displaces the oldest.
 const FLASH_LIMIT: usize = 16;
 
-/// The stored form of a session that has another id. It is not a record of any version.
-pub(super) const TOMBSTONE: &[u8] = b"rotated";
+/// The beginning of the stored form of a session that has another id. It is not a record of any version.
+const TOMBSTONE: &[u8] = b"rotated\n";
 
-/// The stored form: a line with the version and two times, a line with the messages, and the data, both as JSON.
+/// The word in the first line of a record whose id is not the first one.
+const ROTATED: &str = " r";
+
+/// Returns the stored form of a session that has another id. It keeps the record of a visitor who had not signed in, so that a
+/// form that is sent twice loses no data; of later records it keeps nothing, because their ids carried rights.
+pub(super) fn tombstone(before: &[u8]) -> Vec<u8> {
+    let is_first = Record::parse(before).is_some_and(|record| !record.is_rotated);
+    [TOMBSTONE, if is_first { before } else { b"" }].concat()
+}
+
+/// Returns the record in a tombstone, which may be empty; `None` for other stored forms.
+pub(super) fn in_tombstone(bytes: &Bytes) -> Option<Bytes> {
+    let before = bytes.strip_prefix(TOMBSTONE)?;
+    Some(bytes.slice_ref(before))
+}
+
+/// The stored form: a line with the version, two times and a mark after a rotation, a line with the messages, and the data, both
+/// as JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     /// The begin of the session or of its id, in seconds since 1970.
     pub(super) created: u64,
     /// The last request that was recorded.
     pub(super) touched: u64,
+    /// The id was made by a rotation.
+    pub(super) is_rotated: bool,
     pub(super) flashes: Vec<String>,
     /// JSON. Empty before the first write.
     pub(super) data: Vec<u8>,
@@ -29,6 +50,7 @@ impl Record {
         Record {
             created: now,
             touched: now,
+            is_rotated: false,
             flashes: Vec::new(),
             data: Vec::new(),
         }
@@ -46,6 +68,7 @@ impl Record {
         Some(Record {
             created,
             touched,
+            is_rotated: words.next().is_some(),
             flashes: serde_json::from_slice(lines.next()?).ok()?,
             data: lines.next()?.to_vec(),
         })
@@ -53,7 +76,8 @@ impl Record {
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let flashes = serde_json::Value::from(self.flashes.clone());
-        let mut bytes = format!("1 {} {}\n{flashes}\n", self.created, self.touched).into_bytes();
+        let rotated = if self.is_rotated { ROTATED } else { "" };
+        let mut bytes = format!("1 {} {}{rotated}\n{flashes}\n", self.created, self.touched).into_bytes();
         bytes.extend_from_slice(&self.data);
         bytes
     }
@@ -73,6 +97,13 @@ impl Record {
 
     pub(super) fn touch(&mut self) {
         self.touched = now();
+    }
+
+    /// Begins the lifetime of another id.
+    pub(super) fn rotate(&mut self) {
+        self.touch();
+        self.created = self.touched;
+        self.is_rotated = true;
     }
 
     pub(super) fn push_flash(&mut self, text: String) {
@@ -97,6 +128,7 @@ mod tests {
         let record = Record {
             created: 1,
             touched: u64::MAX,
+            is_rotated: true,
             flashes: vec!["a\nb".to_owned(), String::new()],
             data: b"{\"a\":1}".to_vec(),
         };
@@ -115,10 +147,21 @@ mod tests {
             b"1 -2 3\n[]\n{}",
             b"1 2 3\n{}\n{}",
             b"\xff\n\n",
-            TOMBSTONE,
+            &tombstone(b""),
+            &tombstone(&Record::new().to_bytes()),
         ] {
             assert_eq!(Record::parse(bytes), None, "{}", bytes.escape_ascii());
         }
+    }
+
+    #[test]
+    fn tombstone_keeps_only_the_record_of_the_first_id() {
+        let mut record = Record::new();
+        let first = Bytes::from(record.to_bytes());
+        assert_eq!(in_tombstone(&tombstone(&first).into()), Some(first.clone()));
+        record.rotate();
+        assert_eq!(in_tombstone(&tombstone(&record.to_bytes()).into()), Some(Bytes::new()));
+        assert_eq!(in_tombstone(&first), None);
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn equalise(path: &std::path::Path) {
 fn a_change_in_place_is_seen_at_once() {
     tree!(TREE, "cache-in-place");
     write(&TREE, &[("a", "first")]);
-    let client = TestClient::new(App::new(()).routes(routes![Files::new(&*TREE)]));
+    let client = TestClient::new(App::new(()).development(false).routes(routes![Files::new(&*TREE)]));
     let first = client.get("/a").send();
     first.assert_text("first");
     write(&TREE, &[("a", "second one")]);
@@ -49,7 +49,7 @@ fn a_replaced_file_is_seen_after_the_interval_although_dates_and_length_are_equa
     write(&TREE, &[("a", "old"), ("b", "new")]);
     equalise(&TREE.join("a"));
     equalise(&TREE.join("b"));
-    let client = TestClient::new(App::new(()).routes(routes![Files::new(&*TREE)]));
+    let client = TestClient::new(App::new(()).development(false).routes(routes![Files::new(&*TREE)]));
     let old = client.get("/a").send();
     old.assert_text("old");
     fs::rename(TREE.join("b"), TREE.join("a")).expect("a rename");
@@ -61,10 +61,45 @@ fn a_replaced_file_is_seen_after_the_interval_although_dates_and_length_are_equa
 }
 
 #[test]
+fn replaced_and_removed_files_are_seen_at_once_in_development() {
+    tree!(TREE, "cache-development");
+    write(
+        &TREE,
+        &[("a", "old"), ("b", "new"), ("c.css", "c"), ("c.css.br", "coded")],
+    );
+    equalise(&TREE.join("a"));
+    equalise(&TREE.join("b"));
+    let client = TestClient::new(
+        App::new(())
+            .development(true)
+            .routes(routes![Files::new(&*TREE).precompressed()]),
+    );
+    client.get("/a").send().assert_text("old");
+    fs::rename(TREE.join("b"), TREE.join("a")).expect("a rename");
+    client.get("/a").send().assert_text("new");
+    fs::remove_file(TREE.join("a")).expect("a file");
+    client.get("/a").send().assert_status(404);
+
+    let coding = || {
+        let response = client.get("/c.css").header("accept-encoding", "br").send();
+        response.header("content-encoding").map(str::to_owned)
+    };
+    assert_eq!(coding().as_deref(), Some("br"));
+    fs::remove_file(TREE.join("c.css.br")).expect("a file");
+    assert_eq!(coding(), None);
+    fs::write(TREE.join("c.css.br"), "coded").expect("a file");
+    assert_eq!(coding().as_deref(), Some("br"));
+}
+
+#[test]
 fn a_removed_file_and_a_removed_neighbour_are_gone_after_the_interval() {
     tree!(TREE, "cache-removed");
     write(&TREE, &[("a", "plain"), ("a.gz", "gzip"), ("b", "plain")]);
-    let client = TestClient::new(App::new(()).routes(routes![Files::new(&*TREE).precompressed()]));
+    let client = TestClient::new(
+        App::new(())
+            .development(false)
+            .routes(routes![Files::new(&*TREE).precompressed()]),
+    );
     let get = |path: &str| client.get(path).header("accept-encoding", "gzip").send();
     get("/a").assert_text("gzip");
     get("/b").assert_text("plain");
@@ -87,7 +122,7 @@ fn a_replaced_directory_is_seen_after_the_interval() {
     static CURRENT: LazyLock<PathBuf> = LazyLock::new(|| BASE.join("current"));
     write(&BASE, &[("v1/a", "one"), ("v2/a", "two"), ("v2/b", "new")]);
     symlink("v1", &*CURRENT).expect("a link");
-    let client = TestClient::new(App::new(()).routes(routes![Files::new(&*CURRENT)]));
+    let client = TestClient::new(App::new(()).development(false).routes(routes![Files::new(&*CURRENT)]));
     client.get("/a").send().assert_text("one");
     client.get("/b").send().assert_status(404);
     symlink("v2", BASE.join("next")).expect("a link");
@@ -101,7 +136,7 @@ fn a_replaced_directory_is_seen_after_the_interval() {
 fn a_directory_that_does_not_exist_yet_is_served_once_it_does() {
     tree!(BASE, "cache-missing");
     static LATER: LazyLock<PathBuf> = LazyLock::new(|| BASE.join("later"));
-    let client = TestClient::new(App::new(()).routes(routes![Files::new(&*LATER)]));
+    let client = TestClient::new(App::new(()).development(false).routes(routes![Files::new(&*LATER)]));
     client.get("/a").send().assert_status(404);
     write(&LATER, &[("a", "here")]);
     client.get("/a").send().assert_status(200).assert_text("here");
@@ -113,7 +148,12 @@ fn the_number_of_open_files_is_bounded() {
     for number in 0..200 {
         fs::write(TREE.join(number.to_string()), "x").expect("a file");
     }
-    let client = TestClient::new(App::new(()).file_cache(20).routes(routes![Files::new(&*TREE)]));
+    let client = TestClient::new(
+        App::new(())
+            .development(false)
+            .file_cache(20)
+            .routes(routes![Files::new(&*TREE)]),
+    );
     for number in 0..200 {
         client.get(&format!("/{number}")).send().assert_status(200);
     }
@@ -131,6 +171,7 @@ fn without_a_cache_each_request_looks_at_the_path() {
     write(&TREE, &[("a", "old"), ("b", "new")]);
     let client = TestClient::new(
         App::new(())
+            .development(false)
             .file_cache(0)
             .file_check_interval(Duration::ZERO)
             .routes(routes![Files::new(&*TREE)]),
@@ -144,7 +185,7 @@ fn without_a_cache_each_request_looks_at_the_path() {
 fn many_requests_for_files_that_change_find_one_version_each() {
     tree!(TREE, "cache-racing");
     write(&TREE, &[("a", "0")]);
-    let client = TestClient::new(App::new(()).routes(routes![Files::new(&*TREE)]));
+    let client = TestClient::new(App::new(()).development(false).routes(routes![Files::new(&*TREE)]));
     let writer = std::thread::spawn(|| {
         for number in 0..2_000 {
             fs::write(TREE.join("next"), "x".repeat(number % 50)).expect("a file");

@@ -5,13 +5,20 @@ use std::path::{Path, PathBuf};
 
 use conduit::testing::TestResponse;
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod cache;
+#[allow(dead_code, reason = "the examples use the rest")]
+#[path = "../support/chromium.rs"]
+mod chromium;
 mod codings;
 mod embedding;
 mod known_faults;
 mod nginx;
 mod preconditions;
 mod ranges;
+mod resumption;
 mod serving;
 
 /// An empty directory for a test, or for several that share it.

@@ -326,3 +326,24 @@ fn document_describes_the_rejection_of_unsafe_methods() {
     assert!(document["paths"]["/cookies"]["get"]["responses"]["403"].is_null());
     assert!(document["paths"]["/hook"]["post"]["responses"]["403"].is_null());
 }
+
+#[test]
+#[cfg(feature = "openapi")]
+fn document_has_the_rejection_of_each_route_inside_of_an_ambient_layer_of_the_application() {
+    let rejects = |app: App<Site, Routes<Site>>, method: &str, path: &str| {
+        let document = serde_json::to_value(app.openapi()).expect("JSON");
+        document["paths"][path][method]["responses"]["403"].is_object()
+    };
+    let app = || App::new(site().0).routes(ROUTES);
+    assert!(!rejects(app(), "post", "/plain"));
+    for (method, path, is_rejected) in [
+        ("post", "/plain", true),
+        ("post", "/tokens", true),
+        ("post", "/cookies", true),
+        ("get", "/cookies", false),
+        ("post", "/hook", false),
+    ] {
+        let rejected = rejects(app().layer(with_cookies), method, path);
+        assert_eq!(rejected, is_rejected, "{method} {path}");
+    }
+}

@@ -1,13 +1,16 @@
 //! Sessions: their life, their cookie, concurrent requests, and stores that fail.
 
 mod extractors;
+mod in_cookies;
 mod rotation;
+mod tokens;
 
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use conduit::extract::CookieKey;
 use conduit::layer::{MemoryStore, Store, Value};
 use conduit::prelude::*;
 use conduit::session::{ActiveSession, Session, Sessions};

@@ -71,7 +71,7 @@ fn request_with_the_old_id_does_not_overwrite_the_new_cookie() {
     let read = poll.get("/count").send();
     read.assert_text("0");
     assert_eq!(set_cookie(&read), None);
-    for target in ["/count", "/flash/a", "/sign-in/bob", "/sign-out"] {
+    for target in ["/count", "/flash/a", "/sign-out"] {
         let refused = poll.post(target).send();
         refused.assert_status(409);
         assert_eq!(set_cookie(&refused), None, "{target}");
@@ -81,6 +81,47 @@ fn request_with_the_old_id_does_not_overwrite_the_new_cookie() {
     // The store has forgotten the old id.
     client.advance(Duration::from_secs(61));
     poll.post("/count").send().assert_text("1");
+}
+
+#[test]
+fn sign_in_that_is_sent_twice_succeeds_and_loses_no_data() {
+    let client = client();
+    client.post("/count").send().assert_text("1");
+    let second = client.another();
+    second.set_cookie(COOKIE, &client.cookie(COOKIE).expect("a cookie"));
+    client.post("/sign-in/ada").send().assert_status(200);
+    client.post("/count").send().assert_text("2");
+
+    second.post("/sign-in/ada").send().assert_status(200);
+    assert_ne!(second.cookie(COOKIE), client.cookie(COOKIE));
+    second.get("/me").send().assert_text("ada");
+    second.get("/count").send().assert_text("1");
+    client.get("/me").send().assert_text("ada");
+    client.get("/count").send().assert_text("2");
+}
+
+#[test]
+fn two_concurrent_sign_ins_succeed() {
+    let client = client();
+    client.post("/count").send().assert_text("1");
+    late(&client, "/rotate-late", "/sign-in/ada").assert_status(200);
+    client.get("/count").send().assert_text("2");
+    client.get("/me").send().assert_status(401);
+}
+
+#[test]
+fn old_id_of_a_signed_in_visitor_gives_no_data_to_a_sign_in() {
+    let client = client();
+    client.post("/sign-in/ada").send().assert_status(200);
+    client.post("/count").send().assert_text("1");
+    let thief = client.another();
+    thief.set_cookie(COOKIE, &client.cookie(COOKIE).expect("a cookie"));
+    client.post("/sign-in/ada").send().assert_status(200);
+
+    thief.post("/sign-in/mallory").send().assert_status(200);
+    thief.get("/me").send().assert_text("mallory");
+    thief.get("/count").send().assert_text("0");
+    client.get("/count").send().assert_text("1");
 }
 
 #[test]
@@ -120,14 +161,33 @@ async fn change_kept(change: Path<String>, slot: State<Slot>) -> Result<(), Prob
     }
 }
 
-#[test]
-fn session_cannot_begin_or_rotate_after_the_response() {
+fn keeping(sessions: Sessions) -> TestClient {
     let keeping = Keeping {
-        sessions: Sessions::in_memory(),
+        sessions,
         slot: Slot::default(),
     };
     let routes = routes![read, count, keep, change_kept];
-    let client = TestClient::new(App::new(keeping).routes(routes).development(true));
+    TestClient::new(App::new(keeping).routes(routes).development(true))
+}
+
+#[test]
+fn session_in_a_cookie_cannot_change_after_the_response() {
+    let client = keeping(Sessions::in_cookies(CookieKey::random(), []));
+    client.post("/count").send().assert_text("1");
+    for change in ["update", "rotate", "end"] {
+        client.post("/keep").send().assert_status(200);
+        client
+            .post(&format!("/kept/{change}"))
+            .send()
+            .assert_status(500)
+            .assert_text_contains("after the response");
+    }
+    client.get("/count").send().assert_text("1");
+}
+
+#[test]
+fn session_cannot_begin_or_rotate_after_the_response() {
+    let client = keeping(Sessions::in_memory());
     let late = |change: &str| {
         client.post("/keep").send().assert_status(200);
         client.post(&format!("/kept/{change}")).send()

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, PersistError};
 
 use crate::body::Body;
 use crate::extract::fields::{FILE, KEPT_FILE};
@@ -117,25 +117,46 @@ impl UploadedFile {
     ///
     /// When the file cannot be written there; the temporary one is removed.
     pub async fn save(self, path: impl AsRef<Path>) -> io::Result<()> {
+        self.save_synced(path, false).await
+    }
+
+    /// As [`save`](Self::save); `is_synced` waits until the disk has the file and its name.
+    pub(super) async fn save_synced(self, path: impl AsRef<Path>, is_synced: bool) -> io::Result<()> {
         let path = path.as_ref().to_owned();
         blocking(move || {
-            let mut source: Box<dyn Read> = match self.content {
-                FileContent::Memory(bytes) => Box::new(io::Cursor::new(bytes)),
-                FileContent::Disk(file) => match unshared(file).persist(&path) {
-                    Ok(_) => return Ok(()),
-                    Err(refused) if refused.error.kind() == ErrorKind::CrossesDevices => {
-                        Box::new(refused.file.reopen()?)
-                    }
-                    Err(refused) => return Err(refused.error),
-                },
+            let file = match self.content {
+                FileContent::Memory(bytes) => copy_near(&mut io::Cursor::new(bytes), &path)?,
+                FileContent::Disk(file) => unshared(file),
             };
-            let mut file = NamedTempFile::new_in(directory_of(&path))?;
-            io::copy(&mut source, &mut file)?;
-            file.persist(&path).map_err(|refused| refused.error)?;
+            persist(file, &path, is_synced).or_else(|refused| match refused.error.kind() {
+                ErrorKind::CrossesDevices => {
+                    let copy = copy_near(&mut refused.file.reopen()?, &path)?;
+                    persist(copy, &path, is_synced).map_err(|refused| refused.error)
+                }
+                _ => Err(refused.error),
+            })?;
+            if is_synced {
+                File::open(directory_of(&path))?.sync_all()?;
+            }
             Ok(())
         })
         .await
     }
+}
+
+/// A temporary file in the directory of the target.
+fn copy_near(source: &mut dyn Read, target: &Path) -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new_in(directory_of(target))?;
+    io::copy(source, &mut file)?;
+    Ok(file)
+}
+
+/// Moves the file to its target.
+fn persist(file: NamedTempFile, target: &Path, is_synced: bool) -> Result<(), PersistError> {
+    if is_synced && let Err(error) = file.as_file().sync_all() {
+        return Err(PersistError { error, file });
+    }
+    file.persist(target).map(drop)
 }
 
 /// The file of a form that was read: the table of the form's files is gone.
@@ -196,6 +217,11 @@ impl Spool {
             disk: None,
             length: 0,
         }
+    }
+
+    /// The number of bytes so far.
+    pub(super) fn length(&self) -> u64 {
+        self.length
     }
 
     /// Adds a chunk; the next one is requested when the disk has taken the bytes beyond the limit of memory.

@@ -1,8 +1,10 @@
-//! `multipart/form-data`: forms with files. `file` keeps them, `form` reads them into a struct, `limits` is the layer.
+//! `multipart/form-data`: forms with files. `file` keeps them, `form` reads them into a struct, `limits` is the layer. `upload` is
+//! for a body that is a file.
 
 mod file;
 mod form;
 mod limits;
+mod upload;
 
 use std::fmt;
 use std::path::Path;
@@ -18,8 +20,10 @@ use serde_json::json;
 pub use self::file::UploadedFile;
 pub use self::form::MultipartForm;
 pub use self::limits::MultipartLimits;
+pub use self::upload::{SaveOptions, Upload};
 
 use self::file::Spool;
+use self::upload::storage_problem;
 use super::content::require_decoded;
 use super::{FromRequest, TOO_LARGE};
 use crate::body::Body;
@@ -144,7 +148,8 @@ fn describe_problems(operation: &mut Operation) {
         .problem(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "The body's media type is not multipart/form-data.",
-        );
+        )
+        .problem(StatusCode::INSUFFICIENT_STORAGE, "The server has no room for a file.");
 }
 
 impl Multipart {
@@ -330,10 +335,11 @@ impl Field<'_> {
     ///
     /// # Errors
     ///
-    /// As [`chunk`](Field::chunk), and 500 if the file cannot be written.
+    /// As [`chunk`](Field::chunk), 507 for a disk without room, and 500 if the file cannot be written for another reason.
     pub async fn file(&mut self) -> Result<UploadedFile, Problem> {
         let limits = Arc::clone(&self.form.limits);
-        self.file_in(&limits.temporary_directory()).await
+        self.file_in(&limits.temporary_directory(), &mut SaveOptions::new())
+            .await
     }
 
     /// Writes the rest of its content to a file at this path, which appears there atomically and replaces an existing file.
@@ -343,20 +349,32 @@ impl Field<'_> {
     ///
     /// As [`file`](Field::file).
     pub async fn save(&mut self, path: impl AsRef<Path>) -> Result<u64, Problem> {
-        let file = self.file_in(file::directory_of(path.as_ref())).await?;
+        self.save_with(path, SaveOptions::new()).await
+    }
+
+    /// As [`save`](Field::save), with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`file`](Field::file).
+    pub async fn save_with(&mut self, path: impl AsRef<Path>, mut options: SaveOptions<'_>) -> Result<u64, Problem> {
+        let file = self.file_in(file::directory_of(path.as_ref()), &mut options).await?;
         let length = file.len();
-        file.save(path).await?;
+        let saved = file.save_synced(path, options.is_synced()).await;
+        saved.map_err(storage_problem)?;
         Ok(length)
     }
 
-    async fn file_in(&mut self, directory: &Path) -> Result<UploadedFile, Problem> {
+    async fn file_in(&mut self, directory: &Path, options: &mut SaveOptions<'_>) -> Result<UploadedFile, Problem> {
         let mut spool = Spool::new(directory);
         while let Some(piece) = self.chunk().await? {
-            spool.write(&piece).await?;
+            spool.write(&piece).await.map_err(storage_problem)?;
+            options.report(spool.length());
         }
         let file_name = self.file_name().map(str::to_owned);
         let content_type = self.content_type().map(str::to_owned);
-        Ok(spool.finish(file_name, content_type).await?)
+        let file = spool.finish(file_name, content_type).await;
+        file.map_err(storage_problem)
     }
 
     #[cold]

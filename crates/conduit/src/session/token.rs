@@ -1,0 +1,303 @@
+//! Tokens against requests of other sites, for browsers that send neither Fetch Metadata nor an origin.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, ORIGIN};
+use subtle::ConstantTimeEq;
+
+use super::Sessions;
+use super::current::CurrentSession;
+use super::id::SessionId;
+use crate::body::Body;
+use crate::extract::{FromRef, FromRequest};
+use crate::layer::Next;
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::Response;
+
+/// The hidden field of a form.
+const FIELD: &str = "csrf_token";
+
+/// The header field of a script.
+const HEADER: &str = "x-csrf-token";
+
+const BYTES: usize = 32;
+
+/// Separates the codes of tokens from other uses of an id.
+const PURPOSE: &[u8] = b"form token 1";
+
+/// The token of a form, which [`require_token`] expects: an argument of the handler of its page. A visitor without a session gets
+/// one, without data.
+///
+/// `Display` writes the token, letters, digits, `-` and `_`, for a script to send as `x-csrf-token`. It belongs to the session and
+/// to its id: a token from before a sign-in is invalid after it. A token in a cookie of another session is of no use, and the
+/// page of another site cannot read it. It is masked with random bits, so that a compressed page does not reveal it.
+///
+/// # Errors
+///
+/// As [`Session`](super::Session).
+#[derive(Clone)]
+pub struct FormToken {
+    current: CurrentSession,
+    mask: [u8; BYTES],
+}
+
+impl FormToken {
+    /// Returns the hidden field of a form, as HTML: `{{ token.field()|safe }}` in a template.
+    pub fn field(&self) -> String {
+        format!(r#"<input type="hidden" name="{FIELD}" value="{self}">"#)
+    }
+}
+
+impl fmt::Display for FormToken {
+    /// Nothing without a session, after its end for example.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.current.id() {
+            Some(id) => f.write_str(&token(id, self.mask)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for FormToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FormToken(…)")
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S> FromRequest<S> for FormToken
+where
+    Sessions: FromRef<S>,
+{
+    const IS_AMBIENT: bool = true;
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
+        let current = CurrentSession::of(request, Sessions::from_ref(state)).await?;
+        current.begin_if_absent().await?;
+        let mut mask = [0; BYTES];
+        getrandom::fill(&mut mask).map_err(|error| Problem::internal(&error))?;
+        Ok(FormToken { current, mask })
+    }
+
+    fn describe(operation: &mut Operation) {
+        super::extract::describe_problems(operation);
+    }
+}
+
+/// The mask, and the code under it.
+fn token(id: SessionId, mask: [u8; BYTES]) -> String {
+    let mut bytes = [0; 2 * BYTES];
+    bytes[..BYTES].copy_from_slice(&mask);
+    for (byte, (mask, code)) in bytes[BYTES..].iter_mut().zip(mask.iter().zip(id.code(PURPOSE))) {
+        *byte = mask ^ code;
+    }
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn is_token_of(id: SessionId, sent: &[u8]) -> bool {
+    let decoded = URL_SAFE_NO_PAD.decode(sent);
+    let Some(bytes) = decoded.ok().and_then(|bytes| <[u8; 2 * BYTES]>::try_from(bytes).ok()) else {
+        return false;
+    };
+    let mut code = [0; BYTES];
+    for (place, byte) in code.iter_mut().enumerate() {
+        *byte = bytes[place] ^ bytes[place + BYTES];
+    }
+    code.ct_eq(&id.code(PURPOSE)).into()
+}
+
+/// The session of a request, for the layer.
+pub struct TokenSession(CurrentSession);
+
+impl fmt::Debug for TokenSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenSession(…)")
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S> FromRequest<S> for TokenSession
+where
+    Sessions: FromRef<S>,
+{
+    const IS_AMBIENT: bool = true;
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
+        let current = CurrentSession::of(request, Sessions::from_ref(state)).await?;
+        Ok(TokenSession(current))
+    }
+
+    fn describe(operation: &mut Operation) {
+        super::extract::describe_problems(operation);
+        if !matches!(operation.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE") {
+            operation.problem(
+                StatusCode::FORBIDDEN,
+                "The request has no field that names its page, and no valid token.",
+            );
+        }
+    }
+}
+
+/// A layer that demands a [`FormToken`] where the origin of a request is unknown: an unsafe method, and neither `sec-fetch-site`
+/// nor `origin`, as old browsers send it. By default such a request passes, because browsers send one of the two since 2020, and
+/// programs need neither. With this layer, programs send `origin` or a token.
+///
+/// The token is the field `csrf_token` of a form, [`FormToken::field`], or the header field `x-csrf-token`, which a form with
+/// files needs. The layer takes the field out of the body, so that no handler sees it. The form is read into memory for that,
+/// within the limit of the body.
+///
+/// # Errors
+///
+/// Rejects with 403 without a valid token, as [`Form`](crate::Form) for a form that cannot be read, and as
+/// [`Session`](super::Session).
+///
+/// # Example
+///
+/// ```
+/// use conduit::prelude::*;
+/// use conduit::session::{FormToken, Sessions, require_token};
+/// use conduit::testing::TestClient;
+///
+/// #[get("/join")]
+/// async fn form(token: FormToken) -> Html<String> {
+///     Html(format!(r#"<form method="post">{}<button>Join</button></form>"#, token.field()))
+/// }
+///
+/// #[post("/join")]
+/// async fn join() -> &'static str {
+///     "welcome"
+/// }
+///
+/// let routes = routes![form, #[layer(require_token)] join];
+/// let client = TestClient::new(App::new(Sessions::in_memory()).routes(routes));
+/// client.post("/join").send().assert_status(403);
+///
+/// let page = client.get("/join").send();
+/// let token = page.text().split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+/// client.post("/join").form(&[("csrf_token", token)]).send().assert_text("welcome");
+/// client.post("/join").header("x-csrf-token", token).send().assert_text("welcome");
+/// client.post("/join").header("sec-fetch-site", "same-origin").send().assert_text("welcome");
+/// client.another().post("/join").header("x-csrf-token", token).send().assert_status(403);
+/// ```
+pub async fn require_token(session: TokenSession, mut request: Request, next: Next) -> Result<Response, Problem> {
+    if request.method().is_safe() {
+        return Ok(next.run(request).await);
+    }
+    let mut sent = request.header(HEADER).map(<[u8]>::to_vec);
+    if is_form(&request) {
+        let body = request.take_body().collect().await?;
+        let (rest, in_form) = without_token(body);
+        request.set_body(Body::from(rest));
+        sent = sent.or(in_form);
+    }
+    let is_known = request.header("sec-fetch-site").is_some() || request.header(ORIGIN.as_str()).is_some();
+    if is_known {
+        return Ok(next.run(request).await);
+    }
+    let is_valid = match (session.0.id(), &sent) {
+        (Some(id), Some(sent)) => is_token_of(id, sent),
+        _ => false,
+    };
+    if !is_valid {
+        return Err(rejection(sent.is_some()));
+    }
+    Ok(next.run(request).await)
+}
+
+fn is_form(request: &Request) -> bool {
+    let value = request.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+}
+
+/// Takes the first token out of a form.
+fn without_token(form: Bytes) -> (Bytes, Option<Vec<u8>>) {
+    let pairs: Vec<_> = form.split(|byte| *byte == b'&').collect();
+    let value = |pair: &[u8]| {
+        let (name, value) = form_urlencoded::parse(pair).next()?;
+        (name == FIELD).then(|| value.into_owned().into_bytes())
+    };
+    let Some((place, token)) = (0..).zip(&pairs).find_map(|(place, pair)| Some((place, value(pair)?))) else {
+        return (form, None);
+    };
+    let rest = [&pairs[..place], &pairs[place + 1..]].concat().join(&b'&');
+    (rest.into(), Some(token))
+}
+
+#[cold]
+fn rejection(has_token: bool) -> Problem {
+    let fault = if has_token {
+        "its token is not of this session"
+    } else {
+        "no token"
+    };
+    Problem::forbidden(format!(
+        "the request has neither sec-fetch-site nor origin, and {fault}: load the page again and send its field {FIELD}, or \
+         the header field {HEADER}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_is_valid_for_its_session_alone() {
+        let (one, other) = (
+            SessionId::random().expect("random"),
+            SessionId::random().expect("random"),
+        );
+        let (first, second) = (token(one, [7; BYTES]), token(one, [8; BYTES]));
+        assert_ne!(first, second);
+        for token in [&first, &second] {
+            assert!(is_token_of(one, token.as_bytes()));
+            assert!(!is_token_of(other, token.as_bytes()));
+        }
+        let changed = format!("{}A", &first[..first.len() - 1]);
+        for token in [
+            "",
+            "A",
+            &first[1..],
+            &format!("{first}A"),
+            &format!("B{}", &first[1..]),
+            &one.to_value(),
+        ] {
+            assert!(!is_token_of(one, token.as_bytes()), "{token}");
+        }
+        assert!(changed == first || !is_token_of(one, changed.as_bytes()));
+    }
+
+    #[test]
+    fn token_is_taken_out_of_the_form() {
+        for (form, rest, token) in [
+            ("", "", None),
+            ("a=1&b=2", "a=1&b=2", None),
+            ("csrf_token=x", "", Some("x")),
+            ("a=1&csrf_token=x&b=%32", "a=1&b=%32", Some("x")),
+            ("csrf%5Ftoken=%78&a", "a", Some("x")),
+            ("a=csrf_token=x", "a=csrf_token=x", None),
+            ("csrf_token=x&csrf_token=y", "csrf_token=y", Some("x")),
+            ("a&&csrf_token", "a&", Some("")),
+        ] {
+            let (left, taken) = without_token(Bytes::from_static(form.as_bytes()));
+            assert_eq!(
+                (left, taken),
+                (
+                    Bytes::from_static(rest.as_bytes()),
+                    token.map(|token| token.as_bytes().to_vec())
+                ),
+                "{form}"
+            );
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Tokens in forms, for browsers that send neither Fetch Metadata nor an origin.
+
+use conduit::extract::{FormFields, Submission};
+use conduit::session::{FormToken, require_token};
+
+use crate::*;
+
+#[get("/form")]
+async fn form(token: FormToken) -> String {
+    token.to_string()
+}
+
+#[get("/field")]
+async fn field(token: FormToken) -> String {
+    token.field()
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Name {
+    name: String,
+}
+
+#[post("/form")]
+async fn take(form: Submission<Form<Name>>) -> String {
+    match form.into_parts() {
+        (Ok(Form(form)), fields) => format!("{} {}", form.name, FormFields::value(&fields, "csrf_token").len()),
+        (Err(fields), _) => format!("{:?}", fields.errors().collect::<Vec<_>>()),
+    }
+}
+
+#[put("/json")]
+async fn put_json(body: Json<Name>) -> String {
+    body.0.name
+}
+
+const ROUTES: Routes<Sessions> = routes![
+    field,
+    sign_in_here,
+    form,
+    #[layer(require_token)]
+    take,
+    #[layer(require_token)]
+    put_json,
+];
+
+#[post("/sign-in/{name}")]
+async fn sign_in_here(name: Path<String>, mut session: Session<Visitor>) -> Result<(), Problem> {
+    session.rotate(|visitor| visitor.user = Some(name.0.clone())).await
+}
+
+fn client(sessions: Sessions) -> TestClient {
+    TestClient::new(App::new(sessions).routes(ROUTES).development(false))
+}
+
+fn kinds() -> [Sessions; 2] {
+    [Sessions::in_memory(), Sessions::in_cookies(CookieKey::random(), [])]
+}
+
+#[test]
+fn request_of_unknown_origin_needs_the_token_of_its_session() {
+    for sessions in kinds() {
+        let client = client(sessions);
+        let ada = [("name", "ada")];
+        let refused = client.post("/form").form(&ada).send();
+        refused.assert_status(403).assert_text_contains(
+            "the request has neither sec-fetch-site nor origin, and no token: load the page again and send its field \
+             csrf_token, or the header field x-csrf-token",
+        );
+        assert_eq!(set_cookie(&refused), None, "a rejected request begins no session");
+
+        let token = client.get("/form").send().text().to_owned();
+        assert_eq!(token.len(), 86);
+        let another = client.get("/form").send().text().to_owned();
+        assert_ne!(token, another, "each page has another mask");
+        for token in [&token, &another] {
+            let form = [("name", "ada"), ("csrf_token", token)];
+            client.post("/form").form(&form).send().assert_text("ada 0");
+            let in_header = client.post("/form").form(&ada).header("x-csrf-token", token);
+            in_header.send().assert_text("ada 0");
+            let json = client.put("/json").json(&serde_json::json!({ "name": "ada" }));
+            json.header("x-csrf-token", token).send().assert_text("ada");
+        }
+
+        let attacker = client.another();
+        let of_attacker = attacker.get("/form").send().text().to_owned();
+        for wrong in ["", "x", &of_attacker, &token[..85]] {
+            let form = [("name", "ada"), ("csrf_token", wrong)];
+            let refused = client.post("/form").form(&form).send();
+            refused
+                .assert_status(403)
+                .assert_text_contains("its token is not of this session");
+        }
+        let no_session = client.another();
+        let refused = no_session
+            .post("/form")
+            .form(&ada)
+            .header("x-csrf-token", &token)
+            .send();
+        refused.assert_status(403);
+    }
+}
+
+#[test]
+fn request_of_a_known_origin_needs_no_token() {
+    let client = client(Sessions::in_memory());
+    let post = |name: &str, value: &str| {
+        let form = client.post("/form").form(&[("name", "ada"), ("csrf_token", "")]);
+        form.header(name, value).send().status()
+    };
+    assert_eq!(post("sec-fetch-site", "same-origin"), 200);
+    assert_eq!(post("sec-fetch-site", "cross-site"), 403);
+    assert_eq!(post("origin", "https://evil.example"), 403);
+}
+
+#[test]
+fn token_from_before_a_sign_in_is_invalid_after_it() {
+    for sessions in kinds() {
+        let client = client(sessions);
+        let before = client.get("/form").send().text().to_owned();
+        client.post("/sign-in/ada").send().assert_status(200);
+        let post = |token: &str| {
+            client
+                .post("/form")
+                .form(&[("name", "ada"), ("csrf_token", token)])
+                .send()
+        };
+        post(&before).assert_status(403);
+        let after = client.get("/form").send().text().to_owned();
+        post(&after).assert_text("ada 0");
+    }
+}
+
+#[test]
+fn field_is_hidden() {
+    let client = client(Sessions::in_memory());
+    let field = client.get("/field").send();
+    let value = field
+        .text()
+        .strip_prefix(r#"<input type="hidden" name="csrf_token" value=""#);
+    let value = value.and_then(|rest| rest.strip_suffix("\">")).expect("a field");
+    client
+        .post("/form")
+        .form(&[("csrf_token", value), ("name", "ada")])
+        .send()
+        .assert_text("ada 0");
+}
+
+#[test]
+fn page_with_an_old_id_keeps_the_new_cookie() {
+    let client = client(Sessions::in_memory());
+    client.get("/form").send().assert_status(200);
+    let slow = client.another();
+    slow.set_cookie(COOKIE, &client.cookie(COOKIE).expect("a cookie"));
+    client.post("/sign-in/ada").send().assert_status(200);
+    let page = slow.get("/form").send();
+    page.assert_text("");
+    assert_eq!(set_cookie(&page), None);
+}
+
+#[test]
+fn layer_of_an_application_demands_tokens_of_all_routes() {
+    let routes: Routes<Sessions> = routes![form, take];
+    let app = App::new(Sessions::in_memory()).routes(routes).layer(require_token);
+    let client = TestClient::new(app.development(false));
+    client.post("/form").form(&[("name", "ada")]).send().assert_status(403);
+    let token = client.get("/form").send().text().to_owned();
+    client
+        .post("/form")
+        .form(&[("name", "ada"), ("csrf_token", &token)])
+        .send()
+        .assert_text("ada 0");
+}
+
+#[test]
+fn large_form_is_rejected_within_the_limit_of_the_body() {
+    let client = client(Sessions::in_memory());
+    let large = "x".repeat(3 << 20);
+    client.post("/form").form(&[("name", &large)]).send().assert_status(413);
+}
+
+#[test]
+fn document_has_the_rejection_of_unsafe_methods() {
+    let document = serde_json::to_value(ROUTES.openapi(conduit::openapi::Info::new("Site", "1"))).expect("JSON");
+    let responses = |method: &str, path: &str| document["paths"][path][method]["responses"]["403"].is_object();
+    assert!(responses("post", "/form"));
+    assert!(responses("put", "/json"));
+    assert!(!responses("get", "/form"));
+}
