@@ -6,13 +6,14 @@
 //! With the feature `contract`, [`Contract`] compares the responses of an application with its document.
 //!
 //! `document` puts the operations together, `schemas` generates the schemas of their types, `names` names them, `shared`
-//! moves repeated parts to `components`, `write` writes the document as OpenAPI 3.1 or 3.2, `typescript` writes a client, and `page` has the docs page with Swagger UI.
+//! moves repeated parts to `components`, `lock` writes `api.lock` and compares two of them, `write` writes the document as OpenAPI 3.1 or 3.2, `typescript` writes a client, and `page` has the docs page with Swagger UI.
 
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "contract")]
 mod contract;
 mod document;
+mod lock;
 mod names;
 mod ordered;
 mod page;
@@ -25,5 +26,6 @@ mod write;
 #[cfg(feature = "contract")]
 pub use contract::{Contract, Difference, SentResponse};
 pub use document::{DescribeRoutes, Document, DocumentContext, Gap};
+pub use lock::{Lock, LockContext, LockDifference};
 pub use page::Page;
 pub use version::Version;

@@ -25,6 +25,13 @@ pub trait TestApplication {
         None
     }
 
+    /// The lock of the API, and its differences from an earlier one, breaking ones first. The default is `None`: the application
+    /// has no document.
+    fn compare_lock(&self, earlier: &str) -> Option<(String, Vec<String>)> {
+        let _ = earlier;
+        None
+    }
+
     /// Makes a server without sockets, whose connections `process` makes.
     ///
     /// # Errors

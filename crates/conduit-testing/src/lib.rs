@@ -62,6 +62,7 @@ mod contract;
 mod cookies;
 mod difference;
 mod events;
+mod lock;
 mod reading;
 mod request;
 mod response;
@@ -74,6 +75,7 @@ pub use client::TestClient;
 pub use connection::TestConnection;
 pub use contract::{ResponseContract, TestExchange};
 pub use events::ServerEvent;
+pub use lock::assert_lock;
 pub use request::{TestCall, TestRequest, TestUpload};
 pub use response::{TestResponse, TestStream};
 #[cfg(feature = "websocket")]

@@ -11,6 +11,8 @@ pub(crate) enum Printout {
     OpenApi,
     /// `--openapi 3.2`: the document in 3.2. Only with the feature `openapi`.
     OpenApi32,
+    /// `--lock`: the summary of the API for `api.lock`. Only with the feature `openapi`.
+    Lock,
     /// `--client typescript`: a client in TypeScript. Only with the feature `openapi`.
     TypeScriptClient,
 }
@@ -27,6 +29,7 @@ pub(crate) fn printout(arguments: impl Iterator<Item = OsString>) -> Option<Prin
         ["--routes"] => Some(Printout::Routes),
         ["--openapi"] | ["--openapi", "3.1"] if cfg!(feature = "openapi") => Some(Printout::OpenApi),
         ["--openapi", "3.2"] if cfg!(feature = "openapi") => Some(Printout::OpenApi32),
+        ["--lock"] if cfg!(feature = "openapi") => Some(Printout::Lock),
         ["--client", "typescript"] if cfg!(feature = "openapi") => Some(Printout::TypeScriptClient),
         _ => None,
     }

@@ -11,4 +11,4 @@ pub use conduit_core::openapi::{
 pub use conduit_core::response::{NotAResponse, Returned, never_made};
 pub use conduit_core::route::Descriptions;
 #[cfg(feature = "openapi")]
-pub use conduit_openapi::{DescribeRoutes, Document, Gap, Version};
+pub use conduit_openapi::{DescribeRoutes, Document, Gap, Lock, LockDifference, Version};

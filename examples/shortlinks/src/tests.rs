@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use conduit::openapi::DescribeRoutes;
-use conduit::testing::{TestClient, TestResponse};
+use conduit::testing::{TestClient, TestResponse, assert_lock};
 use serde_json::{Value, json};
 
 use crate::app;
@@ -41,6 +41,12 @@ impl Drop for Directory {
 fn with_client(test: impl FnOnce(TestClient)) {
     let directory = Directory::new();
     test(TestClient::new(app(directory.settings()).development(false)));
+}
+
+#[test]
+fn the_api_is_that_of_the_lock() {
+    let directory = Directory::new();
+    assert_lock(&app(directory.settings()), "api.lock");
 }
 
 /// Runs a test as one that has signed in as Ada.

@@ -582,6 +582,7 @@ impl<S: 'static, R> App<S, R> {
             Printout::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
             Printout::OpenApi => return self.print_document(false),
             Printout::OpenApi32 => return self.print_document(true),
+            Printout::Lock => return self.print_lock(),
             Printout::TypeScriptClient => return self.print_typescript_client(),
         }
         Ok(())

@@ -20,6 +20,14 @@ impl<S: 'static> TestApplication for App<S, Routes<S>> {
         Some(Arc::new(AppContract::of(self)))
     }
 
+    #[cfg(feature = "openapi")]
+    fn compare_lock(&self, earlier: &str) -> Option<(String, Vec<String>)> {
+        let lock = self.lock();
+        let differences = lock.differences(earlier);
+        let differences = differences.iter().map(ToString::to_string);
+        Some((lock.to_string(), differences.collect()))
+    }
+
     fn serve_in_process(mut self, process: Arc<InProcess>) -> Result<Server<S>> {
         self.add_pages()?;
         let mut config = observed(self.config, self.observer, &self.routes)?;

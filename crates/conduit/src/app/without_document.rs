@@ -16,6 +16,11 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
     }
 
     /// Prints nothing.
+    pub(super) fn print_lock(&self) -> Result {
+        Ok(())
+    }
+
+    /// Prints nothing.
     pub(super) fn print_typescript_client(&self) -> Result {
         Ok(())
     }

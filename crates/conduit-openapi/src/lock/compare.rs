@@ -1,0 +1,468 @@
+//! The differences between two locks, and their effect on the clients of the earlier one.
+//!
+//! | part | breaking |
+//! | --- | --- |
+//! | an operation, a webhook's field, a media type, a successful status, a documented header field of a response | removed |
+//! | a parameter or a field of a request | added as required, or removed |
+//! | a field of a response | removed, or no longer required |
+//! | a value of a request | fewer values are valid: a type, a bound, a choice, a default |
+//! | a value of a response | more values are valid |
+//! | a guard | an alternative is removed, or the first one is added |
+//! | a limit | it is lower than before |
+
+use std::collections::BTreeSet;
+
+use super::APPLICATION;
+use super::attributes::Attributes;
+use super::text::{Line, Lock, LockDifference, Section};
+
+/// The direction of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Side {
+    /// The client sends it.
+    Request,
+    /// The client receives it.
+    Response,
+}
+
+/// A change of the values that are valid.
+#[derive(Clone, Copy, Debug, Default)]
+struct Change {
+    allows_less: bool,
+    allows_more: bool,
+}
+
+impl Change {
+    const LESS: Change = Change {
+        allows_less: true,
+        allows_more: false,
+    };
+    const MORE: Change = Change {
+        allows_less: false,
+        allows_more: true,
+    };
+    const OTHER: Change = Change {
+        allows_less: true,
+        allows_more: true,
+    };
+
+    fn is_breaking(self, side: Side) -> bool {
+        match side {
+            Side::Request => self.allows_less,
+            Side::Response => self.allows_more,
+        }
+    }
+}
+
+impl Lock {
+    /// The differences of this lock from an earlier one, of which only the text is known, breaking ones first.
+    pub fn differences(&self, earlier: &str) -> Vec<LockDifference> {
+        // The own text is read too, so that both have lost the same.
+        let mut now = Lock::parse(&self.to_string());
+        now.sources.clone_from(&self.sources);
+        let mut all = differences(&Lock::parse(earlier), &now);
+        all.sort_by_key(|difference| !difference.is_breaking);
+        all
+    }
+}
+
+fn differences(old: &Lock, new: &Lock) -> Vec<LockDifference> {
+    let mut all = Vec::new();
+    let is_compared = |name: &str| !name.starts_with("schema ");
+    for (name, lines) in old.sections.iter().filter(|(name, _)| is_compared(name)) {
+        match new.section(name) {
+            Some(now) => {
+                let mut comparison = Comparison::of(old, new, new.described(name));
+                comparison.section(name, lines, now);
+                all.append(&mut comparison.found);
+            }
+            None => all.push(LockDifference {
+                is_breaking: name != APPLICATION,
+                operation: old.described(name),
+                change: "is removed".to_owned(),
+            }),
+        }
+    }
+    for (name, _) in new.sections.iter().filter(|(name, _)| is_compared(name)) {
+        if old.section(name).is_none() {
+            all.push(LockDifference {
+                is_breaking: false,
+                operation: new.described(name),
+                change: "is added".to_owned(),
+            });
+        }
+    }
+    all
+}
+
+/// The comparison of one section, with the schemas that it refers to.
+struct Comparison<'l> {
+    old: &'l Lock,
+    new: &'l Lock,
+    operation: String,
+    /// The schemas that are compared already.
+    open: BTreeSet<(String, String, Side)>,
+    found: Vec<LockDifference>,
+}
+
+impl<'l> Comparison<'l> {
+    fn of(old: &'l Lock, new: &'l Lock, operation: String) -> Self {
+        Comparison {
+            old,
+            new,
+            operation,
+            open: BTreeSet::new(),
+            found: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, is_breaking: bool, change: String) {
+        let difference = LockDifference {
+            is_breaking,
+            operation: self.operation.clone(),
+            change,
+        };
+        if !self.found.contains(&difference) {
+            self.found.push(difference);
+        }
+    }
+
+    fn section(&mut self, name: &str, old: &Section, new: &Section) {
+        if name == APPLICATION {
+            self.limits(old, new);
+        }
+        let parts = |lines: &Section| -> Vec<String> {
+            let own = lines.iter().filter(|line| line.pointer.is_empty());
+            own.map(|line| line.part.clone()).collect()
+        };
+        let (before, now) = (parts(old), parts(new));
+        for part in &before {
+            let lines = of_part(old, part);
+            if now.contains(part) {
+                self.part(part, &lines, &of_part(new, part), name);
+            } else {
+                self.removed_part(part);
+            }
+        }
+        for part in now.iter().filter(|part| !before.contains(part)) {
+            let attributes = of_part(new, part)
+                .first()
+                .map(|line| line.attributes.clone())
+                .unwrap_or_default();
+            self.added_part(part, &attributes, &before);
+        }
+    }
+
+    fn removed_part(&mut self, part: &str) {
+        let is_success = part.starts_with(['1', '2', '3']);
+        let is_breaking = match part.split(' ').next().unwrap_or_default() {
+            "guards" | "deprecated" | "layers" | "handler" => false,
+            // A status by itself: a client need not meet a failure any more.
+            status if status == part && status.parse::<u16>().is_ok() | status.ends_with("XX") => is_success,
+            "default" => part != "default",
+            status if status.parse::<u16>().is_ok() | status.ends_with("XX") => is_success || part.contains(" header "),
+            _ => true,
+        };
+        self.add(is_breaking, format!("{part} is removed"));
+    }
+
+    fn added_part(&mut self, part: &str, attributes: &Attributes, before: &[String]) {
+        let kind = part.split(' ').next().unwrap_or_default();
+        let is_breaking = match kind {
+            "guards" => !attributes.has("anonymous"),
+            "layers" => attributes.words().iter().any(|layer| limit(layer).is_some()),
+            "path" | "query" | "header" | "cookie" => attributes.has("required"),
+            "body" => attributes.has("required") && !before.iter().any(|known| known.starts_with("body ")),
+            _ => false,
+        };
+        self.add(is_breaking, format!("{part} is added{attributes}"));
+    }
+
+    fn part(&mut self, part: &str, old: &[&Line], new: &[&Line], section: &str) {
+        let is_webhook = section.starts_with("webhook ");
+        let (before, now) = (&old[0].attributes, &new[0].attributes);
+        match part.split(' ').next().unwrap_or_default() {
+            "guards" => self.guards(before, now),
+            "layers" => self.layers(before, now),
+            "handler" | "tool" | "pages" if before != now => self.add(false, format!("{part}{before} becomes{now}")),
+            variable if variable.starts_with("CONDUIT_") => {}
+            "path" | "query" | "header" | "cookie" => self.values(part, old, new, Side::Request),
+            "body" if !is_webhook => self.values(part, old, new, Side::Request),
+            _ => self.values(part, old, new, Side::Response),
+        }
+    }
+
+    fn guards(&mut self, before: &Attributes, now: &Attributes) {
+        for way in before.words().iter().filter(|way| !now.has(way)) {
+            self.add(true, format!("the guard {way} is no alternative any more"));
+        }
+        for way in now.words().iter().filter(|way| !before.has(way)) {
+            self.add(false, format!("the guard {way} is a new alternative"));
+        }
+    }
+
+    fn layers(&mut self, before: &Attributes, now: &Attributes) {
+        for layer in before.words().iter().filter(|layer| !now.has(layer)) {
+            let same = now
+                .words()
+                .iter()
+                .find(|other| !before.has(other) && name(other) == name(layer));
+            match same {
+                Some(other) => {
+                    let is_lower = limit(other) < limit(layer);
+                    self.add(is_lower, format!("the layer {layer} becomes {other}"));
+                }
+                None => self.add(false, format!("the layer {layer} is removed")),
+            }
+        }
+        for layer in now.words().iter().filter(|layer| !before.has(layer)) {
+            if !before
+                .words()
+                .iter()
+                .any(|other| !now.has(other) && name(other) == name(layer))
+            {
+                self.add(limit(layer).is_some(), format!("the layer {layer} is added"));
+            }
+        }
+    }
+
+    fn limits(&mut self, old: &Section, new: &Section) {
+        for line in new {
+            let before = old
+                .iter()
+                .find(|known| known.part == line.part && line.part.starts_with("CONDUIT_"));
+            if let Some(before) = before.filter(|before| before.attributes != line.attributes) {
+                let is_lower = number(&line.attributes.to_string()) < number(&before.attributes.to_string());
+                self.add(
+                    is_lower,
+                    format!("{}{} becomes{}", line.part, before.attributes, line.attributes),
+                );
+            }
+        }
+    }
+
+    /// Compares the lines of one value: those of a part, or those of a schema that it refers to.
+    fn values(&mut self, place: &str, old: &[&Line], new: &[&Line], side: Side) {
+        for line in old {
+            let place = format!("{place}{}{}", space(&line.pointer), line.pointer);
+            match new.iter().find(|now| now.pointer == line.pointer) {
+                Some(now) => self.attributes(&place, &line.attributes, &now.attributes, side),
+                None if has_ancestor(&line.pointer, |pointer| {
+                    old.iter().any(|line| line.pointer == pointer) && !new.iter().any(|line| line.pointer == pointer)
+                }) => {}
+                None => {
+                    let change = if is_choice(&line.pointer) {
+                        Change::LESS.is_breaking(side)
+                    } else {
+                        true
+                    };
+                    self.add(change, format!("{place} is removed"));
+                }
+            }
+        }
+        for line in new {
+            if old.iter().any(|known| known.pointer == line.pointer)
+                || has_ancestor(&line.pointer, |pointer| {
+                    new.iter().any(|line| line.pointer == pointer) && !old.iter().any(|line| line.pointer == pointer)
+                })
+            {
+                continue;
+            }
+            let is_breaking = match is_choice(&line.pointer) {
+                true => Change::MORE.is_breaking(side),
+                false => side == Side::Request && line.attributes.has("required"),
+            };
+            let place = format!("{place}{}{}", space(&line.pointer), line.pointer);
+            self.add(is_breaking, format!("{place} is added{}", line.attributes));
+        }
+    }
+
+    fn attributes(&mut self, place: &str, old: &Attributes, new: &Attributes, side: Side) {
+        let mut change = |change: Change, text: String| self.add(change.is_breaking(side), format!("{place}: {text}"));
+        match (old.has("required"), new.has("required")) {
+            (false, true) => change(Change::LESS, "becomes required".to_owned()),
+            (true, false) => change(Change::MORE, "is no longer required".to_owned()),
+            _ => {}
+        }
+        match (old.has("closed"), new.has("closed")) {
+            (false, true) => change(Change::LESS, "has no further fields any more".to_owned()),
+            (true, false) => change(Change::MORE, "may have further fields".to_owned()),
+            _ => {}
+        }
+        let (before, now) = (types(old), types(new));
+        if before != now {
+            let is_any = |types: &BTreeSet<&str>| types.is_empty();
+            // Every integer is a number.
+            let covers =
+                |all: &BTreeSet<&str>, kind: &&str| all.contains(kind) || *kind == "integer" && all.contains("number");
+            let kind = Change {
+                allows_less: !is_any(&now) && (is_any(&before) || !before.iter().all(|kind| covers(&now, kind))),
+                allows_more: !is_any(&before) && (is_any(&now) || !now.iter().all(|kind| covers(&before, kind))),
+            };
+            let text = |types: BTreeSet<&str>| match types.is_empty() {
+                true => "any".to_owned(),
+                false => types.into_iter().collect::<Vec<_>>().join("|"),
+            };
+            change(kind, format!("the type {} becomes {}", text(before), text(now)));
+        }
+        self.bounds(place, old, new, side);
+        self.choices(place, old, new, side);
+        self.references(place, old, new, side);
+    }
+
+    /// Compares the bounds and the formats of a value.
+    fn bounds(&mut self, place: &str, old: &Attributes, new: &Attributes, side: Side) {
+        for (keyword, is_lower_bound) in [
+            ("minimum", Some(true)),
+            ("exclusiveMinimum", Some(true)),
+            ("minLength", Some(true)),
+            ("minItems", Some(true)),
+            ("maximum", Some(false)),
+            ("exclusiveMaximum", Some(false)),
+            ("maxLength", Some(false)),
+            ("maxItems", Some(false)),
+            ("format", None),
+            ("pattern", None),
+            ("multipleOf", None),
+            ("const", None),
+        ] {
+            let (before, now) = (old.value(keyword), new.value(keyword));
+            let kind = match (before, now) {
+                (before, now) if before == now => continue,
+                (None, _) => Change::LESS,
+                (_, None) => Change::MORE,
+                (Some(before), Some(now)) => match is_lower_bound {
+                    Some(is_lower) if (number(now) > number(before)) == is_lower => Change::LESS,
+                    Some(_) => Change::MORE,
+                    None => Change::OTHER,
+                },
+            };
+            let text = |value: Option<&str>| value.unwrap_or("none").to_owned();
+            let change = format!("{place}: {keyword} {} becomes {}", text(before), text(now));
+            self.add(kind.is_breaking(side), change);
+        }
+    }
+
+    /// Compares the listed values, and the default.
+    fn choices(&mut self, place: &str, old: &Attributes, new: &Attributes, side: Side) {
+        if let (Some(before), Some(now)) = (old.value("enum"), new.value("enum"))
+            && before != now
+        {
+            let values = |text: &str| -> Vec<serde_json::Value> { serde_json::from_str(text).unwrap_or_default() };
+            let (before_values, now_values) = (values(before), values(now));
+            let kind = Change {
+                allows_less: !before_values.iter().all(|value| now_values.contains(value)),
+                allows_more: !now_values.iter().all(|value| before_values.contains(value)),
+            };
+            self.add(
+                kind.is_breaking(side),
+                format!("{place}: the values {before} become {now}"),
+            );
+        } else if old.value("enum").is_some() != new.value("enum").is_some() {
+            let kind = if new.value("enum").is_some() {
+                Change::LESS
+            } else {
+                Change::MORE
+            };
+            self.add(kind.is_breaking(side), format!("{place}: the list of values changes"));
+        }
+        if old.value("default") != new.value("default") {
+            let is_breaking = side == Side::Request && old.value("default").is_some();
+            let text = |attributes: &Attributes| attributes.value("default").unwrap_or("none").to_owned();
+            self.add(
+                is_breaking,
+                format!("{place}: the default {} becomes {}", text(old), text(new)),
+            );
+        }
+    }
+
+    fn references(&mut self, place: &str, old: &Attributes, new: &Attributes, side: Side) {
+        match (old.reference(), new.reference()) {
+            (Some(before), Some(now)) => {
+                if before != now {
+                    self.add(false, format!("{place}: the schema {before} has the name {now}"));
+                }
+                if !self.open.insert((before.to_owned(), now.to_owned(), side)) {
+                    return;
+                }
+                let sections = (
+                    self.old.section(&format!("schema {before}")),
+                    self.new.section(&format!("schema {now}")),
+                );
+                if let (Some(old), Some(new)) = sections {
+                    let (old, new): (Vec<&Line>, Vec<&Line>) = (old.iter().collect(), new.iter().collect());
+                    self.values(&format!("{place} {now}"), &old, &new, side);
+                }
+            }
+            (None, None) => {}
+            _ => self.add(true, format!("{place}: the schema has another form")),
+        }
+    }
+}
+
+fn of_part<'s>(lines: &'s Section, part: &str) -> Vec<&'s Line> {
+    lines.iter().filter(|line| line.part == part).collect()
+}
+
+fn space(pointer: &str) -> &'static str {
+    if pointer.is_empty() { "" } else { " " }
+}
+
+/// Returns whether a pointer before the end of this one satisfies a condition.
+fn has_ancestor(pointer: &str, is_found: impl Fn(&str) -> bool) -> bool {
+    let ends = pointer
+        .char_indices()
+        .skip(1)
+        .filter(|(_, letter)| ".[?&".contains(*letter));
+    ends.map(|(end, _)| &pointer[..end]).any(is_found)
+}
+
+/// Returns whether the last step of a pointer is one of several alternatives.
+fn is_choice(pointer: &str) -> bool {
+    pointer
+        .rfind(['.', '[', '?', '&'])
+        .is_some_and(|last| pointer[last..].starts_with('?'))
+}
+
+/// The names of JSON types in a line.
+fn types(attributes: &Attributes) -> BTreeSet<&str> {
+    const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
+    let words = attributes.words().iter().flat_map(|attribute| attribute.split('|'));
+    words.filter(|word| TYPES.contains(word)).collect()
+}
+
+/// The name of a layer without its value: `BodyLimit` of `BodyLimit(1024 bytes)`.
+fn name(layer: &str) -> &str {
+    layer.split('(').next().unwrap_or(layer)
+}
+
+/// The value of a layer that limits requests.
+fn limit(layer: &str) -> Option<f64> {
+    let is_limit = ["BodyLimit", "RateLimit", "ConcurrencyLimit", "Timeout"].contains(&name(layer));
+    layer
+        .split_once('(')
+        .filter(|_| is_limit)
+        .and_then(|(_, value)| number(value))
+}
+
+/// The first number in a text, in bytes or seconds where it has such a unit.
+fn number(text: &str) -> Option<f64> {
+    let start = text.find(|letter: char| letter.is_ascii_digit())?;
+    let sign = if text[..start].ends_with('-') { -1.0 } else { 1.0 };
+    let rest = &text[start..];
+    let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
+    let (digits, unit) = rest.split_at(end.unwrap_or(rest.len()));
+    let unit: String = unit.chars().take_while(|letter| letter.is_alphabetic()).collect();
+    let factor = match &*unit {
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        "ms" => 0.001,
+        _ => 1.0,
+    };
+    digits
+        .trim_end_matches('.')
+        .parse::<f64>()
+        .ok()
+        .map(|number| sign * number * factor)
+}

@@ -1,0 +1,382 @@
+//! `api.lock`, and differences between the document, the behaviour and the lock of an application that a test detects.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use conduit::layer::{BodyLimit, RateLimit};
+use conduit::openapi::{Operation, Parameter};
+use conduit::prelude::*;
+use conduit::testing::{TestClient, assert_lock};
+use conduit::{ApiKey, Auth, Authenticate, Key, KeyPlace};
+use serde::{Deserialize, Serialize};
+
+struct Session;
+
+impl Key for Session {
+    const PLACE: KeyPlace = KeyPlace::Cookie("session");
+}
+
+/// A signed-in user.
+struct User;
+
+impl Authenticate<()> for User {
+    type Credentials = ApiKey<Session>;
+
+    async fn authenticate(_: ApiKey<Session>, _: &()) -> Result<Self, Problem> {
+        Ok(User)
+    }
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Open,
+    Closed,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Link {
+    id: u32,
+    slug: String,
+    state: State,
+    owner: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct NewLink {
+    #[schemars(length(max = 100))]
+    slug: String,
+    state: Option<State>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Filter {
+    #[schemars(range(min = 1, max = 100))]
+    _limit: Option<u32>,
+}
+
+#[derive(Debug, Problem)]
+enum LinkError {
+    #[problem(status = 404, title = "No such link")]
+    Missing,
+}
+
+/// List links.
+#[get("/links")]
+fn list(_user: Auth<User>, _filter: Query<Filter>) -> Json<Vec<Link>> {
+    Json(Vec::new())
+}
+
+/// Make a link.
+#[post("/links")]
+fn create(_link: Json<NewLink>) -> Created<Json<Link>> {
+    Created::at("/links/7", Json(link()))
+}
+
+/// Show a link.
+#[get("/links/{id}")]
+fn show(id: Path<u32>) -> Result<Json<Link>, LinkError> {
+    match *id {
+        7 => Ok(Json(link())),
+        _ => Err(LinkError::Missing),
+    }
+}
+
+fn link() -> Link {
+    Link {
+        id: 7,
+        slug: "rust".to_owned(),
+        state: State::Open,
+        owner: None,
+    }
+}
+
+/// A response that differs from its description in the way that its name states.
+struct Differing(String);
+
+impl IntoResponse for Differing {
+    fn into_response(self) -> Response {
+        let body = r#"{"id":7,"slug":"rust","state":"open","owner":null}"#;
+        let (json, total) = (("content-type", "application/json"), ("x-total", "1"));
+        match &*self.0 {
+            "none" => ([json, total], body).into_response(),
+            "status" => (StatusCode::ACCEPTED, [json, total], body).into_response(),
+            "redirect" => Redirect::to("/").into_response(),
+            "no content" => StatusCode::NO_CONTENT.into_response(),
+            "content type" => ([("content-type", "text/plain"), total], body).into_response(),
+            "error type" => (StatusCode::NOT_FOUND, [("content-type", "text/plain")], "missing").into_response(),
+            "missing header" => ([json], body).into_response(),
+            "header" => ([json, total, ("x-other", "1")], body).into_response(),
+            other => {
+                let body = match other {
+                    "type" => body.replace('7', "\"7\""),
+                    "field" => body.replace(r#""slug":"rust","#, ""),
+                    "value" => body.replace("open", "sold"),
+                    "null" => body.replace("\"rust\"", "null"),
+                    "bound" => body.replace('7', "-7"),
+                    "list" => format!("[{body}]"),
+                    _ => "{".to_owned(),
+                };
+                ([json, total], body).into_response()
+            }
+        }
+    }
+
+    fn describe(operation: &mut Operation) {
+        let schema = operation.output_schema::<Link>();
+        operation
+            .response("application/json", schema)
+            .required_response_header("x-total", "The number of links.");
+    }
+}
+
+/// Differ from the document.
+#[get("/differing/{way}")]
+fn differing(way: Path<String>) -> Differing {
+    Differing(way.0)
+}
+
+/// A guard of a function.
+async fn only_here(request: Request, next: Next) -> Response {
+    next.run(request).await
+}
+
+fn app() -> App<(), Routes> {
+    App::new(()).routes(ROUTES).body_limit(16_384)
+}
+
+const ROUTES: Routes = routes![
+    #[layer(only_here, RateLimit::new(10, std::time::Duration::from_secs(60)))]
+    list,
+    #[layer(BodyLimit::new(1024))]
+    create,
+    show,
+    differing,
+];
+
+#[test]
+fn the_lock_of_the_application_is_as_it_was() {
+    assert_lock(&app(), "tests/lock.txt");
+}
+
+/// The message of the panic in a function.
+fn failure(run: impl FnOnce()) -> String {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(run)) else {
+        return String::new();
+    };
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_default()
+}
+
+/// Each row is a change of the lock that an earlier version of the code would have had: a text, its replacement, whether the
+/// change to the present code breaks clients, and a part of the message.
+const EARLIER: [(&str, &str, bool, &str); 24] = [
+    (
+        "GET /links/{id}\n",
+        "GET /links/{slug}\n",
+        true,
+        "GET /links/{slug} (show): is removed",
+    ),
+    ("POST /links\n", "PUT /links\n", false, "POST /links (create, "),
+    ("  guards: session\n", "", true, "guards is added: session"),
+    (
+        "  guards: session\n",
+        "  guards: session, anonymous\n",
+        true,
+        "the guard anonymous is no alternative any more",
+    ),
+    (
+        "  guards: session\n",
+        "  guards: token\n",
+        true,
+        "the guard token is no alternative any more",
+    ),
+    ("only_here, ", "", false, "the layer only_here is added"),
+    (
+        "BodyLimit(1024 bytes)",
+        "BodyLimit(4096 bytes)",
+        true,
+        "BodyLimit(4096 bytes) becomes BodyLimit(1024 bytes)",
+    ),
+    (
+        "BodyLimit(1024 bytes)",
+        "BodyLimit(512 bytes)",
+        false,
+        "BodyLimit(512 bytes) becomes BodyLimit(1024 bytes)",
+    ),
+    (
+        "CONDUIT_BODY_LIMIT: 16KiB",
+        "CONDUIT_BODY_LIMIT: 2MiB",
+        true,
+        "CONDUIT_BODY_LIMIT: 2MiB becomes: 16KiB",
+    ),
+    (
+        "maximum 100",
+        "maximum 200",
+        true,
+        "query _limit: maximum 200 becomes 100",
+    ),
+    (
+        "maximum 100",
+        "maximum 50",
+        false,
+        "query _limit: maximum 50 becomes 100",
+    ),
+    (
+        "  query _limit: ",
+        "  query _limit: required, ",
+        false,
+        "query _limit: is no longer required",
+    ),
+    ("  query _limit: ", "  query _page: ", true, "query _page is removed"),
+    (
+        "  path id: required, integer",
+        "  path id: required, string",
+        true,
+        "path id: the type string becomes integer",
+    ),
+    (
+        "maxLength 100",
+        "maxLength 200",
+        true,
+        "body application/json NewLink-Input .slug: maxLength 200 becomes 100",
+    ),
+    (
+        "body application/json",
+        "body application/xml",
+        true,
+        "body application/xml is removed",
+    ),
+    ("  201\n", "  200\n", true, "200 is removed"),
+    (
+        "  .owner: required, string|null",
+        "  .owner: required, string",
+        true,
+        ".owner: the type string becomes null|string",
+    ),
+    (
+        "  .owner: required, string|null",
+        "  .seller: required, string|null",
+        true,
+        ".seller is removed",
+    ),
+    ("  .slug: required, string\n", "", false, ".slug is added"),
+    (
+        "enum [\"open\",\"closed\"]",
+        "enum [\"open\"]",
+        true,
+        "the values [\"open\"] become [\"open\",\"closed\"]",
+    ),
+    (
+        "enum [\"open\",\"closed\"]",
+        "enum [\"open\",\"closed\",\"sold\"]",
+        true,
+        "the values [\"open\",\"closed\",\"sold\"] become",
+    ),
+    (
+        "  200 header x-total: required\n",
+        "  200 header x-count: required\n",
+        true,
+        "200 header x-count is removed",
+    ),
+    (
+        "  handler: show\n",
+        "  handler: find\n",
+        false,
+        "handler: find becomes: show",
+    ),
+];
+
+#[test]
+fn each_seeded_difference_of_the_lock_is_found_and_classified() {
+    let lock = app().lock();
+    let text = lock.to_string();
+    assert_eq!(lock.differences(&text), []);
+    let mut failures = Vec::new();
+    for (now, earlier, is_breaking, expected) in EARLIER {
+        assert!(text.contains(now), "{now:?} is not in the lock:\n{text}");
+        let differences = lock.differences(&text.replace(now, earlier));
+        let found = differences
+            .iter()
+            .find(|difference| difference.to_string().contains(expected));
+        if found.is_none_or(|found| found.is_breaking != is_breaking) {
+            failures.push(format!("{earlier:?}: expected {expected:?}, found {differences:#?}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn a_difference_has_the_handler_and_its_line() {
+    let lock = app().lock();
+    let earlier = lock.to_string().replace("maximum 100", "maximum 200");
+    let [difference] = &lock.differences(&earlier)[..] else {
+        panic!("one difference is expected");
+    };
+    let text = difference.to_string();
+    assert!(text.starts_with("breaking: GET /links (list, "), "{text}");
+    assert!(text.contains("lock.rs:"), "{text}");
+}
+
+#[test]
+fn each_seeded_difference_of_a_response_fails_a_test() {
+    let client = TestClient::new(app());
+    client.get("/differing/none").send().assert_status(200);
+    for (way, expected) in [
+        ("status", "the status: expected 200"),
+        ("redirect", "the status: expected 200"),
+        ("no content", "the status: expected 200"),
+        ("content type", "content-type: expected application/json"),
+        ("error type", "the status: expected 200"),
+        ("missing header", "the header field x-total is missing"),
+        ("header", "the header field x-other is not documented"),
+        ("type", "id"),
+        ("field", "slug"),
+        ("value", "state"),
+        ("null", "slug"),
+        ("bound", "id"),
+        ("list", "object"),
+        ("syntax", "JSON"),
+    ] {
+        let message = failure(|| {
+            client.get(&format!("/differing/{}", way.replace(' ', "%20"))).send();
+        });
+        assert!(message.contains(expected), "{way}: {message}");
+        assert!(
+            message.contains("`lock::differing`") && message.contains("lock.rs:"),
+            "{way}: {message}"
+        );
+    }
+}
+
+#[test]
+fn a_missing_and_a_changed_file_fail_with_the_remedy() {
+    if std::env::var_os("CONDUIT_UPDATE_LOCK").is_some() {
+        return;
+    }
+    let missing = failure(|| assert_lock(&app(), "tests/no-such-lock.txt"));
+    assert!(missing.contains("no-such-lock.txt is missing or empty"), "{missing}");
+    let changed = std::env::temp_dir().join(format!("conduit-lock-{}", std::process::id()));
+    std::fs::write(&changed, app().lock().to_string().replace("maximum 100", "maximum 200")).expect("a file");
+    let message = failure(|| assert_lock(&app(), &changed));
+    std::fs::remove_file(&changed).expect("the file is there");
+    assert!(message.contains("CONDUIT_UPDATE_LOCK=1 cargo test"), "{message}");
+    assert!(message.contains("\n  breaking: GET /links"), "{message}");
+}
+
+/// The fields of a filter may have any names: those with spaces, colons and marks of a lock are read again.
+#[test]
+fn names_with_marks_of_the_lock_are_read_again() {
+    fn odd(operation: &mut Operation) {
+        operation.parameter(Parameter::query("a: b")).response(
+            "text/plain; charset=utf-8",
+            serde_json::json!({ "enum": ["a, b", "c: \"d\"", "]"] }),
+        );
+    }
+    #[get("/odd", describe = odd)]
+    fn odd_names() -> NoContent {
+        NoContent
+    }
+    let lock = App::new(()).routes(routes![odd_names]).lock();
+    assert_eq!(lock.differences(&lock.to_string()), []);
+}
