@@ -24,7 +24,7 @@ pub(crate) fn uri_of(head: &Head) -> Uri {
         return Uri::default();
     }
     let uri = Uri::try_from(target).expect("the engine accepts only targets that a URI can hold");
-    if head.path() == "*" && target != "*" {
+    if head.path_bytes() == b"*" && target != "*" {
         // `OPTIONS http://host` is for the server as a whole (RFC 9112, section 3.2.4).
         return with(uri.into_parts(), PathAndQuery::from_static("*"));
     }

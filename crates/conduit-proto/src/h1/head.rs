@@ -131,7 +131,7 @@ impl Head {
     /// than [`TARGET_LIMIT`].
     pub fn set_target(&mut self, target: &str) {
         assert!(
-            scan::is_path_and_query(target.as_bytes()),
+            scan::path_length(target.as_bytes()).is_some(),
             "invalid target {:?}: expected a path with a leading slash, of at most {TARGET_LIMIT} bytes that a URI allows",
             target.chars().take(40).collect::<String>()
         );

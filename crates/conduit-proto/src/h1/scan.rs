@@ -261,14 +261,14 @@ fn skip_path(window: &[u8], from: usize) -> usize {
     )
 }
 
-/// Returns whether the bytes are a path with an optional query, of at most [`TARGET_LIMIT`] bytes.
-pub(crate) fn is_path_and_query(target: &[u8]) -> bool {
+/// The length of the path in a path with an optional query, of at most [`TARGET_LIMIT`] bytes; `None` for other bytes.
+pub(crate) fn path_length(target: &[u8]) -> Option<usize> {
     let path = skip_path(target, 0);
     let end = match target.get(path) {
         Some(b'?') => skip_query(target, path),
         _ => path,
     };
-    target.first() == Some(&b'/') && end == target.len() && end <= TARGET_LIMIT
+    (target.first() == Some(&b'/') && end == target.len() && end <= TARGET_LIMIT).then_some(path)
 }
 
 /// The position of the first byte, starting at `from`, that is not allowed in a field value.

@@ -262,17 +262,12 @@ fn read_target(head: &mut Head, pseudo: [Option<ByteSpan>; 5], limits: &Http2Lim
     if target.len() > TARGET_LIMIT {
         return Err(Http2Reason::TargetTooLong);
     }
-    let is_asterisk = target == b"*" && head.method == Method::OPTIONS;
-    if !is_asterisk && !scan::is_path_and_query(target) {
-        return Err(Http2Reason::Path);
-    }
-    // Shorter than the call for most paths.
-    let query = match target.len() {
-        ..32 => target.iter().position(|&byte| byte == b'?'),
-        _ => memchr::memchr(b'?', target),
+    let path_length = match scan::path_length(target) {
+        Some(length) => length,
+        None if target == b"*" && head.method == Method::OPTIONS => target.len(),
+        None => return Err(Http2Reason::Path),
     };
-    let query = query.unwrap_or(target.len());
-    (head.path_start, head.path_end) = (0, query as u32);
+    (head.path_start, head.path_end) = (0, path_length as u32);
     (head.target_start, head.target_end) = path;
     if let Some(protocol) = protocol {
         if !is_protocol(slice(&head.bytes, protocol)) {

@@ -309,6 +309,23 @@ impl Http2Connection {
         date: &[u8; 29],
     ) -> usize {
         self.write_head(out, stream, status, headers, BodyLength::Exact(body.len() as u64), date);
+        let most = self.send.available().min(self.peer.max_payload);
+        if let Some(state) = self.streams.get_mut(stream)
+            && state.writing
+                == (ResponseState::Body {
+                    left: Some(body.len() as u64),
+                })
+            && body.len() <= most.min(state.send.available())
+        {
+            // One frame, which is the case for most responses. The stream ends with it.
+            state.send.send(body.len());
+            self.send.send(body.len());
+            frame::write_header(out, body.len(), FrameKind::Data, flags::END_STREAM, stream.number());
+            out.extend_from_slice(body);
+            self.add_credit();
+            self.end_response(out, stream);
+            return body.len();
+        }
         // The head has declared this length, so there is no error.
         self.write_body(out, stream, body, true).unwrap_or(body.len())
     }

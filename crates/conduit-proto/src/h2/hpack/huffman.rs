@@ -153,11 +153,7 @@ fn decode_into(input: &[u8], output: &mut [u8]) -> Option<usize> {
             let word = match rest.first_chunk::<8>() {
                 // The bits of the next byte, which has no room as a whole, are set again with it.
                 Some(word) => *word,
-                None => {
-                    let mut word = [0; 8];
-                    word[..rest.len()].copy_from_slice(rest);
-                    word
-                }
+                None => last_word(rest),
             };
             bits |= u64::from_be_bytes(word) >> count;
             rest = &rest[taken..];
@@ -191,6 +187,27 @@ fn decode_into(input: &[u8], output: &mut [u8]) -> Option<usize> {
         written += 1;
         bits <<= length;
         count -= length;
+    }
+}
+
+/// Fewer than eight bytes, followed by zeros. Two loads that overlap are cheaper than a copy of any length.
+#[inline]
+fn last_word(rest: &[u8]) -> [u8; 8] {
+    match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            let (first, last) = (
+                u64::from(u32::from_be_bytes(*first)),
+                u64::from(u32::from_be_bytes(*last)),
+            );
+            (first << 32 | last << (8 * (8 - rest.len()))).to_be_bytes()
+        }
+        _ => {
+            let mut word = [0; 8];
+            for (place, &byte) in word.iter_mut().zip(rest) {
+                *place = byte;
+            }
+            word
+        }
     }
 }
 
