@@ -1,5 +1,7 @@
 //! The state of a worker that its connections share.
 
+#[cfg(feature = "http2")]
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,6 +15,8 @@ use crate::config::Config;
 use crate::counts::Counts;
 use crate::deadlines::{Second, Wheel};
 use crate::exchange::Environment;
+#[cfg(feature = "http2")]
+use crate::exchange_id::ConnectionId;
 use crate::peers::Peers;
 use crate::request::Request;
 
@@ -47,6 +51,9 @@ pub(super) struct Shared {
     /// Counts the turns of the worker.
     #[cfg(feature = "http2")]
     pub(super) turn: u64,
+    /// The connections that have sent their share of the turn and continue in the next one.
+    #[cfg(feature = "http2")]
+    pub(super) continuing: VecDeque<ConnectionId>,
     /// The compressors of WebSockets without context takeover.
     #[cfg(feature = "websocket")]
     pub(super) codecs: Codecs,
@@ -77,6 +84,8 @@ impl Shared {
             more: false,
             #[cfg(feature = "http2")]
             turn: 0,
+            #[cfg(feature = "http2")]
+            continuing: VecDeque::new(),
             #[cfg(feature = "websocket")]
             codecs: Codecs::default(),
         }

@@ -24,7 +24,7 @@ use crate::transport::{Received, TlsStream, Transport};
 
 /// The number of bytes that are encrypted at a time. The connection holds the encrypted bytes that the socket does not accept.
 const SEND_BYTES: usize = 64 * 1024;
-/// The shared buffer is freed rather than kept when something has made it larger than this.
+/// The shared buffer shrinks to this when something has made it larger.
 const KEPT_BYTES: usize = 2 * SEND_BYTES;
 /// Minimum free space in the worker's buffer before a read. A record of at most 16 KiB and some bytes always leaves it.
 const LEAST_READ_BYTES: usize = 8 * 1024;
@@ -34,7 +34,7 @@ const MAX_MESSAGE_BYTES: usize = 80 * 1024;
 const DECODE_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
 
 thread_local! {
-    /// Encrypted bytes on their way to the socket.
+    /// Memory for encrypted bytes on their way to the socket. Its length is that of the memory, so that nothing is zeroed again.
     static ENCRYPTED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -165,27 +165,31 @@ impl Session {
         }
     }
 
-    /// Appends the output of `write`, after the messages that rustls has queued.
+    /// Writes the output of `write` to `encrypted` from `start` on, after the messages that rustls has queued. Returns its end.
     ///
     /// Passes rustls all input that it has seen and not discarded: it keeps offsets into it, and panics if the input is
     /// shorter. A client that sends half a message must not cause that.
     fn write_traffic(
         &mut self,
         encrypted: &mut Vec<u8>,
+        start: usize,
         write: impl Fn(
             &mut WriteTraffic<'_, rustls::server::ServerConnectionData>,
             &mut [u8],
         ) -> Result<usize, EncryptError>,
-    ) -> io::Result<()> {
+    ) -> io::Result<usize> {
+        let mut end = start;
         loop {
             let UnbufferedStatus { discard, state } = self.tls.process_tls_records(&mut self.incoming);
             debug_assert_eq!(discard, 0, "input that can be used is used when it comes");
             match state.map_err(TlsError::from)? {
                 ConnectionState::WriteTraffic(mut traffic) => {
-                    return append(encrypted, |space| write(&mut traffic, space).map_err(encrypt_needs));
+                    return fill(encrypted, end, |space| {
+                        write(&mut traffic, space).map_err(encrypt_needs)
+                    });
                 }
                 ConnectionState::EncodeTlsData(mut message) => {
-                    append(encrypted, |space| message.encode(space).map_err(encode_needs))?;
+                    end = fill(encrypted, end, |space| message.encode(space).map_err(encode_needs))?;
                 }
                 ConnectionState::TransmitTlsData(messages) => messages.done(),
                 ConnectionState::PeerClosed => self.ended = true,
@@ -194,9 +198,27 @@ impl Session {
         }
     }
 
-    fn write_close_notify(&mut self, encrypted: &mut Vec<u8>) -> io::Result<()> {
+    /// Writes the alert to `encrypted` from `start` on. Returns its end.
+    fn write_close_notify(&mut self, encrypted: &mut Vec<u8>, start: usize) -> io::Result<usize> {
         self.close_notify = CloseNotify::Sent;
-        self.write_traffic(encrypted, |traffic, space| traffic.queue_close_notify(space))
+        self.write_traffic(encrypted, start, |traffic, space| traffic.queue_close_notify(space))
+    }
+
+    /// Encrypts a piece, after the tickets that wait for it; a close_notify follows the last one if it was announced. Returns the
+    /// number of bytes at the beginning of `encrypted`.
+    fn encrypt(&mut self, piece: &[u8], is_last: bool, encrypted: &mut Vec<u8>) -> io::Result<usize> {
+        let mut end = 0;
+        if self.deferred {
+            let tickets = self.take_deferred();
+            end = tickets.len();
+            encrypted.resize(encrypted.len().max(end), 0);
+            encrypted[..end].copy_from_slice(&tickets);
+        }
+        end = self.write_traffic(encrypted, end, |traffic, space| traffic.encrypt(piece, space))?;
+        if is_last && self.close_notify == CloseNotify::WithNextSend {
+            end = self.write_close_notify(encrypted, end)?;
+        }
+        Ok(end)
     }
 
     /// Takes the tickets that wait for the next bytes, if there are any.
@@ -292,19 +314,12 @@ impl TlsStream for Session {
         }
         let mut counted = mem::take(&mut self.taken).min(bytes.len());
         let mut encrypted = ENCRYPTED.take();
-        encrypted.clear();
-        if counted < bytes.len() {
-            encrypted.append(&mut self.take_deferred());
-        }
         let mut result = Ok(());
         while counted < bytes.len() {
             let piece = &bytes[counted..bytes.len().min(counted + SEND_BYTES)];
             let is_last = counted + piece.len() == bytes.len();
-            result = self.write_traffic(&mut encrypted, |traffic, space| traffic.encrypt(piece, space));
-            if result.is_ok() && is_last && self.close_notify == CloseNotify::WithNextSend {
-                result = self.write_close_notify(&mut encrypted);
-            }
-            result = result.and_then(|()| self.transmit(&encrypted)).map(|all| {
+            let end = self.encrypt(piece, is_last, &mut encrypted);
+            result = end.and_then(|end| self.transmit(&encrypted[..end])).map(|all| {
                 counted += piece.len();
                 if !all {
                     // One byte is not counted, so that the caller calls again when there is room.
@@ -312,11 +327,11 @@ impl TlsStream for Session {
                     self.taken = 1;
                 }
             });
-            encrypted.clear();
             if result.is_err() || self.taken > 0 {
                 break;
             }
         }
+        encrypted.truncate(KEPT_BYTES);
         encrypted.shrink_to(KEPT_BYTES);
         ENCRYPTED.set(encrypted);
         result?;
@@ -393,9 +408,10 @@ impl TlsStream for Session {
             return;
         }
         let mut last = self.take_deferred();
-        if self.write_close_notify(&mut last).is_ok() {
+        let start = last.len();
+        if let Ok(end) = self.write_close_notify(&mut last, start) {
             // An error of the stream shows when it is shut down.
-            let _ = self.transmit(&last);
+            let _ = self.transmit(&last[..end]);
         }
     }
 
@@ -429,16 +445,23 @@ fn encrypt_needs(error: EncryptError) -> Needs {
 }
 
 /// Appends the output of `write`, with the room that it requests.
-fn append(buffer: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> Result<usize, Needs>) -> io::Result<()> {
-    let before = buffer.len();
+fn append(buffer: &mut Vec<u8>, write: impl FnMut(&mut [u8]) -> Result<usize, Needs>) -> io::Result<()> {
+    let end = fill(buffer, buffer.len(), write)?;
+    buffer.truncate(end);
+    Ok(())
+}
+
+/// Puts the output of `write` into the buffer from `start` on, and makes the room that it requests. Returns its end.
+fn fill(
+    buffer: &mut Vec<u8>,
+    start: usize,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, Needs>,
+) -> io::Result<usize> {
     loop {
-        match write(&mut buffer[before..]) {
-            Ok(written) => {
-                buffer.truncate(before + written);
-                return Ok(());
-            }
+        match write(&mut buffer[start..]) {
+            Ok(written) => return Ok(start + written),
             // The buffer had the size that rustls requested.
-            Err(Needs::Bytes(count)) if before + count > buffer.len() => buffer.resize(before + count, 0),
+            Err(Needs::Bytes(count)) if start + count > buffer.len() => buffer.resize(start + count, 0),
             Err(Needs::Bytes(_)) => return Err(invalid("rustls needs more room than it requested")),
             Err(Needs::Nothing(error)) => return Err(error),
         }

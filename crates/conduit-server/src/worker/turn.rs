@@ -45,6 +45,8 @@ impl Future for Driver {
         worker.shared.commands.register(context.waker());
         worker.begin_turn();
         worker.deliver_commands();
+        #[cfg(feature = "http2")]
+        worker.continue_connections();
         #[cfg(feature = "testing")]
         worker.serve_in_process(context.waker());
         loop {
@@ -68,6 +70,10 @@ impl Future for Driver {
             if let Poll::Ready(mut guard) = ready {
                 guard.clear_ready();
             }
+        }
+        #[cfg(feature = "http2")]
+        {
+            worker.shared.more |= !worker.shared.continuing.is_empty();
         }
         worker.resume_accepting();
         #[cfg(feature = "testing")]
@@ -139,6 +145,18 @@ impl Worker {
         }
         self.finish_commanded();
         self.commands = commands;
+    }
+
+    /// Sends more of the responses whose connections have had their share of the last turn.
+    #[cfg(feature = "http2")]
+    fn continue_connections(&mut self) {
+        // They may have had their share again, and continue in the next turn.
+        for _ in 0..self.shared.continuing.len() {
+            let Some(id) = self.shared.continuing.pop_front() else {
+                break;
+            };
+            self.with_connection(id, Connection::finish);
+        }
     }
 
     /// Sends the output of the connections that commands have reached.

@@ -54,10 +54,8 @@ pub(crate) struct Http2 {
     shares: Shares,
     /// The rate at which the client opens the window of the connection.
     rate: TransferRate,
-    /// A response waits for the connection's next turn.
-    has_more: bool,
-    /// The last turn of the worker in which the connection sent, and the number of sent bytes at which its share of it ends.
-    turn: (u64, u64),
+    /// The last turn of the worker in which the connection sent.
+    turn: SendTurn,
     /// The number of handlers that continue to run after the end of their stream.
     detached: usize,
     /// The number of requests that have arrived.
@@ -71,6 +69,16 @@ pub(crate) struct Http2 {
 struct Shares {
     receiving: u64,
     sending: u64,
+}
+
+/// The part of a connection in a turn of the worker.
+#[derive(Clone, Copy, Default)]
+struct SendTurn {
+    number: u64,
+    /// The number of bytes that the connection has sent in all when its share is used.
+    end_bytes: u64,
+    /// The share is used, and the connection continues in the next turn.
+    is_over: bool,
 }
 
 /// The use of input that has arrived.
@@ -108,8 +116,7 @@ impl Http2 {
             checked: shared.now(),
             shares: Shares::default(),
             rate: TransferRate::default(),
-            has_more: false,
-            turn: (0, 0),
+            turn: SendTurn::default(),
             detached: 0,
             requests: 0,
             resets: false,
@@ -437,12 +444,6 @@ impl Http2 {
             reading()
         } else {
             Interest::NONE
-        };
-        // Reported at once, since the connection is marked as undrained.
-        let interest = if self.has_more {
-            interest | Interest::WRITABLE
-        } else {
-            interest
         };
         (interest, self.timer(link))
     }

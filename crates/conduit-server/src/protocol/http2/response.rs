@@ -9,8 +9,8 @@ use conduit_proto::h2::{self, ErrorCode, Http2Connection};
 use http::HeaderMap;
 use http::header::STRICT_TRANSPORT_SECURITY;
 
-use super::Http2;
 use super::stream::Outgoing;
+use super::{Http2, SendTurn};
 use crate::body::{Body, BodyError, BodyKind};
 use crate::commands::Command;
 use crate::exchange::{ReadyPiece, replace_invalid};
@@ -24,12 +24,15 @@ use crate::shared::Shared;
 
 /// The number of bytes of a response that are written before others have their turn; a shorter body is written at once.
 pub(super) const PIECE_BYTES: usize = 16 * 1024;
+/// The same over TLS: with the header of its frame it fills a record (RFC 8446, section 5.1).
+const ENCRYPTED_PIECE_BYTES: usize = PIECE_BYTES - 9;
 /// Above this number of unsent bytes no further bytes of large bodies are written, so that small responses do not wait long.
 const FILL_BYTES: usize = 48 * 1024;
 /// The same for bytes that are not copied. They take no memory, and one call sends all of them.
-const GATHERED_BYTES: usize = 128 * 1024;
-/// The number of bytes that a connection sends in a turn of the worker, before other connections have theirs.
-const SHARE_BYTES: u64 = 512 * 1024;
+const GATHERED_BYTES: usize = 96 * 1024;
+/// The number of bytes after which a connection continues in the next turn of the worker: others are served between its sends.
+/// Where the kernel paces a connection (BBR), a second send at once would wait for a timer, which costs more than a turn.
+const SHARE_BYTES: u64 = 48 * 1024;
 /// The number of bytes that a thread reads of a file which is not in memory.
 const LOAD_BYTES: u64 = 1024 * 1024;
 
@@ -238,11 +241,9 @@ impl Http2 {
     /// Writes pending parts of responses in the order of the engine, while there is room. Then streams of responses may return
     /// more.
     pub(super) fn write_pending(&mut self, link: &mut Link, shared: &mut Shared) {
-        self.has_more = false;
         while !is_filled(link) {
             let Some(id) = self.engine.next_pending() else { break };
             if !self.has_share(link, shared) {
-                self.has_more = true;
                 break;
             }
             link.begin_output(shared);
@@ -260,15 +261,21 @@ impl Http2 {
         }
     }
 
-    /// Returns whether the connection may send more before others have their turn. Otherwise the poller reports it again.
-    fn has_share(&mut self, link: &mut Link, shared: &Shared) -> bool {
+    /// Returns whether the connection may send more before others have their turn. Otherwise it continues in the next one.
+    fn has_share(&mut self, link: &Link, shared: &mut Shared) -> bool {
         let sent_bytes = link.sent_bytes();
-        if self.turn.0 != shared.turn {
-            self.turn = (shared.turn, sent_bytes + SHARE_BYTES);
+        if self.turn.number != shared.turn {
+            self.turn = SendTurn {
+                number: shared.turn,
+                end_bytes: sent_bytes + SHARE_BYTES,
+                is_over: false,
+            };
         }
-        let has_share = sent_bytes < self.turn.1;
-        link.undrained |= !has_share;
-        has_share
+        if !self.turn.is_over && sent_bytes >= self.turn.end_bytes {
+            self.turn.is_over = true;
+            shared.continuing.push_back(link.id);
+        }
+        !self.turn.is_over
     }
 
     /// Writes the next bytes of one stream.
@@ -391,7 +398,12 @@ fn write_part(
     bytes: &mut Bytes,
     is_last: bool,
 ) -> Result<usize, h1::BodyError> {
-    let length = bytes.len().min(PIECE_BYTES);
+    let most = if link.gathers() {
+        PIECE_BYTES
+    } else {
+        ENCRYPTED_PIECE_BYTES
+    };
+    let length = bytes.len().min(most);
     let is_last = is_last && length == bytes.len();
     if length >= UNCOPIED_BYTES && link.gathers() {
         // Other frames can follow the end of the body in the output.
