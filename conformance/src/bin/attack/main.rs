@@ -1,6 +1,6 @@
-//! `attack [SECONDS] [--with nginx] [--only TEXT]`: the latency of real clients during attacks, for Conduit and nginx.
+//! `attack [SECONDS] [--with nginx] [--with h2o] [--only TEXT]`: the latency of real clients during attacks, for Conduit and peers.
 //!
-//! Both servers run with two workers and comparable deadlines, one after the other on one machine. The attackers use the same
+//! The servers run with two workers and comparable deadlines, one after the other on one machine. The attackers use the same
 //! machine, so compare rows with the one without an attack and the servers with each other; the figures are no absolute speeds.
 //! Memory is the proportional set size (PSS) of all processes of the server: before the attack ends, and after its
 //! connections have closed.
@@ -9,7 +9,7 @@
 mod attacks;
 mod clients;
 mod http2;
-mod nginx;
+mod peers;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ use attacks::{ATTACKS, Attack};
 use clients::{Seen, ask};
 use conduit_conformance::process::{Target, descriptor_limit};
 use conduit_conformance::stream::Door;
-use nginx::Nginx;
+use peers::PEERS;
 
 /// Threads that are real clients; each waits a millisecond between its requests.
 const CLIENTS: usize = 4;
@@ -82,18 +82,14 @@ fn main() {
         arguments.remove(place);
         arguments.remove(place)
     });
-    let (with_nginx, seconds) = match arguments.iter().position(|word| word == "--with") {
-        Some(place) => {
-            assert_eq!(
-                arguments.get(place + 1).map(String::as_str),
-                Some("nginx"),
-                "compared with nginx"
-            );
-            (true, [&arguments[..place], &arguments[place + 2..]].concat())
-        }
-        None => (false, arguments),
-    };
-    let seconds = seconds.first().map_or(5, |word| word.parse().expect("a number"));
+    let mut peers = Vec::new();
+    while let Some(place) = arguments.iter().position(|word| word == "--with") {
+        arguments.remove(place);
+        let name = arguments.remove(place);
+        let peer = PEERS.into_iter().find(|peer| peer.name == name);
+        peers.push(peer.unwrap_or_else(|| panic!("unknown server {name:?}: expected nginx or h2o")));
+    }
+    let seconds = arguments.first().map_or(5, |word| word.parse().expect("a number"));
     let duration = Duration::from_secs(seconds);
     let limit = descriptor_limit();
     if limit < 10_200 {
@@ -109,14 +105,14 @@ fn main() {
         let outcome = measure(&door, attack, duration, || target.proportional_kib());
         report(attack, "Conduit", &outcome);
         drop(target);
-        if with_nginx {
-            match Nginx::start() {
-                Ok(nginx) => {
-                    let door = nginx.door(attack.secure);
-                    let outcome = measure(&door, attack, duration, || nginx.memory_kib());
-                    report(attack, "nginx", &outcome);
+        for peer in &peers {
+            match peer.start() {
+                Ok(server) => {
+                    let door = server.door(attack.secure);
+                    let outcome = measure(&door, attack, duration, || server.memory_kib());
+                    report(attack, peer.name, &outcome);
                 }
-                Err(error) => println!("| {} | nginx | {error} | | | | | | |", attack.name),
+                Err(error) => println!("| {} | {} | {error} | | | | | | |", attack.name, peer.name),
             }
         }
     }
