@@ -339,10 +339,7 @@ impl Drop for Request {
         parts.headers.take();
         parts.edited = false;
         parts.extensions.clear();
-        if matches!(parts.body.take(), Some(BodyLength::Exact(_) | BodyLength::Chunked)) {
-            // The reader of a body that was taken does so at its drop.
-            parts.channel.abandon();
-        }
+        parts.body = None;
         #[cfg(feature = "tower")]
         {
             parts.foreign = None;

@@ -253,6 +253,9 @@ impl Driver {
             match self.backlog.pop_front() {
                 Some(Request::Join(membership, mut pending)) => {
                     if is_done {
+                        // The message of the channel may come later than the caller looks for the member.
+                        let Membership { topic, member } = &membership;
+                        self.replica.joined(topic, self.process, Arc::clone(member));
                         self.members.insert(membership);
                     }
                     pending.end(is_done.then_some(()).ok_or(HubError::Full { what: "members" }));

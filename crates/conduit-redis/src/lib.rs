@@ -57,3 +57,8 @@ pub use config::RedisEngineConfig;
 pub use engine::RedisEngine;
 pub use engines::{Engines, EnginesError, EnvStore, StoreError};
 pub use store::RedisStore;
+
+/// The chapter of the guide, which is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/machines.md")]
+struct Guide;

@@ -55,7 +55,8 @@ async fn start(
             14 => panic!("a mistake"),
             _ => Ok(()),
         }
-    })?;
+    });
+    let run = run.await?;
     Ok(Accepted::at(format!("/jobs/{}", run.id())))
 }
 
@@ -282,7 +283,8 @@ async fn start_burst(runs: State<Runs<String>>) -> Result<Accepted, Problem> {
             run.report(&progress).await?;
         }
         Ok::<_, conduit::BoxError>(())
-    })?;
+    });
+    let run = run.await?;
     Ok(Accepted::at(format!("/burst/{}", run.id())))
 }
 

@@ -46,7 +46,7 @@ impl Document {
             ),
             ..Lock::default()
         };
-        let layers = context.application_layers.iter().map(ToString::to_string);
+        let layers = context.application_layers.iter().map(|layer| layer.to_string());
         let limits = context.limits.iter();
         let limits = limits.map(|(name, value)| Line::of(name, Attributes::text(value)));
         let layers = Line::of("layers", Attributes::list(layers));
@@ -95,12 +95,12 @@ fn operation_lines(document: &Value, operation: &DescribedOperation, layers: &[C
         lines.push(Line::of("deprecated", Attributes::default()));
     }
     if let Some(ways) = value["security"].as_array() {
-        lines.push(Line::of("guards", Attributes::list(ways.iter().map(guard))));
+        lines.push(Line::of("guards", Attributes::list(ways.iter().map(|way| guard(way)))));
     }
     if !layers.is_empty() {
         lines.push(Line::of(
             "layers",
-            Attributes::list(layers.iter().map(ToString::to_string)),
+            Attributes::list(layers.iter().map(|layer| layer.to_string())),
         ));
     }
     for extension in ["x-tool", "x-pages"] {

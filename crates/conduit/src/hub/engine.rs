@@ -41,8 +41,8 @@ pub trait HubEngine: Send + Sync + 'static {
     /// Ends the updates of a topic.
     fn unfollow(&self, topic: &Arc<str>);
 
-    /// Makes a member present in a topic that this process follows, as long as this process has contact with the engine. A
-    /// member that is present already is no error.
+    /// Makes a member present in a topic that this process follows, as long as this process has contact with the engine. The
+    /// future is ready after [`Replica::joined`]. A member that is present already is no error.
     fn join(&self, topic: Arc<str>, member: Arc<str>) -> EngineFuture<()>;
 
     /// Ends the presence of a member that this process has made present.

@@ -160,6 +160,10 @@ impl Hub {
         Hub(shared)
     }
 
+    pub(crate) fn has_engine(&self) -> bool {
+        self.0.engine.is_some()
+    }
+
     /// The topic with this key, if its family permits it to the client.
     ///
     /// # Errors

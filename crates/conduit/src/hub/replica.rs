@@ -55,7 +55,8 @@ impl SharedTopics {
         Ok(pin)
     }
 
-    /// Counts a connection of a member. The future is ready when the engine knows the member.
+    /// Counts a connection of a member, and follows the topic. The future is ready when the engine knows the member; its
+    /// requests are queued already.
     pub(super) fn join_engine(
         &self,
         engine: &dyn HubEngine,
@@ -64,8 +65,15 @@ impl SharedTopics {
     ) -> Result<EngineFuture<()>, HubError> {
         self.with(name, |topic| {
             topic.count_member(member, self.config.members)?;
+            let followed = (!topic.replica.is_followed).then(|| engine.follow(Arc::clone(name)));
             // The lock keeps the order of this call and that of a `leave`.
-            Ok(engine.join(Arc::clone(name), Arc::clone(member)))
+            let joined = engine.join(Arc::clone(name), Arc::clone(member));
+            Ok(Box::pin(async move {
+                if let Some(followed) = followed {
+                    followed.await?;
+                }
+                joined.await
+            }) as EngineFuture<()>)
         })
     }
 

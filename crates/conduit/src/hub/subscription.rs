@@ -103,6 +103,11 @@ impl<F: TopicFamily> Subscription<F> {
         position <= self.last
     }
 
+    /// The position of the last message from before the subscription.
+    pub(crate) fn last(&self) -> Position {
+        self.last
+    }
+
     /// An event stream of the updates. A message is an event with its position as the identity. [`Update::Missed`] is an event
     /// `missed` with the data `null`; a member's arrival and departure are events `joined` and `left` with the name as JSON.
     pub fn into_events(self) -> Events<F::Message> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::engine::EngineFuture;
 use super::local::Subscriber;
 use super::message::{Position, Published};
 use super::shared::ReplayFrom;
@@ -105,13 +106,22 @@ impl<F: TopicFamily> Topic<F> {
     /// [`HubError::NotPermitted`] for a client that may only subscribe, [`HubError::LongMessage`], [`HubError::NotJson`], and
     /// [`HubError::Full`] if the topic does not exist and there are too many. With an engine also [`HubError::Unavailable`].
     pub async fn publish(&self, message: &F::Message) -> Result<Position, HubError> {
+        self.publish_json(message).await
+    }
+
+    /// Publishes a value that has the JSON of a message.
+    pub(crate) async fn publish_json(&self, message: &impl Serialize) -> Result<Position, HubError> {
         match &self.hub.0.engine {
             None => self.publish_value(message, |_| ()),
-            Some(engine) => {
-                let json = self.encode(message)?;
-                engine.publish(Arc::clone(&self.name), json).await
-            }
+            Some(_) => self.queue(message)?.await,
         }
+    }
+
+    /// Queues a value that has the JSON of a message, for an engine: it is published although the future is dropped.
+    pub(crate) fn queue(&self, message: &impl Serialize) -> Result<EngineFuture<Position>, HubError> {
+        let json = self.encode(message)?;
+        let engine = self.hub.0.engine.as_ref().ok_or(HubError::Unavailable)?;
+        Ok(engine.publish(Arc::clone(&self.name), json))
     }
 
     /// Publishes a value that has the JSON of a message. Calls `note` with it under the lock of the topic, before any
@@ -189,22 +199,24 @@ impl<F: TopicFamily> Topic<F> {
     pub async fn join(&self, member: &str) -> Result<Presence, HubError> {
         self.check_publish()?;
         let member: Arc<str> = checked(member)?.into();
-        let presence = |member| Presence {
-            hub: self.hub.clone(),
-            topic: Arc::clone(&self.name),
-            member,
-        };
         let shared = &self.hub.0;
         let Some(engine) = &shared.engine else {
             shared.join(&self.name, &member)?;
-            return Ok(presence(member));
+            return Ok(self.presence(member));
         };
-        let _pin = shared.follow(&**engine, &self.name).await?;
         let joined = shared.join_engine(&**engine, &self.name, &member)?;
         // Its drop ends the presence after an error.
-        let presence = presence(member);
+        let presence = self.presence(member);
         joined.await?;
         Ok(presence)
+    }
+
+    fn presence(&self, member: Arc<str>) -> Presence {
+        Presence {
+            hub: self.hub.clone(),
+            topic: Arc::clone(&self.name),
+            member,
+        }
     }
 
     /// The members that are present, in the order of their names. A subscriber [with presence](Subscription::with_presence)

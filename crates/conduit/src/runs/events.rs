@@ -43,6 +43,10 @@ impl<P: Serialize + DeserializeOwned + 'static> RunEvents<P> {
         RunEvents(None)
     }
 
+    pub(super) fn of_stream(updates: impl Stream<Item = Result<Bytes, BoxError>> + 'static) -> Self {
+        RunEvents(Some(Events::from_encoded(Box::pin(updates))))
+    }
+
     pub(super) fn of(updates: Subscription<RunFamily<P>>, record: Arc<RunRecord>) -> Self {
         let is_before = |position| updates.begins_after(position);
         let updates = UntilLast {
@@ -51,7 +55,7 @@ impl<P: Serialize + DeserializeOwned + 'static> RunEvents<P> {
             record,
             has_ended: false,
         };
-        RunEvents(Some(Events::from_encoded(Box::pin(updates))))
+        RunEvents::of_stream(updates)
     }
 }
 

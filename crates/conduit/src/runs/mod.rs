@@ -27,8 +27,8 @@
 //!             run.report(&Progress { percent }).await?;
 //!         }
 //!         Ok::<_, conduit::BoxError>(())
-//!     })?;
-//!     Ok(Accepted::at(format!("/exports/{}", run.id())))
+//!     });
+//!     Ok(Accepted::at(format!("/exports/{}", run.await?.id())))
 //! }
 //!
 //! #[get("/exports/{id}")]
@@ -60,11 +60,13 @@
 //! - **Bounds**: [`RunsConfig`] limits the runs in progress, in all and for each owner, and the time that a finished one is kept.
 //! - **Shutdown**: a shutdown waits for runs as it does for [`Tasks`], and logs the name and age of each that it
 //!   cuts off. A run is a part of its process and ends with it: work that must survive that belongs into a database.
+//! - **Processes**: with [an engine](Runs::with_engine), the clients of a run may use any process.
 //! - **End**: the stream ends after the last update. A client that connects again after it receives 204, so that `EventSource`
 //!   does not continue to connect.
 
 mod events;
 mod registry;
+mod shared;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -82,9 +84,10 @@ use serde::{Deserialize, Serialize};
 pub use self::events::RunEvents;
 use self::events::RunFamily;
 use self::registry::{LastUpdate, Registry, RunRecord};
+use self::shared::CancelFamily;
 use crate::events::{Event, EventsOutcome, LastEventId};
 use crate::extract::Tasks;
-use crate::hub::{Hub, HubConfig, HubError, StartFrom, Topic};
+use crate::hub::{Hub, HubConfig, HubEngine, HubError, StartFrom, Topic};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::response::{IntoResponse, Response};
@@ -157,11 +160,19 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
 
     /// Runs with these bounds.
     pub fn with(config: RunsConfig) -> Self {
-        let hub = Hub::with(HubConfig {
-            history_messages: config.updates,
-            history_time: config.kept_time,
-            ..HubConfig::default()
-        });
+        let hub = Hub::with(hub_config(&config, config.updates));
+        Runs::on(config, hub)
+    }
+
+    /// Runs that are followed and cancelled from all processes with this engine. A run belongs to the process that has started
+    /// it, as do the bounds of the runs in progress: when the process ends, the last update of its clients is
+    /// [`RunUpdate::CutOff`]. At least one update of each run is kept.
+    pub fn with_engine(config: RunsConfig, engine: impl HubEngine) -> Self {
+        let hub = Hub::with_engine(hub_config(&config, config.updates.max(1)), engine);
+        Runs::on(config, hub)
+    }
+
+    fn on(config: RunsConfig, hub: Hub) -> Self {
         Runs {
             registry: Arc::new(Registry::new(config)),
             hub,
@@ -176,28 +187,39 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
     ///
     /// # Errors
     ///
-    /// 429 for an owner with too many runs in progress, and 503 if there are too many in all.
+    /// 429 for an owner with too many runs in progress, and 503 if there are too many in all. With an engine also 503 while it
+    /// cannot be reached.
     ///
     /// # Panics
     ///
     /// Outside of a `LocalRuntime` and a `LocalSet`; each worker of a server has one.
-    pub fn start<F, W>(&self, owner: &str, name: &'static str, work: F) -> Result<Run<P>, Problem>
+    pub async fn start<F, W>(&self, owner: &str, name: &'static str, work: F) -> Result<Run<P>, Problem>
     where
         F: FnOnce(RunReporter<P>) -> W,
         W: Future + 'static,
         W::Output: EventsOutcome,
     {
         let record = self.registry.start(owner)?;
-        let run = self.run(Arc::clone(&record))?;
+        let run = self.run(owner, record.id(), Some(Arc::clone(&record)))?;
         let reporter = RunReporter(run.topic.clone());
         let end = RunEnd {
             registry: Arc::clone(&self.registry),
             record,
             topic: run.topic.clone(),
+            is_shared: run.cancels.is_some(),
             last: None,
         };
         let work = work(reporter);
-        Tasks::of_this_worker().spawn(name, drive(work, name, end));
+        let tasks = Tasks::of_this_worker();
+        match run.cancels.clone() {
+            None => drop(tasks.spawn(name, drive(work, name, end))),
+            Some(cancels) => {
+                // A client that knows the run finds it in all processes. The end of the run is the drop of `end`.
+                let presence = run.topic.join(shared::IN_PROGRESS).await?;
+                let attended = shared::attend(presence, cancels, Arc::clone(&end.record), name);
+                drop(tasks.spawn(name, shared::drive_attended(drive(work, name, end), attended)));
+            }
+        }
         Ok(run)
     }
 
@@ -205,11 +227,15 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
     ///
     /// # Errors
     ///
-    /// 404 for an unknown run, for one of another owner, and for one that has ended too long ago.
+    /// 404 for an unknown run, for one of another owner, and for one that has ended too long ago. With an engine, another
+    /// process may have the run: then [`Run::events`] returns the 404, and [`Run::cancel`] of an unknown run has no effect.
     pub fn find(&self, owner: &str, id: &str) -> Result<Run<P>, Problem> {
         let record = self.registry.find(owner, id);
-        let record = record.ok_or_else(|| Problem::not_found("this run does not exist, or has ended long ago"))?;
-        Ok(self.run(record)?)
+        let is_identity = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if record.is_none() && !(self.hub.has_engine() && is_identity) {
+            return Err(not_found());
+        }
+        Ok(self.run(owner, id, record)?)
     }
 
     /// The number of runs in progress.
@@ -217,10 +243,27 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
         self.registry.in_progress()
     }
 
-    fn run(&self, record: Arc<RunRecord>) -> Result<Run<P>, HubError> {
-        let topic = self.hub.trusted(record.id())?;
-        Ok(Run { record, topic })
+    fn run(&self, owner: &str, id: &str, record: Option<Arc<RunRecord>>) -> Result<Run<P>, HubError> {
+        let (topic, cancels) = shared::topics(&self.hub, owner, id)?;
+        Ok(Run {
+            id: id.into(),
+            record,
+            topic,
+            cancels: self.hub.has_engine().then_some(cancels),
+        })
     }
+}
+
+fn hub_config(config: &RunsConfig, updates: usize) -> HubConfig {
+    HubConfig {
+        history_messages: updates,
+        history_time: config.kept_time,
+        ..HubConfig::default()
+    }
+}
+
+fn not_found() -> Problem {
+    Problem::not_found("this run does not exist, or has ended long ago")
 }
 
 /// Polls the work until its end, or until it is cancelled.
@@ -253,6 +296,7 @@ struct RunEnd<P: Serialize + DeserializeOwned + 'static> {
     registry: Arc<Registry>,
     record: Arc<RunRecord>,
     topic: Topic<RunFamily<P>>,
+    is_shared: bool,
     last: Option<RunUpdate<P>>,
 }
 
@@ -262,20 +306,41 @@ impl<P: Serialize + DeserializeOwned + 'static> Drop for RunEnd<P> {
             true => RunUpdate::Failed,
             false => RunUpdate::CutOff,
         });
+        match self.is_shared {
+            true => self.queue_last(&last),
+            false => self.publish_last(&last),
+        }
+        self.registry.end(&self.record);
+    }
+}
+
+impl<P: Serialize + DeserializeOwned + 'static> RunEnd<P> {
+    fn publish_last(&self, last: &RunUpdate<P>) {
         // A stream that has missed the update finds it in the record, which must have it first.
-        let published = self.topic.publish_value(&last, |update| {
+        let published = self.topic.publish_value(last, |update| {
             self.record.set_last(LastUpdate {
                 position: Some(update.position()),
                 event: update.event(),
             });
         });
         if published.is_err() {
-            self.record.set_last(LastUpdate {
-                position: None,
-                event: Event::new(&last).encode().unwrap_or_default(),
-            });
+            self.set_last_without_position(last);
         }
-        self.registry.end(&self.record);
+    }
+
+    /// Queues the last update for the engine, whose topic has it for all processes.
+    fn queue_last(&self, last: &RunUpdate<P>) {
+        self.set_last_without_position(last);
+        if let Err(error) = self.topic.queue(last).map(drop) {
+            tracing::error!(id = self.record.id(), %error, "the last update of a run cannot be published");
+        }
+    }
+
+    fn set_last_without_position(&self, last: &RunUpdate<P>) {
+        self.record.set_last(LastUpdate {
+            position: None,
+            event: Event::new(last).encode().unwrap_or_default(),
+        });
     }
 }
 
@@ -305,24 +370,33 @@ impl<P> fmt::Debug for Runs<P> {
 
 /// A run that its owner has started.
 pub struct Run<P: Serialize + DeserializeOwned + 'static> {
-    record: Arc<RunRecord>,
+    id: Box<str>,
+    /// The record, if this process has started the run.
+    record: Option<Arc<RunRecord>>,
     topic: Topic<RunFamily<P>>,
+    /// The requests of other processes to cancel the run, with an engine.
+    cancels: Option<Topic<CancelFamily>>,
 }
 
 impl<P: Serialize + DeserializeOwned + 'static> Run<P> {
     /// The identity: 32 hexadecimal digits.
     pub fn id(&self) -> &str {
-        self.record.id()
+        &self.id
     }
 
-    /// Returns whether the run has ended.
+    /// Returns whether the run has ended in this process; false for a run of another one.
     pub fn has_ended(&self) -> bool {
-        self.record.last().is_some()
+        self.record.as_ref().is_some_and(|record| record.last().is_some())
     }
 
-    /// Cancels the run, if it has not ended: its future is dropped where it waits.
+    /// Cancels the run, if it has not ended: its future is dropped where it waits. The process of the run receives the request
+    /// through the engine.
     pub fn cancel(&self) {
-        self.record.cancel();
+        match (&self.record, &self.cancels) {
+            (Some(record), _) => record.cancel(),
+            (None, Some(cancels)) => shared::cancel(cancels),
+            (None, None) => {}
+        }
     }
 
     /// The updates as an event stream: all that are kept, or those after the last event of the client. It ends after the last
@@ -330,10 +404,14 @@ impl<P: Serialize + DeserializeOwned + 'static> Run<P> {
     ///
     /// # Errors
     ///
-    /// 503 if there are too many subscriptions.
+    /// 503 if there are too many subscriptions. With an engine also 404 for a run that no process has, and 503 while the engine
+    /// cannot be reached.
     pub async fn events(&self, last: LastEventId) -> Result<RunEvents<P>, Problem> {
+        let Some(record) = self.record.as_ref().filter(|_| self.cancels.is_none()) else {
+            return shared::events(&self.topic, last).await;
+        };
         let known = last.parse();
-        let end = self.record.last().and_then(|last| last.position);
+        let end = record.last().and_then(|last| last.position);
         if let (Some(known), Some(end)) = (known, end)
             && known >= end
         {
@@ -341,7 +419,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Run<P> {
         }
         let from = known.map_or(StartFrom::History, StartFrom::After);
         let updates = self.topic.subscribe(from).await?;
-        Ok(RunEvents::of(updates, Arc::clone(&self.record)))
+        Ok(RunEvents::of(updates, Arc::clone(record)))
     }
 }
 
@@ -365,7 +443,7 @@ impl<P: Serialize + DeserializeOwned + 'static> RunReporter<P> {
     /// [`HubError::LongMessage`] for progress of more than 64 KiB as JSON, and [`HubError::NotJson`].
     pub async fn report(&self, progress: &P) -> Result<(), HubError> {
         let update = RunUpdate::Running { progress };
-        self.0.publish_value(&update, |_| ()).map(drop)
+        self.0.publish_json(&update).await.map(drop)
     }
 }
 

@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A server with a Unix socket in a temporary directory, which is removed at the end.
+#[allow(dead_code, reason = "not each test file stops the server")]
 pub(crate) struct RedisServer {
     child: Child,
     directory: PathBuf,
     arguments: &'static [&'static str],
 }
 
+#[allow(dead_code, reason = "not each test file uses all of these")]
 impl RedisServer {
     /// Starts a server that keeps its data across restarts. `None` where Redis is not installed.
-    #[allow(dead_code, reason = "not each test file uses it")]
     pub(crate) fn durable() -> Option<Self> {
         RedisServer::with(&["--appendonly", "yes"])
     }
 
     /// Starts a server whose end loses its data.
-    #[allow(dead_code, reason = "not each test file uses it")]
     pub(crate) fn volatile() -> Option<Self> {
         RedisServer::with(&["--appendonly", "no"])
     }
