@@ -102,8 +102,8 @@
 //!
 //! # Other stores
 //!
-//! [`MemoryStore`] loses all sessions at a restart. `conduit-sqlite` has a store in SQLite; a
-//! [`Store`] for Redis or PostgreSQL is two functions, `get` and an atomic compare and set. Open its pool for each worker, in
+//! [`MemoryStore`] loses all sessions at a restart. `conduit-sqlite` has a store in SQLite, `conduit-redis` one in Redis. Another
+//! [`Store`] is two functions, `get` and an atomic compare and set. Open its pool for each worker, in
 //! [`App::open_per_worker`](crate::App::open_per_worker).
 //!
 //! [`Store`]: crate::layer::Store
