@@ -95,7 +95,7 @@ fn operation_lines(document: &Value, operation: &DescribedOperation, layers: &[C
         lines.push(Line::of("deprecated", Attributes::default()));
     }
     if let Some(ways) = value["security"].as_array() {
-        lines.push(Line::of("guards", Attributes::list(ways.iter().map(|way| guard(way)))));
+        lines.push(Line::of("guards", Attributes::list(ways.iter().map(guard))));
     }
     if !layers.is_empty() {
         lines.push(Line::of(
