@@ -339,7 +339,10 @@ impl Drop for Request {
         parts.headers.take();
         parts.edited = false;
         parts.extensions.clear();
-        parts.body = None;
+        if matches!(parts.body.take(), Some(BodyLength::Exact(_) | BodyLength::Chunked)) {
+            // The reader of a body that was taken does so at its drop.
+            parts.channel.abandon();
+        }
         #[cfg(feature = "tower")]
         {
             parts.foreign = None;

@@ -439,6 +439,9 @@ fn value(mut operation: Operation, id: String, tag: Option<&str>, errors: Option
     if operation.parts.deprecated {
         set("deprecated", Value::Bool(true));
     }
+    if operation.parts.is_paged {
+        set("x-pages", Value::Bool(true));
+    }
     let parameters = std::mem::take(&mut operation.parts.parameters);
     if !parameters.is_empty() {
         let parameters = parameters.into_iter().map(|parameter| parameter.into_value());

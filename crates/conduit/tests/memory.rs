@@ -1,6 +1,13 @@
 //! The memory that a client can make the server use: compressed bodies, unfinished bodies, compressed streams, and answers
 //! that quote their input.
 
+#[cfg(all(feature = "http2", feature = "websocket"))]
+#[path = "memory_of/connections.rs"]
+mod connections;
+#[cfg(all(feature = "http2", feature = "websocket"))]
+#[allow(dead_code, reason = "the tests of the engine use the rest")]
+#[path = "../../conduit-proto/tests/h2/frames.rs"]
+mod frames;
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};

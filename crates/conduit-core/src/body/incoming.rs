@@ -112,10 +112,7 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        // The reader is dropped: further input is discarded, so reading must not stay paused.
-        self.channel.buffer.take();
-        self.channel.abandoned.set(true);
-        self.channel.notify_worker(BodyEvent::Abandoned);
+        self.channel.abandon();
     }
 }
 
@@ -221,6 +218,13 @@ impl Channel {
         drop(buffer);
         self.wake();
         room
+    }
+
+    /// The reader is dropped: frees the memory of the body and discards the rest, so reading must not stay paused.
+    pub(crate) fn abandon(&self) {
+        self.buffer.take();
+        self.abandoned.set(true);
+        self.notify_worker(BodyEvent::Abandoned);
     }
 
     /// Frees the memory of the body, and discards the rest.

@@ -98,6 +98,8 @@ pub struct OperationParts {
     pub encodings: BTreeMap<String, Value>,
     /// By status: `200`, `4XX`, `default`.
     pub responses: BTreeMap<String, Answer>,
+    /// The response is a page of a list, whose `cursor` is in the query.
+    pub is_paged: bool,
     pub examples: Vec<BodyExample>,
     pub links: Vec<OperationLink>,
     /// The security schemes that the alternatives name.

@@ -46,7 +46,7 @@ impl Document {
             ),
             ..Lock::default()
         };
-        let layers = context.application_layers.iter().map(|layer| layer.to_string());
+        let layers = context.application_layers.iter().map(ToString::to_string);
         let limits = context.limits.iter();
         let limits = limits.map(|(name, value)| Line::of(name, Attributes::text(value)));
         let layers = Line::of("layers", Attributes::list(layers));
@@ -100,7 +100,7 @@ fn operation_lines(document: &Value, operation: &DescribedOperation, layers: &[C
     if !layers.is_empty() {
         lines.push(Line::of(
             "layers",
-            Attributes::list(layers.iter().map(|layer| layer.to_string())),
+            Attributes::list(layers.iter().map(ToString::to_string)),
         ));
     }
     for extension in ["x-tool", "x-pages"] {

@@ -186,6 +186,27 @@ fn write_schemes(text: &mut String, schemes: &Map<String, Value>) {
     text.push_str("};\n");
 }
 
+/// Writes the function that iterates over the pages of an operation.
+fn write_pages(text: &mut String, taken: &mut BTreeSet<String>, function: &str, of_type: &str, default: &str) {
+    let mut pages = format!("{function}Pages");
+    while !taken.insert(pages.clone()) {
+        pages.push('_');
+    }
+    let _ = write!(
+        text,
+        "\n/** The pages of {{@link {function}}}, from the first or the one of `cursor` on. Another response is a {{@link PageError}}. */\n\
+         export async function* {pages}(client: Client, input: {of_type}Input{default}, options?: CallOptions): AsyncGenerator<Extract<{of_type}Reply, {{ status: 200 }}>[\"body\"]> {{\n  \
+           let query = input.query;\n  \
+           for (;;) {{\n    \
+             const reply: {of_type}Reply = await {function}(client, query === undefined ? input : {{ ...input, query }}, options);\n    \
+             if (reply.status !== 200) throw new PageError(reply.status, reply.body);\n    \
+             yield reply.body;\n    \
+             if (reply.body.next === null) return;\n    \
+             query = {{ ...query, cursor: reply.body.next }};\n  \
+           }}\n}}\n"
+    );
+}
+
 /// Writes the function of one operation.
 struct OperationWriter<'d> {
     document: &'d Value,
@@ -233,6 +254,9 @@ impl OperationWriter<'_> {
             "export async function {function}(client: Client, {name}: {of_type}Input{default}, options?: CallOptions): Promise<{of_type}Reply> {{\n  \
              return {send}(client, {{ {parts} }}, options);\n}}\n"
         );
+        if value["x-pages"] == Value::Bool(true) {
+            write_pages(text, taken, &function, &of_type, default);
+        }
     }
 
     fn comment(&self) -> String {
@@ -289,7 +313,12 @@ impl OperationWriter<'_> {
         let mut text = "{\n".to_owned();
         let mut is_needed = false;
         let mut is_empty = true;
-        for (place, member) in [("path", "path"), ("query", "query"), ("header", "headers")] {
+        for (place, member) in [
+            ("path", "path"),
+            ("query", "query"),
+            ("header", "headers"),
+            ("cookie", "cookies"),
+        ] {
             let parameters = self.parameters(place);
             if parameters.is_empty() {
                 continue;
@@ -414,7 +443,7 @@ impl OperationWriter<'_> {
     fn parts(&self) -> String {
         let method = self.operation.method.to_ascii_uppercase();
         let mut parts = format!("method: \"{method}\", path: {}", self.path_expression());
-        for (place, member) in [("query", "query"), ("header", "headers")] {
+        for (place, member) in [("query", "query"), ("header", "headers"), ("cookie", "cookies")] {
             if !self.parameters(place).is_empty() {
                 let _ = write!(parts, ", {member}: input.{member}");
             }

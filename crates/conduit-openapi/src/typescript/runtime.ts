@@ -60,6 +60,7 @@ interface RequestParts {
   path: string;
   query?: object | undefined;
   headers?: object | undefined;
+  cookies?: object | undefined;
   body?: unknown;
   /** The media type of `body`. */
   type?: string;
@@ -116,6 +117,13 @@ function $encode(body: unknown, type: string | undefined): BodyInit | undefined 
   return body as BodyInit;
 }
 
+/** Adds a cookie. Browsers ignore this field and send their own cookies. */
+function $cookie(headers: Headers, name: string, value: unknown): void {
+  const others = headers.get("cookie");
+  const pair = `${name}=${Array.isArray(value) ? value.join(",") : value}`;
+  headers.set("cookie", others === null ? pair : `${others}; ${pair}`);
+}
+
 async function $authorize(client: Client, parts: RequestParts, headers: Headers, query: URLSearchParams): Promise<void> {
   const known = (client.credentials ?? {}) as Record<string, Provided<unknown> | undefined>;
   const way = parts.security?.find((names) => names.length > 0 && names.every((name) => known[name] !== undefined));
@@ -132,8 +140,7 @@ async function $authorize(client: Client, parts: RequestParts, headers: Headers,
       headers.set("authorization", `Basic ${btoa(String.fromCharCode(...bytes))}`);
     } else if (scheme.kind === "header") headers.set(scheme.name, String(value));
     else if (scheme.kind === "query") query.set(scheme.name, String(value));
-    // Browsers ignore this field and send their own cookies.
-    else headers.append("cookie", `${scheme.name}=${value}`);
+    else $cookie(headers, scheme.name, value);
   }
 }
 
@@ -146,6 +153,8 @@ async function $fetch(client: Client, parts: RequestParts, options: CallOptions 
   const headers = new Headers(client.headers);
   for (const [name, value] of Object.entries(parts.headers ?? {}))
     if (value !== undefined && value !== null) headers.set(name, Array.isArray(value) ? value.join(", ") : String(value));
+  for (const [name, value] of Object.entries(parts.cookies ?? {}))
+    if (value !== undefined && value !== null) $cookie(headers, name, value);
   await $authorize(client, parts, headers, query);
   for (const [name, value] of Object.entries(options?.headers ?? {})) headers.set(name, value);
   const body = $encode(parts.body, parts.type);
@@ -289,5 +298,15 @@ export class EventStreamError extends Error {
     readonly body: unknown,
   ) {
     super(`the event stream cannot be continued: the server answered ${status}`);
+  }
+}
+
+/** The server responds to the request for a page with something else. */
+export class PageError extends Error {
+  constructor(
+    readonly status: number,
+    readonly body: unknown,
+  ) {
+    super(`the page cannot be read: the server answered ${status}`);
   }
 }

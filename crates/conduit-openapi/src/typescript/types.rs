@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 /// Names of the file itself and of the environment, which no schema may have.
-const RESERVED: [&str; 49] = [
+const RESERVED: [&str; 51] = [
     "AbortSignal",
     "Array",
     "AsyncGenerator",
@@ -21,6 +21,7 @@ const RESERVED: [&str; 49] = [
     "EventStream",
     "EventStreamError",
     "Exclude",
+    "Extract",
     "File",
     "FormData",
     "Function",
@@ -29,6 +30,7 @@ const RESERVED: [&str; 49] = [
     "Map",
     "Number",
     "Object",
+    "PageError",
     "Promise",
     "Provided",
     "ReadableStream",

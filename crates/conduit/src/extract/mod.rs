@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | [`Path<T>`] | a parameter of the path, decoded and parsed | 400 |
 //! | [`Query<T>`] | the query, parsed | 400 |
+//! | [`Paging<C>`], [`Sort<F>`] | the part of a list that the client requests, and its order | 400, 422 |
 //! | [`Json<T>`] | the body, from JSON | 400, 413, 415, 422 |
 //! | [`Form<T>`] | the body, from a form | 400, 413, 415, 422 |
 //! | [`Submission<Form<T>>`](Submission) | the same, or its fields with the errors, to show the form again | 400, 413, 415 |
@@ -53,6 +54,7 @@ mod lines;
 mod located;
 #[cfg(feature = "multipart")]
 mod multipart;
+mod paging;
 mod pairs;
 mod path;
 mod readable;
@@ -83,6 +85,7 @@ pub use extension::{Attachable, Extension};
 pub use header::Header;
 #[cfg(feature = "multipart")]
 pub use multipart::{Field, Multipart, MultipartForm, MultipartLimits, SaveOptions, Upload, UploadedFile};
+pub use paging::{Direction, Paged, Paging, Sort};
 pub use path::{Path, PathArgument, PathParams};
 pub use readable::Readable;
 pub use shutdown::Shutdown;

@@ -81,6 +81,7 @@ mod cors;
 mod decoder;
 #[cfg(feature = "compression")]
 mod decompression;
+mod deprecation;
 mod fields;
 mod hash;
 mod idempotency;
@@ -93,6 +94,7 @@ mod security_headers;
 mod store;
 mod timeout;
 mod trailing_slash;
+mod versions;
 
 #[cfg(feature = "files")]
 pub(crate) use accept_encoding::accepted;
@@ -107,6 +109,7 @@ pub(crate) use conditional::{conditional, strong_tag};
 pub use cors::Cors;
 #[cfg(feature = "compression")]
 pub use decompression::Decompression;
+pub use deprecation::Deprecation;
 pub use idempotency::Idempotency;
 pub use method_override::MethodOverride;
 pub use nonce::CspNonce;
@@ -117,6 +120,7 @@ pub use security_headers::SecurityHeaders;
 pub use store::{MemoryStore, Store, StoreFull, Value};
 pub use timeout::Timeout;
 pub use trailing_slash::TrailingSlash;
+pub use versions::Versions;
 
 #[cfg(feature = "sessions")]
 pub(crate) use fields::vary_on;

@@ -62,6 +62,21 @@ fn a_body_that_the_handler_drops_is_discarded() {
 }
 
 #[test]
+fn a_body_whose_handler_does_not_begin_leaves_no_memory() {
+    let server = server();
+    let mut client = Client::open(&server);
+    let body = [0; 16_384];
+    // All of it is in one read, after which the handler would begin.
+    client.send(&[post(1, "/echo", &[]), data(1, &body), data(1, &body)].concat());
+    client.send(&frames::reset(1, ErrorCode::CANCEL));
+    client.send(&[post(3, "/nowhere", &[]), data(3, &body), last_data(3, &body)].concat());
+    assert_eq!(client.response(3).status, 404);
+    assert_eq!(client.get(5, "/").status, 200);
+    let resources = server.resources();
+    assert_eq!((resources.buffer_bytes, resources.body_memory_bytes), (0, 0));
+}
+
+#[test]
 fn a_body_that_is_read_later_frees_the_connection_then() {
     let server = server();
     let mut client = Client::open(&server);

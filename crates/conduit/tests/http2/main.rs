@@ -15,9 +15,6 @@ mod frames;
 mod latency;
 #[cfg(all(feature = "tls", target_os = "linux"))]
 mod proxies;
-#[allow(dead_code, reason = "the simulator uses the rest")]
-#[path = "../simulator/random.rs"]
-mod random;
 #[cfg(feature = "tls")]
 mod real;
 mod requests;
@@ -25,7 +22,6 @@ mod requests;
 mod restart;
 mod sends;
 mod shutdown;
-mod storm;
 #[cfg(feature = "tls")]
 #[path = "../support/mod.rs"]
 mod support;

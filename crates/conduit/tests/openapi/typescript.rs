@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use conduit::events::Events;
+use conduit::extract::{Paged, Paging, Sort};
 use conduit::openapi::{Document, Info};
 use conduit::prelude::*;
 
@@ -151,4 +152,109 @@ fn a_value_makes_no_request_to_another_route_or_site() {
     std::fs::write(folder.join("package.json"), "{ \"type\": \"module\" }").expect("the package can be written");
     compile_typescript(&programs, &folder, &["client.ts", "calls.ts"]);
     run(Command::new("node").arg(folder.join("calls.js")));
+}
+
+#[derive(serde::Deserialize, JsonSchema)]
+struct Visit {
+    _theme: String,
+    _sizes: Option<Vec<u32>>,
+}
+
+/// A list with cookies in its input.
+#[get("/items")]
+fn items(paging: Paging<u32, 2, 10>, _visit: CookieValues<Visit>, _sort: Sort<Column>) -> Paged<Price> {
+    paging.page(Vec::new(), |price| price.cents)
+}
+
+/// A column of the list.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Column {
+    /// By price.
+    Cents,
+    Name,
+}
+
+#[test]
+fn a_client_iterates_over_pages_and_sends_cookies() {
+    let Some(programs) = installed("typescript", &TYPESCRIPT) else {
+        return;
+    };
+    let routes: Routes = routes![items];
+    let folder = folder("pages", &routes.openapi(Info::new("pages", "1")));
+    let calls = r#"
+        import { PageError, typescriptItemsPages, type Client } from "./client.js";
+        const sent: string[] = [];
+        const client: Client = {
+            baseUrl: "",
+            fetch: (address, init) => {
+                sent.push(`${String(address)} ${new Headers(init?.headers).get("cookie")}`);
+                const page = (items: number[], next: string | null) =>
+                    Response.json({ items: items.map((cents) => ({ cents })), next });
+                const first = sent.length === 1 ? page([1, 2], "a-b") : page([3], null);
+                return Promise.resolve(sent.length === 3 ? new Response("", { status: 503 }) : first);
+            },
+        };
+        const input = { query: { limit: 2, sort: ["-cents" as const, "name" as const] }, cookies: { _theme: "dark", _sizes: [1, 2] } };
+        const found: number[] = [];
+        for await (const page of typescriptItemsPages(client, input)) found.push(...page.items.map((item) => item.cents));
+        if (found.join() !== "1,2,3") throw new Error(`unexpected items ${found.join()}`);
+        const expected = [
+            "/items?limit=2&sort=-cents&sort=name _theme=dark; _sizes=1,2",
+            "/items?limit=2&sort=-cents&sort=name&cursor=a-b _theme=dark; _sizes=1,2",
+        ];
+        if (sent.join("\n") !== expected.join("\n")) throw new Error(sent.join("\n"));
+        const failed = await typescriptItemsPages(client, input).next().catch((error: unknown) => error);
+        if (!(failed instanceof PageError) || failed.status !== 503) throw new Error("a 503 is no page");
+        // @ts-expect-error a column is missing
+        void typescriptItemsPages(client, { ...input, query: { sort: ["size"] } });
+        export {};
+    "#;
+    std::fs::write(folder.join("calls.ts"), calls).expect("the calls can be written");
+    std::fs::write(folder.join("package.json"), "{ \"type\": \"module\" }").expect("the package can be written");
+    compile_typescript(&programs, &folder, &["client.ts", "calls.ts"]);
+    run(Command::new("node").arg(folder.join("calls.js")));
+}
+
+const FIVE: Routes = routes![prices, delete, items, shop, crate::slug];
+const FIFTY: Routes = routes![
+    "/a" => FIVE, "/b" => FIVE, "/c" => FIVE, "/d" => FIVE, "/e" => FIVE,
+    "/f" => FIVE, "/g" => FIVE, "/h" => FIVE, "/i" => FIVE, "/j" => FIVE,
+];
+const FIVE_HUNDRED: Routes = routes![
+    "/a" => FIFTY, "/b" => FIFTY, "/c" => FIFTY, "/d" => FIFTY, "/e" => FIFTY,
+    "/f" => FIFTY, "/g" => FIFTY, "/h" => FIFTY, "/i" => FIFTY, "/j" => FIFTY,
+];
+
+#[post("/shop")]
+fn shop(price: Json<Visit>) -> Created<Json<Price>> {
+    let _ = price;
+    Created::at("/shop", Json(Price { cents: 7 }))
+}
+
+/// The work of an editor grows with the types that it makes: each operation may have few.
+#[test]
+fn the_types_of_500_routes_are_few() {
+    let Some(programs) = installed("typescript", &TYPESCRIPT) else {
+        return;
+    };
+    let folder = folder("large", &FIVE_HUNDRED.openapi(Info::new("large", "1")));
+    let options =
+        "--noEmit --strict --extendedDiagnostics --target es2022 --module nodenext --lib es2022,dom,dom.iterable";
+    let output = run(Command::new(programs.join("tsc"))
+        .current_dir(&folder)
+        .args(options.split(' '))
+        .args(["--types", "", "client.ts"]));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let count = |name: &str| -> u32 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let digits: String = line.unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
+        digits.parse().unwrap_or_else(|_| panic!("{name} is missing: {text}"))
+    };
+    let (types, instantiations) = (count("Types:"), count("Instantiations:"));
+    assert!(types < 60_000, "{types} types of 500 routes");
+    assert!(
+        instantiations < 100_000,
+        "{instantiations} instantiations of 500 routes"
+    );
 }

@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 
 use conduit::testing::TestConnection;
 
-use crate::model::{Exchange, Kind, Reads, content, digest};
+use crate::http2::{Excuses, Http2};
+use crate::model::{Exchange, Kind};
 
 /// One connection of a run.
 pub(crate) struct Client {
     /// `None` once the client has closed it.
     pub(crate) connection: Option<TestConnection>,
+    /// The streams of a client that uses HTTP/2, instead of the fields for HTTP/1.1: `outgoing` to `closing`.
+    http2: Option<Http2>,
     /// The numbers of its exchanges, with the place in `outgoing` where each request ends.
     pub(crate) requests: Vec<(usize, usize)>,
     pub(crate) outgoing: Vec<u8>,
@@ -41,9 +44,10 @@ struct Response {
 }
 
 impl Client {
-    pub(crate) fn new(connection: TestConnection) -> Self {
+    pub(crate) fn new(connection: TestConnection, http2: Option<Http2>) -> Self {
         Client {
             connection: Some(connection),
+            http2,
             requests: Vec::new(),
             outgoing: Vec::new(),
             pauses: VecDeque::new(),
@@ -59,6 +63,11 @@ impl Client {
 
     /// Adds a request to what the client sends.
     pub(crate) fn add(&mut self, id: usize, exchange: &Exchange, request: &[u8]) {
+        if let Some(http2) = &mut self.http2 {
+            http2.add(id, exchange);
+            self.requests.push((id, 0));
+            return;
+        }
         if exchange.expects_continue {
             let head = find(request, b"\r\n\r\n").expect("a head") + 4;
             self.pauses.push_back(self.outgoing.len() + head);
@@ -72,6 +81,9 @@ impl Client {
         let Some(connection) = self.connection.as_mut().filter(|_| !self.half_closed) else {
             return 0;
         };
+        if let Some(http2) = &mut self.http2 {
+            return send_frames(connection, http2, most);
+        }
         let mut end = self.outgoing.len().min(self.sent + most);
         if let Some(pause) = self.pauses.pop_front_if(|pause| *pause <= end) {
             end = pause.max(self.sent);
@@ -87,7 +99,10 @@ impl Client {
             return 0;
         };
         let bytes = connection.read_now(most.max(1));
-        self.incoming.extend_from_slice(&bytes);
+        match &mut self.http2 {
+            Some(http2) => http2.receive(&bytes),
+            None => self.incoming.extend_from_slice(&bytes),
+        }
         if bytes.is_empty() {
             self.ended = connection.is_closed();
         }
@@ -101,6 +116,10 @@ impl Client {
 
     /// Compares the responses that have arrived with the plans of their exchanges.
     pub(crate) fn check(&mut self, exchanges: &[Exchange], stopped: bool) -> Result<(), String> {
+        let excuses = self.excuses(stopped);
+        if let Some(http2) = &mut self.http2 {
+            return http2.check(excuses);
+        }
         while !self.incoming.is_empty() {
             if self.closing {
                 return Err(format!("{} bytes after a closing response", self.incoming.len()));
@@ -162,15 +181,8 @@ impl Client {
         if !exchange.content(id).is_none_or(is_right) {
             return wrong("content");
         }
-        if exchange.status() == 200 {
-            let read = match exchange.reads {
-                Reads::All => digest(&content(id, exchange.body_length())),
-                Reads::Part => "a part".to_owned(),
-                Reads::Drops | Reads::Holds | Reads::Task(_) => "nothing".to_owned(),
-            };
-            if response.exchange != Some(format!("{id} {read}")) {
-                return wrong("request body in the handler");
-            }
+        if exchange.status() == 200 && response.exchange != Some(exchange.read_by_the_handler(id)) {
+            return wrong("request body in the handler");
         }
         Ok(())
     }
@@ -179,6 +191,9 @@ impl Client {
     pub(crate) fn check_end(&self, exchanges: &[Exchange], stopped: bool) -> Result<(), String> {
         if self.connection.is_none() || self.late || self.closing {
             return Ok(());
+        }
+        if let Some(http2) = &self.http2 {
+            return http2.check_end(self.excuses(stopped));
         }
         let unanswered = &self.requests[self.answered..];
         if unanswered.first().is_some_and(|(id, _)| exchanges[*id].fails()) {
@@ -221,7 +236,26 @@ impl Client {
         Ok(())
     }
 
+    /// Closes a connection whose client cannot open windows any more: one of HTTP/2 that has ended its half.
+    pub(crate) fn close_without_windows(&mut self) {
+        if self.http2.is_some() && self.half_closed {
+            self.connection = None;
+        }
+    }
+
+    fn excuses(&self, stopped: bool) -> Excuses {
+        Excuses {
+            late: self.late,
+            half_closed: self.half_closed,
+            ended: self.ended,
+            stopped,
+        }
+    }
+
     pub(crate) fn describe(&self, exchanges: &[Exchange]) -> String {
+        if let Some(http2) = &self.http2 {
+            return format!("ended {}, {}", self.ended, http2.describe());
+        }
         let plans: Vec<_> = self
             .requests
             .iter()
@@ -238,6 +272,21 @@ impl Client {
             self.half_closed,
             self.late
         )
+    }
+}
+
+/// Sends at most so many bytes of frames; returns the number of bytes sent.
+fn send_frames(connection: &mut TestConnection, http2: &mut Http2, most: usize) -> usize {
+    let mut sent = 0;
+    loop {
+        let bytes = http2.outgoing();
+        let length = bytes.len().min(most - sent);
+        let taken = connection.send_now(&bytes[..length]).unwrap_or(0);
+        if taken == 0 {
+            return sent;
+        }
+        http2.advance(taken);
+        sent += taken;
     }
 }
 

@@ -1,6 +1,7 @@
 //! A simulator of whole connections, in the manner of TigerBeetle's VOPR.
 //!
-//! A seed determines a run: clients that send and read in random pieces, stall, half-close, close and reset; handlers that
+//! A seed determines a run: clients of HTTP/1.1 and HTTP/2 that send and read in random pieces, open windows late, reset streams,
+//! stall, half-close, close and reset; handlers that
 //! read all, some or none of their bodies and complete in random order; tasks that read a body after its response;
 //! responses that stream, stay pending and fail; steps of the clock; a graceful stop. The simulator runs as a handler on
 //! the worker's thread with the clock paused, so that the order of events depends on the seed only. After each step it
@@ -12,6 +13,10 @@
 
 mod application;
 mod client;
+#[allow(dead_code, reason = "the tests of the engine use the rest")]
+#[path = "../../../conduit-proto/tests/h2/frames.rs"]
+mod frames;
+mod http2;
 mod model;
 mod random;
 mod run;
@@ -38,6 +43,8 @@ fn simulate(seed: u64) -> Result<String, String> {
         .head_timeout(DEADLINE)
         .idle_timeout(DEADLINE)
         .minimum_rate(1, DEADLINE)
+        // Windows are opened in small steps, which costs glitches.
+        .http2_glitch_limit(1_000_000, 1000)
         .shutdown_timeout(Duration::from_secs(3600));
     let client = TestClient::new(app).with_patience(Duration::from_secs(120));
     world.lock().client = Some(client.clone());

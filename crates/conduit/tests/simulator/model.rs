@@ -218,6 +218,16 @@ impl Exchange {
         }
     }
 
+    /// The text with which the handler reports its use of the request body, in the field `x-exchange`.
+    pub(crate) fn read_by_the_handler(&self, id: usize) -> String {
+        let read = match self.reads {
+            Reads::All => digest(&content(id, self.body_length())),
+            Reads::Part => "a part".to_owned(),
+            Reads::Drops | Reads::Holds | Reads::Task(_) => "nothing".to_owned(),
+        };
+        format!("{id} {read}")
+    }
+
     /// Returns whether the server may ask for the body with `100 Continue`: the handler reads of it.
     pub(crate) fn may_continue(&self) -> bool {
         let reads = !matches!(self.reads, Reads::Drops | Reads::Holds);

@@ -6,6 +6,7 @@ use conduit::testing::{Resources, TestClient};
 
 use crate::application::{Activity, World};
 use crate::client::Client;
+use crate::http2::Http2;
 use crate::model::Exchange;
 use crate::random::Random;
 
@@ -77,7 +78,8 @@ impl Run {
         if self.random.chance(60) {
             connection.shorten_transfers(self.random.next());
         }
-        let mut client = Client::new(connection);
+        let http2 = self.random.chance(40).then(|| Http2::new(self.random.next()));
+        let mut client = Client::new(connection, http2);
         let mut parts = self.world.lock();
         let uploads = self.random.chance(10);
         for count in 0..1 + self.random.below(5) {
@@ -295,6 +297,7 @@ impl Run {
 
     /// Sends and reads everything, opens all gates, and checks that every response is complete.
     async fn complete(&mut self) -> Result<(), String> {
+        self.clients.iter_mut().for_each(Client::close_without_windows);
         loop {
             let mut progress = self.world.lock().gates.len();
             let before = self.client.handle().statistics();

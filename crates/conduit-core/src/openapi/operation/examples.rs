@@ -101,3 +101,35 @@ impl Operation {
         self
     }
 }
+
+/// Lists.
+impl Operation {
+    /// Records that the operation responds with pages, so that clients can iterate over them: the response has the members `items` and
+    /// `next`, the query the parameter `cursor`. The document has it as `x-pages`.
+    pub fn pages(&mut self) -> &mut Self {
+        self.parts.is_paged = true;
+        self
+    }
+
+    /// The names of the variants of an enum, as serde reads them. Empty, with a gap, for another type or one without a schema.
+    pub fn names_of<T>(&mut self) -> Vec<String> {
+        let Some(schema) = self.input_schema_of::<T>() else {
+            return Vec::new();
+        };
+        let schema = self.schemas.inlined(&schema["$ref"]).unwrap_or(schema);
+        let listed = schema["enum"].as_array().into_iter().flatten().cloned();
+        // Variants with doc comments have a schema each.
+        let documented = schema["oneOf"].as_array().into_iter().flatten();
+        let documented = documented.flat_map(|variant| match variant["enum"].as_array() {
+            Some(values) => values.clone(),
+            None => vec![variant["const"].clone()],
+        });
+        let values = listed.chain(documented);
+        let names: Vec<String> = values.filter_map(|value| value.as_str().map(str::to_owned)).collect();
+        if names.is_empty() {
+            let name = std::any::type_name::<T>();
+            self.gap(format!("`{name}` is not an enum of names: give it unit variants only"));
+        }
+        names
+    }
+}

@@ -1,0 +1,118 @@
+//! Versions of an API, selected by a header field.
+
+use http::header::VARY;
+use http::{HeaderName, HeaderValue};
+
+use super::{Layer, Next};
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// Selects one of several versions of an API by a header field of the request: each version is a prefix of the routes, so that
+/// clients can use either the field or the prefix.
+///
+/// A request whose path has a route is not affected. Another one is served by the route of that path after the prefix of the
+/// version that it names, or of the default version. An unknown version results in a 400 that lists the versions. The layer must be
+/// one of the application, since layers of a list run after the route look-up. The OpenAPI document has the paths with prefixes.
+///
+/// # Example
+///
+/// Clients without the field use the first version:
+///
+/// ```
+/// use conduit::layer::Versions;
+/// use conduit::prelude::*;
+///
+/// #[get("/links")]
+/// fn first() -> &'static str {
+///     "first"
+/// }
+///
+/// #[get("/links")]
+/// fn second() -> &'static str {
+///     "second"
+/// }
+///
+/// let versions = Versions::by_header("api-version").version("1", "/v1").version("2", "/v2").default_version("1");
+/// let app = App::new(()).routes(routes!["/v1" => [first], "/v2" => [second]]).layer(versions);
+/// # let client = conduit::testing::TestClient::new(app);
+/// # client.get("/links").send().assert_text("first").assert_header("vary", "api-version");
+/// # client.get("/links").header("api-version", "2").send().assert_text("second");
+/// # client.get("/v2/links").send().assert_text("second");
+/// # client.get("/links").header("api-version", "3").send().assert_status(400);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Versions {
+    header: HeaderName,
+    /// Each with its prefix.
+    versions: Vec<(String, String)>,
+    default: Option<String>,
+}
+
+impl Versions {
+    /// Versions that the header field with this name selects.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the name is not one of a header field, in lower case.
+    #[track_caller]
+    pub fn by_header(name: &'static str) -> Self {
+        Versions {
+            header: HeaderName::from_static(name),
+            versions: Vec::new(),
+            default: None,
+        }
+    }
+
+    /// Adds a version, with the prefix of its routes.
+    pub fn version(mut self, version: impl Into<String>, prefix: impl Into<String>) -> Self {
+        self.versions.push((version.into(), prefix.into()));
+        self
+    }
+
+    /// Sets the version of a request without the field. Without a default, such a request has no route.
+    pub fn default_version(mut self, version: impl Into<String>) -> Self {
+        self.default = Some(version.into());
+        self
+    }
+
+    /// The prefix of the version that a request names; `None` if it names none and there is no default.
+    fn prefix(&self, request: &Request) -> Result<Option<&str>, Problem> {
+        let named = request.header(self.header.as_str());
+        let Some(name) = named.or(self.default.as_ref().map(|name| name.as_bytes())) else {
+            return Ok(None);
+        };
+        let mut versions = self.versions.iter();
+        if let Some((_, prefix)) = versions.find(|(version, _)| version.as_bytes() == name) {
+            return Ok(Some(prefix));
+        }
+        let known: Vec<&str> = self.versions.iter().map(|(version, _)| &**version).collect();
+        let (header, known) = (&self.header, known.join(" or "));
+        Err(Problem::bad_request(format!(
+            "unknown version in the field {header}: expected {known}"
+        )))
+    }
+}
+
+impl Layer for Versions {
+    async fn call(&self, mut request: Request, next: Next) -> Response {
+        if request.route().is_some() {
+            return next.run(request).await;
+        }
+        let mut response = match self.prefix(&request) {
+            Err(problem) => problem.into_response(),
+            Ok(None) => next.run(request).await,
+            Ok(Some(prefix)) => {
+                let path = format!("{prefix}{}", request.path());
+                if request.is_routed_at(&path) {
+                    request.set_path(&path);
+                }
+                next.run(request).await
+            }
+        };
+        response
+            .headers_mut()
+            .append(VARY, HeaderValue::from(self.header.clone()));
+        response
+    }
+}

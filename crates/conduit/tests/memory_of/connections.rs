@@ -1,0 +1,100 @@
+//! The largest memory of one connection with the default limits, as docs/security.md states it.
+
+use conduit::WebSocketUpgrade;
+use conduit::prelude::*;
+use conduit::websocket::WebSocketClosed;
+
+use crate::frames::{CONTINUATION, END_HEADERS, HEADERS, block, data, frame, opening, pseudo};
+use crate::support::{Running, serve, wait_for};
+use crate::{LIVE_BYTES, Relaxed, alone};
+
+const KIB: usize = 1024;
+const STREAMS: usize = 128;
+/// The limit of a head. A buffer doubles, so that it may have twice the capacity.
+const HEAD: usize = 2 * 64 * KIB;
+/// The window of a connection, the same.
+const BODIES: usize = 2 * 1024 * KIB;
+/// The connection, its streams, tasks of handlers, and buffers of the worker.
+const REST: usize = 512 * KIB;
+
+/// Holds the request and never reads its body.
+#[post("/held")]
+async fn held(request: Request) -> String {
+    std::future::pending::<()>().await;
+    request.path().to_owned()
+}
+
+/// Receives messages and never responds.
+#[get("/socket")]
+async fn socket(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        while socket.recv().await.is_some() {}
+        Ok::<_, WebSocketClosed>(())
+    })
+}
+
+/// The growth of memory when the server has received these bytes on a connection, which remains open.
+fn growth(server: &Running, opening: &[u8], bytes: &[u8]) -> usize {
+    let mut client = server.connect();
+    let received = || server.handle().statistics().received_bytes;
+    let start = received();
+    client.send(opening);
+    wait_for(|| received() >= start + opening.len() as u64);
+    let before = LIVE_BYTES.load(Relaxed);
+    client.send(bytes);
+    wait_for(|| received() >= start + (opening.len() + bytes.len()) as u64);
+    LIVE_BYTES.load(Relaxed).saturating_sub(before)
+}
+
+fn server() -> Running {
+    serve(App::new(()).routes(routes![held, socket]))
+}
+
+/// HEADERS and CONTINUATION of a request with 15 fields of 4 KiB, which is below the limit of a head.
+fn large_head(stream: u32) -> Vec<u8> {
+    let value = "v".repeat(4 * KIB);
+    let mut fields = pseudo("POST", "/held").to_vec();
+    fields.extend([("x-large", &value[..]); 15]);
+    let block = block(&fields);
+    let mut pieces = block.chunks(16_000).enumerate().peekable();
+    let mut bytes = Vec::new();
+    while let Some((index, piece)) = pieces.next() {
+        let kind = if index == 0 { HEADERS } else { CONTINUATION };
+        let flags = if pieces.peek().is_none() { END_HEADERS } else { 0 };
+        bytes.extend(frame(kind, flags, stream, piece));
+    }
+    bytes
+}
+
+#[test]
+fn http2_connection_holds_its_heads_and_a_window_of_bodies() {
+    let _alone = alone();
+    let server = server();
+    let mut bytes = Vec::new();
+    for index in 0..STREAMS as u32 {
+        bytes.extend(large_head(2 * index + 1));
+    }
+    // All of the connection's window: 64 KiB for each of 16 streams.
+    for index in 0..16 {
+        for _ in 0..4 {
+            bytes.extend(data(2 * index + 1, &[0; 16 * KIB]));
+        }
+    }
+    let grown = growth(&server, &opening(), &bytes);
+    assert!(grown >= STREAMS * HEAD / 3, "{grown} bytes: the requests are not held");
+    assert!(grown <= STREAMS * HEAD + BODIES + REST, "{grown} bytes");
+}
+
+#[test]
+fn websocket_holds_one_message() {
+    let _alone = alone();
+    let server = server();
+    let opening = b"GET /socket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    // A frame of 1 MiB whose last byte is missing.
+    let head = [&[0x82, 0xff][..], &(1024 * KIB as u64).to_be_bytes(), &[0; 4]].concat();
+    let bytes = [head, vec![0; 1024 * KIB - 1]].concat();
+    let grown = growth(&server, opening, &bytes);
+    assert!(grown >= 1000 * KIB, "{grown} bytes: the message is not held");
+    assert!(grown <= 2 * 1024 * KIB + REST, "{grown} bytes");
+}
