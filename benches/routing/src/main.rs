@@ -36,7 +36,7 @@ pub(crate) const fn get(path: &'static str) -> Part {
         handler: "",
         file: "",
         line: 0,
-        disconnect: None, of_prefix: &[], link: None,
+        disconnect: None, of_prefix: &[], link: None, tool: None,
     })
 }
 

@@ -1,5 +1,7 @@
-//! Pages of the framework at literal paths, without a cost for requests of other paths.
+//! Pages and endpoints of the framework at literal paths, without a cost for requests of other paths.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
@@ -7,30 +9,58 @@ use std::task::Context;
 use conduit_route::{Definition, Parameters};
 use http::Method;
 
-use crate::endpoint::{Endpoint, Outcome};
+use crate::endpoint::{Endpoint, Outcome, PendingHandler};
 use crate::error::Error;
 use crate::request::Request;
 use crate::response::Response;
 use crate::route::Table;
 
-/// A page that the framework serves to `GET` and `HEAD`.
+/// A page or an endpoint of the framework.
 #[derive(Clone)]
 pub struct BuiltIn {
     path: String,
-    answer: Arc<dyn Fn(&Request) -> Response + Send + Sync>,
+    answer: Serving,
 }
+
+#[derive(Clone)]
+enum Serving {
+    /// A page for `GET` and `HEAD`.
+    Page(Arc<dyn Fn(&Request) -> Response + Send + Sync>),
+    /// An endpoint for `GET`, `POST` and `DELETE`.
+    Endpoint(Arc<dyn Fn(Request) -> Answering + Send + Sync>),
+}
+
+type Answering = Pin<Box<dyn Future<Output = Response>>>;
 
 impl BuiltIn {
     /// A page at this path.
     pub fn new(path: String, answer: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
         BuiltIn {
             path,
-            answer: Arc::new(answer),
+            answer: Serving::Page(Arc::new(answer)),
+        }
+    }
+
+    /// An endpoint at this path, which takes requests with the methods `GET`, `POST` and `DELETE`.
+    pub fn endpoint<F>(path: String, answer: impl Fn(Request) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Response> + 'static,
+    {
+        BuiltIn {
+            path,
+            answer: Serving::Endpoint(Arc::new(move |request| Box::pin(answer(request)))),
+        }
+    }
+
+    fn takes(&self, method: &Method) -> bool {
+        match self.answer {
+            Serving::Page(_) => matches!(*method, Method::GET | Method::HEAD),
+            Serving::Endpoint(_) => matches!(*method, Method::GET | Method::POST | Method::DELETE),
         }
     }
 }
 
-/// Fails if a route has the path of a page.
+/// Fails if a route has the path of a page, or two pages have one path.
 pub fn refuse_taken(pages: &[BuiltIn], definitions: &'static [Definition]) -> Result<(), Error> {
     for page in pages {
         if let Some(route) = definitions.iter().find(|route| route.path == page.path) {
@@ -40,19 +70,25 @@ pub fn refuse_taken(pages: &[BuiltIn], definitions: &'static [Definition]) -> Re
     Ok(())
 }
 
-/// The response of the page.
-pub fn answer(pages: &[BuiltIn], request: &Request) -> Option<Response> {
-    let page = pages.iter().find(|page| page.path == request.path())?;
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    is_read.then(|| (page.answer)(request))
+/// The response of the page, or the request that no page takes.
+pub fn answer(pages: &[BuiltIn], request: Request) -> Result<Outcome, Request> {
+    let page = pages.iter().find(|page| page.path == request.path());
+    let Some(page) = page.filter(|page| page.takes(request.method())) else {
+        return Err(request);
+    };
+    Ok(match &page.answer {
+        Serving::Page(answer) => Outcome::Ready(answer(&request)),
+        Serving::Endpoint(answer) => Outcome::Pending(PendingHandler::new(answer(request))),
+    })
 }
 
 /// Puts the pages before the routes that would match their paths too: a literal path comes before a parameter.
 pub(crate) fn put_before(pages: &Rc<[BuiltIn]>, table: &Table, endpoints: &mut [Rc<dyn Endpoint>]) {
     let mut covered = Vec::new();
     for page in pages.iter() {
-        for method in ["GET", "HEAD"] {
-            if let Ok(route) = table.find(method, page.path.as_bytes(), &mut Parameters::new())
+        for method in [Method::GET, Method::HEAD, Method::POST, Method::DELETE] {
+            if page.takes(&method)
+                && let Ok(route) = table.find(method.as_str(), page.path.as_bytes(), &mut Parameters::new())
                 && !covered.contains(&route)
             {
                 covered.push(route);
@@ -75,9 +111,9 @@ struct PagesFirst {
 
 impl Endpoint for PagesFirst {
     fn call(&self, request: Request, context: &mut Context<'_>) -> Outcome {
-        match answer(&self.pages, &request) {
-            Some(response) => Outcome::Ready(response),
-            None => self.route.call(request, context),
+        match answer(&self.pages, request) {
+            Ok(outcome) => outcome,
+            Err(request) => self.route.call(request, context),
         }
     }
 }

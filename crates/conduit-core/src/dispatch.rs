@@ -173,7 +173,8 @@ impl<S> Plan<S> {
     }
 }
 
-/// An application, ready to serve on this thread.
+/// An application, ready to serve on this thread. A clone is the same application.
+#[derive(Clone)]
 pub struct Application {
     dispatcher: Rc<Dispatcher>,
     /// The outermost layer of the application, if it has any.
@@ -324,9 +325,10 @@ impl Endpoint for Dispatcher {
             Ok(index) => return self.endpoints[index].call(request, context),
             Err(miss) => miss,
         };
-        if let Some(response) = built_in::answer(&self.pages, &request) {
-            return Outcome::Ready(response);
-        }
+        let request = match built_in::answer(&self.pages, request) {
+            Ok(outcome) => return outcome,
+            Err(request) => request,
+        };
         // Neither has a path for a fallback. A catch-all must not turn an origin server into a tunnel (RFC 9110,
         // section 9.3.6).
         let is_of_the_server = match *request.method() {

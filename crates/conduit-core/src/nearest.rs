@@ -238,6 +238,7 @@ mod tests {
             disconnect: None,
             of_prefix: &[],
             link: None,
+            tool: None,
         }
     }
 

@@ -6,6 +6,8 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, Expr, LitStr, Token};
 
+use crate::tool::ToolOption;
+
 /// The arguments of an attribute.
 pub(crate) struct RouteArguments {
     pub(crate) method: String,
@@ -18,6 +20,10 @@ pub(crate) struct RouteArguments {
     pub(crate) link: Option<LinkOption>,
     /// A function that adds to the description of the operation.
     pub(crate) describe: Option<Expr>,
+    /// Set if the handler is a tool.
+    pub(crate) tool: Option<ToolOption>,
+    /// The option `client`, if the handler has a function that calls it.
+    pub(crate) client: Option<Span>,
 }
 
 /// The option `link`, or `link = "/admin"`.
@@ -58,6 +64,11 @@ impl RouteArguments {
         })
     }
 
+    /// The path with the prefix of the links, or the path of the route alone.
+    pub(crate) fn link_path_or_own(&self) -> String {
+        self.link_path().unwrap_or_else(|| self.path.value())
+    }
+
     fn path_and_options(method: String, input: ParseStream<'_>) -> Result<Self, Error> {
         let mut arguments = RouteArguments {
             method,
@@ -66,6 +77,8 @@ impl RouteArguments {
             is_cross_origin: false,
             link: None,
             describe: None,
+            tool: None,
+            client: None,
         };
         input.parse::<Option<Token![,]>>()?;
         while !input.is_empty() {
@@ -86,12 +99,15 @@ impl RouteArguments {
             "cross_origin" => std::mem::replace(&mut self.is_cross_origin, true),
             "link" => self.link.replace(link(&name, &self.path, input)?).is_some(),
             "describe" => self.describe.replace(description(&name, input)?).is_some(),
+            "client" => self.client.replace(name.span()).is_some(),
+            "tool" => self.tool.replace(tool(&name, input)?).is_some(),
             other => {
                 let message = format!(
                     "unknown option `{other}` of a route: write `disconnect = \"abort\"` to drop the handler when its \
                      client disconnects, `cross_origin` to permit requests from pages of other origins, `link` for a \
-                     function that makes links to the route, or `describe = examples` for a function that adds to its \
-                     description"
+                     function that makes links to the route, `describe = examples` for a function that adds to its \
+                     description, `tool` for a tool of language models, or `client` for a function that calls the \
+                     handler at a server"
                 );
                 return Err(Error::new(name.span(), message));
             }
@@ -165,6 +181,23 @@ fn disconnection(name: &Ident, input: ParseStream<'_>) -> Result<Ident, Error> {
         }
     };
     Ok(Ident::new(variant, Span::mixed_site()))
+}
+
+/// Parses the rest of `tool` or `tool = "find_user"`.
+fn tool(name: &Ident, input: ParseStream<'_>) -> Result<ToolOption, Error> {
+    let mut option = ToolOption {
+        name: None,
+        span: name.span(),
+    };
+    if input.parse::<Option<Token![=]>>()?.is_some() {
+        if !input.peek(LitStr) {
+            let message =
+                "`tool` has no value after `=`: write `tool`, or `tool = \"find_user\"` with the name of the tool";
+            return Err(Error::new(name.span(), message));
+        }
+        option.name = Some(input.parse()?);
+    }
+    Ok(option)
 }
 
 /// Parses what follows `link`: nothing, or `= "/admin"`.

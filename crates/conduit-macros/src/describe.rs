@@ -136,7 +136,7 @@ fn has(attributes: &[Attribute], name: &str) -> bool {
 }
 
 /// `#[doc(hidden)]`.
-fn is_hidden(attribute: &Attribute) -> bool {
+pub(crate) fn is_hidden(attribute: &Attribute) -> bool {
     match &attribute.meta {
         Meta::List(list) => list.path.is_ident("doc") && list.tokens.to_string() == "hidden",
         _ => false,

@@ -13,9 +13,11 @@ use syn::{
 
 use crate::arguments::{Argument, PRIMITIVES, classify, owned};
 use crate::attribute::RouteArguments;
+use crate::client;
 use crate::describe::describe;
 use crate::extraction::Extraction;
 use crate::link;
+use crate::tool::{self, ToolOption};
 
 /// The maximum number of arguments with `#[cfg]` in one handler: each combination generates one implementation.
 const CONDITION_LIMIT: usize = 4;
@@ -191,6 +193,15 @@ impl Function {
             Some(path) => quote!(::core::option::Option::Some(#path)),
             None => quote!(::core::option::Option::None),
         };
+        let tool = match route.and_then(|route| route.tool.as_ref()) {
+            None => quote!(::core::option::Option::None),
+            Some(ToolOption { name: None, .. }) => {
+                quote!(::core::option::Option::Some(::conduit::route::ToolName::OfHandler))
+            }
+            Some(ToolOption { name: Some(name), .. }) => {
+                quote!(::core::option::Option::Some(::conduit::route::ToolName::Named(#name)))
+            }
+        };
         quote! {
             impl ::conduit::route::Attributed for #ident {
                 const DEFINITION: ::conduit::route::Definition = ::conduit::route::Definition {
@@ -202,6 +213,7 @@ impl Function {
                     disconnect: #disconnect,
                     of_prefix: &[#(#of_prefix),*],
                     link: #link,
+                    tool: #tool,
                 };
             }
         }
@@ -243,8 +255,16 @@ impl Function {
             let text = path.value();
             // The caller has parsed the path, so this cannot fail.
             let Ok(pattern) = Pattern::parse(&text) else { continue };
-            let items = match classify(pattern, path.span(), &self.item.sig.ident, &present) {
-                Ok(arguments) => self.handler(route, pattern.parameters(), &arguments),
+            let tool = |arguments: &[Argument]| match &route.tool {
+                Some(option) => tool::assertions(&self.item, option, arguments),
+                None => Ok(Vec::new()),
+            };
+            let arguments = classify(pattern, path.span(), &self.item.sig.ident, &present);
+            let items = match arguments.and_then(|arguments| Ok((tool(&arguments)?, arguments))) {
+                Ok((mut assertions, arguments)) => {
+                    assertions.extend(self.handler(route, pattern.parameters(), &arguments));
+                    assertions
+                }
                 Err(error) => self.stub_items(&error),
             };
             handlers.extend(items.into_iter().map(|item| quote!(#conditions #combined #item)));
@@ -279,6 +299,7 @@ impl Function {
         let of_prefix: Vec<&str> = of_prefix.map(|parameter| parameter.name.as_str()).collect();
         items.push(self.definition(quote!(#path), Some(route), &of_prefix));
         items.extend(link::functions(&self.item, route, arguments));
+        items.extend(client::function(&self.item, route, arguments));
         let span = match output {
             ReturnType::Default => ident.span(),
             ReturnType::Type(_, ty) => ty.span(),

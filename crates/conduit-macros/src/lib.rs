@@ -4,6 +4,8 @@
 //! - `arguments`: the assignment of the path's parameters to arguments
 //! - `describe`: the description of a handler for the OpenAPI document
 //! - `link`: the functions that make links to a route
+//! - `client`: the functions that call a handler at a server
+//! - `tool`: the checks of the option `tool`
 //! - `list`: `routes!` and `nested_routes!`
 //! - `embed`: `embed!`
 //! - `derive`: `PathParams` and `FromRef`; `derive_problem`: `Problem`
@@ -11,6 +13,7 @@
 
 mod arguments;
 mod attribute;
+mod client;
 mod derive;
 mod derive_problem;
 mod describe;
@@ -20,6 +23,7 @@ mod extraction;
 mod handler;
 mod link;
 mod list;
+mod tool;
 
 use proc_macro::TokenStream;
 
@@ -83,6 +87,16 @@ method_attributes! {
 /// # Description
 /// The option `describe`, as in `#[post("/users", describe = examples)]`, names a `fn(&mut Operation)` that adds to the operation of
 /// the OpenAPI document, such as examples and links.
+///
+/// # Clients
+/// With the option `client` and the feature `client` of `conduit-web`, the type has the function `call`, which calls the handler at
+/// a server: `show::call(&client, 7).await`. Its arguments are those of the request, its result is the content of the response. The
+/// prefix of the path is that of the option `link`.
+///
+/// # Tools
+/// With the option `tool`, as in `#[get("/users/{id}", tool)]`, the handler is a tool for language models, which `App::mcp` and
+/// `program --mcp` serve. Its name is that of its module and function, `users_show`; `tool = "find_user"` names another. The types
+/// of its input need `JsonSchema`.
 ///
 /// # Errors
 /// It is a compile error if `routes!` has a route whose path with all prefixes is not the path of its links. An invalid path, a

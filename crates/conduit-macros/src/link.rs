@@ -11,13 +11,13 @@ use crate::arguments::{Argument, Source, Static, generic, path_type};
 use crate::attribute::RouteArguments;
 
 /// One argument of a link.
-struct LinkArgument {
-    name: Ident,
+pub(crate) struct LinkArgument {
+    pub(crate) name: Ident,
     /// The name of the path's parameter; empty for a struct, whose fields are parameters.
-    parameter: String,
+    pub(crate) parameter: String,
     /// The type of the value in the handler's argument.
-    ty: TokenStream,
-    span: Span,
+    pub(crate) ty: TokenStream,
+    pub(crate) span: Span,
 }
 
 /// The associated functions of a handler, or an error; nothing without the option.
@@ -77,7 +77,7 @@ fn with_arguments(item: &ItemFn, path: &str, of_path: &[LinkArgument], query: Op
 ///
 /// # Errors
 /// The message about a parameter of the prefix that no argument takes.
-fn link_arguments(path: &str, arguments: &[Argument]) -> Result<Vec<LinkArgument>, String> {
+pub(crate) fn link_arguments(path: &str, arguments: &[Argument]) -> Result<Vec<LinkArgument>, String> {
     // The attribute's parser has checked the path.
     let Ok(pattern) = Pattern::parse(path) else {
         return Ok(Vec::new());

@@ -6,7 +6,8 @@
 //! With the feature `contract`, [`Contract`] compares the responses of an application with its document.
 //!
 //! `document` puts the operations together, `schemas` generates the schemas of their types, `names` names them, `shared`
-//! moves repeated parts to `components`, `lock` writes `api.lock` and compares two of them, `write` writes the document as OpenAPI 3.1 or 3.2, `typescript` writes a client, and `page` has the docs page with Swagger UI.
+//! moves repeated parts to `components`, `lock` writes `api.lock` and compares two of them, `write` writes the document as OpenAPI 3.1
+//! or 3.2, `typescript` and `rust` write clients, `tools` makes tools of operations, and `page` has the docs page with Swagger UI.
 
 #![forbid(unsafe_code)]
 
@@ -17,8 +18,10 @@ mod lock;
 mod names;
 mod ordered;
 mod page;
+mod rust;
 mod schemas;
 mod shared;
+mod tools;
 mod typescript;
 mod version;
 mod write;
@@ -28,4 +31,5 @@ pub use contract::{Contract, Difference, SentResponse};
 pub use document::{DescribeRoutes, Document, DocumentContext, Gap};
 pub use lock::{Lock, LockContext, LockDifference};
 pub use page::Page;
+pub use tools::{Tool, ToolHints, ToolRequest};
 pub use version::Version;

@@ -21,6 +21,17 @@ pub struct Definition {
     pub of_prefix: &'static [&'static str],
     /// The path that the links of the handler have, if it makes any: that of the route with all prefixes.
     pub link: Option<&'static str>,
+    /// The name of the handler as a tool of language models, if it is one.
+    pub tool: Option<ToolName>,
+}
+
+/// The name of a handler as a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToolName {
+    /// Module and function of the handler without its crate: `users_show`.
+    OfHandler,
+    /// The name in the attribute.
+    Named(&'static str),
 }
 
 /// The action on a pending handler whose client disconnects.
@@ -138,6 +149,7 @@ pub const fn flatten<const ROUTES: usize>(parts: &[Part], joined: &'static [u8])
         disconnect: None,
         of_prefix: &[],
         link: None,
+        tool: None,
     };
     let mut all = [BLANK; ROUTES];
     let mut next = 0;

@@ -8,9 +8,9 @@
 //! use conduit_route::{Definition, Miss, Parameters, Part, Table, table};
 //!
 //! const SHOW: Definition =
-//!     Definition { method: "GET", path: "/users/{id}", handler: "show", file: file!(), line: line!(), disconnect: None, of_prefix: &[], link: None };
+//!     Definition { method: "GET", path: "/users/{id}", handler: "show", file: file!(), line: line!(), disconnect: None, of_prefix: &[], link: None, tool: None };
 //! const FILES: &[Definition] =
-//!     &[Definition { method: "GET", path: "/{*rest}", handler: "files", file: file!(), line: line!(), disconnect: None, of_prefix: &[], link: None }];
+//!     &[Definition { method: "GET", path: "/{*rest}", handler: "files", file: file!(), line: line!(), disconnect: None, of_prefix: &[], link: None, tool: None }];
 //! const TABLE: &Table = table![Part::Route(SHOW), Part::Mount { prefix: "/files", definitions: FILES }];
 //!
 //! let mut parameters = Parameters::new();
@@ -39,9 +39,10 @@ mod names;
 mod pattern;
 mod table;
 mod text;
+mod tool;
 
 pub use body::require_one_body;
-pub use definition::{Definition, Disconnect, ParameterPlace, Part, count, flatten, join, joined_bytes};
+pub use definition::{Definition, Disconnect, ParameterPlace, Part, ToolName, count, flatten, join, joined_bytes};
 pub use draft::{Draft, ExactSize, Size};
 pub use names::{require_names, require_prefixes};
 pub use pattern::{PARAMETER_LIMIT, PATH_LIMIT, PathError, Pattern, Segment, Segments};
@@ -55,7 +56,7 @@ pub use table::{Miss, Parameters, Storage, Table};
 /// use conduit_route::{Definition, Part, table};
 ///
 /// const fn get(path: &'static str, handler: &'static str) -> Part {
-///     Part::Route(Definition { method: "GET", path, handler, file: file!(), line: line!(), disconnect: None, of_prefix: &[], link: None })
+///     Part::Route(Definition { method: "GET", path, handler, file: file!(), line: line!(), disconnect: None, of_prefix: &[], link: None, tool: None })
 /// }
 /// // route conflict: GET /users/{id} (show, src/lib.rs:4) and GET /users/{name} (find, src/lib.rs:4)
 /// // match the same paths: remove one or change its path

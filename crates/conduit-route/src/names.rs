@@ -4,6 +4,7 @@ use crate::definition::Definition;
 use crate::pattern::{Pattern, Segment};
 use crate::table::Table;
 use crate::text::Text;
+use crate::tool::require_tools;
 
 /// Panics unless `fields`, the fields of the struct `structure`, are the parameters of the route's path, in any order.
 ///
@@ -52,14 +53,15 @@ pub const fn require_names(definition: &Definition, structure: &str, fields: &[&
 }
 
 /// Returns the table if each handler takes only parameters of its full path, including all prefixes, and makes links to that
-/// path.
+/// path, and if each tool has a unique name.
 ///
 /// # Panics
-/// If a handler takes another parameter, or makes links to another path; the message has its position and the remedy. In
+/// If a handler takes another parameter, or makes links to another path, or two tools have one name; the message has its position and the remedy. In
 /// `const` evaluation this is a compile error.
 #[track_caller]
 pub const fn require_prefixes(table: &'static Table) -> &'static Table {
     let definitions = table.definitions();
+    require_tools(definitions);
     let mut route = 0;
     while route < definitions.len() {
         let definition = &definitions[route];

@@ -178,6 +178,7 @@ fn refusal(routes: &[(&'static str, &'static str)]) -> Option<String> {
             disconnect: None,
             of_prefix: &[],
             link: None,
+            tool: None,
         })
         .collect();
     let panic = catch_unwind(|| Draft::<4, 64, 256>::new(&definitions).accept(&definitions)).err()?;
@@ -244,6 +245,7 @@ fn struct_fields_must_equal_the_path_parameters() {
         disconnect: None,
         of_prefix: &[],
         link: None,
+        tool: None,
     };
     let refusal = |fields: &[&str]| {
         let panic = catch_unwind(|| require_names(&SHOW, "Place", fields)).err()?;

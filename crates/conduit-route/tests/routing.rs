@@ -16,6 +16,7 @@ const fn definition(method: &'static str, path: &'static str) -> Definition {
         disconnect: None,
         of_prefix: &[],
         link: None,
+        tool: None,
     }
 }
 

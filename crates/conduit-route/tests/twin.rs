@@ -29,6 +29,7 @@ fn definition(method: &'static str, path: &str) -> Definition {
         disconnect: None,
         of_prefix: &[],
         link: None,
+        tool: None,
     }
 }
 

@@ -74,6 +74,9 @@ pub struct Config {
     pub files: FileCacheSettings,
     /// The proxies whose forwarding headers are trusted.
     pub proxies: Proxies,
+    /// Workers take requests of the process itself.
+    #[cfg(feature = "tower")]
+    pub takes_internal: bool,
     /// The connection point of a test client.
     #[cfg(feature = "testing")]
     pub in_process: Option<std::sync::Arc<super::in_process::InProcess>>,
@@ -109,6 +112,8 @@ impl Default for Config {
             disconnect: Disconnect::Finish,
             files: FileCacheSettings::default(),
             proxies: Proxies::default(),
+            #[cfg(feature = "tower")]
+            takes_internal: false,
             #[cfg(feature = "testing")]
             in_process: None,
             chosen: 0,

@@ -31,6 +31,8 @@ mod handover;
 mod idle;
 #[cfg(feature = "testing")]
 mod in_process;
+#[cfg(feature = "tower")]
+mod jobs;
 mod latency;
 mod link;
 mod listener_socket;

@@ -8,7 +8,6 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,32 +16,26 @@ use std::task::{Context, Poll};
 use std::thread;
 
 use conduit_core::interop::SendBody;
-use conduit_proto::message::{BodyLength, MethodKind, ResponseBody};
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::Span;
 
-use crate::body::{Body, BodyKind};
+use crate::body::Body;
 use crate::cohort::Cohort;
 use crate::config::Config;
-use crate::connection_info::ConnectionInfo;
 use crate::current;
-use crate::deadlines::Second;
-use crate::dispatch::{Application, Plan};
-use crate::endpoint::{Outcome, panicked};
+use crate::dispatch::Plan;
 use crate::error::{Error, Result};
-use crate::exchange::{Environment, Exchange, replace_invalid};
+use crate::exchange::Environment;
 use crate::handle::{CLOSING, STOPPING, ServerHandle, StopOnDrop};
-use crate::request::Request;
-use crate::response::{IntoResponse, Response};
+use crate::jobs::{Job, JobSource, Service, set_caller};
 use crate::server::{new_handle, watch_workers, worker_count};
 use crate::state::OpenState;
 use crate::watch::Watch;
 use crate::work::Work;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+pub use crate::jobs::{InternalCaller, ResponseFraming, assemble};
 
 /// The threads of an application. They end when this is dropped, after the requests and tasks in progress.
 pub struct Threads {
@@ -56,15 +49,6 @@ struct Thread {
     jobs: mpsc::UnboundedSender<Job>,
     /// The number of its requests with a waiting caller.
     open: Arc<AtomicUsize>,
-}
-
-/// A request, and the receiver of its response.
-struct Job {
-    request: Box<dyn FnOnce() -> http::Request<Body> + Send>,
-    peer: Option<SocketAddr>,
-    /// The span of the caller.
-    span: Span,
-    answer: oneshot::Sender<http::Response<SendBody>>,
 }
 
 /// A pending response; `Err` if the thread has ended.
@@ -112,7 +96,8 @@ impl Threads {
         let cohort = Cohort::new();
         let (opened, has_opened) = std::sync::mpsc::channel();
         for number in 0..workers {
-            let (jobs, requests) = mpsc::unbounded_channel();
+            let (jobs, requests) = mpsc::unbounded_channel::<Job>();
+            let caller = jobs.downgrade();
             let start = ThreadStart {
                 number,
                 state: state.duplicate(),
@@ -125,6 +110,7 @@ impl Threads {
             };
             let (running, watching) = (running.clone(), watching.clone());
             let serve = move || {
+                set_caller(caller);
                 let _running = (running, watching, StopOnDrop(start.handle.clone()));
                 serve(start);
             };
@@ -151,6 +137,13 @@ impl Threads {
         &self.handle
     }
 
+    /// A caller of the first thread.
+    pub fn internal_caller(&self) -> InternalCaller {
+        InternalCaller {
+            jobs: self.threads[0].jobs.clone(),
+        }
+    }
+
     /// Has the thread that has the fewest requests answer this one, which is made there.
     pub fn answer(
         &self,
@@ -168,7 +161,7 @@ impl Threads {
         let job = Job {
             request: Box::new(request),
             peer,
-            span: Span::current(),
+            source: JobSource::Library(Span::current()),
             answer,
         };
         // If the thread has ended, the response's channel closes with the job.
@@ -235,16 +228,6 @@ fn serve<S: 'static>(start: ThreadStart<S>) {
     });
     runtime.shutdown_background();
     served.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-}
-
-/// The application on one thread.
-struct Service {
-    environment: Rc<RefCell<Environment>>,
-    config: Config,
-    handle: ServerHandle,
-    started: Instant,
-    /// The handlers and tasks in progress.
-    work: Work,
 }
 
 impl Service {
@@ -321,122 +304,5 @@ impl Service {
         if is_over.await {
             self.work.name_in_log(self.now());
         }
-    }
-
-    /// Seconds since the thread began.
-    fn now(&self) -> Second {
-        self.started.elapsed().as_secs() as Second + 1
-    }
-
-    /// Begins the exchange of a request; a handler that is not ready continues as a task.
-    fn answer(&self, job: Job) {
-        let Job {
-            request,
-            peer,
-            span,
-            answer,
-        } = job;
-        if answer.is_closed() {
-            // The caller was dropped before the request began.
-            return;
-        }
-        let mut environment = self.environment.borrow_mut();
-        environment.now = self.now();
-        environment.counts().requests.add(1);
-        // Another library reports the end and the length of the body.
-        let assembled = catch_unwind(AssertUnwindSafe(|| assemble(request(), peer, &self.config)));
-        let request = match assembled {
-            Ok(request) => request,
-            Err(panic) => return send(environment.application.show(panicked(panic)), answer),
-        };
-        let framing = ResponseFraming::of(&request);
-        let client = request.peer_address();
-        let mut exchange = Exchange::new();
-        let handler = match exchange.begin_within(span, request, &mut environment) {
-            Outcome::Ready(response) => {
-                let response = framing.finish(response, &environment.application);
-                exchange.end(&mut environment);
-                return send(response, answer);
-            }
-            Outcome::Pending(handler) => handler,
-        };
-        let pending = exchange.pending(handler, client, &environment);
-        let shared = Rc::clone(&self.environment);
-        tokio::task::spawn_local(async move {
-            let mut answer = answer;
-            let aborts = pending.ends_with_client();
-            let mut pending = pin!(pending);
-            let response = poll_fn(|context| {
-                if aborts && answer.poll_closed(context).is_ready() {
-                    return Poll::Ready(None);
-                }
-                pending.as_mut().poll(context).map(Some)
-            });
-            let response = response.await;
-            let mut environment = shared.borrow_mut();
-            exchange.end(&mut environment);
-            if let Some(response) = response {
-                send(framing.finish(response, &environment.application), answer);
-            }
-        });
-    }
-}
-
-fn send(response: Response, answer: oneshot::Sender<http::Response<SendBody>>) {
-    // The caller may be dropped.
-    let _ = answer.send(response.map(SendBody::new));
-}
-
-/// A request for an application, from one that another server has read.
-pub fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: &Config) -> Request {
-    let forwarding = peer.and_then(|peer| config.proxies.forwarding_of(peer));
-    let info = forwarding.map(|forwarding| {
-        Rc::new(ConnectionInfo {
-            forwarding: Some(forwarding),
-            ..ConnectionInfo::default()
-        })
-    });
-    Request::assembled(request, peer, info, config.body_bytes)
-}
-
-/// The framing of a response that another library sends, by the method of its request.
-#[derive(Clone, Copy)]
-pub struct ResponseFraming(MethodKind);
-
-impl ResponseFraming {
-    /// The properties of this request.
-    pub fn of(request: &Request) -> Self {
-        ResponseFraming(MethodKind::of(request.head().method()))
-    }
-
-    /// The response without the fields that belong to the connection, and with the body and the `content-length` that the
-    /// engines of this server would send.
-    pub fn finish(self, mut response: Response, application: &Application) -> Response {
-        // A 2xx to CONNECT would make a tunnel, which this server does not serve.
-        if !self.0.has_final(response.status()) {
-            response = replace_invalid(response, application);
-        }
-        if let BodyKind::Limited(limited) = &response.body().0
-            && let Err(error) = limited.check_limit()
-        {
-            // The body of the request, which exceeds its limit, was to be the response.
-            response = application.show(error.into_response());
-        }
-        let status = response.status();
-        let body = response.body().len().map_or(BodyLength::Chunked, BodyLength::Exact);
-        let headers = response.headers_mut();
-        for name in [TRANSFER_ENCODING, CONNECTION, KEEP_ALIVE] {
-            headers.remove(name);
-        }
-        // The length of a body that is present follows from it.
-        let declared = headers.remove(CONTENT_LENGTH);
-        let declared = || declared?.to_str().ok()?.parse().ok();
-        if let ResponseBody::Bodiless(length) = ResponseBody::of(self.0, status, body, declared) {
-            if let Some(length) = length {
-                headers.insert(CONTENT_LENGTH, length.into());
-            }
-            *response.body_mut() = Body::empty();
-        }
-        response
     }
 }

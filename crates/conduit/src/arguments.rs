@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-/// A text that a program prints instead of serving.
+/// The output of a program that serves no HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Printout {
     /// `--routes`: the table of routes.
@@ -15,6 +15,11 @@ pub(crate) enum Printout {
     Lock,
     /// `--client typescript`: a client in TypeScript. Only with the feature `openapi`.
     TypeScriptClient,
+    /// `--client rust`: the source of a client in Rust, and its `Cargo.toml` as a comment at the end. Only with the feature
+    /// `openapi`.
+    RustClient,
+    /// `--mcp`: the tools, over standard input and output. Only with the feature `mcp`.
+    Mcp,
 }
 
 /// The printout that the arguments request, without the program's name. Only a list that consists of exactly these arguments counts:
@@ -30,6 +35,8 @@ pub(crate) fn printout(arguments: impl Iterator<Item = OsString>) -> Option<Prin
         ["--openapi"] | ["--openapi", "3.1"] if cfg!(feature = "openapi") => Some(Printout::OpenApi),
         ["--openapi", "3.2"] if cfg!(feature = "openapi") => Some(Printout::OpenApi32),
         ["--lock"] if cfg!(feature = "openapi") => Some(Printout::Lock),
+        ["--client", "rust"] if cfg!(feature = "openapi") => Some(Printout::RustClient),
+        ["--mcp"] if cfg!(feature = "mcp") => Some(Printout::Mcp),
         ["--client", "typescript"] if cfg!(feature = "openapi") => Some(Printout::TypeScriptClient),
         _ => None,
     }

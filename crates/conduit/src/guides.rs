@@ -48,6 +48,16 @@ pages! {
     Live = "docs/guide/live.md";
 }
 
+#[cfg(all(feature = "testing", feature = "mcp"))]
+pages! {
+    Tools = "docs/guide/tools.md";
+}
+
+#[cfg(all(feature = "testing", feature = "client", feature = "openapi"))]
+pages! {
+    Clients = "docs/guide/clients.md";
+}
+
 #[cfg(all(feature = "testing", feature = "openapi"))]
 pages! {
     Input = "docs/guide/03-input.md";

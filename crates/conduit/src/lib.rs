@@ -37,6 +37,7 @@
 //! - [`events`]: event streams. [`hub`]: topics with subscribers, members and a history. [`runs`]: work that outlives its
 //!   request.
 //! - [`link`]: links to routes, which the compiler checks.
+//! - `client`, with the feature of that name: typed calls of handlers.
 //! - [`mod@layer`]: middleware as functions and ready-made types.
 //! - `Files`, with the feature `files`: files of a directory or of the program as an entry of the list.
 //! - [`log`]: output that never blocks the server.
@@ -54,6 +55,8 @@ extern crate self as conduit;
 
 mod app;
 mod arguments;
+#[cfg(feature = "client")]
+pub mod client;
 mod cross_origin;
 pub mod events;
 pub mod extract;
@@ -66,6 +69,8 @@ pub mod hub;
 pub mod layer;
 pub mod link;
 pub mod log;
+#[cfg(feature = "mcp")]
+mod mcp;
 pub mod metrics;
 mod observer;
 pub mod openapi;
@@ -138,7 +143,7 @@ pub use problem::Problem;
 pub use request::Request;
 pub use response::{Created, Html, IntoHeaders, IntoResponse, NoContent, Redirect, Response, Status};
 pub use route::{Disconnect, NestedRoutes, Routes};
-pub use routes_table::{RouteRow, RoutesTable};
+pub use routes_table::{RouteRow, RoutesTable, ToolRow};
 #[cfg(feature = "tls")]
 pub use server::tls::Tls;
 pub use server::{ListenAddress, ListenOn};

@@ -8,7 +8,9 @@ pub(crate) use conduit_core::openapi::TypeKey;
 pub use conduit_core::openapi::{
     DocComment, HasNoSchema, Info, Operation, Parameter, ProblemKind, SchemaOf, SecurityScheme,
 };
+#[cfg(feature = "openapi")]
+pub use conduit_core::openapi::{ToolInput, require_tool_input};
 pub use conduit_core::response::{NotAResponse, Returned, never_made};
 pub use conduit_core::route::Descriptions;
 #[cfg(feature = "openapi")]
-pub use conduit_openapi::{DescribeRoutes, Document, Gap, Lock, LockDifference, Version};
+pub use conduit_openapi::{DescribeRoutes, Document, Gap, Lock, LockDifference, Tool, ToolHints, Version};

@@ -38,6 +38,23 @@ pub struct RoutesTable {
     pages: Vec<String>,
     #[serde(serialize_with = "as_map")]
     limits: Vec<(&'static str, String)>,
+    tools: Vec<ToolRow>,
+}
+
+/// A tool for language models in a [`RoutesTable`]: a route with the option `tool`.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct ToolRow {
+    /// The name: `users_show`.
+    pub name: String,
+    /// The method of its route.
+    pub method: &'static str,
+    /// The path of its route.
+    pub path: &'static str,
+    /// The names of the security schemes that admit a call: one of the lists. Empty for a tool of all callers.
+    pub security: Vec<Vec<String>>,
+    /// The names of the layers of the lists around it, the outermost first.
+    pub layers: Vec<Cow<'static, str>>,
 }
 
 /// One route in a [`RoutesTable`].
@@ -70,7 +87,18 @@ impl RoutesTable {
         layers: Vec<Cow<'static, str>>,
         pages: Vec<String>,
         limits: Vec<(&'static str, String)>,
+        security: &dyn Fn(&Definition) -> Vec<Vec<String>>,
     ) -> Self {
+        let tool = |(definition, layers): (&Definition, &Vec<Cow<'static, str>>)| {
+            Some(ToolRow {
+                name: definition.tool_name()?,
+                method: definition.method,
+                path: definition.path,
+                security: security(definition),
+                layers: layers.clone(),
+            })
+        };
+        let tools = definitions.iter().zip(&layers_of_routes).filter_map(tool).collect();
         let rows = definitions.iter().zip(layers_of_routes);
         RoutesTable {
             routes: rows
@@ -79,6 +107,7 @@ impl RoutesTable {
             layers,
             pages,
             limits,
+            tools,
         }
     }
 
@@ -96,6 +125,11 @@ impl RoutesTable {
     /// page loads its script and its style from below its own path.
     pub fn pages(&self) -> &[String] {
         &self.pages
+    }
+
+    /// The tools for language models, with their guards.
+    pub fn tools(&self) -> &[ToolRow] {
+        &self.tools
     }
 
     /// The limits that hold for every route: the environment variable that sets each, and its value.
@@ -158,6 +192,30 @@ impl fmt::Display for RoutesTable {
         }
         if !self.pages.is_empty() {
             writeln!(f, "\nPages of the framework's own: {}", self.pages.join(", "))?;
+        }
+        if !self.tools.is_empty() {
+            writeln!(f, "\nTools for language models, with their guards:")?;
+            let width = self.tools.iter().map(|tool| tool.name.len()).max().unwrap_or(0);
+            for tool in &self.tools {
+                let ways: Vec<String> = tool.security.iter().map(|way| way.join(" and ")).collect();
+                let guards = match ways.iter().any(String::is_empty) || ways.is_empty() {
+                    true if ways.len() < 2 => "no credentials".to_owned(),
+                    _ => ways
+                        .iter()
+                        .map(|way| if way.is_empty() { "none" } else { way })
+                        .collect::<Vec<_>>()
+                        .join(" or "),
+                };
+                let layers = match tool.layers.is_empty() {
+                    true => String::new(),
+                    false => format!("; {}", tool.layers.join(" > ")),
+                };
+                writeln!(
+                    f,
+                    "  {:<width$}  {} {}  ({guards}{layers})",
+                    tool.name, tool.method, tool.path
+                )?;
+            }
         }
         if !self.limits.is_empty() {
             writeln!(f, "\nLimits:")?;

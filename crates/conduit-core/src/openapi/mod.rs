@@ -26,4 +26,6 @@ pub use operation::{
 pub use parameter::{Parameter, name_in_head};
 pub use registry::{Direction, SchemaRegistry};
 pub use schemas::{HasNoSchema, SchemaOf, SchemaType, TypeKey};
+#[cfg(feature = "openapi")]
+pub use schemas::{ToolInput, require_tool_input};
 pub use security::SecurityScheme;

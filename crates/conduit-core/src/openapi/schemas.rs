@@ -96,6 +96,20 @@ pub trait HasNoSchema: Sized {
 
 impl<T: ?Sized> HasNoSchema for SchemaOf<T> {}
 
+/// The content of an extractor of a tool: a type with a schema.
+#[diagnostic::on_unimplemented(
+    message = "the input of a tool needs a schema, and `{Self}` has none",
+    label = "no `JsonSchema`",
+    note = "add `#[derive(JsonSchema)]` to the type, or remove `tool` from the attribute"
+)]
+pub trait ToolInput {}
+
+#[diagnostic::do_not_recommend]
+impl<T: JsonSchema + ?Sized> ToolInput for T {}
+
+/// Requires a schema of the input of a tool; the route attributes write the call.
+pub const fn require_tool_input<T: ToolInput + ?Sized>() {}
+
 /// Schemas of types that are known where the description is written.
 impl Operation {
     /// Makes the schema of a type known.

@@ -47,6 +47,7 @@ pub const fn definitions<M: Mount, const PATHS: usize>(
         disconnect: None,
         of_prefix: &[],
         link: None,
+        tool: None,
     }; PATHS];
     let mut place = 0;
     while place < PATHS {

@@ -403,6 +403,21 @@ pub(super) struct Environment {
 }
 
 impl Environment {
+    /// The environment of the process's own requests, next to this one.
+    #[cfg(feature = "tower")]
+    pub(super) fn of_process(&self, watch: Watch) -> Self {
+        Environment {
+            application: self.application.clone(),
+            counts: Arc::clone(&self.counts),
+            worker: self.worker,
+            handlers: self.handlers.clone(),
+            watch,
+            disconnect: self.disconnect,
+            redirect: None,
+            now: self.now,
+        }
+    }
+
     /// The counters of this thread.
     #[inline]
     pub(super) fn counts(&self) -> &Counts {

@@ -176,6 +176,12 @@ impl Worker {
             redirect: limits.redirect,
             now: 1,
         };
+        #[cfg(feature = "tower")]
+        let internal = config.takes_internal.then(|| {
+            let environment = environment.of_process(Watch::new(Arc::clone(&config.observer), counts_routes));
+            let taking = crate::jobs::take_internal(environment, config.clone(), handle.clone());
+            tokio::task::spawn_local(taking)
+        });
         let shared = Shared::new(
             Rc::clone(&poller),
             commands,
@@ -197,6 +203,11 @@ impl Worker {
         ticker.abort();
         // An aborted task counts as alive until it is awaited.
         let _ = ticker.await;
+        #[cfg(feature = "tower")]
+        if let Some(internal) = internal {
+            internal.abort();
+            let _ = internal.await;
+        }
         let cut_off = served
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
             .map_err(failed)?;

@@ -52,6 +52,8 @@ pub(crate) struct AppContract {
     table: &'static Table,
     /// The path of the docs pages, which take precedence over routes with parameters.
     docs: Option<String>,
+    /// The path of the endpoint of MCP, which takes precedence too.
+    mcp: Option<String>,
     /// Set if a layer reads the method from a header field.
     overrides_method: bool,
     is_development: bool,
@@ -65,6 +67,7 @@ impl AppContract {
             contract: Contract::of(&Document::of(&routes, &app.document_context())),
             table: routes.table(),
             docs: app.docs.clone(),
+            mcp: app.mcp_path().map(str::to_owned),
             overrides_method: app.layers().iter().any(|name| name == "MethodOverride"),
             is_development: app.stack.errors.is_development(),
             has_error_form: app.stack.errors.form.is_some(),
@@ -77,7 +80,7 @@ impl AppContract {
             path.strip_prefix(&**docs)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        if self.docs.as_ref().is_some_and(is_of_docs) {
+        if self.docs.as_ref().is_some_and(is_of_docs) || self.mcp.as_deref() == Some(path) {
             return None;
         }
         let named = headers

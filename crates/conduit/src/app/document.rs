@@ -10,7 +10,7 @@ use crate::built_in::BuiltIn;
 use crate::error::{Error, Result};
 use crate::layer::{conditional, strong_tag};
 use crate::response::IntoResponse as _;
-use crate::route::Routes;
+use crate::route::{Definition, Routes};
 
 /// The limits of the application that a client may notice, by the variables that set them.
 const LOCKED_LIMITS: [&str; 1] = ["CONDUIT_BODY_LIMIT"];
@@ -105,6 +105,18 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
         document.pages(path).into_iter().map(built_in).collect()
     }
 
+    /// Returns the security of the operation of a tool, by its route.
+    pub(super) fn security_of_routes(&self) -> impl Fn(&Definition) -> Vec<Vec<String>> {
+        let routes = self.routes.list();
+        let has_tools = routes.definitions().iter().any(|route| route.tool.is_some());
+        let document = has_tools.then(|| Document::of(&routes, &self.document_context()));
+        let tools = document.and_then(|document| document.tools().ok()).unwrap_or_default();
+        move |definition| {
+            let tool = tools.iter().find(|tool| std::ptr::eq(tool.definition, definition));
+            tool.map(|tool| tool.security.clone()).unwrap_or_default()
+        }
+    }
+
     /// Prints the document to standard output, and its gaps to standard error.
     pub(super) fn print_document(&self, is_3_2: bool) -> Result {
         let mut document = Document::of(&self.routes.list(), &self.document_context());
@@ -144,6 +156,20 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
     pub(super) fn print_typescript_client(&self) -> Result {
         let document = Document::of(&self.routes.list(), &self.document_context());
         write!(io::stdout(), "{}", document.typescript()).map_err(|cause| Error::system("print the client", cause))
+    }
+}
+
+impl<S: 'static, R: Routed<S>> App<S, R> {
+    /// Prints the source of the Rust client, and its manifest as a comment at the end.
+    pub(super) fn print_rust_client(&self) -> Result {
+        let document = Document::of(&self.routes.list(), &self.document_context());
+        let manifest = document.rust_manifest();
+        let manifest: String = manifest
+            .lines()
+            .map(|line| format!("// {line}").trim_end().to_owned() + "\n")
+            .collect();
+        write!(io::stdout(), "{}\n// Cargo.toml:\n//\n{manifest}", document.rust())
+            .map_err(|cause| Error::system("print the client", cause))
     }
 }
 

@@ -5,6 +5,8 @@ mod contract;
 #[cfg_attr(feature = "openapi", path = "document.rs")]
 #[cfg_attr(not(feature = "openapi"), path = "without_document.rs")]
 mod document;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod protection;
 mod settings;
 #[cfg(feature = "testing")]
@@ -101,6 +103,9 @@ pub struct App<S, R = NoRoutes> {
     info: Option<Info>,
     /// The path of the docs page, if enabled.
     docs: Option<String>,
+    /// The path of the endpoint of MCP, if enabled.
+    #[cfg(feature = "mcp")]
+    mcp: Option<String>,
     stack: AppStack<S>,
     /// The origins whose pages may send requests to any route.
     trusted_origins: Vec<String>,
@@ -238,6 +243,8 @@ impl<S> App<S> {
             routes: NoRoutes,
             info: None,
             docs: None,
+            #[cfg(feature = "mcp")]
+            mcp: None,
             stack: AppStack {
                 cross_origin: Some(cross_origin::guard(Vec::new())),
                 ..AppStack::default()
@@ -265,12 +272,28 @@ impl<S, R> App<S, R> {
             routes,
             info: self.info,
             docs: self.docs,
+            #[cfg(feature = "mcp")]
+            mcp: self.mcp,
             stack: self.stack,
             trusted_origins: self.trusted_origins,
             config: self.config,
             observer: self.observer,
             arguments: self.arguments,
         }
+    }
+}
+
+impl<S, R> App<S, R> {
+    /// Returns the path of the endpoint of MCP, if it has one.
+    #[cfg_attr(
+        not(feature = "mcp"),
+        expect(clippy::unused_self, reason = "no endpoint without the feature")
+    )]
+    fn mcp_path(&self) -> Option<&str> {
+        #[cfg(feature = "mcp")]
+        return self.mcp.as_deref();
+        #[cfg(not(feature = "mcp"))]
+        None
     }
 }
 
@@ -435,7 +458,9 @@ impl<S: 'static, R> App<S, R> {
     /// passed by a manager such as systemd (`LISTEN_FDS`) take precedence.
     ///
     /// With `--openapi` as its only argument, the program instead prints its OpenAPI document, and the gaps of the document to
-    /// standard error. `--openapi 3.2` prints it in that version. With `--client typescript`, it prints a TypeScript client.
+    /// standard error. `--openapi 3.2` prints it in that version. With `--client typescript`, it prints a TypeScript client, and
+    /// with `--client rust` a Rust client. With `--mcp` and the feature `mcp`, it serves the tools of the application over standard
+    /// input and output.
     ///
     /// # Errors
     ///
@@ -475,12 +500,14 @@ impl<S: 'static, R> App<S, R> {
         let routes = self.routes.list();
         let docs = self.docs.iter();
         let pages = docs.flat_map(|path| [path.clone(), format!("{path}/openapi.json")]);
+        let pages = pages.chain(self.mcp_path().map(str::to_owned));
         RoutesTable::new(
             routes.definitions(),
             routes.layers(),
             self.layers(),
             pages.collect(),
             limits,
+            &self.security_of_routes(),
         )
     }
 
@@ -569,6 +596,8 @@ impl<S: 'static, R> App<S, R> {
     {
         let routes = self.routes.list();
         self.stack.pages = self.document_pages();
+        #[cfg(feature = "mcp")]
+        self.add_mcp_endpoint()?;
         built_in::refuse_taken(&self.stack.pages, routes.definitions())
     }
 
@@ -583,6 +612,11 @@ impl<S: 'static, R> App<S, R> {
             Printout::OpenApi => return self.print_document(false),
             Printout::OpenApi32 => return self.print_document(true),
             Printout::Lock => return self.print_lock(),
+            #[cfg(feature = "mcp")]
+            Printout::Mcp => return self.serve_mcp_over_stdio(),
+            #[cfg(not(feature = "mcp"))]
+            Printout::Mcp => {}
+            Printout::RustClient => return self.print_rust_client(),
             Printout::TypeScriptClient => return self.print_typescript_client(),
         }
         Ok(())

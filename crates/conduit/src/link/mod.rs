@@ -141,6 +141,23 @@ references!(& &);
 #[doc(hidden)]
 #[track_caller]
 pub fn path(path: &'static str, values: &[(&'static str, LinkPairs)]) -> String {
+    match try_path(path, values) {
+        Ok(path) => path,
+        Err(reason) => panic!("{reason}"),
+    }
+}
+
+/// As [`path`], for values from outside of the program.
+///
+/// # Errors
+///
+/// The reason why a value has no link.
+///
+/// # Panics
+///
+/// When a parameter has no value.
+#[track_caller]
+pub(crate) fn try_path(path: &'static str, values: &[(&'static str, LinkPairs)]) -> Result<String, String> {
     let Ok(pattern) = Pattern::parse(path) else {
         panic!("the route attribute has checked the path {path}");
     };
@@ -178,13 +195,20 @@ pub fn path(path: &'static str, values: &[(&'static str, LinkPairs)]) -> String 
             }
         };
         let finished = &link[start..];
-        assert!(
-            !is_empty && !matches!(finished, "." | ".."),
-            "the value for {{{name}}} in a link to {path} makes the segment {finished:?}, which leads to another route: \
-             check that the value is not empty, `.` or `..`"
-        );
+        if is_empty || matches!(finished, "." | "..") {
+            return Err(format!(
+                "the value for {{{name}}} in a link to {path} makes the segment {finished:?}, which leads to another route: \
+                 check that the value is not empty, `.` or `..`"
+            ));
+        }
     }
-    link
+    Ok(link)
+}
+
+/// The fields of a value with their texts.
+#[cfg(feature = "client")]
+pub(crate) fn pairs_of_fields(pairs: &LinkPairs) -> impl Iterator<Item = (String, &str)> {
+    pairs.named()
 }
 
 /// A path with a query, which is left out if it has no fields. The route attributes write the call.

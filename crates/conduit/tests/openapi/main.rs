@@ -12,6 +12,7 @@ mod names;
 mod problems;
 mod sample;
 mod schemas;
+mod tools;
 mod typescript;
 mod validator;
 mod versions;

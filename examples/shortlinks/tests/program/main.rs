@@ -9,6 +9,7 @@ mod generated;
 mod judges;
 #[path = "../../../../crates/conduit/tests/support/npm.rs"]
 mod npm;
+mod rust;
 mod service;
 mod support;
 mod typescript;

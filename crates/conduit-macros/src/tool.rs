@@ -1,0 +1,106 @@
+//! The option `tool` of a route: the checks that its input is describable.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+use syn::spanned::Spanned;
+use syn::visit_mut::VisitMut;
+use syn::{Error, ItemFn, LitStr, ReturnType, Type};
+
+use crate::arguments::{Argument, Static, generic};
+
+/// The option `tool`, or `tool = "find_user"`.
+pub(crate) struct ToolOption {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) span: Span,
+}
+
+/// Extractors whose input has no schema, or is more than an object of JSON.
+const UNDESCRIBED: [&str; 6] = [
+    "Request",
+    "Body",
+    "Bytes",
+    "Multipart",
+    "MultipartForm",
+    "WebSocketUpgrade",
+];
+
+/// Responses without an end.
+const STREAMS: [&str; 2] = ["Events", "RunEvents"];
+
+/// Extractors whose content has a schema.
+const DESCRIBED: [&str; 5] = ["Path", "Query", "Header", "Json", "Form"];
+
+/// Assertions that the types of the input have schemas.
+///
+/// # Errors
+/// The argument or the return type that no tool can have.
+pub(crate) fn assertions(item: &ItemFn, tool: &ToolOption, arguments: &[Argument]) -> Result<Vec<TokenStream>, Error> {
+    let name = tool
+        .name
+        .as_ref()
+        .map_or_else(|| item.sig.ident.to_string(), LitStr::value);
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    if !(1..=128).contains(&name.len()) || !name.bytes().all(is_valid) {
+        let span = tool.name.as_ref().map_or(tool.span, LitStr::span);
+        let message = format!(
+            "invalid name of a tool `{}`: write 1 to 128 letters, digits, `_`, `-` and `.` of ASCII, as in \
+             `tool = \"find_user\"`",
+            name.chars().take(40).collect::<String>()
+        );
+        return Err(Error::new(span, message));
+    }
+    if item.attrs.iter().any(crate::describe::is_hidden) {
+        let message = "a tool is a part of the API's document: remove `#[doc(hidden)]` or `tool`";
+        return Err(Error::new(tool.span, message));
+    }
+    if let ReturnType::Type(_, ty) = &item.sig.output
+        && let Some(found) = contained(ty, &STREAMS)
+    {
+        let message = format!(
+            "a handler that returns `{found}` cannot be a tool, because a tool has one result: remove `tool`, or \
+             return `Json<…>`; the tool for a run is the handler that starts it and returns `Accepted`"
+        );
+        return Err(Error::new(ty.span(), message));
+    }
+    let mut assertions = Vec::new();
+    for argument in arguments {
+        if let Some(found) = contained(&argument.ty, &UNDESCRIBED) {
+            let message = format!(
+                "a handler that takes `{found}` cannot be a tool, because the schema of its input is unknown: take \
+                 `Json<…>`, `Query<…>` or `Path<…>` of a type that derives `JsonSchema`, or remove `tool`"
+            );
+            return Err(Error::new(argument.ty.span(), message));
+        }
+        if !cfg!(feature = "openapi") {
+            continue;
+        }
+        if let Some(mut content) = content(&argument.ty) {
+            Static.visit_type_mut(&mut content);
+            let span = Span::mixed_site().located_at(content.span());
+            assertions.push(quote_spanned! {span=>
+                const _: () = ::conduit::openapi::require_tool_input::<#content>();
+            });
+        }
+    }
+    Ok(assertions)
+}
+
+/// The first of these names that a type or its first argument has.
+fn contained(ty: &Type, names: &[&str]) -> Option<String> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last()?;
+    if names.iter().any(|name| last.ident == name) {
+        return Some(last.ident.to_string());
+    }
+    contained(generic(ty)?.1, names)
+}
+
+/// The `T` of an extractor with a schema, which may be in other types.
+fn content(ty: &Type) -> Option<Type> {
+    let (name, inner) = generic(ty)?;
+    match name.to_string().as_str() {
+        "Option" | "Result" | "Valid" => content(inner),
+        name if DESCRIBED.contains(&name) => Some(inner.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,371 @@
+//! A client in Rust: one file of source for a crate with `reqwest` and `serde`, from the document of an application.
+
+mod types;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use self::types::{RustTypes, comment, pascal, snake};
+use super::document::Document;
+use super::shared::DescribedOperation;
+
+/// The part that is the same for all applications.
+const RUNTIME: &str = include_str!("runtime.rs");
+
+/// The media types of request bodies that the client sends, the preferred one first.
+const BODY_TYPES: [&str; 2] = ["application/json", "application/x-www-form-urlencoded"];
+
+impl Document {
+    /// A client of the application in Rust: the source of a library with the dependencies of
+    /// [`rust_manifest`](Self::rust_manifest).
+    ///
+    /// Each operation is a function that takes a `Client` and the input, and returns an enum with a variant for each status,
+    /// each error among them. `program --client rust` prints both.
+    pub fn rust(&self) -> String {
+        let document = serde_json::to_value(self).expect("a document is JSON");
+        let empty = Map::new();
+        let schemas = document["components"]["schemas"].as_object().unwrap_or(&empty);
+        let (title, version) = (self.title(), document["info"]["version"].as_str().unwrap_or_default());
+        let head = format!(
+            "//! {title} {version}: a client that the program prints with `--client rust`.\n//!\n//! Do not edit it: print it again \
+             when the API changes.\n"
+        );
+        let mut text = RUNTIME.to_owned();
+        let schemes = document["components"]["securitySchemes"].as_object().unwrap_or(&empty);
+        write_credentials(&mut text, schemes);
+        let mut types = RustTypes::of(schemas);
+        let mut taken = BTreeSet::new();
+        let mut functions = String::new();
+        for item in self.paths() {
+            for operation in &item.operations {
+                let writer = FunctionWriter {
+                    document: &document,
+                    path: &item.path,
+                    operation,
+                };
+                writer.write(&mut functions, &mut types, &mut taken);
+            }
+        }
+        text.push_str(&types.text);
+        text.push_str(&functions);
+        // Not every application has maps.
+        let maps = if text.contains("BTreeMap<") {
+            "\nuse std::collections::BTreeMap;"
+        } else {
+            ""
+        };
+        format!("{head}{maps}{text}")
+    }
+
+    /// The `Cargo.toml` of the crate with the source of [`rust`](Self::rust) in `src/lib.rs`.
+    pub fn rust_manifest(&self) -> String {
+        let name = snake(self.title()).trim_matches('_').replace('_', "-");
+        format!(
+            "[package]\nname = \"{name}-client\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n\
+             # Add the feature `rustls` for addresses with https.\n\
+             reqwest = {{ version = \"0.13\", default-features = false }}\n\
+             serde = {{ version = \"1\", features = [\"derive\"] }}\nserde_json = \"1\"\n"
+        )
+    }
+}
+
+/// The credentials by scheme, and their places in a request.
+fn write_credentials(text: &mut String, schemes: &Map<String, Value>) {
+    let mut fields = String::new();
+    let mut arms = String::new();
+    let mut taken = BTreeSet::new();
+    for (name, scheme) in schemes {
+        let field = |name: &str| scheme.get(name).and_then(Value::as_str).unwrap_or_default();
+        let place = Value::from(field("name"));
+        let kind = match (field("type"), field("scheme"), field("in")) {
+            ("http", "bearer", _) | ("oauth2" | "openIdConnect", ..) => "Scheme::Bearer".to_owned(),
+            ("http", "basic", _) => "Scheme::Basic".to_owned(),
+            ("http", scheme, _) => format!("Scheme::Http({})", Value::from(scheme)),
+            ("apiKey", _, "header") => format!("Scheme::Header({place})"),
+            ("apiKey", _, "query") => format!("Scheme::Query({place})"),
+            ("apiKey", _, "cookie") => format!("Scheme::Cookie({place})"),
+            // A certificate is a part of the connection.
+            _ => continue,
+        };
+        let mut member = snake(name);
+        while !taken.insert(member.clone()) {
+            member.push('x');
+        }
+        let words = match &*kind {
+            "Scheme::Basic" => "The name and the password with a colon between them.",
+            _ => "The value without the name of the scheme.",
+        };
+        let documented = [field("description"), words]
+            .into_iter()
+            .filter(|text| !text.is_empty());
+        fields.push_str(&comment(&documented.collect::<Vec<_>>().join("\n\n"), 1));
+        let _ = writeln!(fields, "    pub {member}: Option<String>,");
+        let _ = writeln!(
+            arms,
+            "            {} => ({kind}, &self.{member}),",
+            Value::from(name.as_str())
+        );
+    }
+    let _ = write!(
+        text,
+        "\n/// The credentials of the schemes, as far as the client has them.\n#[derive(Clone, Debug, Default)]\n\
+         pub struct Credentials {{\n{fields}}}\n\nimpl Credentials {{\n"
+    );
+    match arms.is_empty() {
+        true => text.push_str("    fn find(&self, _: &str) -> Option<(Scheme, String)> {\n        None\n    }\n}\n"),
+        false => {
+            let _ = write!(
+                text,
+                "    fn find(&self, name: &str) -> Option<(Scheme, String)> {{\n        let (scheme, value) = match name {{\n{arms}            \
+                 _ => return None,\n        }};\n        value.clone().map(|value| (scheme, value))\n    }}\n}}\n"
+            );
+        }
+    }
+}
+
+/// Returns whether a type has a default without a derive.
+fn has_default(of_type: &str) -> bool {
+    const PLAIN: [&str; 12] = [
+        "String", "bool", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "RawBody",
+    ];
+    PLAIN.contains(&of_type)
+        || ["Option<", "Vec<", "BTreeMap<"]
+            .iter()
+            .any(|begin| of_type.starts_with(begin))
+}
+
+/// Writes the function of one operation.
+struct FunctionWriter<'d> {
+    document: &'d Value,
+    path: &'d str,
+    operation: &'d DescribedOperation,
+}
+
+/// The body of a response, as the client reads it.
+struct ReplyBody {
+    of_type: String,
+    /// The expression that reads it.
+    read: String,
+}
+
+impl FunctionWriter<'_> {
+    fn write(&self, text: &mut String, types: &mut RustTypes<'_>, taken: &mut BTreeSet<String>) {
+        let value = &self.operation.value;
+        let mut function = snake(value["operationId"].as_str().unwrap_or_default());
+        while !taken.insert(function.clone()) {
+            function.push('_');
+        }
+        let of_type = pascal(&function);
+        let input = types.name(format!("{of_type}Input"));
+        let reply = types.name(format!("{of_type}Reply"));
+        let (fields, steps) = self.input(&input, types);
+        let (variants, arms) = self.replies(&reply, types);
+        let method = self.operation.method.to_ascii_uppercase();
+        let (declared, passed) = match fields.is_empty() {
+            true => (String::new(), String::new()),
+            false => {
+                let derives = match fields.iter().all(|(_, of_type, _)| has_default(of_type)) {
+                    true => "Clone, Debug, Default",
+                    false => "Clone, Debug",
+                };
+                let mut declared =
+                    format!("\n/// The input of [`{function}`].\n#[derive({derives})]\npub struct {input} {{\n");
+                for (name, of_type, documented) in &fields {
+                    let _ = writeln!(declared, "{documented}    pub {name}: {of_type},");
+                }
+                declared.push_str("}\n");
+                (declared, format!(", input: &{input}"))
+            }
+        };
+        text.push_str(&declared);
+        let _ = write!(
+            text,
+            "\n/// The responses of [`{function}`].\n#[derive(Debug)]\npub enum {reply} {{\n{variants}}}\n"
+        );
+        text.push('\n');
+        text.push_str(&self.comment(&method));
+        if value.get("deprecated") == Some(&Value::Bool(true)) {
+            text.push_str("#[deprecated]\n");
+        }
+        let security = value["security"].as_array().into_iter().flatten();
+        let ways: Vec<String> = security
+            .filter_map(Value::as_object)
+            .map(|way| {
+                let names: Vec<String> = way.keys().map(|name| Value::from(name.as_str()).to_string()).collect();
+                format!("&[{}]", names.join(", "))
+            })
+            .collect();
+        let mutable = if steps.is_empty() { "" } else { "mut " };
+        let _ = write!(
+            text,
+            "pub async fn {function}(client: &Client{passed}) -> Result<Reply<{reply}>, Error> {{\n    \
+             let {mutable}parts = Parts::new({}, {})?;\n{steps}    \
+             let response = parts.send(client, &[{}]).await?;\n    \
+             let headers = response.headers();\n    \
+             let body = match response.status() {{\n{arms}    }};\n    Ok(Reply {{ headers, body }})\n}}\n",
+            Value::from(method.as_str()),
+            Value::from(self.path),
+            ways.join(", "),
+        );
+    }
+
+    fn comment(&self, method: &str) -> String {
+        let value = &self.operation.value;
+        let texts = ["summary", "description"].map(|field| value.get(field).and_then(Value::as_str));
+        let mut text: Vec<String> = texts.into_iter().flatten().map(str::to_owned).collect();
+        text.push(format!("`{method} {}`", self.path));
+        text.push("# Errors\n\nWhen the request fails, and when the response is not documented.".to_owned());
+        comment(&text.join("\n\n"), 0)
+    }
+
+    fn resolved<'v>(&'v self, value: &'v Value) -> &'v Value {
+        let target = value.get("$ref").and_then(Value::as_str);
+        target
+            .and_then(|reference| self.document.pointer(reference.trim_start_matches('#')))
+            .unwrap_or(value)
+    }
+
+    /// The fields of the input with their types and comments, and the statements that put them into the request.
+    fn input(&self, name: &str, types: &mut RustTypes<'_>) -> (Vec<(String, String, String)>, String) {
+        let mut fields = Vec::new();
+        let mut steps = String::new();
+        let mut taken = BTreeSet::from(["body".to_owned()]);
+        let parameters = self.operation.value["parameters"].as_array().into_iter().flatten();
+        let parameters: Vec<&Value> = parameters.map(|parameter| self.resolved(parameter)).collect();
+        let last_of_path = parameters.iter().rposition(|parameter| parameter["in"] == "path");
+        for (place, parameter) in parameters.iter().enumerate() {
+            let key = parameter["name"].as_str().unwrap_or_default();
+            let mut field = snake(key);
+            while !taken.insert(field.clone()) {
+                field.push('x');
+            }
+            let quoted = Value::from(key);
+            let is_rest = Some(place) == last_of_path && self.operation.definition.path.contains("{*");
+            let step = match parameter["in"].as_str() {
+                Some("path") => format!("path({quoted}, &input.{field}, {is_rest})"),
+                Some("query") => format!("query({quoted}, &input.{field})"),
+                Some("header") => format!("header({quoted}, &input.{field})"),
+                // Cookies are credentials.
+                _ => continue,
+            };
+            let mut of_type = types.of_value(&parameter["schema"], &format!("{name}{}", pascal(key)));
+            if parameter["required"] != true && !of_type.starts_with("Option<") {
+                of_type = format!("Option<{of_type}>");
+            }
+            let _ = writeln!(steps, "    parts.{step}?;");
+            fields.push((
+                field,
+                of_type,
+                comment(parameter["description"].as_str().unwrap_or(key), 1),
+            ));
+        }
+        if let Some((of_type, step, documented)) = self.body(name, types) {
+            steps.push_str(&step);
+            fields.push(("body".to_owned(), of_type, documented));
+        }
+        (fields, steps)
+    }
+
+    /// The type of the body of the request, the statement that writes it, and its comment.
+    fn body(&self, name: &str, types: &mut RustTypes<'_>) -> Option<(String, String, String)> {
+        let body = self.operation.value.get("requestBody")?;
+        let content = body["content"].as_object()?;
+        let preferred = BODY_TYPES.iter().find_map(|kind| content.get_key_value(*kind));
+        let (kind, media) = preferred.or_else(|| content.iter().next())?;
+        let is_json = kind == "application/json" || kind.ends_with("+json");
+        let (of_type, call) = match &**kind {
+            kind if is_json => {
+                let of_type = types.of_value(&media["schema"], &format!("{name}Body"));
+                (of_type, format!("parts.json({}, body)?;", Value::from(kind)))
+            }
+            "application/x-www-form-urlencoded" => {
+                let of_type = types.of_value(&media["schema"], &format!("{name}Body"));
+                (of_type, "parts.form(body)?;".to_owned())
+            }
+            _ => ("RawBody".to_owned(), "parts.raw(body)?;".to_owned()),
+        };
+        let documented = comment(&format!("`{kind}`"), 1);
+        Some(match body["required"] == true || of_type.starts_with("Option<") {
+            true => (
+                of_type,
+                format!("    let body = &input.body;\n    {call}\n"),
+                documented,
+            ),
+            false => (
+                format!("Option<{of_type}>"),
+                format!("    if let Some(body) = &input.body {{\n        {call}\n    }}\n"),
+                documented,
+            ),
+        })
+    }
+
+    /// The variants of the responses, and the arms that select them.
+    fn replies(&self, reply: &str, types: &mut RustTypes<'_>) -> (String, String) {
+        let empty = Map::new();
+        let responses = self.operation.value["responses"].as_object().unwrap_or(&empty);
+        let (mut variants, mut arms, mut ranges, mut last) =
+            (String::new(), String::new(), String::new(), String::new());
+        for (status, response) in responses {
+            let response = self.resolved(response);
+            let text = response["description"].as_str().unwrap_or(status);
+            let body = self.reply_body(reply, status, response, types);
+            let documented = comment(text, 1);
+            if let Ok(code) = status.parse::<u16>() {
+                match body {
+                    None => {
+                        let _ = writeln!(variants, "{documented}    Status{code},");
+                        let _ = writeln!(arms, "        {code} => {reply}::Status{code},");
+                    }
+                    Some(ReplyBody { of_type, read }) => {
+                        let _ = writeln!(variants, "{documented}    Status{code}({of_type}),");
+                        let _ = writeln!(arms, "        {code} => {reply}::Status{code}({read}),");
+                    }
+                }
+                continue;
+            }
+            let (variant, pattern) = match status.strip_suffix("XX") {
+                Some(class) => (format!("Status{class}xx"), format!("status @ {class}00..={class}99")),
+                None => ("Other".to_owned(), "status".to_owned()),
+            };
+            let ReplyBody { of_type, read } = body.unwrap_or_else(|| ReplyBody {
+                of_type: "RawBody".to_owned(),
+                read: "response.raw().await?".to_owned(),
+            });
+            let _ = writeln!(variants, "{documented}    {variant}(u16, {of_type}),");
+            let arm = format!("        {pattern} => {reply}::{variant}(status, {read}),\n");
+            if status == "default" {
+                last = arm
+            } else {
+                ranges.push_str(&arm)
+            }
+        }
+        if last.is_empty() {
+            last = "        status => return Err(unexpected(status, \"the status is not documented\")),\n".to_owned();
+        }
+        (variants, arms + &ranges + &last)
+    }
+
+    /// The body of a response; `None` if it has none.
+    fn reply_body(&self, reply: &str, status: &str, response: &Value, types: &mut RustTypes<'_>) -> Option<ReplyBody> {
+        let content = response.get("content")?.as_object()?;
+        let (kind, media) = content.iter().next()?;
+        let name = format!("{reply}{}", pascal(status));
+        let is_json = |kind: &str| kind == "application/json" || kind.ends_with("+json");
+        let (of_type, read) = match &**kind {
+            _ if content.len() > 1 => ("RawBody".to_owned(), "response.raw().await?"),
+            kind if is_json(kind) => (types.of_value(&media["schema"], &name), "response.json().await?"),
+            "text/event-stream" => (
+                format!("Events<{}>", types.of_value(&media["schema"], &name)),
+                "response.events()",
+            ),
+            kind if kind.starts_with("text/") => ("String".to_owned(), "response.text().await?"),
+            _ => ("RawBody".to_owned(), "response.raw().await?"),
+        };
+        Some(ReplyBody {
+            of_type,
+            read: read.to_owned(),
+        })
+    }
+}

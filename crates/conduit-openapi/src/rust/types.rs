@@ -1,0 +1,495 @@
+//! JSON Schema as types of Rust.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+/// Names of the file itself and of the prelude, which no schema may have.
+const RESERVED: [&str; 29] = [
+    "BTreeMap",
+    "Box",
+    "Clone",
+    "Client",
+    "Credentials",
+    "Debug",
+    "Default",
+    "Deserialize",
+    "DeserializeOwned",
+    "Err",
+    "Error",
+    "Events",
+    "HeaderMap",
+    "HeaderName",
+    "HeaderValue",
+    "Method",
+    "None",
+    "Ok",
+    "Option",
+    "Parts",
+    "PhantomData",
+    "RawBody",
+    "Reply",
+    "Response",
+    "Result",
+    "Scheme",
+    "Serialize",
+    "ServerEvent",
+    "Some",
+];
+
+/// Words of the language.
+const WORDS: [&str; 52] = [
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
+    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
+    "try", "type", "typeof", "union", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
+
+/// The types of a document's schemas, with their definitions.
+pub(super) struct RustTypes<'d> {
+    schemas: &'d Map<String, Value>,
+    /// The names of the types of the schemas.
+    names: BTreeMap<&'d str, String>,
+    taken: BTreeSet<String>,
+    /// The definitions so far.
+    pub(super) text: String,
+}
+
+impl<'d> RustTypes<'d> {
+    /// Defines a type for each schema.
+    pub(super) fn of(schemas: &'d Map<String, Value>) -> Self {
+        let mut taken: BTreeSet<String> = RESERVED
+            .iter()
+            .chain(&["String", "Url", "Value", "Vec"])
+            .map(|name| (*name).to_owned())
+            .collect();
+        let names = schemas
+            .keys()
+            .map(|key| (key.as_str(), unique(&mut taken, pascal(key))))
+            .collect();
+        let mut types = RustTypes {
+            schemas,
+            names,
+            taken,
+            text: String::new(),
+        };
+        for (key, schema) in schemas {
+            let name = types.names[key.as_str()].clone();
+            types.define(&name, schema);
+        }
+        types
+    }
+
+    /// A name that no type has, from then on the name of one.
+    pub(super) fn name(&mut self, name: String) -> String {
+        unique(&mut self.taken, name)
+    }
+
+    /// Defines the type of a schema under a name.
+    fn define(&mut self, name: &str, schema: &Value) {
+        let documented = comment(schema.get("description").and_then(Value::as_str).unwrap_or(name), 0);
+        match self.shape(schema) {
+            Shape::Struct(fields) => self.define_struct(name, &documented, &fields),
+            Shape::Texts(texts) => self.define_texts(name, &documented, &texts),
+            Shape::Choice(ways) => self.define_choice(name, &documented, &ways),
+            Shape::Type(_) | Shape::Other => {
+                let of_type = self.of_value(schema, &format!("{name}Value"));
+                let _ = write!(self.text, "\n{documented}pub type {name} = {of_type};\n");
+            }
+        }
+    }
+
+    fn define_struct(&mut self, name: &str, documented: &str, fields: &Fields) {
+        let mut text =
+            format!("\n{documented}#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]\npub struct {name} {{\n");
+        let mut taken = BTreeSet::new();
+        for (key, schema) in &fields.properties {
+            let field = unique(&mut taken, snake(key));
+            let mut of_type = self.of_value(schema, &format!("{name}{}", pascal(key)));
+            let is_option = of_type.starts_with("Option<");
+            let is_required = fields.required.contains(key);
+            // A type without end has no size.
+            if self.contains(schema, name) && !of_type.starts_with("Vec<") {
+                of_type = match of_type
+                    .strip_prefix("Option<")
+                    .and_then(|inner| inner.strip_suffix('>'))
+                {
+                    Some(inner) => format!("Option<Box<{inner}>>"),
+                    None => format!("Box<{of_type}>"),
+                };
+            }
+            text.push_str(&comment(
+                schema.get("description").and_then(Value::as_str).unwrap_or(key),
+                1,
+            ));
+            let mut options = Vec::new();
+            if field != *key {
+                options.push(format!("rename = {}", Value::from(key.as_str())));
+            }
+            if !is_required {
+                options.push("default".to_owned());
+                options.push(format!(
+                    "skip_serializing_if = \"{}\"",
+                    stringify!(Option::is_none).replace(' ', "")
+                ));
+                if !is_option {
+                    of_type = format!("Option<{of_type}>");
+                }
+            }
+            if !options.is_empty() {
+                let _ = writeln!(text, "    #[serde({})]", options.join(", "));
+            }
+            let _ = writeln!(text, "    pub {field}: {of_type},");
+        }
+        if let Some(more) = &fields.more {
+            let of_type = self.of_value(more, &format!("{name}Member"));
+            let field = unique(&mut taken, "members".to_owned());
+            let _ = writeln!(
+                text,
+                "    /// Further members.\n    #[serde(flatten)]\n    pub {field}: BTreeMap<String, {of_type}>,"
+            );
+        }
+        text.push_str("}\n");
+        self.text.push_str(&text);
+    }
+
+    fn define_texts(&mut self, name: &str, documented: &str, texts: &[String]) {
+        let _ = write!(
+            self.text,
+            "\n{documented}#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]\npub enum {name} {{\n"
+        );
+        let mut taken = BTreeSet::new();
+        for text in texts {
+            let variant = unique(&mut taken, pascal(text));
+            let _ = write!(
+                self.text,
+                "{}    #[serde(rename = {})]\n    {variant},\n",
+                comment(&format!("`{text}`"), 1),
+                Value::from(text.as_str())
+            );
+        }
+        self.text.push_str("}\n");
+    }
+
+    fn define_choice(&mut self, name: &str, documented: &str, ways: &[Value]) {
+        let mut text = format!(
+            "\n{documented}#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]\n#[serde(untagged)]\npub enum {name} {{\n"
+        );
+        let mut taken = BTreeSet::new();
+        for (place, way) in ways.iter().enumerate() {
+            let of_type = self.of_value(way, &format!("{name}{}", place + 1));
+            let variant = match way.get("$ref") {
+                Some(_) => of_type.clone(),
+                None => format!("Variant{}", place + 1),
+            };
+            let variant = unique(&mut taken, variant);
+            let _ = writeln!(text, "    /// A value of this form.\n    {variant}(Box<{of_type}>),");
+        }
+        text.push_str("}\n");
+        self.text.push_str(&text);
+    }
+
+    /// The type of the values of a schema. A type that needs a definition gets this name.
+    pub(super) fn of_value(&mut self, schema: &Value, name: &str) -> String {
+        if let Some(key) = reference(schema) {
+            return self.names.get(key).cloned().unwrap_or_else(|| "Value".to_owned());
+        }
+        if let Some(inner) = without_null(schema) {
+            return format!("Option<{}>", self.of_value(&inner, name));
+        }
+        match self.shape(schema) {
+            Shape::Type(name) => name,
+            Shape::Other => self.of_container(schema, name),
+            _ => {
+                let name = unique(&mut self.taken, name.to_owned());
+                self.define(&name, schema);
+                name
+            }
+        }
+    }
+
+    fn of_container(&mut self, schema: &Value, name: &str) -> String {
+        match schema["type"].as_str() {
+            Some("array") if schema.get("prefixItems").is_none() => {
+                let items = schema.get("items").cloned().unwrap_or(Value::Bool(true));
+                format!("Vec<{}>", self.of_value(&items, &format!("{name}Item")))
+            }
+            Some("object") => {
+                let more = schema
+                    .get("additionalProperties")
+                    .filter(|more| more.is_object())
+                    .cloned();
+                let more = more.map_or_else(
+                    || "Value".to_owned(),
+                    |more| self.of_value(&more, &format!("{name}Member")),
+                );
+                format!("BTreeMap<String, {more}>")
+            }
+            _ => "Value".to_owned(),
+        }
+    }
+
+    /// Returns whether a value of the schema contains one of the type with this name directly.
+    fn contains(&self, schema: &Value, name: &str) -> bool {
+        let mut open: Vec<&Value> = vec![schema];
+        let mut seen = BTreeSet::new();
+        while let Some(schema) = open.pop() {
+            if let Some(key) = reference(schema) {
+                if self.names.get(key).is_some_and(|known| known == name) {
+                    return true;
+                }
+                if seen.insert(key.to_owned()) {
+                    open.extend(self.schemas.get(key));
+                }
+            }
+            for keyword in ["anyOf", "oneOf", "allOf"] {
+                open.extend(schema.get(keyword).and_then(Value::as_array).into_iter().flatten());
+            }
+            open.extend(
+                schema
+                    .get("properties")
+                    .and_then(Value::as_object)
+                    .into_iter()
+                    .flat_map(Map::values),
+            );
+        }
+        false
+    }
+
+    fn shape(&self, schema: &Value) -> Shape {
+        let texts = |values: &[Value]| -> Option<Vec<String>> {
+            values.iter().map(|value| value.as_str().map(str::to_owned)).collect()
+        };
+        if let Some(constant) = schema.get("const") {
+            return match constant {
+                Value::String(text) => Shape::Texts(vec![text.clone()]),
+                Value::Bool(_) => Shape::Type("bool".to_owned()),
+                Value::Number(number) if number.is_i64() => Shape::Type("i64".to_owned()),
+                _ => Shape::Other,
+            };
+        }
+        if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+            return texts(values).map_or(Shape::Other, Shape::Texts);
+        }
+        if let Some(fields) = self.fields(schema, 0) {
+            return Shape::Struct(fields);
+        }
+        for keyword in ["anyOf", "oneOf"] {
+            if let Some(ways) = schema.get(keyword).and_then(Value::as_array) {
+                let constants: Vec<Value> = ways.iter().filter_map(|way| way.get("const")).cloned().collect();
+                if constants.len() == ways.len()
+                    && let Some(texts) = texts(&constants)
+                {
+                    return Shape::Texts(texts);
+                }
+                return Shape::Choice(ways.clone());
+            }
+        }
+        match (schema["type"].as_str(), schema["format"].as_str()) {
+            (Some("string"), _) => Shape::Type("String".to_owned()),
+            (Some("boolean"), _) => Shape::Type("bool".to_owned()),
+            (Some("number"), _) => Shape::Type("f64".to_owned()),
+            (Some("integer"), format) => Shape::Type(
+                match format {
+                    Some("int8") => "i8",
+                    Some("int16") => "i16",
+                    Some("int32") => "i32",
+                    Some("uint8") => "u8",
+                    Some("uint16") => "u16",
+                    Some("uint32") => "u32",
+                    Some("uint64" | "uint") => "u64",
+                    _ => "i64",
+                }
+                .to_owned(),
+            ),
+            _ => Shape::Other,
+        }
+    }
+
+    /// The members of an object with a list of them, also if they are in several parts.
+    fn fields(&self, schema: &Value, depth: usize) -> Option<Fields> {
+        let is_choice = schema.get("anyOf").is_some() || schema.get("oneOf").is_some();
+        if is_choice || depth > 8 {
+            return None;
+        }
+        let mut fields = Fields::default();
+        let parts = schema.get("allOf").and_then(Value::as_array);
+        for part in parts.into_iter().flatten() {
+            let target = match reference(part) {
+                Some(key) => self.schemas.get(key)?,
+                None => part,
+            };
+            let more = self.fields(target, depth + 1)?;
+            fields.properties.extend(more.properties);
+            fields.required.extend(more.required);
+            fields.more = fields.more.or(more.more);
+        }
+        let properties = schema.get("properties").and_then(Value::as_object);
+        if parts.is_none() && properties.is_none_or(Map::is_empty) {
+            return None;
+        }
+        for (name, property) in properties.into_iter().flatten() {
+            fields.properties.insert(name.clone(), property.clone());
+        }
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        fields
+            .required
+            .extend(required.filter_map(Value::as_str).map(str::to_owned));
+        let more = schema.get("additionalProperties").filter(|more| more.is_object());
+        fields.more = fields.more.or_else(|| more.cloned());
+        Some(fields)
+    }
+}
+
+/// The form of a type.
+enum Shape {
+    Struct(Fields),
+    /// One of several constant texts.
+    Texts(Vec<String>),
+    /// A value that one of several schemas describes.
+    Choice(Vec<Value>),
+    /// A type without a definition.
+    Type(String),
+    /// A list, a map, or any value.
+    Other,
+}
+
+#[derive(Default)]
+struct Fields {
+    properties: BTreeMap<String, Value>,
+    required: BTreeSet<String>,
+    /// The schema of further members.
+    more: Option<Value>,
+}
+
+fn reference(schema: &Value) -> Option<&str> {
+    schema.get("$ref")?.as_str()?.rsplit('/').next()
+}
+
+/// The schema of the values other than null, if null is one.
+fn without_null(schema: &Value) -> Option<Value> {
+    let members = schema.as_object()?;
+    if let Some(kinds) = members.get("type").and_then(Value::as_array) {
+        let others: Vec<Value> = kinds.iter().filter(|kind| *kind != "null").cloned().collect();
+        if others.len() == kinds.len() {
+            return None;
+        }
+        let mut members = members.clone();
+        let kind = if let [only] = &others[..] {
+            only.clone()
+        } else {
+            Value::Array(others)
+        };
+        members.insert("type".to_owned(), kind);
+        if let Some(Value::Array(values)) = members.get_mut("enum") {
+            values.retain(|value| !value.is_null());
+        }
+        return Some(Value::Object(members));
+    }
+    for keyword in ["anyOf", "oneOf"] {
+        let Some(ways) = members.get(keyword).and_then(Value::as_array) else {
+            continue;
+        };
+        let others: Vec<Value> = ways.iter().filter(|way| way["type"] != "null").cloned().collect();
+        if others.len() == ways.len() {
+            return None;
+        }
+        if let [only] = &others[..] {
+            return Some(only.clone());
+        }
+        let mut members = members.clone();
+        members.insert(keyword.to_owned(), Value::Array(others));
+        return Some(Value::Object(members));
+    }
+    None
+}
+
+fn unique(taken: &mut BTreeSet<String>, mut name: String) -> String {
+    while !taken.insert(name.clone()) {
+        name.push('X');
+    }
+    name
+}
+
+/// A name in the case of types: `users.User-Input` is `UsersUserInput`.
+pub(super) fn pascal(name: &str) -> String {
+    let mut text = String::new();
+    for part in name.split(|letter: char| !letter.is_ascii_alphanumeric()) {
+        let mut letters = part.chars();
+        text.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        text.extend(letters);
+    }
+    match text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        true if text != "Self" => text,
+        _ => format!("V{text}"),
+    }
+}
+
+/// A name in the case of functions and fields.
+pub(super) fn snake(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        match letter {
+            'A'..='Z' => {
+                if !text.is_empty() && !text.ends_with('_') {
+                    text.push('_');
+                }
+                text.push(letter.to_ascii_lowercase());
+            }
+            'a'..='z' | '0'..='9' => text.push(letter),
+            _ if text.ends_with('_') => {}
+            _ => text.push('_'),
+        }
+    }
+    if !text.starts_with(|first: char| first.is_ascii_lowercase()) {
+        text.insert_str(0, "v_");
+    }
+    if WORDS.contains(&&*text) {
+        text.push('_');
+    }
+    text
+}
+
+/// A doc comment.
+pub(super) fn comment(text: &str, indent: usize) -> String {
+    let margin = "    ".repeat(indent);
+    let mut all = String::new();
+    for line in text.lines() {
+        let _ = writeln!(all, "{}", format!("{margin}/// {line}").trim_end());
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_the_case_of_their_kind() {
+        assert_eq!(pascal("links.LinkError_SlugTaken"), "LinksLinkErrorSlugTaken");
+        assert_eq!((&*pascal("404"), &*pascal("")), ("V404", "V"));
+        assert_eq!(snake("createdAt"), "created_at");
+        assert_eq!(
+            (&*snake("if-match"), &*snake("type"), &*snake("2d")),
+            ("if_match", "type_", "v_2d")
+        );
+    }
+
+    #[test]
+    fn a_type_that_contains_itself_has_a_size() {
+        let schemas = serde_json::json!({
+            "Tree": {
+                "type": "object",
+                "properties": {
+                    "children": { "type": "array", "items": { "$ref": "#/components/schemas/Tree" } },
+                    "left": { "anyOf": [{ "$ref": "#/components/schemas/Tree" }, { "type": "null" }] },
+                },
+                "required": ["children"],
+            }
+        });
+        let types = RustTypes::of(schemas.as_object().expect("an object"));
+        assert!(types.text.contains("pub children: Vec<Tree>,"), "{}", types.text);
+        assert!(types.text.contains("pub left: Option<Box<Tree>>,"), "{}", types.text);
+    }
+}

@@ -1,0 +1,260 @@
+//! The application of one thread without a connection: requests arrive through a channel, from another server or from the
+//! process itself; each response returns through its own channel.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::{Future as _, poll_fn};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use conduit_core::interop::SendBody;
+use conduit_proto::message::{BodyLength, MethodKind, ResponseBody};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::Span;
+
+use crate::body::{Body, BodyKind};
+use crate::config::Config;
+use crate::connection_info::ConnectionInfo;
+use crate::deadlines::Second;
+use crate::dispatch::Application;
+use crate::endpoint::{Outcome, panicked};
+use crate::exchange::{Environment, Exchange, replace_invalid};
+use crate::handle::ServerHandle;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+use crate::work::Work;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// A request, and the receiver of its response.
+pub(super) struct Job {
+    pub(super) request: Box<dyn FnOnce() -> http::Request<Body> + Send>,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) source: JobSource,
+    pub(super) answer: oneshot::Sender<http::Response<SendBody>>,
+}
+
+/// The sender of a request.
+pub(super) enum JobSource {
+    /// Another server, within the span of its request, which it reports.
+    Library(Span),
+    /// A part of this process, for a client with this connection: the request has its own span and line in the access log.
+    Process(Option<Box<ConnectionInfo>>),
+}
+
+thread_local! {
+    static CALLER: RefCell<Option<mpsc::WeakUnboundedSender<Job>>> = const { RefCell::new(None) };
+}
+
+/// Sends requests of the process itself to the application of one thread.
+#[derive(Clone)]
+pub struct InternalCaller {
+    pub(super) jobs: mpsc::UnboundedSender<Job>,
+}
+
+/// Makes this the sender of the process's own requests on this thread.
+pub(super) fn set_caller(jobs: mpsc::WeakUnboundedSender<Job>) {
+    CALLER.set(Some(jobs));
+}
+
+impl InternalCaller {
+    /// The caller of the application on this thread; `None` if it takes no requests of the process.
+    pub fn of_this_thread() -> Option<Self> {
+        let jobs = CALLER.with_borrow(|caller| caller.as_ref()?.upgrade())?;
+        Some(InternalCaller { jobs })
+    }
+
+    /// Calls the application with a request that is made on its thread, for a client with this address and connection. A
+    /// handler whose caller is dropped is treated as one whose client disconnects. `None` if the thread has ended.
+    pub async fn call(
+        &self,
+        request: impl FnOnce() -> http::Request<Body> + Send + 'static,
+        peer: SocketAddr,
+        info: Option<ConnectionInfo>,
+    ) -> Option<http::Response<SendBody>> {
+        let (answer, receiver) = oneshot::channel();
+        let job = Job {
+            request: Box::new(request),
+            peer: Some(peer),
+            source: JobSource::Process(info.map(Box::new)),
+            answer,
+        };
+        self.jobs.send(job).ok()?;
+        receiver.await.ok()
+    }
+}
+
+impl fmt::Debug for InternalCaller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InternalCaller")
+    }
+}
+
+/// Takes requests of the process for the application of a worker, until it is dropped.
+pub(super) async fn take_internal(environment: Environment, config: Config, handle: ServerHandle) {
+    let (jobs, mut requests) = mpsc::unbounded_channel();
+    set_caller(jobs.downgrade());
+    let service = Service {
+        work: environment.handlers.clone(),
+        environment: Rc::new(RefCell::new(environment)),
+        config,
+        handle,
+        started: Instant::now(),
+    };
+    // The channel stays open as long as this future.
+    let _jobs = jobs;
+    while let Some(job) = requests.recv().await {
+        service.answer(job);
+    }
+}
+
+/// The application on one thread.
+pub(super) struct Service {
+    pub(super) environment: Rc<RefCell<Environment>>,
+    pub(super) config: Config,
+    pub(super) handle: ServerHandle,
+    pub(super) started: Instant,
+    /// The handlers and tasks in progress.
+    pub(super) work: Work,
+}
+
+impl Service {
+    /// Seconds since the thread began.
+    pub(super) fn now(&self) -> Second {
+        self.started.elapsed().as_secs() as Second + 1
+    }
+
+    /// Begins the exchange of a request; a handler that is not ready continues as a task.
+    pub(super) fn answer(&self, job: Job) {
+        let Job {
+            request,
+            peer,
+            source,
+            answer,
+        } = job;
+        if answer.is_closed() {
+            // The caller was dropped before the request began.
+            return;
+        }
+        let mut environment = self.environment.borrow_mut();
+        environment.now = self.now();
+        environment.counts().requests.add(1);
+        // Another library reports the end and the length of the body.
+        let assembled = catch_unwind(AssertUnwindSafe(|| match &source {
+            JobSource::Process(Some(info)) => {
+                let info = Rc::new(ConnectionInfo::clone(info));
+                Request::assembled(request(), peer, Some(info), self.config.body_bytes)
+            }
+            _ => assemble(request(), peer, &self.config),
+        }));
+        let request = match assembled {
+            Ok(request) => request,
+            Err(panic) => return send(environment.application.show(panicked(panic)), answer),
+        };
+        let framing = ResponseFraming::of(&request);
+        let client = request.peer_address();
+        let mut exchange = Exchange::new();
+        let (outcome, is_reported) = match source {
+            JobSource::Library(span) => (exchange.begin_within(span, request, &mut environment), false),
+            JobSource::Process(_) => (exchange.begin(request, client, false, &mut environment), true),
+        };
+        let handler = match outcome {
+            Outcome::Ready(response) => {
+                let response = framing.finish(response, &environment.application);
+                if is_reported {
+                    exchange.record_head(&response);
+                }
+                exchange.end(&mut environment);
+                return send(response, answer);
+            }
+            Outcome::Pending(handler) => handler,
+        };
+        let pending = exchange.pending(handler, client, &environment);
+        let shared = Rc::clone(&self.environment);
+        tokio::task::spawn_local(async move {
+            let mut answer = answer;
+            let aborts = pending.ends_with_client();
+            let mut pending = pin!(pending);
+            let response = poll_fn(|context| {
+                if aborts && answer.poll_closed(context).is_ready() {
+                    return Poll::Ready(None);
+                }
+                pending.as_mut().poll(context).map(Some)
+            });
+            let response = response.await;
+            let mut environment = shared.borrow_mut();
+            let response = response.map(|response| framing.finish(response, &environment.application));
+            if let Some(response) = response.as_ref().filter(|_| is_reported) {
+                exchange.record_head(response);
+            }
+            exchange.end(&mut environment);
+            if let Some(response) = response {
+                send(response, answer);
+            }
+        });
+    }
+}
+
+fn send(response: Response, answer: oneshot::Sender<http::Response<SendBody>>) {
+    // The caller may be dropped.
+    let _ = answer.send(response.map(SendBody::new));
+}
+
+/// A request for an application, from one that another server has read.
+pub fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: &Config) -> Request {
+    let forwarding = peer.and_then(|peer| config.proxies.forwarding_of(peer));
+    let info = forwarding.map(|forwarding| {
+        Rc::new(ConnectionInfo {
+            forwarding: Some(forwarding),
+            ..ConnectionInfo::default()
+        })
+    });
+    Request::assembled(request, peer, info, config.body_bytes)
+}
+
+/// The framing of a response that another library sends, by the method of its request.
+#[derive(Clone, Copy)]
+pub struct ResponseFraming(MethodKind);
+
+impl ResponseFraming {
+    /// The properties of this request.
+    pub fn of(request: &Request) -> Self {
+        ResponseFraming(MethodKind::of(request.head().method()))
+    }
+
+    /// The response without the fields that belong to the connection, and with the body and the `content-length` that the
+    /// engines of this server would send.
+    pub fn finish(self, mut response: Response, application: &Application) -> Response {
+        // A 2xx to CONNECT would make a tunnel, which this server does not serve.
+        if !self.0.has_final(response.status()) {
+            response = replace_invalid(response, application);
+        }
+        if let BodyKind::Limited(limited) = &response.body().0
+            && let Err(error) = limited.check_limit()
+        {
+            // The body of the request, which exceeds its limit, was to be the response.
+            response = application.show(error.into_response());
+        }
+        let status = response.status();
+        let body = response.body().len().map_or(BodyLength::Chunked, BodyLength::Exact);
+        let headers = response.headers_mut();
+        for name in [TRANSFER_ENCODING, CONNECTION, KEEP_ALIVE] {
+            headers.remove(name);
+        }
+        // The length of a body that is present follows from it.
+        let declared = headers.remove(CONTENT_LENGTH);
+        let declared = || declared?.to_str().ok()?.parse().ok();
+        if let ResponseBody::Bodiless(length) = ResponseBody::of(self.0, status, body, declared) {
+            if let Some(length) = length {
+                headers.insert(CONTENT_LENGTH, length.into());
+            }
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+}

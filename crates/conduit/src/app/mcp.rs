@@ -1,0 +1,100 @@
+//! The handlers of an application as tools of language models.
+
+use super::{App, Routed, observed};
+use crate::built_in::BuiltIn;
+use crate::dispatch::Plan;
+use crate::error::Result;
+use crate::mcp::{McpEndpoint, ToolServer, serve_stdio};
+use crate::server::service::Threads;
+use conduit_openapi::Document;
+
+impl<S, R> App<S, R> {
+    /// Serves the handlers with the option `tool` as tools of language models, by the Model Context Protocol over HTTP
+    /// ("streamable HTTP") at this path. Revisions of the protocol: 2026-07-28, and 2025-11-25 without sessions; older ones are
+    /// negotiated. With `--mcp` as its only argument, a program that calls [`run`](App::run) serves them over standard input and
+    /// output, with or without this call.
+    ///
+    /// A tool has the name of its handler, its doc comment as the description, and one object as its input, with the parameters
+    /// and the members of the body. Each call is a request of this process to the route of the handler, through all layers,
+    /// guards and limits, with a line in the access log. It has the header fields and the address of the client that has sent
+    /// the message, so its `authorization` and its cookies too. A response with a status of 400 or more is a tool error with the
+    /// problem as its text. A handler that starts a [run](mod@crate::runs) and returns `Accepted` sends progress, and the call
+    /// ends with the run; a cancelled call cancels the run by `DELETE` at its location.
+    ///
+    /// Pages may send messages only from origins that [`trusted_origin`](App::trusted_origin) names, and from this machine to
+    /// this machine; other pages receive 403. Requires the feature `mcp`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `path` does not start with a slash, ends with one, or has parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`listen`](App::listen) and [`run`](App::run) fail if a route has the same path, and if a handler cannot be a tool
+    /// because two parts of its input have one name.
+    ///
+    /// # Example
+    ///
+    /// A tool that finds a user:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    ///
+    /// #[derive(serde::Serialize, JsonSchema)]
+    /// struct User {
+    ///     id: u64,
+    ///     name: String,
+    /// }
+    ///
+    /// /// Find a user by the number.
+    /// #[get("/users/{id}", tool = "find_user")]
+    /// async fn show(id: Path<u64>) -> Result<Json<User>, Problem> {
+    ///     match *id {
+    ///         7 => Ok(Json(User { id: 7, name: "Ada".to_owned() })),
+    ///         id => Err(Problem::not_found(format!("no user has the id {id}"))),
+    ///     }
+    /// }
+    ///
+    /// let app = App::new(()).routes(routes![show]).mcp("/mcp");
+    /// # let client = conduit::testing::TestClient::new(app);
+    /// # let message = serde_json::json!({
+    /// #     "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "find_user", "arguments": { "id": 7 } },
+    /// # });
+    /// # let response = client.post("/mcp").header("accept", "application/json, text/event-stream").json(&message).send();
+    /// # assert!(response.text().contains("Ada"), "{}", response.text());
+    /// ```
+    pub fn mcp(mut self, path: &str) -> Self {
+        let is_plain = path.len() > 1 && path.starts_with('/') && !path.ends_with('/') && !path.contains(['{', '}']);
+        assert!(is_plain, "invalid path of MCP {path:?}: expected one such as \"/mcp\"");
+        self.mcp = Some(path.to_owned());
+        self
+    }
+}
+
+impl<S: 'static, R: Routed<S>> App<S, R> {
+    /// Adds the endpoint of MCP, if it has a path.
+    pub(super) fn add_mcp_endpoint(&mut self) -> Result {
+        let Some(path) = self.mcp.clone() else { return Ok(()) };
+        let endpoint = McpEndpoint::new(self.tool_server()?, self.trusted_origins.clone());
+        let answer = move |request| endpoint.clone().answer(request);
+        self.stack.pages.push(BuiltIn::endpoint(path, answer));
+        self.config.takes_internal = true;
+        Ok(())
+    }
+
+    fn tool_server(&self) -> Result<ToolServer> {
+        ToolServer::of(&Document::of(&self.routes.list(), &self.document_context()))
+    }
+
+    /// Serves the tools over standard input and output.
+    pub(super) fn serve_mcp_over_stdio(mut self) -> Result {
+        let server = self.tool_server()?;
+        self.add_pages()?;
+        let mut config = observed(self.config, self.observer, &self.routes.list())?;
+        config.workers = Some(1);
+        let (state, runtime) = self.state.settle()?;
+        let plan = Plan::new(self.routes.list(), self.stack);
+        let threads = Threads::start(state, plan, config, runtime)?;
+        serve_stdio(server, &threads)
+    }
+}

@@ -1,0 +1,118 @@
+//! The endpoint of the protocol over HTTP.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use http_body_util::Full;
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+
+use super::caller::Caller;
+use super::server::ToolServer;
+use crate::body::Body;
+use crate::extract::FromRequest;
+use crate::origin::PageOrigin;
+use crate::problem::{Excerpt, Problem};
+use crate::request::Request;
+use crate::response::{IntoResponse as _, Response};
+use crate::server::service::InternalCaller;
+use bytes::Bytes;
+
+/// The service of `rmcp` at a path of the application.
+#[derive(Clone)]
+pub(crate) struct McpEndpoint {
+    service: Arc<StreamableHttpService<ToolServer, NeverSessionManager>>,
+    trusted_origins: Arc<[String]>,
+}
+
+impl McpEndpoint {
+    pub(crate) fn new(server: ToolServer, trusted_origins: Vec<String>) -> Self {
+        // Without sessions each worker answers each message. The origin is checked below, with a problem as the response.
+        let config = StreamableHttpServerConfig::default()
+            .with_legacy_session_mode(false)
+            .with_json_response(true)
+            .disable_allowed_hosts();
+        let factory = move || Ok(server.clone());
+        McpEndpoint {
+            service: Arc::new(StreamableHttpService::new(factory, Arc::default(), config)),
+            trusted_origins: trusted_origins.into(),
+        }
+    }
+
+    /// The response to a message.
+    pub(crate) async fn answer(self, mut request: Request) -> Response {
+        if let Err(problem) = self.check_origin(&request) {
+            return problem.into_response();
+        }
+        let Some(application) = InternalCaller::of_this_thread() else {
+            return Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+                .with_detail("the tools of an application need a server or App::into_service")
+                .into_response();
+        };
+        let caller = Caller::of_request(application, &request);
+        let body = match <Bytes as FromRequest<()>>::from_request(&mut request, &()).await {
+            Ok(body) => body,
+            Err(rejection) => return rejection.into_response(),
+        };
+        let mut message = http::Request::new(Full::new(body));
+        *message.method_mut() = request.method().clone();
+        *message.uri_mut() = request.uri().clone();
+        *message.headers_mut() = request.headers().clone();
+        message.extensions_mut().insert(caller);
+        self.service.handle(message).await.map(Body::from_http_body)
+    }
+
+    /// Checks the origin of a page that sends a message. A page of a name that an attacker points to this machine (DNS
+    /// rebinding) has the origin of the request, so that only trusted origins and pages of this machine are accepted.
+    fn check_origin(&self, request: &Request) -> Result<(), Problem> {
+        let origin = PageOrigin::of(request);
+        let Some(sent) = &origin.sent else { return Ok(()) };
+        let is_local = is_loopback(sent)
+            && request.header("host").is_some_and(|host| {
+                let host = String::from_utf8_lossy(host);
+                is_loopback(&format!("http://{host}"))
+            });
+        if is_local || origin.is_among(&self.trusted_origins) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!(
+            "pages of the origin {:?} may not call tools; App::trusted_origin permits an origin",
+            Excerpt::new(sent)
+        )))
+    }
+}
+
+/// Returns whether an origin is a page of this machine.
+fn is_loopback(origin: &str) -> bool {
+    let host = origin.split_once("://").map_or(origin, |(_, host)| host);
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    ["localhost", "127.0.0.1", "[::1]"]
+        .iter()
+        .any(|local| name.eq_ignore_ascii_case(local))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_this_machine_have_its_names() {
+        for (origin, is_local) in [
+            ("http://localhost", true),
+            ("http://LOCALHOST:8080", true),
+            ("https://127.0.0.1:1", true),
+            ("http://[::1]:8080", true),
+            ("http://[::1]", true),
+            ("http://localhost.example.com", false),
+            ("http://127.0.0.1.example.com:80", false),
+            ("http://example.com:127", false),
+            ("null", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loopback(origin), is_local, "{origin}");
+        }
+    }
+}

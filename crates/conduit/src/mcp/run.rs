@@ -1,0 +1,98 @@
+//! A tool that starts a run: the call ends with the run, whose progress is that of the call.
+
+use http::header::CONTENT_TYPE;
+use http_body_util::BodyExt as _;
+use rmcp::RoleServer;
+use rmcp::model::{CallToolResult, ContentBlock, ErrorData, ProgressNotificationParam};
+use rmcp::service::RequestContext;
+use serde_json::Value;
+
+use super::caller::Caller;
+use super::cancellation::until_cancelled;
+use super::result::failed;
+use crate::events::MEDIA_TYPE;
+use conduit_core::interop::SendBody;
+use conduit_openapi::ToolRequest;
+
+/// The longest event of a run.
+const EVENT_BYTES: usize = 256 * 1024;
+
+/// Follows a run at its location until it ends; a cancelled call cancels the run there. `None` if the location is not that of
+/// a run.
+pub(super) async fn follow(
+    location: &str,
+    caller: &Caller,
+    context: &RequestContext<RoleServer>,
+) -> Result<Option<CallToolResult>, ErrorData> {
+    let request = |method| ToolRequest::to(method, location.to_owned());
+    let followed = async {
+        let Ok(response) = caller.send(request("GET"), MEDIA_TYPE).await else {
+            return None;
+        };
+        let media_type = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        if !media_type.is_some_and(|media_type| media_type.starts_with(MEDIA_TYPE)) {
+            return None;
+        }
+        Some(last_update(response.into_body(), context).await)
+    };
+    match until_cancelled(context, followed).await {
+        Ok(result) => Ok(result),
+        Err(cancelled) => {
+            // The client does not wait for the response.
+            let _ = caller.send(request("DELETE"), "*/*").await;
+            Err(cancelled)
+        }
+    }
+}
+
+/// Reports the progress of a run, and returns its last update.
+async fn last_update(mut body: SendBody, context: &RequestContext<RoleServer>) -> CallToolResult {
+    let mut buffer = Vec::new();
+    let mut count = 0.0;
+    while let Some(Ok(frame)) = body.frame().await {
+        buffer.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        while let Some(end) = buffer.windows(2).position(|bytes| bytes == b"\n\n") {
+            let event: Vec<u8> = buffer.drain(..end + 2).collect();
+            let Some(update) = data(&event) else { continue };
+            if update["state"] == "running" {
+                count += 1.0;
+                report(&update["progress"], count, context).await;
+                continue;
+            }
+            let text = vec![ContentBlock::text(update.to_string())];
+            return match update["state"] == "succeeded" {
+                true => CallToolResult::success(text),
+                false => CallToolResult::error(text),
+            };
+        }
+        if buffer.len() > EVENT_BYTES {
+            return failed("an update of the run is too long");
+        }
+    }
+    failed("the progress of the run ended before the run")
+}
+
+/// The data of an event as JSON.
+fn data(event: &[u8]) -> Option<Value> {
+    let text = std::str::from_utf8(event).ok()?;
+    let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data:")).collect();
+    serde_json::from_str(&lines.join("\n")).ok()
+}
+
+/// Sends progress to a client that has asked for it: the number that the run reports, or else the number of its updates.
+async fn report(progress: &Value, count: f64, context: &RequestContext<RoleServer>) {
+    let Some(token) = context.meta.get_progress_token() else {
+        return;
+    };
+    let percent = progress["percent"].as_f64();
+    let value = progress.as_f64().or(percent).unwrap_or(count);
+    let mut notification = ProgressNotificationParam::new(token, value).with_message(progress.to_string());
+    if percent.is_some() {
+        notification = notification.with_total(100.0);
+    }
+    // A client that has disconnected receives no progress.
+    let _ = context.peer.notify_progress(notification).await;
+}

@@ -1,0 +1,294 @@
+//! A call is a request with the credentials of its caller.
+
+use std::io::Write;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use conduit::layer::RateLimit;
+use conduit::prelude::*;
+use conduit::testing::TestClient;
+use conduit::{AccessLog, ApiKey, Auth, Authenticate, Bearer, Key, KeyPlace};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{call, message, result};
+
+struct User;
+
+impl Authenticate<()> for User {
+    type Credentials = Bearer;
+
+    async fn authenticate(bearer: Bearer, _: &()) -> Result<User, Problem> {
+        match bearer.token.reveal() {
+            "secret" => Ok(User),
+            _ => Err(Bearer::refused("the token is unknown")),
+        }
+    }
+}
+
+struct Visit;
+
+impl Key for Visit {
+    const PLACE: KeyPlace = KeyPlace::Cookie("visit");
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Note {
+    id: u32,
+    text: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct NewNote {
+    text: String,
+}
+
+/// Add a note.
+#[post("/notes", tool = "add_note")]
+async fn add(_: Auth<User>, new: Json<NewNote>) -> Created<Json<Note>> {
+    tokio::task::yield_now().await;
+    Created::at(
+        "/notes/1",
+        Json(Note {
+            id: 1,
+            text: new.0.text,
+        }),
+    )
+}
+
+/// Find a note.
+#[get("/notes/{id}", tool = "find_note")]
+fn find(id: Path<u32>) -> Result<Json<Note>, Problem> {
+    match *id {
+        1 => Ok(Json(Note {
+            id: 1,
+            text: "one".to_owned(),
+        })),
+        id => Err(Problem::not_found(format!("no note has the id {id}"))),
+    }
+}
+
+#[get("/notes", tool = "list_notes")]
+fn list() -> Json<Vec<Note>> {
+    Json(Vec::new())
+}
+
+#[delete("/notes/{id}")]
+fn unmarked(id: Path<u32>) -> String {
+    id.to_string()
+}
+
+#[post("/visits", tool = "visit")]
+fn visit(visit: ApiKey<Visit>, peer: PeerAddr) -> String {
+    format!("{} from {}", visit.key.reveal(), peer.0.ip())
+}
+
+#[get("/limited", tool = "limited")]
+fn limited() -> &'static str {
+    "not yet"
+}
+
+#[get("/panic", tool = "fail")]
+fn fail() -> String {
+    panic!("a mistake")
+}
+
+/// Takes precedence over no endpoint.
+#[post("/{name}")]
+fn any(name: Path<String>) -> String {
+    name.0
+}
+
+fn app() -> App<(), Routes> {
+    App::new(())
+        .routes(routes![
+            add,
+            find,
+            list,
+            unmarked,
+            visit,
+            #[layer(RateLimit::new(1, Duration::from_secs(3600)).named("calls"))]
+            limited,
+            fail,
+            any
+        ])
+        .development(false)
+        .mcp("/mcp")
+}
+
+#[test]
+fn only_marked_handlers_are_tools() {
+    let client = TestClient::new(app());
+    let listed = result(&message(&client, "tools/list", json!({})).send());
+    let tools = listed["tools"].as_array().expect("a list");
+    let names: Vec<&str> = tools.iter().filter_map(|tool| tool["name"].as_str()).collect();
+    assert_eq!(
+        names,
+        ["add_note", "list_notes", "find_note", "visit", "limited", "fail"]
+    );
+    assert_eq!(tools[0]["description"], "Add a note.");
+    assert_eq!(tools[0]["inputSchema"]["required"], json!(["text"]));
+    assert_eq!(
+        tools[0]["annotations"],
+        json!({ "readOnlyHint": false, "destructiveHint": true, "idempotentHint": false })
+    );
+    assert_eq!(
+        tools[2]["annotations"],
+        json!({ "readOnlyHint": true, "destructiveHint": false, "idempotentHint": true })
+    );
+    let unknown: Value = call(&client, "unmarked", json!({ "id": 1 })).send().json();
+    assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
+}
+
+#[test]
+fn a_result_is_text_and_structured() {
+    let client = TestClient::new(app());
+    let found = result(&call(&client, "find_note", json!({ "id": 1 })).send());
+    assert_eq!(found["structuredContent"], json!({ "id": 1, "text": "one" }));
+    assert_eq!(found["content"][0]["text"], r#"{"id":1,"text":"one"}"#);
+    let listed = result(&call(&client, "list_notes", json!({})).send());
+    assert_eq!(listed["structuredContent"], json!({ "result": [] }));
+}
+
+#[test]
+fn an_error_is_a_tool_error_with_the_problem() {
+    let client = TestClient::new(app());
+    for (tool, arguments, status) in [
+        ("find_note", json!({ "id": 2 }), 404),
+        ("find_note", json!({ "id": "x" }), 400),
+        ("fail", json!({}), 500),
+    ] {
+        let failed = result(&call(&client, tool, arguments).send());
+        assert_eq!(failed["isError"], true);
+        let problem: Value =
+            serde_json::from_str(failed["content"][0]["text"].as_str().expect("a text")).expect("a problem");
+        assert_eq!(problem["status"], status, "{problem}");
+        assert!(!problem.to_string().contains("mistake"), "{problem}");
+    }
+    let failed = result(&call(&client, "find_note", json!({ "other": 2 })).send());
+    assert_eq!(failed["content"][0]["text"], "the argument `id` is missing");
+}
+
+#[test]
+fn a_caller_without_credentials_is_rejected_as_in_rest() {
+    let client = TestClient::new(app());
+    let rest = client.post("/notes").json(&json!({ "text": "a" })).send();
+    rest.assert_status(401);
+    let failed = result(&call(&client, "add_note", json!({ "text": "a" })).send());
+    assert_eq!(failed["isError"], true);
+    let problem: Value =
+        serde_json::from_str(failed["content"][0]["text"].as_str().expect("a text")).expect("a problem");
+    assert_eq!(problem, rest.problem());
+    let added = result(
+        &call(&client, "add_note", json!({ "text": "a" }))
+            .bearer("secret")
+            .send(),
+    );
+    assert_eq!(added["structuredContent"], json!({ "id": 1, "text": "a" }));
+    let refused = result(&call(&client, "add_note", json!({ "text": "a" })).bearer("other").send());
+    assert_eq!(refused["isError"], true);
+}
+
+#[test]
+fn a_call_has_the_cookies_and_the_address_of_its_caller() {
+    let client = TestClient::new(app()).with_peer_address(([192, 0, 2, 7], 1));
+    let visited = result(&call(&client, "visit", json!({})).cookie("visit", "v1").send());
+    assert_eq!(visited["content"][0]["text"], "v1 from 192.0.2.7");
+}
+
+#[test]
+fn a_page_of_another_origin_calls_no_tool() {
+    let client = TestClient::new(app().trusted_origin("https://trusted.example"));
+    for (origin, host, status) in [
+        ("https://evil.example", "localhost", 403),
+        // The name of the attacker leads to this machine: the origins are equal.
+        ("http://evil.example", "evil.example", 403),
+        ("null", "localhost", 403),
+        ("http://localhost:3000", "evil.example", 403),
+        ("http://localhost:3000", "localhost:8080", 200),
+        ("https://trusted.example", "api.example", 200),
+    ] {
+        let sent = message(&client, "ping", json!({}))
+            .header("origin", origin)
+            .header("host", host)
+            .send();
+        sent.assert_status(status);
+    }
+}
+
+#[test]
+fn the_limits_of_a_route_count_its_calls() {
+    let client = TestClient::new(app());
+    let first = result(&call(&client, "limited", json!({})).send());
+    assert_eq!(first["isError"], false);
+    let second = result(&call(&client, "limited", json!({})).send());
+    assert_eq!(second["isError"], true);
+    client.get("/limited").send().assert_status(429);
+}
+
+#[test]
+fn the_endpoint_takes_precedence_over_a_parameter() {
+    let client = TestClient::new(app());
+    client.post("/other").send().assert_text("other");
+    client.get("/mcp").send().assert_status(405);
+    client.post("/mcp").undocumented().send().assert_status(406);
+}
+
+/// The log of this process.
+static LOG: Mutex<String> = Mutex::new(String::new());
+
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.lock().expect("no panic").push_str(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_call_has_a_line_in_the_access_log() {
+    tracing_subscriber::fmt().with_ansi(false).with_writer(|| Log).init();
+    let client = TestClient::new(app().access_log(AccessLog::Combined));
+    result(
+        &call(&client, "find_note", json!({ "id": 1 }))
+            .header("user-agent", "a-model")
+            .send(),
+    );
+    drop(client);
+    let log = LOG.lock().expect("no panic");
+    let lines = log.lines().filter(|line| line.contains("a-model"));
+    let lines: Vec<&str> = lines
+        .filter(|line| line.contains("GET /notes/1 ") || line.contains("POST /mcp "))
+        .collect();
+    assert_eq!(lines.len(), 2, "{log}");
+}
+
+#[post("/conflicts/{text}", tool)]
+fn conflict(text: Path<String>, new: Json<NewNote>) -> String {
+    text.0 + &new.0.text
+}
+
+#[test]
+fn two_inputs_of_one_name_end_the_start() {
+    let started = App::new(()).routes(routes![conflict]).mcp("/mcp").listen("127.0.0.1:0");
+    let error = started.err().expect("the names conflict").to_string();
+    assert!(
+        error.contains("`text`, a parameter of the path and a member of the body"),
+        "{error}"
+    );
+    assert!(error.contains("calls.rs:"), "{error}");
+}
+
+#[get("/mcp")]
+fn taken() {}
+
+#[test]
+fn a_route_with_the_path_of_the_endpoint_ends_the_start() {
+    let started = App::new(()).routes(routes![taken]).mcp("/mcp").listen("127.0.0.1:0");
+    assert!(started.err().expect("the path is taken").to_string().contains("/mcp"));
+}

@@ -1,0 +1,34 @@
+//! Handlers as tools of language models, over HTTP.
+
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../support/npm.rs"]
+mod npm;
+
+mod calls;
+mod conformance;
+mod runs;
+
+use conduit::testing::{TestClient, TestRequest, TestResponse};
+use serde_json::{Value, json};
+
+/// A message of a client.
+fn message(client: &TestClient, method: &str, params: Value) -> TestRequest {
+    client
+        .post("/mcp")
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", "2025-11-25")
+        .json(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }))
+}
+
+/// A call of a tool.
+fn call(client: &TestClient, name: &str, arguments: Value) -> TestRequest {
+    message(client, "tools/call", json!({ "name": name, "arguments": arguments }))
+}
+
+#[track_caller]
+fn result(response: &TestResponse) -> Value {
+    response.assert_status(200);
+    let response: Value = response.json();
+    assert!(response.get("result").is_some(), "{response}");
+    response["result"].clone()
+}

@@ -1,0 +1,138 @@
+//! A tool that starts a run: progress, the end, and cancellation.
+
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use conduit::events::LastEventId;
+use conduit::prelude::*;
+use conduit::runs::{Accepted, RunEvents, Runs};
+use conduit::testing::{TestClient, TestStream};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::message;
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Progress {
+    percent: u32,
+}
+
+#[derive(Clone, FromRef)]
+struct Jobs {
+    runs: Runs<Progress>,
+    ends: Sender<&'static str>,
+}
+
+struct Ended(Sender<&'static str>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // The test may have ended.
+        let _ = self.0.send("dropped");
+    }
+}
+
+/// Export in steps of a second.
+#[post("/exports/{steps}", tool = "export")]
+async fn start(
+    steps: Path<u32>,
+    runs: State<Runs<Progress>>,
+    ends: State<Sender<&'static str>>,
+) -> Result<Accepted, Problem> {
+    let run = runs
+        .start("ada", "export", async move |run| {
+            let _ended = Ended(ends.0);
+            for step in 1..=*steps {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                run.report(&Progress {
+                    percent: 100 * step / *steps,
+                })
+                .await?;
+            }
+            if *steps == 3 {
+                Err(conduit::BoxError::from("a secret cause"))
+            } else {
+                Ok(())
+            }
+        })
+        .await?;
+    Ok(Accepted::at(format!("/exports/{}", run.id())))
+}
+
+#[get("/exports/{id}")]
+async fn follow(
+    id: Path<String>,
+    runs: State<Runs<Progress>>,
+    last: LastEventId,
+) -> Result<RunEvents<Progress>, Problem> {
+    runs.find("ada", &id)?.events(last).await
+}
+
+#[delete("/exports/{id}")]
+async fn cancel(id: Path<String>, runs: State<Runs<Progress>>) -> Result<NoContent, Problem> {
+    runs.find("ada", &id)?.cancel();
+    Ok(NoContent)
+}
+
+fn setup() -> (TestClient, std::sync::mpsc::Receiver<&'static str>) {
+    let (sender, ends) = channel();
+    let jobs = Jobs {
+        runs: Runs::new(),
+        ends: sender,
+    };
+    let app = App::new(jobs).routes(routes![start, follow, cancel]).mcp("/mcp");
+    (TestClient::new(app).skip_waiting(), ends)
+}
+
+fn export(client: &TestClient, steps: u32) -> TestStream {
+    let params = json!({ "name": "export", "arguments": { "steps": steps }, "_meta": { "progressToken": "p" } });
+    message(client, "tools/call", params).stream()
+}
+
+#[track_caller]
+fn next(stream: &mut TestStream) -> Value {
+    loop {
+        let event = stream.event().expect("an event");
+        if let Ok(message) = serde_json::from_str(&event.data) {
+            return message;
+        }
+    }
+}
+
+#[test]
+fn the_progress_of_a_run_is_that_of_its_call() {
+    let (client, _ends) = setup();
+    let mut stream = export(&client, 2);
+    for percent in [50.0, 100.0] {
+        let progress = next(&mut stream);
+        assert_eq!(progress["method"], "notifications/progress", "{progress}");
+        assert_eq!(progress["params"]["progress"].as_f64(), Some(percent), "{progress}");
+        assert_eq!(progress["params"]["total"].as_f64(), Some(100.0), "{progress}");
+    }
+    let end = next(&mut stream);
+    assert_eq!(end["result"]["isError"], false, "{end}");
+    assert_eq!(end["result"]["content"][0]["text"], r#"{"state":"succeeded"}"#);
+}
+
+#[test]
+fn a_failed_run_is_a_tool_error_without_its_cause() {
+    let (client, _ends) = setup();
+    let mut stream = export(&client, 3);
+    let end = loop {
+        let message = next(&mut stream);
+        if message.get("result").is_some() {
+            break message;
+        }
+    };
+    assert_eq!(end["result"]["isError"], true, "{end}");
+    assert!(!end.to_string().contains("secret"), "{end}");
+}
+
+#[test]
+fn a_client_that_disconnects_cancels_the_run() {
+    let (client, ends) = setup();
+    let mut stream = export(&client, 1_000_000);
+    next(&mut stream);
+    stream.disconnect();
+    assert_eq!(ends.recv_timeout(Duration::from_secs(30)), Ok("dropped"));
+}
