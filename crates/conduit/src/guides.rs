@@ -62,7 +62,6 @@ pages! {
 pages! {
     Input = "docs/guide/03-input.md";
     State = "docs/guide/04-state.md";
-    PostgreSql = "docs/guide/postgresql.md";
     Errors = "docs/guide/05-errors.md";
 }
 

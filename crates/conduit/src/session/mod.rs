@@ -102,9 +102,9 @@
 //!
 //! # Other stores
 //!
-//! [`MemoryStore`] loses all sessions at a restart. `conduit-sqlite` has a store in SQLite, `conduit-redis` one in Redis. Another
-//! [`Store`] is two functions, `get` and an atomic compare and set. Open its pool for each worker, in
-//! [`App::open_per_worker`](crate::App::open_per_worker).
+//! [`MemoryStore`] loses all sessions at a restart. `conduit-sqlite` has a store in SQLite, `conduit-postgres` one in
+//! PostgreSQL, `conduit-redis` one in Redis. Another [`Store`] is two functions, `get` and an atomic compare and
+//! set. Open its pool for each worker, in [`App::open_per_worker`](crate::App::open_per_worker).
 //!
 //! [`Store`]: crate::layer::Store
 

@@ -28,7 +28,7 @@ impl Service {
 
     /// Starts a server. Returns `None` where it is not installed and the test is to be skipped; with `CI=true` it fails.
     fn start(name: &str) -> Option<Self> {
-        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support");
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../conduit/tests/support");
         let mut script = Command::new(format!("{directory}/{name}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,0 +1,149 @@
+//! The statements of the store, each of which is atomic. A row whose time has come is no value.
+//!
+//! A statement reads with the snapshot of its beginning, but a change waits for the other changes of its row, and then finds
+//! their result. So `clock_timestamp()` in a change is the time after this wait.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use conduit::layer::{Budget, Taken, Value};
+use sqlx::PgConnection;
+use sqlx::postgres::types::PgInterval;
+
+/// The longest lifetime of a value: a hundred years.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
+/// The most rows that one statement removes.
+pub(crate) const REMOVED_AT_ONCE: u16 = 1000;
+
+const GET: &str = "SELECT value FROM conduit_store WHERE key = $1 AND expires_at > statement_timestamp()";
+
+const SET_ABSENT: &str = "
+    INSERT INTO conduit_store AS stored (key, value, expires_at) VALUES ($1, $2, clock_timestamp() + $3)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at
+    WHERE stored.expires_at <= clock_timestamp()";
+
+const SET_EXPECTED: &str = "
+    UPDATE conduit_store SET value = $3, expires_at = clock_timestamp() + $4
+    WHERE key = $1 AND value = $2 AND expires_at > clock_timestamp()";
+
+const REMOVE_EXPECTED: &str = "
+    DELETE FROM conduit_store WHERE key = $1 AND value = $2 AND expires_at > clock_timestamp()";
+
+/// Returns the present value, NULL after an insertion, and no row if another request has set the value meanwhile.
+const INSERT: &str = "
+    WITH found AS (
+        SELECT value FROM conduit_store WHERE key = $1 AND expires_at > statement_timestamp()
+    ), inserted AS (
+        INSERT INTO conduit_store AS stored (key, value, expires_at)
+        SELECT $1, $2, clock_timestamp() + $3 WHERE NOT EXISTS (SELECT FROM found)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at
+        WHERE stored.expires_at <= clock_timestamp()
+        RETURNING NULL::bytea AS value
+    )
+    SELECT value FROM found UNION ALL SELECT value FROM inserted";
+
+/// A budget is an empty value that expires at the arrival time. Parameters: the key, the interval, and the tolerance minus
+/// the interval. Returns the time by which the request is ahead; no row if other requests have exhausted the budget meanwhile.
+/// A request that finds an exhausted budget writes nothing: the arrival time never decreases.
+const TAKE: &str = "
+    WITH exhausted AS (
+        SELECT expires_at - statement_timestamp() + $2 AS ahead FROM conduit_store
+        WHERE key = $1 AND expires_at > statement_timestamp() + $3
+    ), taken AS (
+        INSERT INTO conduit_store AS stored (key, value, expires_at)
+        SELECT $1, '', clock_timestamp() + $2 WHERE NOT EXISTS (SELECT FROM exhausted)
+        ON CONFLICT (key) DO UPDATE
+        SET value = '', expires_at = greatest(stored.expires_at, clock_timestamp()) + $2
+        WHERE stored.expires_at <= clock_timestamp() + $3
+        RETURNING expires_at - clock_timestamp() AS ahead
+    )
+    SELECT ahead FROM exhausted UNION ALL SELECT ahead FROM taken";
+
+/// The array is computed once; a subquery of `IN` could be executed again for each row, without its limit.
+const REMOVE: &str = "
+    DELETE FROM conduit_store WHERE key = ANY (ARRAY (
+        SELECT key FROM conduit_store WHERE expiry_hour <= statement_timestamp() AT TIME ZONE 'UTC' - interval '1 hour'
+        ORDER BY expiry_hour LIMIT $1 FOR UPDATE SKIP LOCKED
+    ))";
+
+pub(crate) async fn get(connection: &mut PgConnection, key: &[u8]) -> sqlx::Result<Option<Bytes>> {
+    let value: Option<Vec<u8>> = sqlx::query_scalar(GET).bind(key).fetch_optional(connection).await?;
+    Ok(value.map(Bytes::from))
+}
+
+pub(crate) async fn replace(
+    connection: &mut PgConnection,
+    key: &[u8],
+    expected: Option<&[u8]>,
+    value: Option<Value<'_>>,
+) -> sqlx::Result<bool> {
+    let change = match (expected, value) {
+        (None, Some(value)) => sqlx::query(SET_ABSENT)
+            .bind(key)
+            .bind(value.bytes)
+            .bind(lifetime(value)),
+        (Some(expected), Some(value)) => sqlx::query(SET_EXPECTED)
+            .bind(key)
+            .bind(expected)
+            .bind(value.bytes)
+            .bind(lifetime(value)),
+        (Some(expected), None) => sqlx::query(REMOVE_EXPECTED).bind(key).bind(expected),
+        (None, None) => return Ok(get(connection, key).await?.is_none()),
+    };
+    Ok(change.execute(connection).await?.rows_affected() == 1)
+}
+
+pub(crate) async fn insert(connection: &mut PgConnection, key: &[u8], value: Value<'_>) -> sqlx::Result<Option<Bytes>> {
+    loop {
+        let insert = sqlx::query_scalar(INSERT)
+            .bind(key)
+            .bind(value.bytes)
+            .bind(lifetime(value));
+        let found: Option<Option<Vec<u8>>> = insert.fetch_optional(&mut *connection).await?;
+        // The next statement sees the value that another request has set during this one.
+        if let Some(found) = found {
+            return Ok(found.map(Bytes::from));
+        }
+    }
+}
+
+pub(crate) async fn take(connection: &mut PgConnection, key: &[u8], budget: Budget) -> sqlx::Result<Taken> {
+    let (needed, tolerance) = (budget.interval(), budget.tolerance());
+    let Some(slack) = tolerance.checked_sub(needed) else {
+        return Ok(budget.taken(needed));
+    };
+    let take = sqlx::query_scalar(TAKE)
+        .bind(key)
+        .bind(interval(needed))
+        .bind(interval(slack));
+    let ahead: Option<PgInterval> = take.fetch_optional(connection).await?;
+    Ok(budget.taken(ahead.map_or(tolerance + needed, duration)))
+}
+
+/// Removes rows whose hour has ended, except for those that another statement changes. Returns the number of rows.
+pub(crate) async fn remove(connection: &mut PgConnection) -> sqlx::Result<u64> {
+    let remove = sqlx::query(REMOVE).bind(i64::from(REMOVED_AT_ONCE));
+    Ok(remove.execute(connection).await?.rows_affected())
+}
+
+fn lifetime(value: Value<'_>) -> PgInterval {
+    interval(value.lifetime.min(LONGEST_LIFETIME))
+}
+
+fn interval(time: Duration) -> PgInterval {
+    PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: i64::try_from(time.as_micros()).unwrap_or(i64::MAX),
+    }
+}
+
+/// The difference of two times, whose days have 24 hours; zero for a negative one.
+fn duration(interval: PgInterval) -> Duration {
+    const DAY: i64 = 24 * 3600 * 1_000_000;
+    let micros = i64::from(interval.days)
+        .saturating_mul(DAY)
+        .saturating_add(interval.microseconds);
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}

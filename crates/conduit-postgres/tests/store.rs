@@ -1,0 +1,430 @@
+//! The store: the contract of `Store`, hot keys of several tasks and pools, expired rows, a lost connection, a transaction of
+//! the caller; layers and sessions of two processes.
+
+#[allow(dead_code, reason = "other tests start other servers")]
+#[path = "../../conduit/tests/support/service.rs"]
+mod service;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use conduit::layer::{Budget, Idempotency, RateLimit, Store, Value};
+use conduit::prelude::*;
+use conduit::session::{Session, Sessions};
+use conduit::testing::TestClient;
+use conduit_postgres::PostgresStore;
+use service::Service;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::task::JoinSet;
+
+/// Longer than any test.
+const LONG: Duration = Duration::from_secs(100 * 3600);
+const TASKS: usize = 8;
+
+fn value(bytes: &[u8], lifetime: Duration) -> Value<'_> {
+    Value {
+        bytes,
+        lifetime,
+        account: "",
+        is_pinned: false,
+    }
+}
+
+fn pool_options() -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(4)
+        .acquire_timeout(Duration::from_secs(60))
+}
+
+/// Creates a schema, and returns the options of connections that use it. `None` where PostgreSQL is not installed.
+async fn schema(name: &'static str) -> sqlx::Result<Option<PgConnectOptions>> {
+    let Some(server) = Service::postgresql() else {
+        return Ok(None);
+    };
+    let options: PgConnectOptions = server.url.parse()?;
+    let pool = pool_options().connect_with(options.clone()).await?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {name}")))
+        .execute(&pool)
+        .await?;
+    Ok(Some(options.options([("search_path", name)])))
+}
+
+/// Two pools with a new table.
+async fn pools(schema_name: &'static str) -> sqlx::Result<Option<[PgPool; 2]>> {
+    let Some(options) = schema(schema_name).await? else {
+        return Ok(None);
+    };
+    let pools = [options.clone(), options].map(|options| pool_options().connect_lazy_with(options));
+    PostgresStore::new(pools[0].clone()).create_table().await?;
+    Ok(Some(pools))
+}
+
+/// Two stores with one new table, and a pool each.
+async fn stores(schema_name: &'static str) -> sqlx::Result<Option<[PostgresStore; 2]>> {
+    Ok(pools(schema_name).await?.map(|pools| pools.map(PostgresStore::new)))
+}
+
+#[tokio::test]
+async fn value_is_replaced_only_if_it_is_the_expected_one() -> sqlx::Result<()> {
+    let Some([store, other]) = stores("replaced").await? else {
+        return Ok(());
+    };
+    assert_eq!(store.get(b"k").await?, None);
+    assert!(store.replace(b"k", None, None).await?);
+    assert!(!store.replace(b"k", Some(b"1"), Some(value(b"2", LONG))).await?);
+    assert!(!store.replace(b"k", Some(b"1"), None).await?);
+    assert!(store.replace(b"k", None, Some(value(b"\0\xff", LONG))).await?);
+    assert!(!other.replace(b"k", None, Some(value(b"2", LONG))).await?);
+    assert!(!other.replace(b"k", None, None).await?);
+    assert!(!other.replace(b"k", Some(b"0"), Some(value(b"2", LONG))).await?);
+    assert!(!other.replace(b"k", Some(b"0"), None).await?);
+    assert_eq!(other.get(b"k").await?.as_deref(), Some(&b"\0\xff"[..]));
+    let longest = Some(value(b"2", Duration::MAX));
+    assert!(other.replace(b"k", Some(b"\0\xff"), longest).await?);
+    assert_eq!(store.insert(b"k", value(b"3", LONG)).await?.as_deref(), Some(&b"2"[..]));
+    assert!(store.replace(b"k", Some(b"2"), None).await?);
+    assert_eq!(other.get(b"k").await?, None);
+    assert_eq!(other.insert(b"k", value(b"", LONG)).await?, None);
+    assert_eq!(store.get(b"k").await?.as_deref(), Some(&b""[..]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn value_whose_lifetime_has_ended_is_absent_and_makes_room() -> sqlx::Result<()> {
+    let Some([store, _]) = stores("ended").await? else {
+        return Ok(());
+    };
+    assert!(store.replace(b"k", None, Some(value(b"1", Duration::ZERO))).await?);
+    assert_eq!(store.get(b"k").await?, None);
+    assert!(store.replace(b"k", None, None).await?);
+    assert!(!store.replace(b"k", Some(b"1"), Some(value(b"2", LONG))).await?);
+    assert!(!store.replace(b"k", Some(b"1"), None).await?);
+    assert!(store.replace(b"k", None, Some(value(b"3", Duration::ZERO))).await?);
+    assert_eq!(store.insert(b"k", value(b"4", Duration::ZERO)).await?, None);
+    assert_eq!(store.insert(b"k", value(b"5", LONG)).await?, None);
+    assert_eq!(store.get(b"k").await?.as_deref(), Some(&b"5"[..]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn budget_of_a_hot_key_has_its_requests_for_all_tasks_and_pools() -> sqlx::Result<()> {
+    let Some(stores) = stores("budget").await? else {
+        return Ok(());
+    };
+    let budget = Budget {
+        requests: 100,
+        period: LONG,
+    };
+    let mut tasks = JoinSet::new();
+    for task in 0..TASKS {
+        let store = stores[task % 2].clone();
+        tasks.spawn(async move {
+            let mut taken = Vec::new();
+            for _ in 0..20 {
+                taken.push(store.take(b"hot", budget).await?);
+            }
+            Ok::<_, sqlx::Error>(taken)
+        });
+    }
+    let mut left = BTreeSet::new();
+    while let Some(taken) = tasks.join_next().await {
+        for taken in taken.expect("no panic")? {
+            assert!(!taken.wait.is_zero() && taken.wait <= budget.interval(), "{taken:?}");
+            assert!(!taken.is_accepted || left.insert(taken.left), "{taken:?} again");
+        }
+    }
+    assert!(left.into_iter().eq(0..100));
+    Ok(())
+}
+
+#[tokio::test]
+async fn budget_refills_and_has_any_size() -> sqlx::Result<()> {
+    let Some([pool, _]) = pools("budgets").await? else {
+        return Ok(());
+    };
+    let store = PostgresStore::new(pool.clone());
+    let budget = |requests, period| Budget { requests, period };
+    let two = budget(2, LONG);
+    for accepted in [true, true, false] {
+        assert_eq!(store.take(b"k", two).await?.is_accepted, accepted);
+    }
+    sqlx::query("UPDATE conduit_store SET expires_at = expires_at - interval '51 hours'")
+        .execute(&pool)
+        .await?;
+    for accepted in [true, false] {
+        assert_eq!(store.take(b"k", two).await?.is_accepted, accepted);
+    }
+    // The arrival time is 99 hours ahead, and the interval of this limit is 10 hours.
+    let refused = store.take(b"k", budget(10, LONG)).await?;
+    assert!(
+        !refused.is_accepted && refused.wait.as_secs().div_ceil(3600) == 9,
+        "{refused:?}"
+    );
+    assert!(!store.take(b"none", budget(0, LONG)).await?.is_accepted);
+    assert!(store.take(b"short", budget(1, Duration::ZERO)).await?.is_accepted);
+    for (key, requests) in [(b"a", 1), (b"b", u32::MAX)] {
+        let taken = store.take(key, budget(requests, Duration::MAX)).await?;
+        assert_eq!((taken.is_accepted, taken.left), (true, u64::from(requests) - 1));
+    }
+    assert!(!store.take(b"a", budget(1, Duration::MAX)).await?.is_accepted);
+    Ok(())
+}
+
+#[tokio::test]
+async fn request_to_an_exhausted_budget_writes_nothing() -> sqlx::Result<()> {
+    let Some([pool, _]) = pools("exhausted").await? else {
+        return Ok(());
+    };
+    let store = PostgresStore::new(pool.clone());
+    let budget = Budget {
+        requests: 1,
+        period: LONG,
+    };
+    assert!(store.take(b"k", budget).await?.is_accepted);
+    let row = || {
+        let row = "SELECT concat_ws(' ', ctid, xmin, xmax, expires_at) FROM conduit_store";
+        sqlx::query_scalar::<_, String>(row).fetch_one(&pool)
+    };
+    let before = row().await?;
+    assert!(!store.take(b"k", budget).await?.is_accepted);
+    assert_eq!(row().await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_task_inserts_a_hot_key_and_the_others_find_its_value() -> sqlx::Result<()> {
+    let Some(stores) = stores("inserted").await? else {
+        return Ok(());
+    };
+    for key in 0..20_u8 {
+        let mut tasks = JoinSet::new();
+        for task in 0..TASKS {
+            let store = stores[task % 2].clone();
+            tasks.spawn(async move {
+                let bytes = [task as u8];
+                let found = store.insert(&[key], value(&bytes, LONG)).await?;
+                Ok::<_, sqlx::Error>((bytes, found))
+            });
+        }
+        let (mut inserted, mut found) = (Vec::new(), Vec::new());
+        while let Some(result) = tasks.join_next().await {
+            match result.expect("no panic")? {
+                (bytes, None) => inserted.push(bytes),
+                (_, Some(bytes)) => found.push(bytes),
+            }
+        }
+        assert_eq!(inserted.len(), 1, "key {key}");
+        assert!(found.iter().all(|bytes| bytes[..] == inserted[0]), "key {key}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn concurrent_changes_of_a_hot_key_lose_none() -> sqlx::Result<()> {
+    const CHANGES: u32 = 10;
+    let Some(stores) = stores("changed").await? else {
+        return Ok(());
+    };
+    let mut tasks = JoinSet::new();
+    for task in 0..TASKS {
+        let store = stores[task % 2].clone();
+        tasks.spawn(async move {
+            for _ in 0..CHANGES {
+                loop {
+                    let found = store.get(b"count").await?;
+                    let count = found
+                        .as_deref()
+                        .map_or(0, |bytes| u32::from_be_bytes(bytes.try_into().expect("four bytes")));
+                    let next = (count + 1).to_be_bytes();
+                    if store
+                        .replace(b"count", found.as_deref(), Some(value(&next, LONG)))
+                        .await?
+                    {
+                        break;
+                    }
+                }
+            }
+            Ok::<_, sqlx::Error>(())
+        });
+    }
+    while let Some(result) = tasks.join_next().await {
+        result.expect("no panic")?;
+    }
+    let count = (TASKS as u32 * CHANGES).to_be_bytes();
+    assert_eq!(stores[0].get(b"count").await?.as_deref(), Some(&count[..]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn expired_rows_are_removed_in_batches_without_those_that_are_locked() -> sqlx::Result<()> {
+    let Some([pool, other]) = pools("removed").await? else {
+        return Ok(());
+    };
+    let rows =
+        "INSERT INTO conduit_store SELECT int4send(n), '', now() - interval '2 hours' FROM generate_series(1, 2500) n";
+    sqlx::query(rows).execute(&pool).await?;
+    let mut locked = other.begin().await?;
+    sqlx::query("SELECT FROM conduit_store WHERE key = int4send(1) FOR UPDATE")
+        .execute(&mut *locked)
+        .await?;
+    let store = PostgresStore::new(pool.clone());
+    // The last one is too early for another removal.
+    for (round, expected) in [1500, 500, 1, 1].into_iter().enumerate() {
+        assert_eq!(
+            store
+                .insert(format!("new {round}").as_bytes(), value(b"", LONG))
+                .await?,
+            None
+        );
+        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM conduit_store WHERE expires_at < now()")
+            .fetch_one(&pool)
+            .await?;
+        assert_eq!(left, expected, "round {round}");
+    }
+    locked.rollback().await?;
+    let new: i64 = sqlx::query_scalar("SELECT count(*) FROM conduit_store WHERE expires_at > now()")
+        .fetch_one(&pool)
+        .await?;
+    assert_eq!(new, 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn value_is_stored_although_expired_rows_cannot_be_removed() -> sqlx::Result<()> {
+    let Some([pool, _]) = pools("kept").await? else {
+        return Ok(());
+    };
+    let trigger = "INSERT INTO conduit_store VALUES ('old', '', now() - interval '2 hours');
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'rows stay'; END $$;
+        CREATE TRIGGER keep BEFORE DELETE ON conduit_store FOR EACH ROW EXECUTE FUNCTION refuse()";
+    sqlx::raw_sql(trigger).execute(&pool).await?;
+    let store = PostgresStore::new(pool);
+    assert!(store.replace(b"k", None, Some(value(b"1", LONG))).await?);
+    assert_eq!(store.get(b"k").await?.as_deref(), Some(&b"1"[..]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn table_is_created_by_several_processes_at_once() -> sqlx::Result<()> {
+    let Some(options) = schema("created").await? else {
+        return Ok(());
+    };
+    let mut tasks = JoinSet::new();
+    for _ in 0..TASKS {
+        let store = PostgresStore::new(pool_options().connect_lazy_with(options.clone()));
+        tasks.spawn(async move { store.create_table().await });
+    }
+    while let Some(created) = tasks.join_next().await {
+        created.expect("no panic")?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn request_after_the_loss_of_all_connections_succeeds() -> sqlx::Result<()> {
+    let Some([pool, other]) = pools("lost").await? else {
+        return Ok(());
+    };
+    let store = PostgresStore::new(pool.clone());
+    store.insert(b"k", value(b"1", LONG)).await?;
+    let process: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&pool).await?;
+    sqlx::query("SELECT pg_terminate_backend($1, 60000)")
+        .bind(process)
+        .execute(&other)
+        .await?;
+    assert_eq!(store.get(b"k").await?.as_deref(), Some(&b"1"[..]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn key_of_a_transaction_is_set_when_it_commits() -> sqlx::Result<()> {
+    let Some([pool, other]) = pools("transaction").await? else {
+        return Ok(());
+    };
+    let store = PostgresStore::new(other.clone());
+    let mut transaction = pool.begin().await?;
+    assert_eq!(
+        PostgresStore::insert_in(&mut transaction, b"k", value(b"1", LONG)).await?,
+        None
+    );
+    assert_eq!(store.get(b"k").await?, None);
+    transaction.rollback().await?;
+    assert_eq!(store.get(b"k").await?, None);
+
+    let mut transaction = pool.begin().await?;
+    let process: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(&mut *transaction)
+        .await?;
+    assert_eq!(
+        PostgresStore::insert_in(&mut transaction, b"k", value(b"2", LONG)).await?,
+        None
+    );
+    let again = tokio::spawn(async move {
+        let mut transaction = other.begin().await?;
+        PostgresStore::insert_in(&mut transaction, b"k", value(b"3", LONG)).await
+    });
+    // It waits for the end of the first one.
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid)))";
+    while !sqlx::query_scalar(waits).bind(process).fetch_one(&pool).await? {}
+    transaction.commit().await?;
+    assert_eq!(again.await.expect("no panic")?.as_deref(), Some(&b"2"[..]));
+    assert_eq!(store.get(b"k").await?.as_deref(), Some(&b"2"[..]));
+    Ok(())
+}
+
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Visitor {
+    visits: u32,
+}
+
+#[post("/visit")]
+async fn visit(mut session: Session<Visitor>) -> Result<String, Problem> {
+    let visits = session.update(|visitor| {
+        visitor.visits += 1;
+        visitor.visits
+    });
+    Ok(visits.await?.to_string())
+}
+
+/// The same service in another process.
+fn process(options: &PgConnectOptions) -> TestClient {
+    let store = PostgresStore::per_worker(pool_options(), options.clone());
+    let limit = RateLimit::new(5, LONG).store(store.clone());
+    let keys = Idempotency::new().store(store.clone());
+    let open = move || {
+        let store = store.clone();
+        async move {
+            store.create_table().await?;
+            Ok::<_, sqlx::Error>(Sessions::new(store))
+        }
+    };
+    let app = App::open_per_worker(open).routes(routes![visit]);
+    TestClient::new(app.layer(keys).layer(limit).development(false))
+}
+
+#[test]
+fn sessions_keys_and_budgets_are_shared_by_processes_and_survive_them() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let created = runtime.expect("a runtime").block_on(schema("processes"));
+    let Some(options) = created.expect("a schema") else {
+        return;
+    };
+    let (one, two) = (process(&options), process(&options));
+    let first = one.post("/visit").send();
+    first.assert_text("1");
+    let cookie = first.header("set-cookie").and_then(|cookie| cookie.split(';').next());
+    let cookie = cookie.expect("a cookie").to_owned();
+    let again = |client: &TestClient, key: &str| {
+        let request = client.another().post("/visit").header("cookie", &cookie);
+        request.header("idempotency-key", key).send()
+    };
+    again(&two, "a").assert_text("2");
+    let replayed = again(&one, "a");
+    replayed.assert_text("2").assert_header("idempotency-replayed", "true");
+    drop((one, two));
+    let three = process(&options);
+    again(&three, "b").assert_text("3");
+    again(&three, "b").assert_header("idempotency-replayed", "true");
+    again(&three, "c").assert_status(429);
+}
