@@ -428,3 +428,24 @@ fn sessions_keys_and_budgets_are_shared_by_processes_and_survive_them() {
     again(&three, "b").assert_header("idempotency-replayed", "true");
     again(&three, "c").assert_status(429);
 }
+
+#[get("/")]
+async fn home() -> &'static str {
+    "home"
+}
+
+#[test]
+fn request_without_the_server_passes_the_limit_and_fails_with_a_key_or_a_session() {
+    let missing = PgConnectOptions::new_without_pgpass().socket("/nonexistent/conduit");
+    let store = PostgresStore::per_worker(pool_options(), missing);
+    let limit = RateLimit::new(1, LONG).store(store.clone());
+    let keys = Idempotency::new().store(store.clone());
+    let app = App::new(Sessions::new(store)).routes(routes![home, visit]);
+    let client = TestClient::new(app.layer(keys).layer(limit).development(false));
+    for _ in 0..3 {
+        client.get("/").send().assert_text("home");
+    }
+    client.post("/visit").send().assert_status(503);
+    let request = client.post("/visit").header("idempotency-key", "a");
+    request.send().assert_status(503);
+}
