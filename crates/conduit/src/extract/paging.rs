@@ -113,6 +113,7 @@ impl<C: Serialize, const DEFAULT: u32, const MAX: u32> Paging<C, DEFAULT, MAX> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S, C: DeserializeOwned, const DEFAULT: u32, const MAX: u32> FromRequest<S> for Paging<C, DEFAULT, MAX> {
     type Rejection = Problem;
 
@@ -186,6 +187,7 @@ struct PageBody<T> {
     next: Option<String>,
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize> IntoResponse for Paged<T> {
     fn into_response(self) -> Response {
         let Paged { items, next, link } = self;
@@ -257,6 +259,7 @@ struct SortFields {
     sort: Vec<String>,
 }
 
+#[diagnostic::do_not_recommend]
 impl<S, F: DeserializeOwned> FromRequest<S> for Sort<F> {
     type Rejection = Problem;
 
