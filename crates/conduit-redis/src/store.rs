@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use conduit::layer::{Budget, Store, Taken, Value};
@@ -14,16 +14,19 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
     RedisError, RedisResult, Script, ScriptInvocation,
 };
+use tokio::sync::Mutex;
 
 /// The time for a connection and for a response.
 const RESPONSE_TIME: Duration = Duration::from_secs(5);
+/// The pause of a thread after a failed attempt to connect.
+const PAUSE: Duration = Duration::from_millis(500);
 /// The most requests of a worker in progress; further ones wait.
 const REQUESTS: usize = 1024;
 /// The longest lifetime of a value: a hundred years.
 const LONGEST_MILLIS: u128 = 100 * 366 * 24 * 3600 * 1000;
 
 /// Values in Redis, with a prefix in their keys. Each worker has a connection, which it makes with its first request and again
-/// after a loss. Clones share them.
+/// after a loss; after a failed attempt, its requests fail for 500 ms without another one. Clones share them.
 ///
 /// Each operation is one command or one script, so it is atomic among all processes that use the server, whose clock ends the
 /// lifetimes. A request whose response is lost fails: a layer responds as it does when its store fails. Reads, and requests to
@@ -50,8 +53,17 @@ struct StoreConnection {
     is_lost: Arc<AtomicBool>,
 }
 
+/// The last attempt of a thread to connect. Its lock permits one attempt at a time.
+#[derive(Clone, Default)]
+enum Attempt {
+    #[default]
+    None,
+    Connected(StoreConnection),
+    Failed(Instant, RedisError),
+}
+
 thread_local! {
-    static CONNECTIONS: RefCell<HashMap<u64, StoreConnection>> = RefCell::default();
+    static ATTEMPTS: RefCell<HashMap<u64, Arc<Mutex<Attempt>>>> = RefCell::default();
 }
 
 impl RedisStore {
@@ -92,38 +104,22 @@ impl RedisStore {
         [self.0.prefix.as_bytes(), key].concat()
     }
 
-    /// The connection of this thread.
+    /// The connection of this thread. All requests without one share an attempt and its failure, so that a server that is away
+    /// costs a descriptor per thread.
     async fn connection(&self) -> RedisResult<StoreConnection> {
-        let known = CONNECTIONS.with_borrow(|connections| connections.get(&self.0.number).cloned());
-        if let Some(known) = known.filter(|known| !known.is_lost.load(Ordering::Acquire)) {
-            return Ok(known);
+        let attempt = ATTEMPTS.with_borrow_mut(|attempts| Arc::clone(attempts.entry(self.0.number).or_default()));
+        let mut attempt = attempt.lock().await;
+        match &*attempt {
+            Attempt::Connected(known) if !known.is_lost.load(Ordering::Acquire) => return Ok(known.clone()),
+            Attempt::Failed(at, error) if at.elapsed() < PAUSE => return Err(error.clone()),
+            _ => {}
         }
-        let is_lost = Arc::new(AtomicBool::new(false));
-        let lost = Arc::clone(&is_lost);
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(RESPONSE_TIME))
-            .set_response_timeout(Some(RESPONSE_TIME))
-            .set_concurrency_limit(REQUESTS)
-            .set_push_sender(move |info: PushInfo| {
-                if info.kind == PushKind::Disconnection {
-                    lost.store(true, Ordering::Release);
-                }
-                Ok::<_, redis::aio::SendError>(())
-            });
-        let connection = self
-            .0
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
-        let connection = StoreConnection { connection, is_lost };
-        // Of two requests that connect at once, the connection of the first to succeed is kept.
-        CONNECTIONS.with_borrow_mut(|connections| {
-            let known = connections.entry(self.0.number).or_insert_with(|| connection.clone());
-            if known.is_lost.load(Ordering::Acquire) {
-                *known = connection.clone();
-            }
-        });
-        Ok(connection)
+        let connected = self.0.connect().await;
+        *attempt = match &connected {
+            Ok(connection) => Attempt::Connected(connection.clone()),
+            Err(error) => Attempt::Failed(Instant::now(), error.clone()),
+        };
+        connected
     }
 
     /// Makes a request of one command.
@@ -141,6 +137,28 @@ impl RedisStore {
     }
 }
 
+impl StoreState {
+    async fn connect(&self) -> RedisResult<StoreConnection> {
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let lost = Arc::clone(&is_lost);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(RESPONSE_TIME))
+            .set_response_timeout(Some(RESPONSE_TIME))
+            .set_concurrency_limit(REQUESTS)
+            .set_push_sender(move |info: PushInfo| {
+                if info.kind == PushKind::Disconnection {
+                    lost.store(true, Ordering::Release);
+                }
+                Ok::<_, redis::aio::SendError>(())
+            });
+        let connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        Ok(StoreConnection { connection, is_lost })
+    }
+}
+
 impl StoreConnection {
     fn check<T>(&self, result: RedisResult<T>) -> RedisResult<T> {
         if result.as_ref().is_err_and(is_lost) {
@@ -150,7 +168,8 @@ impl StoreConnection {
     }
 }
 
-/// Returns whether the connection was lost or does not respond.
+/// Returns whether the connection was lost or does not respond. A repetition after a failed attempt to connect receives the
+/// error of that attempt.
 fn is_lost(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
 }

@@ -3,7 +3,10 @@
 #[path = "../../conduit/tests/support/redis.rs"]
 mod redis_server;
 
-use std::time::Duration;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use conduit::layer::{Budget, Idempotency, RateLimit, Store, Value};
 use conduit::prelude::*;
@@ -133,7 +136,45 @@ fn sessions_keys_and_budgets_are_shared_by_processes_and_survive_the_server() {
     // The rate limit accepts requests without its store, and a session needs it.
     one.post("/visit").header("cookie", &cookie).send().assert_status(503);
     server.start();
+    // The store makes no attempt to connect for 500 ms after a failed one.
+    std::thread::sleep(Duration::from_millis(600));
     again(&one, "b").assert_text("3");
     again(&two, "b").assert_header("idempotency-replayed", "true");
     again(&two, "c").assert_status(429);
+}
+
+/// A server that closes each connection at once, and the number of those that it has accepted.
+fn failing_server() -> (String, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let accepted = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&accepted);
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            count.fetch_add(1, Ordering::SeqCst);
+            drop(connection);
+        }
+    });
+    (format!("redis://{address}/"), accepted)
+}
+
+#[tokio::test]
+async fn requests_share_one_attempt_to_connect_and_its_failure() {
+    let (url, accepted) = failing_server();
+    let store = RedisStore::new(url).expect("a URL");
+    let budget = Budget {
+        requests: 100,
+        period: LONG,
+    };
+    let started = Instant::now();
+    for _ in 0..50 {
+        let (read, taken, other) = tokio::join!(store.get(b"k"), store.take(b"k", budget), store.get(b"l"));
+        assert!(read.is_err() && taken.is_err() && other.is_err());
+    }
+    let attempts = 1 + started.elapsed().as_millis() / 500;
+    let accepted = accepted.load(Ordering::SeqCst);
+    assert!(
+        u128::from(accepted) <= attempts,
+        "{accepted} attempts instead of {attempts}"
+    );
 }
