@@ -22,6 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_millis(20);
 /// The most requests of one kind that are sent together, and the most bytes of their messages.
 const BATCH: usize = 128;
+/// The interval in which topics without a message, which the server removes after a minute, receive the full time to live.
+const FRESH: Duration = Duration::from_secs(20);
 const BATCH_BYTES: usize = 1024 * 1024;
 
 pub(crate) struct Driver {
@@ -37,6 +39,8 @@ pub(crate) struct Driver {
     backlog: VecDeque<Request>,
     /// The topics that are followed, and the last position that the replica has.
     topics: HashMap<Arc<str>, Position>,
+    /// Topics without a message since the last refresh of those.
+    fresh: HashSet<Arc<str>>,
     /// The members that this process has made present.
     members: HashSet<Membership>,
     /// The other processes with members in a topic of the replica.
@@ -62,6 +66,7 @@ impl Driver {
             process,
             backlog: VecDeque::new(),
             topics: HashMap::new(),
+            fresh: HashSet::new(),
             members: HashSet::new(),
             processes: HashSet::new(),
         }
@@ -135,6 +140,8 @@ impl Driver {
         tracing::info!("connected to Redis");
         let mut leases = interval((self.config.lease / 3).max(Duration::from_millis(1)));
         let mut refreshes = interval(self.names.ttl / 2);
+        let mut fresh = interval(FRESH);
+        fresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         leases.set_missed_tick_behavior(MissedTickBehavior::Delay);
         refreshes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -156,11 +163,14 @@ impl Driver {
                     self.update(session, topic, update).await?;
                 }
                 _ = leases.tick() => self.renew_lease(session).await?,
+                _ = fresh.tick() => {
+                    let mut topics: Vec<_> = self.fresh.drain().collect();
+                    topics.retain(|topic| self.topics.contains_key(topic));
+                    refresh(session, &topics).await?;
+                }
                 _ = refreshes.tick() => {
                     let topics: Vec<_> = self.topics.keys().cloned().collect();
-                    for topics in topics.chunks(BATCH) {
-                        session.refresh(topics).await?;
-                    }
+                    refresh(session, &topics).await?;
                 }
             }
         }
@@ -173,6 +183,7 @@ impl Driver {
             Some(Request::Follow(..)) => self.follow(session).await,
             Some(Request::Unfollow(topic)) => {
                 let topic = Arc::clone(topic);
+                self.fresh.remove(&topic);
                 if self.topics.remove(&topic).is_some() {
                     session.unsubscribe(&topic).await?;
                 }
@@ -274,6 +285,9 @@ impl Driver {
         for ((topic, _), snapshot) in topics.iter().zip(session.read(&topics).await?) {
             self.processes
                 .extend(snapshot.members.iter().map(|(process, _)| *process));
+            if snapshot.last.number() == 0 {
+                self.fresh.insert(Arc::clone(topic));
+            }
             self.topics.insert(Arc::clone(topic), snapshot.last);
             self.replica.synchronize(topic, snapshot);
         }
@@ -353,4 +367,11 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+async fn refresh(session: &mut Session, topics: &[Arc<str>]) -> RedisResult<()> {
+    for topics in topics.chunks(BATCH) {
+        session.refresh(topics).await?;
+    }
+    Ok(())
 }

@@ -353,3 +353,29 @@ fn topic_without_history_continues_and_reports_its_gaps() {
         assert_eq!(length, 0);
     });
 }
+
+#[test]
+fn invented_topics_fill_neither_the_hub_nor_the_server() {
+    let Some(server) = RedisServer::volatile() else { return };
+    run(async {
+        let config = HubConfig {
+            topics: 200,
+            ..HubConfig::default()
+        };
+        let hub = hub_with(&server, config, patient());
+        for number in 0..400 {
+            let topic: Topic<Numbers> = hub.trusted(&number.to_string()).expect("a short key");
+            drop(subscribe(&topic, StartFrom::History).await);
+            assert_eq!(topic.present().await, Ok(Vec::new()));
+        }
+        let client = redis::Client::open(server.url()).expect("a URL");
+        let mut other = client.get_multiplexed_async_connection().await.expect("a connection");
+        let mut ttl = redis::cmd("PTTL");
+        let left: i64 = ttl
+            .arg("conduit:hub:numbers\0399")
+            .query_async(&mut other)
+            .await
+            .expect("a time");
+        assert!(left <= 60_000, "{left} ms");
+    });
+}

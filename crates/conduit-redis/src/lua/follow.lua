@@ -17,7 +17,13 @@ if ARGV[4] ~= '' then
         from = ARGV[4]
     end
 end
-redis.call('PEXPIRE', key, ttl)
+if select(2, parse(last)) == 0 then
+    -- A topic without a message is short-lived until a process refreshes it: clients may have invented its key.
+    redis.call('PEXPIRE', key, 60000, 'NX')
+    redis.call('PEXPIRE', key, 60000, 'GT')
+else
+    redis.call('PEXPIRE', key, ttl)
+end
 redis.call('PEXPIRE', members, ttl)
 
 local reply, count, bytes = { last, string.format('%.0f', now), 0 }, 0, 0

@@ -196,8 +196,8 @@ impl SharedTopics {
         now.max(last.saturating_add(1))
     }
 
-    /// Removes messages that are too old, and topics that have had no subscriber, no member and no operation for the time of
-    /// the history.
+    /// Removes messages that are too old, and topics without a subscriber and a member: at once those that have had no message,
+    /// and others after the time of the history without an operation.
     fn remove_expired(&self, shard: &mut TopicShard, now: Instant) {
         while let Some(name) = shard.take_due(now) {
             let Some(topic) = shard.topics.get_mut(&name) else {
@@ -399,6 +399,8 @@ impl SharedTopic {
     fn due(&self, history_time: Duration) -> Option<Instant> {
         match self.history.front() {
             Some(oldest) => oldest.published.checked_add(history_time),
+            // Without any message, nothing is lost: clients that invent keys must not fill the limit of topics.
+            None if self.is_unused() && self.last.number == 0 => Some(self.last_used),
             None if self.is_unused() => self.last_used.checked_add(history_time),
             None => None,
         }
