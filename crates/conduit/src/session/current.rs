@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::cookie_seal::{self, HOST_PREFIX};
 use super::id::SessionId;
 use super::record::{Record, in_tombstone, tombstone};
-use super::{SessionPlace, Sessions};
+use super::{SessionStorage, Sessions};
 use crate::body::BoxError;
 use crate::extract::{sent_cookies, sent_values};
 use crate::layer::{Value, by_address, vary_on};
@@ -99,7 +99,7 @@ impl CurrentSession {
             opened.find(|current| current.sessions.settings.name == *name)
         });
         match opened {
-            Some(current) if current.sessions.place.is_same(&sessions.place) => Ok(current.clone()),
+            Some(current) if current.sessions.storage.is_same(&sessions.storage) => Ok(current.clone()),
             Some(_) => Err(misuse(format!(
                 "two `Sessions` of one request use the cookie `{name}`: give one another `Sessions::cookie_name`, or let \
                  `FromRef` return clones of one"
@@ -116,17 +116,17 @@ impl CurrentSession {
             status: Arc::default(),
         };
         let name = current.cookie_name();
-        match &current.sessions.place {
-            SessionPlace::Store(_) => {
-                let sent = sent_values(request, &name).find_map(|value| SessionId::parse(&value.ok()?));
-                if let Some(id) = sent {
+        match &current.sessions.storage {
+            SessionStorage::Store(_) => {
+                let id = sent_values(request, &name).find_map(|value| SessionId::parse(&value.ok()?));
+                if let Some(id) = id {
                     let stored = current.load(id).await?;
                     current.lock().stored = stored;
                 }
             }
-            SessionPlace::Cookie(seal) => {
-                let sent = sent_values(request, &name).find_map(|value| seal.open(&name, &value.ok()?));
-                if let Some(opened) = sent {
+            SessionStorage::Cookie(seal) => {
+                let cookie = sent_values(request, &name).find_map(|value| seal.open(&name, &value.ok()?));
+                if let Some(opened) = cookie {
                     current.continue_opened(opened);
                 }
             }
@@ -238,7 +238,7 @@ impl CurrentSession {
     }
 
     async fn get(&self, id: SessionId) -> Result<Stored, Problem> {
-        let SessionPlace::Store(store) = &self.sessions.place else {
+        let SessionStorage::Store(store) = &self.sessions.storage else {
             return Ok(self.lock().stored.clone());
         };
         let found = store.get(&id.key()).await;
@@ -268,12 +268,12 @@ impl CurrentSession {
 
     /// The step of the store. A session in a cookie is compared with that of this request, and `continue_as` sets it.
     async fn replace(&self, id: SessionId, expected: Option<&[u8]>, value: Option<Value<'_>>) -> Result<bool, Problem> {
-        match &self.sessions.place {
-            SessionPlace::Store(store) => {
+        match &self.sessions.storage {
+            SessionStorage::Store(store) => {
                 let replaced = store.replace(&id.key(), expected, value).await;
                 replaced.map_err(|error| failed(&error))
             }
-            SessionPlace::Cookie(_) => Ok(expected.is_none_or(|expected| {
+            SessionStorage::Cookie(_) => Ok(expected.is_none_or(|expected| {
                 matches!(&self.lock().stored, Stored::Live(known, bytes) if *known == id && bytes == expected)
             })),
         }
@@ -359,10 +359,10 @@ impl CurrentSession {
         {
             return self.reload(id, false).await;
         }
-        match &self.sessions.place {
-            SessionPlace::Store(_) => self.lock().stored = Stored::Live(id, bytes),
-            SessionPlace::Cookie(_) if self.continue_as(id, &bytes) => {}
-            SessionPlace::Cookie(_) => return Err(too_late()),
+        match &self.sessions.storage {
+            SessionStorage::Store(_) => self.lock().stored = Stored::Live(id, bytes),
+            SessionStorage::Cookie(_) if self.continue_as(id, &bytes) => {}
+            SessionStorage::Cookie(_) => return Err(too_late()),
         }
         Ok(true)
     }
@@ -394,9 +394,9 @@ impl CurrentSession {
     /// Returns the stored form of a record that is not too large.
     fn bounded(&self, record: &Record) -> Result<Bytes, Problem> {
         let bytes = record.to_bytes();
-        let (limit, remedy) = match &self.sessions.place {
-            SessionPlace::Store(_) => (LIMIT_BYTES, "store them elsewhere, and their key in the session"),
-            SessionPlace::Cookie(_) => (
+        let (limit, remedy) = match &self.sessions.storage {
+            SessionStorage::Store(_) => (LIMIT_BYTES, "store them elsewhere, and their key in the session"),
+            SessionStorage::Cookie(_) => (
                 cookie_seal::record_limit(&self.cookie_name()),
                 "a browser keeps no cookie of more than 4096 bytes: use sessions in a store",
             ),
@@ -441,7 +441,7 @@ impl CurrentSession {
             }
         }
         let mut status = self.lock();
-        if status.is_answered && matches!(self.sessions.place, SessionPlace::Cookie(_)) {
+        if status.is_answered && matches!(self.sessions.storage, SessionStorage::Cookie(_)) {
             return Err(too_late());
         }
         if !matches!(status.stored, Stored::Absent) {
@@ -459,9 +459,9 @@ impl CurrentSession {
         let mut cookie = match (&status.stored, status.cookie) {
             (Stored::Live(id, record), CookieChange::Set) => Cookie::new(
                 name,
-                match &self.sessions.place {
-                    SessionPlace::Store(_) => id.to_value(),
-                    SessionPlace::Cookie(seal) => seal.seal(name, *id, record),
+                match &self.sessions.storage {
+                    SessionStorage::Store(_) => id.to_value(),
+                    SessionStorage::Cookie(seal) => seal.seal(name, *id, record),
                 },
             ),
             (_, CookieChange::Removed) => Cookie::new(name, ""),

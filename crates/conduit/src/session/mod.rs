@@ -73,7 +73,7 @@
 //!
 //! # Guarantees
 //!
-//! Of sessions in a store; [`Sessions::in_cookies`] lists the differences of those in cookies.
+//! These hold for sessions in a store; [`Sessions::in_cookies`] lists the differences of sessions in cookies.
 //!
 //! - **No lost write.** [`Session::update`] reads, changes and writes the data in one atomic step: where another request has
 //!   written meanwhile, the change is made again to the newer data.
@@ -128,7 +128,7 @@ use crate::extract::CookieKey;
 use crate::layer::{MemoryStore, Store};
 
 pub use self::extract::{ActiveSession, Session, SessionData};
-pub use self::token::{FormToken, require_token};
+pub use self::token::{FormToken, TokenSession, require_token};
 
 /// The store or the keys, and the settings of sessions; a part of the application's state. Clones share the store.
 ///
@@ -161,25 +161,24 @@ pub use self::token::{FormToken, require_token};
 /// ```
 #[derive(Clone)]
 pub struct Sessions {
-    place: SessionPlace,
+    storage: SessionStorage,
     settings: Arc<SessionSettings>,
 }
 
-/// The place of the data of all sessions.
+/// The storage of the data of all sessions.
 #[derive(Clone)]
-enum SessionPlace {
+enum SessionStorage {
     Store(Arc<dyn Backend>),
     Cookie(Arc<CookieSeal>),
 }
 
-impl SessionPlace {
+impl SessionStorage {
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
-            (SessionPlace::Store(one), SessionPlace::Store(other)) => Arc::ptr_eq(one, other),
-            (SessionPlace::Cookie(one), SessionPlace::Cookie(other)) => Arc::ptr_eq(one, other),
-            (SessionPlace::Store(_), SessionPlace::Cookie(_)) | (SessionPlace::Cookie(_), SessionPlace::Store(_)) => {
-                false
-            }
+            (SessionStorage::Store(one), SessionStorage::Store(other)) => Arc::ptr_eq(one, other),
+            (SessionStorage::Cookie(one), SessionStorage::Cookie(other)) => Arc::ptr_eq(one, other),
+            (SessionStorage::Store(_), SessionStorage::Cookie(_))
+            | (SessionStorage::Cookie(_), SessionStorage::Store(_)) => false,
         }
     }
 }
@@ -197,12 +196,12 @@ struct SessionSettings {
 impl Sessions {
     /// Sessions in this store.
     pub fn new(store: impl Store + Sync) -> Self {
-        Sessions::at(SessionPlace::Store(Arc::new(store)))
+        Sessions::at(SessionStorage::Store(Arc::new(store)))
     }
 
-    fn at(place: SessionPlace) -> Self {
+    fn at(storage: SessionStorage) -> Self {
         Sessions {
-            place,
+            storage,
             settings: Arc::new(SessionSettings {
                 name: "session".to_owned(),
                 same_site: SameSite::Lax,
@@ -255,7 +254,7 @@ impl Sessions {
     /// # }
     /// ```
     pub fn in_cookies(key: CookieKey, previous: impl IntoIterator<Item = CookieKey>) -> Self {
-        Sessions::at(SessionPlace::Cookie(Arc::new(CookieSeal::new(key, previous))))
+        Sessions::at(SessionStorage::Cookie(Arc::new(CookieSeal::new(key, previous))))
     }
 
     /// Sets the time without requests after which a session ends. Default: 24 hours. The resolution is 1 s.

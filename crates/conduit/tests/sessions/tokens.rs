@@ -1,7 +1,8 @@
 //! Tokens in forms, for browsers that send neither Fetch Metadata nor an origin.
 
 use conduit::extract::{FormFields, Submission};
-use conduit::session::{FormToken, require_token};
+use conduit::layer::Next;
+use conduit::session::{FormToken, TokenSession, require_token};
 
 use crate::*;
 
@@ -43,6 +44,32 @@ const ROUTES: Routes<Sessions> = routes![
     #[layer(require_token)]
     put_json,
 ];
+
+/// Demands tokens of browsers only, which send a cookie.
+async fn require_token_with_cookie(session: TokenSession, request: Request, next: Next) -> Result<Response, Problem> {
+    match request.header("cookie") {
+        Some(_) => require_token(session, request, next).await,
+        None => Ok(next.run(request).await),
+    }
+}
+
+#[test]
+fn layer_of_the_application_demands_tokens_for_some_requests() {
+    for sessions in kinds() {
+        let routes: Routes<Sessions> = routes![
+            form,
+            #[layer(require_token_with_cookie)]
+            take
+        ];
+        let client = TestClient::new(App::new(sessions).routes(routes).development(false));
+        let ada = [("name", "ada")];
+        client.post("/form").form(&ada).send().assert_text("ada 0");
+        let token = client.get("/form").send().text().to_owned();
+        client.post("/form").form(&ada).send().assert_status(403);
+        let in_header = client.post("/form").form(&ada).header("x-csrf-token", &token);
+        in_header.send().assert_text("ada 0");
+    }
+}
 
 #[post("/sign-in/{name}")]
 async fn sign_in_here(name: Path<String>, mut session: Session<Visitor>) -> Result<(), Problem> {
