@@ -1,5 +1,6 @@
 //! `Templates`: pages of minijinja, which are read again in development when a file changes.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::io;
@@ -59,9 +60,16 @@ const LINES_AROUND: usize = 3;
 #[derive(Clone)]
 pub struct Templates {
     environment: Arc<Environment<'static>>,
-    /// `None` for templates in the program.
-    directory: Option<Arc<Path>>,
+    files: TemplateFiles,
     nonce: Option<CspNonce>,
+}
+
+/// The files of the templates.
+#[derive(Clone, Debug)]
+enum TemplateFiles {
+    Directory(Arc<Path>),
+    #[cfg(feature = "files")]
+    Embedded(crate::Embedded),
 }
 
 impl Templates {
@@ -75,7 +83,7 @@ impl Templates {
         environment.set_loader(move |name| load(&root, name));
         Templates {
             environment: Arc::new(environment),
-            directory: Some(directory),
+            files: TemplateFiles::Directory(directory),
             nonce: None,
         }
     }
@@ -94,7 +102,7 @@ impl Templates {
         });
         Templates {
             environment: Arc::new(environment),
-            directory: None,
+            files: TemplateFiles::Embedded(embedded),
             nonce: None,
         }
     }
@@ -139,20 +147,23 @@ impl Templates {
         })
     }
 
-    /// Compiles all files of the directory whose names end with `.html`: for a test, or before the server starts.
+    /// Compiles all templates: for a test, or before the server starts. A template is each file of the directory or of the
+    /// program, except one whose path has a hidden part, which begins with a dot.
     ///
     /// # Errors
     ///
     /// When a file cannot be read, or has an error.
     pub fn check(&self) -> crate::Result<(), minijinja::Error> {
-        let Some(directory) = &self.directory else {
-            return Ok(());
-        };
-        let names = names_in(directory)
-            .map_err(|error| failure(format!("cannot read the directory {}", directory.display()), error))?;
-        names
-            .iter()
-            .try_for_each(|name| self.environment.get_template(name).map(drop))
+        let compile = |name: &str| self.environment.get_template(name).map(drop);
+        match &self.files {
+            TemplateFiles::Directory(directory) => {
+                let names = names_in(directory)
+                    .map_err(|error| failure(format!("cannot read the directory {}", directory.display()), error))?;
+                names.iter().try_for_each(|name| compile(name))
+            }
+            #[cfg(feature = "files")]
+            TemplateFiles::Embedded(embedded) => embedded.paths().try_for_each(compile),
+        }
     }
 }
 
@@ -188,10 +199,14 @@ fn load(directory: &Path, name: &str) -> Result<Option<TemplateSource>, minijinj
 
 /// The path of a template; `None` for a name that is hidden or leads out of the directory.
 fn path_of(directory: &Path, name: &str) -> Option<PathBuf> {
-    let is_plain = |segment: &str| !segment.is_empty() && !segment.starts_with('.') && !segment.contains(['\\', '\0']);
     name.split('/').try_fold(directory.to_owned(), |path, segment| {
         is_plain(segment).then(|| path.join(segment))
     })
+}
+
+/// Returns whether a file or a directory of this name can be a part of a template's name.
+fn is_plain(segment: &str) -> bool {
+    !segment.is_empty() && !segment.starts_with('.') && !segment.contains(['\\', '\0'])
 }
 
 /// The time and the length of a file.
@@ -202,17 +217,25 @@ fn stamp(path: &Path) -> Stamp {
     fs::metadata(path).ok().and_then(of)
 }
 
-/// The names of all templates below a directory.
+/// The names of all templates below a directory, those that links lead to included.
 fn names_in(directory: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     let mut open = vec![(directory.to_owned(), String::new())];
+    // A link may lead to a directory that contains it.
+    let mut read = HashSet::new();
     while let Some((directory, prefix)) = open.pop() {
+        if !read.insert(fs::canonicalize(&directory)?) {
+            continue;
+        }
         for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            if entry.file_type()?.is_dir() {
-                open.push((entry.path(), format!("{name}/")));
-            } else if name.ends_with(".html") {
+            let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+            let Some(name) = name.to_str().filter(|name| is_plain(name)) else {
+                continue;
+            };
+            let name = format!("{prefix}{name}");
+            if path.is_dir() {
+                open.push((path, format!("{name}/")));
+            } else {
                 names.push(name);
             }
         }
@@ -245,7 +268,7 @@ fn excerpt(error: &minijinja::Error) -> Option<Vec<String>> {
 impl fmt::Debug for Templates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Templates")
-            .field("directory", &self.directory)
+            .field("files", &self.files)
             .finish_non_exhaustive()
     }
 }

@@ -65,6 +65,12 @@ impl Embedded {
         panic!("the embedded directory has no file with this path: check its spelling, or add the file")
     }
 
+    /// The paths of all files in the program.
+    #[cfg(feature = "minijinja")]
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &'static str> {
+        self.files.iter().map(|file| file.path)
+    }
+
     /// The content of a file in the program.
     #[cfg(feature = "minijinja")]
     pub(crate) fn content(&self, path: &str) -> Option<&'static [u8]> {

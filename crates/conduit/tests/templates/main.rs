@@ -204,10 +204,46 @@ fn embedded_templates_need_no_directory() {
 
 #[test]
 fn check_finds_the_error_of_a_template_that_no_test_renders() {
-    let good = directory(&[("a.html", "{{ a }}"), ("b/c.html", "c"), ("note.txt", "{% for %}")]);
+    let good = directory(&[("a.html", "{{ a }}"), ("b/c.html", "c"), ("note.txt", "{{ a }}")]);
     assert!(Templates::new(good.path()).check().is_ok());
-    let bad = directory(&[("a.html", "{{ a }}"), ("b/c.html", "\n{% for %}")]);
-    let error = Templates::new(bad.path()).check().expect_err("a syntax error");
-    assert!(error.to_string().contains("b/c.html:2"), "{error}");
+    for name in ["b/c.html", "note.txt", "b/mail"] {
+        let bad = directory(&[("a.html", "{{ a }}"), (name, "\n{% for %}")]);
+        let error = Templates::new(bad.path()).check().expect_err("a syntax error");
+        assert!(error.to_string().contains(&format!("{name}:2")), "{error}");
+    }
     assert!(Templates::new("/nonexistent").check().is_err());
+}
+
+#[test]
+fn check_skips_files_that_no_handler_can_render() {
+    let hidden = directory(&[
+        ("a.html", "{{ a }}"),
+        (".a.html.swp", "\0{% for %}"),
+        (".x.html", "{% for %}"),
+        (".git/x.html", "{% for %}"),
+    ]);
+    let templates = Templates::new(hidden.path());
+    assert!(templates.render(".x.html", ()).is_err());
+    templates.check().expect("hidden files are no templates");
+}
+
+#[cfg(unix)]
+#[test]
+fn check_follows_links_once() {
+    let shared = directory(&[("base.html", "{% for %}")]);
+    let linked = directory(&[("a.html", "{{ a }}")]);
+    std::os::unix::fs::symlink(linked.path(), linked.path().join("loop")).expect("a link");
+    Templates::new(linked.path()).check().expect("a loop has an end");
+    std::os::unix::fs::symlink(shared.path(), linked.path().join("shared")).expect("a link");
+    let error = Templates::new(linked.path()).check().expect_err("a syntax error");
+    assert!(error.to_string().contains("shared/base.html:1"), "{error}");
+}
+
+const FAULTY: Embedded = embed!("tests/templates/faulty", "", always);
+
+#[test]
+fn check_compiles_embedded_templates() {
+    Templates::embedded(EMBEDDED).check().expect("they have no error");
+    let error = Templates::embedded(FAULTY).check().expect_err("a syntax error");
+    assert!(error.to_string().contains("mail/welcome.txt:2"), "{error}");
 }
