@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use conduit::Multipart;
 use conduit::extract::{SaveOptions, Upload};
 use conduit::layer::BodyLimit;
 use conduit::openapi::Info;
 use conduit::prelude::*;
-use support::{serve, wait_for};
+use conduit::{Multipart, MultipartForm, UploadedFile};
+use support::{Running, serve, wait_for};
 use tempfile::TempDir;
 
 /// Set in the process whose files are limited; its value is the directory.
@@ -46,7 +46,24 @@ async fn form(mut form: Multipart, store: State<Store>) -> Result<String, Proble
     Ok(lengths)
 }
 
+#[derive(serde::Deserialize, JsonSchema)]
+struct Picture {
+    picture: UploadedFile,
+}
+
+#[post("/save")]
+async fn save(form: MultipartForm<Picture>, store: State<Store>) -> Result<(), Problem> {
+    form.0.picture.save(store.directory.join("saved")).await
+}
+
+#[post("/open")]
+async fn open(form: MultipartForm<Picture>) -> Result<(), Problem> {
+    form.0.picture.into_file().await.map(drop)
+}
+
 const ROUTES: Routes<Store> = routes![
+    save,
+    open,
     #[layer(BodyLimit::new(4 << 20))]
     store,
     #[layer(BodyLimit::new(4 << 20))]
@@ -77,11 +94,11 @@ fn put(name: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-fn form_of(name: &str, content: &[u8]) -> Vec<u8> {
+fn form_of(target: &str, name: &str, content: &[u8]) -> Vec<u8> {
     let part = format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"; filename=\"f\"\r\n\r\n");
     let body = [part.as_bytes(), content, b"\r\n--b--\r\n"].concat();
     let head = format!(
-        "POST /form HTTP/1.1\r\nhost: test\r\ncontent-type: multipart/form-data; boundary=b\r\ncontent-length: {}\r\n\r\n",
+        "POST {target} HTTP/1.1\r\nhost: test\r\ncontent-type: multipart/form-data; boundary=b\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     [head.into_bytes(), body].concat()
@@ -109,7 +126,7 @@ fn upload_of_any_length_is_saved_and_reports_its_progress() {
         assert!(reported.is_sorted());
         assert_eq!(reported.last().copied().unwrap_or_default(), length as u64);
 
-        let response = server.request(form_of("b", &content));
+        let response = server.request(form_of("/form", "b", &content));
         assert_eq!(response.text(), format!("{length} "));
         assert!(
             fs::read(directory.path().join("b")).expect("a file") == content,
@@ -152,7 +169,7 @@ fn cancelled_upload_leaves_no_file() {
     let (directory, store) = new_store();
     let progress = Arc::clone(&store.progress);
     let server = serve(App::new(store).routes(ROUTES));
-    for request in [put("a", &content(1 << 20)), form_of("a", &content(1 << 20))] {
+    for request in [put("a", &content(1 << 20)), form_of("/form", "a", &content(1 << 20))] {
         let mut client = server.connect();
         client.send(&request[..300_000]);
         wait_for(|| {
@@ -177,25 +194,14 @@ fn upload_to_a_missing_directory_is_500() {
     assert_eq!(server.request(put("a", b"hello")).status, 500);
 }
 
-#[test]
-fn file_without_room_is_507() {
-    if let Some(directory) = std::env::var_os(LIMITED) {
-        let store = Store {
-            directory: directory.into(),
-            progress: Arc::default(),
-        };
-        let server = serve(App::new(store).routes(ROUTES));
-        for request in [put("a", &content(2 << 20)), form_of("a", &content(2 << 20))] {
-            let response = server.request(request);
-            assert_eq!(response.status, 507);
-            assert_eq!(response.problem()["detail"], "the server has no room for the file");
-        }
-        assert_eq!(server.request(put("b", &content(1 << 19))).status, 200);
-        return;
-    }
+/// Runs a test again, in a process whose files have at most so many KiB: a write fails as on a full disk.
+fn run_with_limit(test: &str, kib: u32) -> TempDir {
     let (directory, _) = new_store();
-    // A limit on the size of files, in blocks of 512 bytes, whose signal is ignored: a write fails as on a full disk.
-    let script = "trap '' XFSZ; ulimit -f 2048; exec \"$0\" --exact file_without_room_is_507 --nocapture";
+    // The limit counts blocks of 512 bytes; its signal is ignored.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f {}; exec \"$0\" --exact {test} --nocapture",
+        2 * kib
+    );
     let program = std::env::current_exe().expect("a test knows its file");
     let run = Command::new("sh")
         .arg("-c")
@@ -205,7 +211,52 @@ fn file_without_room_is_507() {
         .output();
     let run = run.expect("a shell");
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    assert_eq!(names(&directory), ["b"]);
+    directory
+}
+
+/// The server of a process whose files are limited.
+fn limited() -> Option<Running> {
+    let directory = std::env::var_os(LIMITED)?;
+    let store = Store {
+        directory: directory.into(),
+        progress: Arc::default(),
+    };
+    Some(serve(App::new(store).routes(ROUTES)))
+}
+
+#[test]
+fn file_without_room_is_507() {
+    if let Some(server) = limited() {
+        for request in [put("a", &content(2 << 20)), form_of("/form", "a", &content(2 << 20))] {
+            let response = server.request(request);
+            assert_eq!(response.status, 507);
+            assert_eq!(response.problem()["detail"], "the server has no room for the file");
+        }
+        assert_eq!(server.request(put("b", &content(1 << 19))).status, 200);
+        return;
+    }
+    assert_eq!(names(&run_with_limit("file_without_room_is_507", 1024)), ["b"]);
+}
+
+#[test]
+fn received_file_without_room_is_507() {
+    if let Some(server) = limited() {
+        // It is in memory until the handler saves it.
+        for target in ["/save", "/open"] {
+            let response = server.request(form_of(target, "picture", &content(32 << 10)));
+            assert_eq!(response.status, 507, "{target}");
+            assert_eq!(response.problem()["detail"], "the server has no room for the file");
+            assert_eq!(
+                server.request(form_of(target, "picture", &content(1 << 10))).status,
+                200
+            );
+        }
+        return;
+    }
+    assert_eq!(
+        names(&run_with_limit("received_file_without_room_is_507", 8)),
+        ["saved"]
+    );
 }
 
 #[test]

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::StatusCode;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use tempfile::{NamedTempFile, PersistError};
 
 use crate::body::Body;
 use crate::extract::fields::{FILE, KEPT_FILE};
+use crate::problem::Problem;
 
 /// Up to so many bytes a file is kept in memory.
 const MEMORY_BYTES: usize = 64 * 1024;
@@ -82,9 +84,9 @@ impl UploadedFile {
     ///
     /// # Errors
     ///
-    /// When it cannot be written or read.
-    pub async fn into_file(self) -> io::Result<File> {
-        blocking(move || {
+    /// 507 for a disk without room, and 500 if it cannot be written or read for another reason.
+    pub async fn into_file(self) -> Result<File, Problem> {
+        let file = blocking(move || {
             let mut file = match self.content {
                 FileContent::Disk(file) => unshared(file).into_file(),
                 FileContent::Memory(bytes) => {
@@ -95,8 +97,8 @@ impl UploadedFile {
             };
             file.rewind()?;
             Ok(file)
-        })
-        .await
+        });
+        file.await.map_err(storage_problem)
     }
 
     /// It as the body of a response.
@@ -115,9 +117,9 @@ impl UploadedFile {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written there; the temporary one is removed.
-    pub async fn save(self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.save_synced(path, false).await
+    /// 507 for a disk without room, and 500 if the file cannot be written there for another reason; the temporary one is removed.
+    pub async fn save(self, path: impl AsRef<Path>) -> Result<(), Problem> {
+        self.save_synced(path, false).await.map_err(storage_problem)
     }
 
     /// As [`save`](Self::save); `is_synced` waits until the disk has the file and its name.
@@ -169,6 +171,18 @@ pub(super) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
+    }
+}
+
+/// 507 (RFC 4918, section 11.5) where the disk has no room, otherwise 500.
+pub(super) fn storage_problem(error: io::Error) -> Problem {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE)
+                .with_detail("the server has no room for the file")
+                .with_cause(&error)
+        }
+        _ => Problem::internal(&error),
     }
 }
 

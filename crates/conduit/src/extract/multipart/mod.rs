@@ -22,8 +22,7 @@ pub use self::form::MultipartForm;
 pub use self::limits::MultipartLimits;
 pub use self::upload::{SaveOptions, Upload};
 
-use self::file::Spool;
-use self::upload::storage_problem;
+use self::file::{Spool, storage_problem};
 use super::content::require_decoded;
 use super::{FromRequest, TOO_LARGE};
 use crate::body::Body;

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::pin::Pin;
 
@@ -11,7 +10,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::json;
 
-use super::file::{Spool, directory_of};
+use super::file::{Spool, directory_of, storage_problem};
 use crate::body::Body;
 use crate::extract::{FromRequest, TOO_LARGE};
 use crate::openapi::Operation;
@@ -144,18 +143,6 @@ impl Upload {
         let saved = file.save_synced(path, options.is_synced()).await;
         saved.map_err(storage_problem)?;
         Ok(length)
-    }
-}
-
-/// 507 (RFC 4918, section 11.5) where the disk has no room, otherwise 500.
-pub(super) fn storage_problem(error: io::Error) -> Problem {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            Problem::new(StatusCode::INSUFFICIENT_STORAGE)
-                .with_detail("the server has no room for the file")
-                .with_cause(&error)
-        }
-        _ => Problem::internal(&error),
     }
 }
 
