@@ -1,11 +1,12 @@
 //! The end of a WebSocket, by either side, by deadlines and by the server's stop.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use conduit::prelude::*;
-use conduit::testing::{TestClient, TestFrame};
+use conduit::testing::{TestClient, TestFrame, TestWebSocket};
 use conduit::websocket::{CloseCode, WebSocketClosed};
 use conduit::{Limit, WebSocketUpgrade};
 use tokio::sync::Notify;
@@ -259,6 +260,45 @@ fn a_stop_closes_with_1001_after_the_queued_messages() {
     );
     assert_eq!(socket.recv_frame(), TestFrame::End);
     assert!(next(&ends).is_clean);
+}
+
+#[get("/hold")]
+async fn hold() {
+    std::future::pending().await
+}
+
+/// Clients of a server that stops must not all connect again within one second.
+#[test]
+fn a_stop_spreads_the_closes_of_many_websockets() {
+    const SOCKETS: usize = 1000;
+    let client = TestClient::new(App::new(()).routes(routes![echo, hold]));
+    let mut open: Vec<TestWebSocket> = (0..SOCKETS).map(|_| client.websocket("/echo").open()).collect();
+    // The server does not end before the test.
+    let hold = client.get("/hold").start();
+    wait_for(|| client.resources().handlers == SOCKETS + 1);
+    client.handle().stop();
+    let mut seconds = BTreeMap::new();
+    for second in 0..20 {
+        client.advance(Duration::from_secs(1));
+        let before = open.len();
+        open.retain_mut(|socket| {
+            let waits = socket.connection().received().is_empty() && !socket.connection().is_closed();
+            if !waits {
+                assert_eq!(socket.closed(), Some(CloseCode::GOING_AWAY));
+                assert_eq!(socket.recv_frame(), TestFrame::End);
+            }
+            waits
+        });
+        seconds.insert(second, before - open.len());
+    }
+    assert!(open.is_empty(), "{seconds:?}");
+    let mean = SOCKETS / 10;
+    // The time of the test passes, too: two seconds may fall into one.
+    let most = 2 * mean + mean / 2;
+    assert!(seconds.values().all(|&count| count <= most), "{seconds:?}");
+    assert!(seconds.values().filter(|&&count| count > 0).count() >= 5, "{seconds:?}");
+    wait_for(|| client.handle().statistics().open_websockets == 0);
+    hold.disconnect();
 }
 
 /// Accepts after the stop.

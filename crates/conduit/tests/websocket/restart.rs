@@ -56,9 +56,11 @@ fn close(mut stream: TcpStream) -> u16 {
 fn a_restart_closes_with_1012_and_a_stop_with_1001() {
     let directory = Directory::new("websocket");
     let mut program = Program::start(&mut program(&directory), 1);
-    let old = open(program.tcp());
+    let old: Vec<_> = (0..20).map(|_| open(program.tcp())).collect();
     let successor = program.replace(program.child.id());
-    assert_eq!(close(old), 1012);
+    for socket in old {
+        assert_eq!(close(socket), 1012);
+    }
     assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
     let new = open(program.tcp());
     program.signal(successor, Signal::TERM);
