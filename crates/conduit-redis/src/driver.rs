@@ -9,11 +9,11 @@ use conduit::health::Dependency;
 use conduit::hub::{HubError, Position, Replica};
 use redis::{Client, RedisError, RedisResult};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 
 use crate::config::RedisEngineConfig;
 use crate::request::{Membership, PublishRequest, Request};
-use crate::session::{Names, Session, Update, member_text};
+use crate::session::{Names, Session, Update, member_text, unless_lost};
 
 /// The pauses before another attempt to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -41,8 +41,13 @@ pub(crate) struct Driver {
     topics: HashMap<Arc<str>, Position>,
     /// Topics without a message since the last refresh of those.
     fresh: HashSet<Arc<str>>,
+    /// Topics whose state the server has refused; each renewal of the lease tries again.
+    stale: HashSet<Arc<str>>,
     /// The members that this process has made present.
     members: HashSet<Membership>,
+    /// The members that have left without a connection. The server may have those with `true`; others only join by a request
+    /// of the backlog.
+    leaving: HashMap<Membership, bool>,
     /// The other processes with members in a topic of the replica.
     processes: HashSet<u64>,
 }
@@ -67,7 +72,9 @@ impl Driver {
             backlog: VecDeque::new(),
             topics: HashMap::new(),
             fresh: HashSet::new(),
+            stale: HashSet::new(),
             members: HashSet::new(),
+            leaving: HashMap::new(),
             processes: HashSet::new(),
         }
     }
@@ -93,7 +100,11 @@ impl Driver {
                 self.config.waiting_time
             );
         }
-        let has_history = self.names.history_messages > 0;
+        for request in std::mem::take(&mut self.backlog) {
+            self.defer(request);
+        }
+        self.end_expired();
+        let mut checks = interval_of(CHECK);
         let mut pause = Duration::ZERO;
         let mut has_logged = loss.is_some();
         loop {
@@ -103,16 +114,10 @@ impl Driver {
                 Session::open(client, names, time).await
             });
             let opened = loop {
-                let now = Instant::now();
-                // Without a history, a repetition cannot be recognised.
-                self.backlog.retain_mut(|request| {
-                    let is_unknown = matches!(&*request, Request::Publish(request) if request.was_sent && !has_history);
-                    !request.end_if(|deadline| is_unknown || deadline <= now)
-                });
                 tokio::select! {
                     opened = &mut attempt => break opened,
-                    request = self.receiver.recv() => self.backlog.push_back(request?),
-                    () = sleep(CHECK) => {}
+                    request = self.receiver.recv() => self.defer(request?),
+                    _ = checks.tick() => self.end_expired(),
                 }
             };
             match opened {
@@ -127,27 +132,68 @@ impl Driver {
         }
     }
 
+    /// Takes a request without a connection. The end of a subscription or of a presence changes the state at once, so that
+    /// the backlog has only requests whose callers wait.
+    fn defer(&mut self, request: Request) {
+        match request {
+            Request::Unfollow(topic) => drop(self.forget(&topic)),
+            Request::Leave(membership) => {
+                let is_known = self.members.remove(&membership);
+                *self.leaving.entry(membership).or_default() |= is_known;
+            }
+            Request::Join(membership, pending, permit) => {
+                if self.leaving.remove(&membership) == Some(true) {
+                    self.members.insert(membership.clone());
+                }
+                self.backlog.push_back(Request::Join(membership, pending, permit));
+            }
+            request => self.backlog.push_back(request),
+        }
+    }
+
+    fn forget(&mut self, topic: &Arc<str>) -> bool {
+        self.fresh.remove(topic);
+        self.stale.remove(topic);
+        self.topics.remove(topic).is_some()
+    }
+
+    /// Ends the requests that do not wait any longer.
+    fn end_expired(&mut self) {
+        let now = Instant::now();
+        let has_history = self.names.history_messages > 0;
+        self.backlog.retain_mut(|request| {
+            // Without a history, a repetition cannot be recognised.
+            let is_unknown = matches!(&*request, Request::Publish(request) if request.was_sent && !has_history);
+            let is_abandoned = matches!(&*request, Request::Follow(_, pending, _) if pending.is_abandoned());
+            !(is_abandoned || request.end_if(|deadline| is_unknown || deadline <= now))
+        });
+        let mut joining = HashSet::new();
+        if !self.leaving.is_empty() {
+            joining.extend(self.backlog.iter().filter_map(|request| match request {
+                Request::Join(membership, ..) => Some(membership),
+                _ => None,
+            }));
+        }
+        self.leaving
+            .retain(|membership, is_known| *is_known || joining.contains(membership));
+    }
+
     /// Serves requests until a connection is lost, or until the end of the hub.
     async fn serve(&mut self, session: &mut Session) -> RedisResult<()> {
         self.renew_lease(session).await?;
         let topics: Vec<_> = self.topics.keys().cloned().collect();
-        for topics in topics.chunks(BATCH) {
-            session.subscribe(topics).await?;
-            self.synchronize(session, topics).await?;
-        }
+        self.subscribe(session, &topics).await?;
         self.announce_members(session).await?;
         self.dependency.set_available(true);
         tracing::info!("connected to Redis");
-        let mut leases = interval((self.config.lease / 3).max(Duration::from_millis(1)));
-        let mut refreshes = interval(self.names.ttl / 2);
-        let mut fresh = interval(FRESH);
-        fresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        leases.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        refreshes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut leases = interval_of((self.config.lease / 3).max(Duration::from_millis(1)));
+        let mut refreshes = interval_of(self.names.ttl / 2);
+        let mut fresh = interval_of(FRESH);
         loop {
             while !self.backlog.is_empty() {
                 self.carry_out(session).await?;
             }
+            self.end_presences(session).await?;
             tokio::select! {
                 request = self.receiver.recv() => match request {
                     Some(request) => {
@@ -162,7 +208,11 @@ impl Driver {
                     let (topic, update) = update?;
                     self.update(session, topic, update).await?;
                 }
-                _ = leases.tick() => self.renew_lease(session).await?,
+                _ = leases.tick() => {
+                    self.renew_lease(session).await?;
+                    let topics: Vec<_> = self.stale.drain().collect();
+                    self.subscribe(session, &topics).await?;
+                }
                 _ = fresh.tick() => {
                     let mut topics: Vec<_> = self.fresh.drain().collect();
                     topics.retain(|topic| self.topics.contains_key(topic));
@@ -183,9 +233,8 @@ impl Driver {
             Some(Request::Follow(..)) => self.follow(session).await,
             Some(Request::Unfollow(topic)) => {
                 let topic = Arc::clone(topic);
-                self.fresh.remove(&topic);
-                if self.topics.remove(&topic).is_some() {
-                    session.unsubscribe(&topic).await?;
+                if self.forget(&topic) {
+                    unless_lost(session.unsubscribe(&topic).await)?;
                 }
                 self.backlog.pop_front();
                 Ok(())
@@ -216,7 +265,10 @@ impl Driver {
             let is_retry = std::mem::replace(was_sent, true);
             messages.push((&**topic, is_retry, format!("{}-{number}", self.process), &**json));
         }
-        for result in session.publish(&messages).await? {
+        let count = messages.len();
+        let results = unless_lost(session.publish(&messages).await)?;
+        let refused = || vec![Err("Redis has refused all messages of a batch".to_owned()); count];
+        for result in results.unwrap_or_else(refused) {
             let Some(Request::Publish(mut request)) = self.backlog.pop_front() else {
                 continue;
             };
@@ -232,20 +284,28 @@ impl Driver {
         let mut topics: Vec<Arc<str>> = Vec::new();
         let mut count = 0;
         for request in self.backlog.iter().take(BATCH) {
-            let Request::Follow(topic, _) = request else { break };
+            let Request::Follow(topic, pending, _) = request else {
+                break;
+            };
             count += 1;
-            if !self.topics.contains_key(topic) && !topics.contains(topic) {
+            if !pending.is_abandoned() && !self.topics.contains_key(topic) && !topics.contains(topic) {
                 topics.push(Arc::clone(topic));
             }
         }
-        if !topics.is_empty() {
-            session.subscribe(&topics).await?;
-            self.synchronize(session, &topics).await?;
-        }
+        self.subscribe(session, &topics).await?;
+        let mut failed: Vec<Arc<str>> = Vec::new();
         for request in self.backlog.drain(..count) {
-            if let Request::Follow(_, mut pending) = request {
-                pending.end(Ok(()));
+            if let Request::Follow(topic, mut pending, _) = request {
+                let is_followed = self.topics.contains_key(&topic);
+                pending.end(is_followed.then_some(()).ok_or(HubError::Unavailable));
+                if !is_followed && !failed.contains(&topic) {
+                    failed.push(topic);
+                }
             }
+        }
+        for topic in failed {
+            self.stale.remove(&topic);
+            unless_lost(session.unsubscribe(&topic).await)?;
         }
         Ok(())
     }
@@ -254,22 +314,35 @@ impl Driver {
         let mut changes = Vec::new();
         for request in self.backlog.iter().take(BATCH) {
             let (change, Membership { topic, member }) = match request {
-                Request::Join(membership, _) => ('+', membership),
+                Request::Join(membership, ..) => ('+', membership),
                 Request::Leave(membership) => ('-', membership),
                 _ => break,
             };
             changes.push((change, &**topic, member_text(self.process, member)));
         }
-        for is_done in session.change_members(&changes).await? {
+        let count = changes.len();
+        let changed = session.change_members(&changes).await;
+        if changed.is_err() {
+            // The server may have these members, and their callers may not wait for another connection.
+            for request in self.backlog.iter().take(count) {
+                if let Request::Join(membership, ..) = request {
+                    self.members.insert(membership.clone());
+                }
+            }
+        }
+        let results = unless_lost(changed)?;
+        for result in results.unwrap_or_else(|| vec![Err(HubError::Unavailable); count]) {
             match self.backlog.pop_front() {
-                Some(Request::Join(membership, mut pending)) => {
-                    if is_done {
+                Some(Request::Join(membership, mut pending, _)) => {
+                    if result.is_ok() {
                         // The message of the channel may come later than the caller looks for the member.
                         let Membership { topic, member } = &membership;
                         self.replica.joined(topic, self.process, Arc::clone(member));
                         self.members.insert(membership);
+                    } else {
+                        self.members.remove(&membership);
                     }
-                    pending.end(is_done.then_some(()).ok_or(HubError::Full { what: "members" }));
+                    pending.end(result);
                 }
                 Some(Request::Leave(membership)) => drop(self.members.remove(&membership)),
                 _ => {}
@@ -278,11 +351,31 @@ impl Driver {
         Ok(())
     }
 
-    /// Brings topics of the replica to the state of the server.
+    /// Subscribes to topics, and brings the replica to the state of the server.
+    async fn subscribe(&mut self, session: &mut Session, topics: &[Arc<str>]) -> RedisResult<()> {
+        for topics in topics.chunks(BATCH) {
+            match unless_lost(session.subscribe(topics).await)? {
+                Some(()) => self.synchronize(session, topics).await?,
+                None => self.stale.extend(topics.iter().cloned()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings topics of the replica to the state of the server. Those that the server refuses are stale.
     async fn synchronize(&mut self, session: &mut Session, topics: &[Arc<str>]) -> RedisResult<()> {
         let known = |topic: &Arc<str>| (Arc::clone(topic), self.topics.get(topic).copied());
         let topics: Vec<_> = topics.iter().map(known).collect();
-        for ((topic, _), snapshot) in topics.iter().zip(session.read(&topics).await?) {
+        let snapshots = session.read(&topics).await?;
+        for ((topic, _), snapshot) in topics.iter().zip(snapshots) {
+            let snapshot = match snapshot {
+                Ok(snapshot) => snapshot,
+                Err(error) => {
+                    tracing::error!(%error, ?topic, "Redis has refused to read a topic");
+                    self.stale.insert(Arc::clone(topic));
+                    continue;
+                }
+            };
             self.processes
                 .extend(snapshot.members.iter().map(|(process, _)| *process));
             if snapshot.last.number() == 0 {
@@ -320,7 +413,8 @@ impl Driver {
 
     /// Renews the lease of this process, and removes the members of those that have lost theirs.
     async fn renew_lease(&mut self, session: &mut Session) -> RedisResult<()> {
-        let lease = session.renew_lease(self.process, self.config.lease).await?;
+        let lease = unless_lost(session.renew_lease(self.process, self.config.lease).await)?;
+        let Some(lease) = lease else { return Ok(()) };
         let live: HashSet<u64> = lease.live.into_iter().collect();
         for &process in self.processes.difference(&live) {
             self.replica.process_left(process);
@@ -342,36 +436,54 @@ impl Driver {
                 .iter()
                 .map(|(topic, member)| ('!', &**topic, member.clone()))
                 .collect();
-            session.change_members(&changes).await?;
+            unless_lost(session.change_members(&changes).await)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the members from the server that have left without a connection.
+    async fn end_presences(&mut self, session: &mut Session) -> RedisResult<()> {
+        while !self.leaving.is_empty() {
+            let members: Vec<_> = self.leaving.keys().take(BATCH).cloned().collect();
+            let change = |left: &'_ Membership| ('-', Arc::clone(&left.topic), member_text(self.process, &left.member));
+            let changes: Vec<_> = members.iter().map(change).collect();
+            let changes: Vec<_> = changes
+                .iter()
+                .map(|(change, topic, member)| (*change, &**topic, member.clone()))
+                .collect();
+            let changed = session.change_members(&changes).await;
+            if changed.is_err() {
+                // Another connection tries again.
+                self.leaving
+                    .extend(members.iter().map(|membership| (membership.clone(), true)));
+            }
+            unless_lost(changed)?;
+            for membership in &members {
+                self.leaving.remove(membership);
+                self.members.remove(membership);
+            }
         }
         Ok(())
     }
 
     /// The hub has ended: its members leave at once.
     async fn leave(&mut self, session: &mut Session) -> RedisResult<()> {
-        let members: Vec<_> = self.members.drain().collect();
-        for members in members.chunks(BATCH) {
-            let change = |membership: &Membership| {
-                (
-                    '-',
-                    membership.topic.clone(),
-                    member_text(self.process, &membership.member),
-                )
-            };
-            let changes: Vec<_> = members.iter().map(change).collect();
-            let changes: Vec<_> = changes
-                .iter()
-                .map(|(change, topic, member)| (*change, &**topic, member.clone()))
-                .collect();
-            session.change_members(&changes).await?;
-        }
-        Ok(())
+        self.leaving
+            .extend(self.members.drain().map(|membership| (membership, true)));
+        self.end_presences(session).await
     }
+}
+
+/// An interval whose ticks keep their distance after a delay.
+fn interval_of(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 async fn refresh(session: &mut Session, topics: &[Arc<str>]) -> RedisResult<()> {
     for topics in topics.chunks(BATCH) {
-        session.refresh(topics).await?;
+        unless_lost(session.refresh(topics).await)?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::config::RedisEngineConfig;
 use crate::driver::Driver;
-use crate::request::{Membership, Pending, PublishRequest, Request, Waiting};
+use crate::request::{Membership, Pending, Permit, PublishRequest, Request, Waiting};
 
 /// Carries the messages and members of a hub between processes, through one stream of Redis for each topic. The engine has
 /// a thread with two connections for all topics and workers of the process.
@@ -33,11 +33,17 @@ use crate::request::{Membership, Pending, PublishRequest, Request, Waiting};
 ///   continue with new messages. A server that recovers an older state, such as a replica after a failover, loses the
 ///   messages since then; subscribers notice it unless others have taken the same positions before the reconnect.
 /// - **Presence**: the members of a process that ends without notice leave after the [lease](RedisEngineConfig::lease).
+/// - **Bounds**: besides the messages of the settings, 32,768 new subscribers and members wait; a further one is
+///   [`HubError::Full`].
+/// - **Errors of the server**: one that is full or that refuses a request ends this request with [`HubError::Unavailable`], and a
+///   key of another type ends the requests of its topic; others continue.
 /// - **Readiness**: [`readyz`](fn@conduit::health::readyz) responds with 503 while the engine has no connection.
 pub struct RedisEngine {
     sender: mpsc::UnboundedSender<Request>,
     numbers: AtomicU64,
     waiting: Arc<Waiting>,
+    /// The new subscribers and members that wait.
+    entering: Arc<Waiting>,
     config: RedisEngineConfig,
     /// The parts that the thread takes at its start.
     parts: Mutex<Option<(Client, mpsc::UnboundedReceiver<Request>)>>,
@@ -64,6 +70,7 @@ impl RedisEngine {
             sender,
             numbers: AtomicU64::new(0),
             waiting: Arc::default(),
+            entering: Arc::default(),
             config,
             parts: Mutex::new(Some((Client::open(url)?, receiver))),
         })
@@ -75,6 +82,14 @@ impl RedisEngine {
         let deadline = Instant::now() + self.config.waiting_time;
         self.send(request(Pending::new(reply, deadline)));
         Box::pin(async move { result.await.unwrap_or(Err(HubError::Unavailable)) })
+    }
+
+    /// Queues a request of a subscriber or a member.
+    fn enter(&self, request: impl FnOnce(Pending<()>, Permit) -> Request) -> EngineFuture<()> {
+        match self.entering.enter_topic() {
+            Ok(permit) => self.request(|pending| request(pending, permit)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
     }
 
     fn send(&self, request: Request) {
@@ -124,7 +139,7 @@ impl HubEngine for RedisEngine {
     }
 
     fn follow(&self, topic: Arc<str>) -> EngineFuture<()> {
-        self.request(|pending| Request::Follow(topic, pending))
+        self.enter(|pending, permit| Request::Follow(topic, pending, permit))
     }
 
     fn unfollow(&self, topic: &Arc<str>) {
@@ -132,7 +147,7 @@ impl HubEngine for RedisEngine {
     }
 
     fn join(&self, topic: Arc<str>, member: Arc<str>) -> EngineFuture<()> {
-        self.request(|pending| Request::Join(Membership { topic, member }, pending))
+        self.enter(|pending, permit| Request::Join(Membership { topic, member }, pending, permit))
     }
 
     fn leave(&self, topic: &Arc<str>, member: &Arc<str>) {
@@ -148,5 +163,38 @@ impl fmt::Debug for RedisEngine {
         f.debug_struct("RedisEngine")
             .field("config", &self.config)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use super::*;
+    use crate::request::WAITING_REQUESTS;
+
+    #[tokio::test]
+    async fn new_subscribers_and_members_that_wait_are_bounded() {
+        let engine = RedisEngine::new("redis://127.0.0.1:1/").expect("a URL");
+        let topic: Arc<str> = "room".into();
+        let mut waiting: Vec<_> = (1..WAITING_REQUESTS)
+            .map(|_| engine.follow(Arc::clone(&topic)))
+            .collect();
+        waiting.push(engine.join(Arc::clone(&topic), "ada".into()));
+        poll_fn(|context| {
+            assert!(
+                waiting
+                    .iter_mut()
+                    .all(|request| request.as_mut().poll(context).is_pending())
+            );
+            Poll::Ready(())
+        })
+        .await;
+        let full = Err(HubError::Full {
+            what: "waiting requests",
+        });
+        assert_eq!(engine.follow(Arc::clone(&topic)).await, full);
+        assert_eq!(engine.join(topic, "bob".into()).await, full);
     }
 }

@@ -11,11 +11,18 @@ use crate::config::RedisEngineConfig;
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, HubError>>;
 
+/// The most new subscribers and members that wait: enough for the clients of a process that connect again at once.
+pub(crate) const WAITING_REQUESTS: usize = 32 * 1024;
+
 pub(crate) enum Request {
     Publish(PublishRequest),
-    Follow(Arc<str>, Pending<()>),
+    Follow(
+        Arc<str>,
+        Pending<()>,
+        #[expect(dead_code, reason = "its drop frees the place")] Permit,
+    ),
     Unfollow(Arc<str>),
-    Join(Membership, Pending<()>),
+    Join(Membership, Pending<()>, Permit),
     Leave(Membership),
 }
 
@@ -51,6 +58,11 @@ impl<T> Pending<T> {
         }
     }
 
+    /// Returns whether the caller has been dropped.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.reply.as_ref().is_none_or(Reply::is_closed)
+    }
+
     pub(crate) fn end(&mut self, result: Result<T, HubError>) {
         if let Some(reply) = self.reply.take() {
             // The caller may have been dropped.
@@ -67,7 +79,7 @@ impl Request {
                 pending.end(Err(HubError::Unavailable));
                 true
             }
-            Request::Follow(_, pending) | Request::Join(_, pending) if is_over(pending.deadline) => {
+            Request::Follow(_, pending, _) | Request::Join(_, pending, _) if is_over(pending.deadline) => {
                 pending.end(Err(HubError::Unavailable));
                 true
             }
@@ -76,14 +88,14 @@ impl Request {
     }
 }
 
-/// The messages that wait.
+/// The requests that wait.
 #[derive(Default)]
 pub(crate) struct Waiting {
     messages: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-/// The place of a message among those that wait.
+/// The place of a request among those that wait.
 pub(crate) struct Permit {
     waiting: Arc<Waiting>,
     bytes: usize,
@@ -91,6 +103,21 @@ pub(crate) struct Permit {
 
 impl Waiting {
     pub(crate) fn enter(self: &Arc<Self>, bytes: usize, config: &RedisEngineConfig) -> Result<Permit, HubError> {
+        let limits = (config.waiting_messages, config.waiting_bytes);
+        self.enter_within(bytes, limits, "waiting messages")
+    }
+
+    /// Enters a subscriber or a member.
+    pub(crate) fn enter_topic(self: &Arc<Self>) -> Result<Permit, HubError> {
+        self.enter_within(0, (WAITING_REQUESTS, 0), "waiting requests")
+    }
+
+    fn enter_within(
+        self: &Arc<Self>,
+        bytes: usize,
+        (most, most_bytes): (usize, usize),
+        what: &'static str,
+    ) -> Result<Permit, HubError> {
         let messages = self.messages.fetch_add(1, Ordering::Relaxed);
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let permit = Permit {
@@ -98,10 +125,8 @@ impl Waiting {
             bytes,
         };
         // Its drop frees the place after an error.
-        if messages >= config.waiting_messages || before + bytes > config.waiting_bytes {
-            return Err(HubError::Full {
-                what: "waiting messages",
-            });
+        if messages >= most || before + bytes > most_bytes {
+            return Err(HubError::Full { what });
         }
         Ok(permit)
     }

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conduit::hub::{EngineMessage, Position, TopicSnapshot};
+use conduit::hub::{EngineMessage, HubError, Position, TopicSnapshot};
 use futures_core::Stream as _;
 use redis::aio::{MultiplexedConnection, PubSubSink, PubSubStream};
-use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Msg, RedisError, RedisResult};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Msg, RedisError, RedisResult, ServerErrorKind};
 
 use crate::scripts::{Scripts, call};
 
@@ -142,11 +142,15 @@ impl Session {
         within(self.response_time, self.channels.unsubscribe(self.names.stream(topic))).await
     }
 
-    /// Reads topics, each after the position that this process has.
-    pub(crate) async fn read(&mut self, topics: &[(Arc<str>, Option<Position>)]) -> RedisResult<Vec<TopicSnapshot>> {
+    /// Reads topics, each after the position that this process has. An error of the server concerns one topic.
+    pub(crate) async fn read(
+        &mut self,
+        topics: &[(Arc<str>, Option<Position>)],
+    ) -> RedisResult<Vec<RedisResult<TopicSnapshot>>> {
         let mut snapshots = Vec::new();
         for topics in topics.chunks(TOPICS_AT_ONCE) {
             let mut pipeline = redis::pipe();
+            pipeline.ignore_errors();
             for (topic, known) in topics {
                 let keys = [
                     self.names.stream(topic),
@@ -161,9 +165,14 @@ impl Session {
                     .arg(known.map(id).unwrap_or_default());
                 pipeline.add_command(command);
             }
-            let replies: Vec<Vec<String>> = pipeline.query_async(&mut self.connection).await?;
+            let replies: Vec<RedisResult<Vec<String>>> = pipeline.query_async(&mut self.connection).await?;
             for reply in replies {
-                snapshots.push(snapshot(&reply).ok_or_else(|| broken("a stream of a topic has other entries"))?);
+                if let Err(error) = &reply
+                    && ends_session(error)
+                {
+                    return Err(error.clone());
+                }
+                snapshots.push(reply.and_then(|reply| snapshot(&reply).ok_or_else(foreign_entries)));
             }
         }
         Ok(snapshots)
@@ -185,16 +194,30 @@ impl Session {
         Ok(results.into_iter().map(result).collect())
     }
 
-    /// Changes members: `+`, `-` or `!`, the topic, and the member with its process. Returns false for each topic that is full.
-    pub(crate) async fn change_members(&mut self, changes: &[(char, &str, String)]) -> RedisResult<Vec<bool>> {
-        let keys = |(_, topic, _): &(char, &str, String)| [self.names.members(topic), self.names.stream(topic)];
-        let keys: Vec<_> = changes.iter().flat_map(keys).collect();
+    /// Changes members: `+`, `-` or `!`, the topic, and the member with its process.
+    pub(crate) async fn change_members(
+        &mut self,
+        changes: &[(char, &str, String)],
+    ) -> RedisResult<Vec<Result<(), HubError>>> {
+        let mut keys = vec![self.names.leases.clone().into_bytes()];
+        for (_, topic, _) in changes {
+            keys.extend([self.names.members(topic), self.names.stream(topic)]);
+        }
         let mut command = call(&self.scripts.members, &keys);
         command.arg(self.names.ttl_millis()).arg(self.names.member_limit);
         for (change, _, member) in changes {
             command.arg(change.to_string()).arg(member);
         }
-        self.query(&command).await
+        let results: Vec<String> = self.query(&command).await?;
+        let result = |text: String| match &*text {
+            "1" => Ok(()),
+            "0" => Err(HubError::Full { what: "members" }),
+            error => {
+                tracing::error!(error, "Redis has refused the change of a member");
+                Err(HubError::Unavailable)
+            }
+        };
+        Ok(results.into_iter().map(result).collect())
     }
 
     pub(crate) async fn renew_lease(&mut self, process: u64, lease: Duration) -> RedisResult<Lease> {
@@ -231,6 +254,29 @@ impl Session {
 async fn within<T>(time: Duration, request: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     let result = tokio::time::timeout(time, request).await;
     result.unwrap_or_else(|_| Err(broken("the server does not respond")))
+}
+
+/// Returns whether another connection may succeed: this one is lost, or the server has lost the scripts.
+fn ends_session(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_unrecoverable_error()
+        || error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+/// Logs an error that concerns one request, such as that of a full server; returns one that ends the session.
+pub(crate) fn unless_lost<T>(result: RedisResult<T>) -> RedisResult<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if ends_session(&error) => Err(error),
+        Err(error) => {
+            tracing::error!(%error, "Redis has refused a request");
+            Ok(None)
+        }
+    }
+}
+
+fn foreign_entries() -> RedisError {
+    RedisError::from((ErrorKind::UnexpectedReturnType, "a stream of a topic has other entries"))
 }
 
 fn broken(cause: &'static str) -> RedisError {

@@ -379,3 +379,112 @@ fn invented_topics_fill_neither_the_hub_nor_the_server() {
         assert!(left <= 60_000, "{left} ms");
     });
 }
+
+async fn connection(server: &RedisServer) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(server.url()).expect("a URL");
+    client.get_multiplexed_async_connection().await.expect("a connection")
+}
+
+#[test]
+fn key_of_another_type_ends_the_requests_of_its_topic_and_no_others() {
+    let Some(server) = RedisServer::volatile() else { return };
+    run(async {
+        let mut other = connection(&server).await;
+        for key in ["hub:numbers\0foreign", "members:numbers\0members"] {
+            let mut set = redis::cmd("SET");
+            let () = set
+                .arg(format!("conduit:{key}"))
+                .arg("text")
+                .query_async(&mut other)
+                .await
+                .expect("it is set");
+        }
+        let hub = hub_with(&server, HubConfig::default(), patient());
+        let good = topic(&hub);
+        let mut updates = subscribe(&good, StartFrom::Now).await;
+        let foreign: Topic<Numbers> = hub.trusted("foreign").expect("a short key");
+        let members: Topic<Numbers> = hub.trusted("members").expect("a short key");
+        let (failed, first) = tokio::join!(foreign.publish(&1), good.publish(&1));
+        assert_eq!((failed, first.is_ok()), (Err(HubError::Unavailable), true));
+        assert_eq!(
+            foreign.subscribe(StartFrom::Now).await.err(),
+            Some(HubError::Unavailable)
+        );
+        assert_eq!(members.join("ada").await.err(), Some(HubError::Unavailable));
+        good.publish(&2).await.expect("it is published");
+        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(1));
+        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(2));
+    });
+}
+
+#[test]
+fn full_server_refuses_messages_and_continues_when_it_has_memory() {
+    let Some(server) = RedisServer::volatile() else { return };
+    run(async {
+        let one = process(&server);
+        let mut updates = subscribe(&one, StartFrom::Now).await;
+        one.publish(&1).await.expect("it is published");
+        let mut other = connection(&server).await;
+        let mut limit = async |bytes: &str| {
+            let mut set = redis::cmd("CONFIG");
+            set.arg("SET").arg("maxmemory").arg(bytes);
+            let () = set.query_async(&mut other).await.expect("it is set");
+        };
+        limit("1").await;
+        assert_eq!(one.publish(&2).await, Err(HubError::Unavailable));
+        assert_eq!(one.join("ada").await.err(), Some(HubError::Unavailable));
+        limit("0").await;
+        one.publish(&3).await.expect("it is published");
+        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(1));
+        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(3));
+    });
+}
+
+#[test]
+fn members_of_ended_processes_leave_room_for_others() {
+    let Some(server) = RedisServer::volatile() else { return };
+    run(async {
+        let mut other = connection(&server).await;
+        let mut add = redis::cmd("SADD");
+        add.arg("conduit:members:numbers\0all").arg("7 ada").arg("7 bob");
+        let () = add.query_async(&mut other).await.expect("they are added");
+        let config = HubConfig {
+            members: 2,
+            ..HubConfig::default()
+        };
+        // The subscription removes both members; the second addition is of a process that ends later.
+        let one = topic(&hub_with(&server, config.clone(), patient()));
+        let _watch = subscribe(&one, StartFrom::Now).await;
+        let () = add.query_async(&mut other).await.expect("they are added");
+        let _carol = one.join("carol").await.expect("room");
+        let _dave = one.join("dave").await.expect("room");
+        assert_eq!(one.join("eve").await.err(), Some(HubError::Full { what: "members" }));
+    });
+}
+
+#[test]
+fn members_that_leave_and_return_without_a_server_are_correct_after_it() {
+    let Some(mut server) = RedisServer::durable() else {
+        return;
+    };
+    run(async {
+        let (one, two) = (process(&server), process(&server));
+        let left = one.join("ada").await.expect("room");
+        let returns = one.join("bob").await.expect("room");
+        let mut updates = subscribe(&two, StartFrom::Now).await;
+        assert_eq!(two.present().await, Ok(vec!["ada".to_owned(), "bob".to_owned()]));
+        server.stop(Signal::KILL);
+        drop((left, returns));
+        let again = async { one.join("bob").await.expect("it waits") };
+        let started = async {
+            tokio::task::yield_now().await;
+            server.start();
+        };
+        let (_bob, ()) = tokio::join!(again, started);
+        one.publish(&1).await.expect("it waits");
+        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(1));
+        while two.present().await.expect("it waits") != ["bob"] {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+}

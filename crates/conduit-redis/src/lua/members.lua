@@ -1,23 +1,59 @@
--- Adds members, and removes others. KEYS: of each the members of its topic, and the channel. ARGV: the time to live, the most
--- members, and of each `+`, `-`, or `!` for one that is announced again, and the process with the member.
--- Returns 0 for a topic that is full, else 1.
-local ttl, limit = ARGV[1], tonumber(ARGV[2])
-local results = {}
-for at = 1, #KEYS / 2 do
-    local members, channel = KEYS[2 * at - 1], KEYS[2 * at]
-    local change, member = ARGV[2 * at + 1], ARGV[2 * at + 2]
-    results[at] = 1
+-- Adds members, and removes others. KEYS: the leases of processes, and of each the members of its topic, and the channel.
+-- ARGV: the time to live, the most members, and of each `+`, `-`, or `!` for one that is announced again, and the process with
+-- the member. Returns 1 for each change that is done, 0 for a topic that is full, and an error as text.
+local leases, ttl, limit = KEYS[1], ARGV[1], tonumber(ARGV[2])
+local live
+local purged = {}
+
+-- Removes the members of processes without a lease, at most once for each topic.
+local function purge(members, channel)
+    if purged[members] then
+        return
+    end
+    purged[members] = true
+    if not live then
+        live = {}
+        local time = redis.call('TIME')
+        local now = time[1] * 1000 + math.floor(time[2] / 1000)
+        for _, process in ipairs(redis.call('ZRANGEBYSCORE', leases, string.format('%.0f', now), '+inf')) do
+            live[process] = true
+        end
+    end
+    for _, member in ipairs(redis.call('SMEMBERS', members)) do
+        if not live[string.match(member, '^%d+')] then
+            redis.call('SREM', members, member)
+            redis.call('PUBLISH', channel, '-' .. member)
+        end
+    end
+end
+
+local function has_room(members, channel)
+    if redis.call('SCARD', members) >= limit then
+        purge(members, channel)
+    end
+    return redis.call('SCARD', members) < limit
+end
+
+local function apply(members, channel, change, member)
     if change == '-' then
         if redis.call('SREM', members, member) == 1 then
             redis.call('PUBLISH', channel, '-' .. member)
         end
-    elseif redis.call('SISMEMBER', members, member) == 0 and redis.call('SCARD', members) >= limit then
-        results[at] = 0
-    else
-        if redis.call('SADD', members, member) == 1 or change == '!' then
-            redis.call('PUBLISH', channel, '+' .. member)
-        end
-        redis.call('PEXPIRE', members, ttl)
+        return '1'
     end
+    if redis.call('SISMEMBER', members, member) == 0 and not has_room(members, channel) then
+        return '0'
+    end
+    if redis.call('SADD', members, member) == 1 or change == '!' then
+        redis.call('PUBLISH', channel, '+' .. member)
+    end
+    redis.call('PEXPIRE', members, ttl)
+    return '1'
+end
+
+local results = {}
+for at = 1, (#KEYS - 1) / 2 do
+    local is_done, result = pcall(apply, KEYS[2 * at], KEYS[2 * at + 1], ARGV[2 * at + 1], ARGV[2 * at + 2])
+    results[at] = is_done and result or (type(result) == 'table' and result.err or tostring(result))
 end
 return results
