@@ -24,7 +24,7 @@ struct Visitor {
 struct Attempt {
     state: CsrfToken,
     nonce: Nonce,
-    /// That of PKCE.
+    /// The PKCE code verifier.
     verifier: String,
 }
 
@@ -121,7 +121,7 @@ async fn signed_in(
     provider: State<Arc<Provider>>,
 ) -> Result<Redirect, Problem> {
     let callback = callback.0;
-    // Taken in one step, so that an attempt is used once.
+    // Taken in one step: with a store, an attempt is of use once.
     let attempt = session.update(|visitor| visitor.attempt.take()).await?;
     let attempt = attempt.ok_or(Problem::bad_request(
         "no sign-in is under way in this browser: try again",
