@@ -239,13 +239,13 @@ async function* $events(
 ): AsyncGenerator<ServerEvent<unknown>> {
   const signal = options?.signal;
   let response: Response | undefined = first;
-  let id = "";
+  let lastId = "";
   let retry = 3000;
   while (!signal?.aborted) {
     try {
       if (response === undefined) {
         const headers: Record<string, string> = { ...options?.headers };
-        if (id !== "") headers["last-event-id"] = id;
+        if (lastId !== "") headers["last-event-id"] = lastId;
         response = await $fetch(client, parts, { ...options, headers });
       }
       if (response.status === 204) return;
@@ -256,8 +256,11 @@ async function* $events(
       if (response.status === 200 && response.body !== null) {
         let data: string[] = [];
         let event = "";
+        // It counts with the end of its event: an event that the connection cuts is sent again.
+        let id = lastId;
         for await (const line of $lines(response.body)) {
           if (line === "") {
+            lastId = id;
             const text = data.join("\n");
             if (data.length > 0) yield { id, event: event === "" ? "message" : event, data: $data(text) };
             data = [];

@@ -2,6 +2,8 @@
 
 #[path = "../support/npm.rs"]
 mod npm;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod documentation;
 mod errors;
@@ -14,6 +16,7 @@ mod sample;
 mod schemas;
 mod tools;
 mod typescript;
+mod typescript_runs;
 mod validator;
 mod versions;
 

@@ -38,7 +38,7 @@ struct Response {
 const ROUTES: Routes = routes![prices, delete];
 
 /// A folder with a client of this document.
-fn folder(name: &str, document: &Document) -> PathBuf {
+pub(crate) fn folder(name: &str, document: &Document) -> PathBuf {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("typescript-clients")
         .join(name);
