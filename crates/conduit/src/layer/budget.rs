@@ -7,7 +7,7 @@ use std::time::Duration;
 /// [interval](Self::interval) after the previous one. It is at most one period ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// The number of requests in a period, all of which may come at once. At least 1.
+    /// The number of requests in a period, all of which may come at once. Zero counts as 1.
     pub requests: u32,
     /// The time in which the whole budget refills.
     pub period: Duration,
@@ -32,7 +32,7 @@ impl Budget {
 
     /// The time that an accepted request may put the arrival time ahead of now: the interval times the requests.
     pub fn tolerance(&self) -> Duration {
-        Duration::from_micros(self.interval_micros() * u64::from(self.requests))
+        Duration::from_micros(self.interval_micros() * self.burst())
     }
 
     /// The result of a request that puts the arrival time `ahead` of now: the later of the stored arrival time and now, plus
@@ -65,10 +65,14 @@ impl Budget {
     }
 
     fn interval_micros(&self) -> u64 {
-        let requests = u64::from(self.requests.max(1));
         let period = u64::try_from(self.period.as_micros()).unwrap_or(u64::MAX);
         // The tolerance and the times of the next requests fit in 64 bits.
-        (period / requests).clamp(1, u64::MAX / 4 / requests)
+        (period / self.burst()).clamp(1, u64::MAX / 4 / self.burst())
+    }
+
+    /// The number of requests that may come at once. A budget of none has one, as the interval has a divisor.
+    fn burst(&self) -> u64 {
+        u64::from(self.requests.max(1))
     }
 }
 
