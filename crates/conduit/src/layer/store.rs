@@ -21,7 +21,7 @@ const SHARDS: usize = 16;
 const SHARD_BYTES: usize = 4 * 1024 * 1024;
 /// The approximate memory of an entry without its key and value.
 const ENTRY_BYTES: usize = 320;
-/// The number of attempts to take from a budget by `get` and `replace`.
+/// The number of attempts to take from a budget, or to set a value, by `get` and `replace`.
 const ATTEMPTS: usize = 8;
 /// The account of budgets: those that are closest to full are evicted first, regardless of the client.
 const BUDGETS: &str = "rate";
@@ -92,13 +92,14 @@ pub trait Store: Clone + Send + 'static {
     ) -> impl Future<Output = Result<bool, Self::Error>>;
 
     /// Sets the value of a key that has none, atomically. Returns `None` then, and otherwise the value that the key has.
+    /// The provided one returns a copy of this value after eight attempts that other requests have won.
     ///
     /// # Errors
     ///
     /// Returns an error if the store is unreachable or full.
     fn insert(&self, key: &[u8], value: Value<'_>) -> impl Future<Output = Result<Option<Bytes>, Self::Error>> {
         async move {
-            loop {
+            for _ in 0..ATTEMPTS {
                 if self.replace(key, None, Some(value)).await? {
                     return Ok(None);
                 }
@@ -107,6 +108,8 @@ pub trait Store: Clone + Send + 'static {
                     return Ok(Some(found));
                 }
             }
+            // Concurrent requests won every attempt, and their values have ended: the caller finds its own as that of another.
+            Ok(Some(Bytes::copy_from_slice(value.bytes)))
         }
     }
 

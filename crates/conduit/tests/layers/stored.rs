@@ -571,3 +571,36 @@ fn a_store_that_does_not_respond_to_a_renewal_does_not_stop_the_request() {
     });
     assert_eq!(status, Some(StatusCode::OK));
 }
+
+/// A store in which other requests win each attempt, and whose values end at once.
+#[cfg(feature = "testing")]
+#[derive(Clone)]
+struct Contended(Arc<AtomicUsize>);
+
+#[cfg(feature = "testing")]
+impl Store for Contended {
+    type Error = &'static str;
+
+    async fn get(&self, _: &[u8]) -> Result<Option<Bytes>, &'static str> {
+        Ok(None)
+    }
+
+    async fn replace(&self, _: &[u8], _: Option<&[u8]>, _: Option<Value<'_>>) -> Result<bool, &'static str> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(false)
+    }
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn a_request_that_wins_no_attempt_is_in_progress_elsewhere() {
+    let (till, _comes_in) = till();
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let layer = Idempotency::new().store(Contended(Arc::clone(&attempts)));
+    let client = TestClient::new(App::new(till.clone()).routes(routes![pay]).layer(layer));
+    let response = client.post("/pay").header("idempotency-key", "7f9c").body("tea").send();
+    response.assert_status(409);
+    assert!(response.header("retry-after").is_some(), "{response}");
+    assert_eq!(till.paid.load(Ordering::SeqCst), 0);
+    assert_eq!(attempts.load(Ordering::SeqCst), 8);
+}
