@@ -1,5 +1,7 @@
 //! Versions of an API, selected by a header field.
 
+use std::borrow::Cow;
+
 use http::header::VARY;
 use http::{HeaderName, HeaderValue};
 
@@ -57,23 +59,58 @@ impl Versions {
     /// Panics if the name is not one of a header field, in lower case.
     #[track_caller]
     pub fn by_header(name: &'static str) -> Self {
+        let header = HeaderName::from_bytes(name.as_bytes()).ok();
+        let Some(header) = header.filter(|header| header.as_str() == name) else {
+            panic!(
+                "`Versions::by_header({name:?})`: give the name of a header field in lower case, such as \"api-version\""
+            );
+        };
         Versions {
-            header: HeaderName::from_static(name),
+            header,
             versions: Vec::new(),
             default: None,
         }
     }
 
-    /// Adds a version, with the prefix of its routes.
+    /// Adds a version, with the prefix of its routes, such as `/v1`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the prefix does not begin with a slash or ends with one, and if the version has been added before.
+    #[track_caller]
     pub fn version(mut self, version: impl Into<String>, prefix: impl Into<String>) -> Self {
-        self.versions.push((version.into(), prefix.into()));
+        let (version, prefix) = (version.into(), prefix.into());
+        assert!(
+            prefix.starts_with('/') && !prefix.ends_with('/'),
+            "`Versions::version({version:?}, {prefix:?})`: give a prefix that begins with a slash and does not end with one, \
+             such as \"/v1\""
+        );
+        assert!(
+            !self.is_known(&version),
+            "`Versions::version({version:?}, {prefix:?})`: the version has a prefix already; give each version one prefix"
+        );
+        self.versions.push((version, prefix));
         self
     }
 
     /// Sets the version of a request without the field. Without a default, such a request has no route.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the version has not been added before.
+    #[track_caller]
     pub fn default_version(mut self, version: impl Into<String>) -> Self {
-        self.default = Some(version.into());
+        let version = version.into();
+        assert!(
+            self.is_known(&version),
+            "`Versions::default_version({version:?})`: the version is unknown; add it with `version` before"
+        );
+        self.default = Some(version);
         self
+    }
+
+    fn is_known(&self, version: &str) -> bool {
+        self.versions.iter().any(|(known, _)| known == version)
     }
 
     /// The prefix of the version that a request names; `None` if it names none and there is no default.
@@ -114,5 +151,14 @@ impl Layer for Versions {
             .headers_mut()
             .append(VARY, HeaderValue::from(self.header.clone()));
         response
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        let versions = self.versions.iter();
+        let mut list: Vec<String> = versions
+            .map(|(version, prefix)| format!("{version}={prefix}"))
+            .collect();
+        list.extend(self.default.as_ref().map(|default| format!("default {default}")));
+        Cow::Owned(format!("Versions({}: {})", self.header, list.join(", ")))
     }
 }

@@ -26,6 +26,7 @@ mod tower_service;
 mod trailers;
 #[cfg(feature = "compression")]
 mod vary;
+mod versions;
 
 /// A request without a body, with these header fields.
 fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> String {
