@@ -17,11 +17,12 @@ use crate::problem::{Fault, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// Extracts the part of a list that a client requests: `limit`, the maximum number of items, and `cursor`, the end of the page
-/// before, which the response to it had.
+/// Extracts the part of a list that a client requests: `limit`, the maximum number of items, and `cursor`, which is the
+/// `next` of the previous response.
 ///
 /// The cursor is a `C`, such as the id of the last item, which a client sees as an opaque text. `DEFAULT` is the limit of a request
-/// without one, and a request with a limit of more than `MAX` is rejected with a 422, as is an invalid cursor. Filters are the fields of
+/// without one, and a request with a limit of more than `MAX` is rejected with a 422, as is an invalid cursor. Both limits are
+/// checked when the program is compiled: `0 < DEFAULT <= MAX`. Filters are the fields of
 /// a [`Query`] next to it, and [`Sort`] is the order.
 ///
 /// The response is [`Paged`], and the OpenAPI document has both. The client in TypeScript iterates over the pages.
@@ -44,6 +45,20 @@ use crate::response::{IntoResponse, Response};
 /// # let client = conduit::testing::TestClient::new(App::new(()).routes(routes![numbers]));
 /// # let page = client.get("/numbers").send().assert_status(200).json::<serde_json::Value>();
 /// # assert_eq!(page["items"], serde_json::json!([1, 2]));
+/// ```
+///
+/// A default of more than the maximum does not compile:
+///
+/// ```compile_fail,E0080
+/// use conduit::extract::{Paged, Paging};
+/// use conduit::prelude::*;
+///
+/// #[get("/numbers")]
+/// fn numbers(paging: Paging<u32, 200, 100>) -> Paged<u32> {
+///     paging.page(Vec::new(), |last| *last)
+/// }
+///
+/// let app = App::new(()).routes(routes![numbers]);
 /// ```
 pub struct Paging<C, const DEFAULT: u32 = 20, const MAX: u32 = 100> {
     limit: u32,
@@ -70,7 +85,7 @@ impl<C, const DEFAULT: u32, const MAX: u32> Paging<C, DEFAULT, MAX> {
         self.limit() + 1
     }
 
-    /// The cursor of the last item of the page before; `None` for the first page.
+    /// The cursor of the last item of the previous page; `None` for the first page.
     pub fn cursor(&self) -> Option<&C> {
         self.cursor.as_ref()
     }
@@ -118,6 +133,12 @@ impl<S, C: DeserializeOwned, const DEFAULT: u32, const MAX: u32> FromRequest<S> 
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
+        const {
+            assert!(
+                0 < DEFAULT && DEFAULT <= MAX,
+                "`Paging<C, DEFAULT, MAX>`: the default limit is from 1 to the maximum"
+            );
+        }
         let fields = Query::<PagingFields>::from_request(request, state).await?.0;
         let limit = fields.limit.unwrap_or(DEFAULT);
         if limit == 0 || limit > MAX {
@@ -132,7 +153,7 @@ impl<S, C: DeserializeOwned, const DEFAULT: u32, const MAX: u32> FromRequest<S> 
             cursor.ok_or_else(|| {
                 invalid(
                     "query.cursor",
-                    "invalid cursor: send `next` of the page before, or none for the first page".to_owned(),
+                    "invalid cursor: send the `next` of the previous response, or none for the first page".to_owned(),
                 )
             })
         });
@@ -152,7 +173,10 @@ impl<S, C: DeserializeOwned, const DEFAULT: u32, const MAX: u32> FromRequest<S> 
                     .schema(limit)
                     .description("The maximum number of items in the page."),
             )
-            .parameter(Parameter::query("cursor").description("`next` of the page before; the first page without it."))
+            .parameter(
+                Parameter::query("cursor")
+                    .description("The `next` of the previous response; the first page without it."),
+            )
             .faults(StatusCode::BAD_REQUEST, "The query cannot be read.")
             .faults(StatusCode::UNPROCESSABLE_ENTITY, "The limit or the cursor is invalid.")
             .pages();
