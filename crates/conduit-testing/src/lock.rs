@@ -1,10 +1,11 @@
 //! The comparison of `api.lock` with the application.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::application::TestApplication;
 
-/// The variable whose presence makes [`assert_lock`] write the file.
+/// The variable that makes [`assert_lock`] write the file if it is `1`.
 const UPDATE: &str = "CONDUIT_UPDATE_LOCK";
 
 /// Compares a file under version control with the API of the application: its operations, parameters, schemas, responses, guards,
@@ -27,12 +28,20 @@ const UPDATE: &str = "CONDUIT_UPDATE_LOCK";
 ///
 /// # Panics
 ///
-/// Panics if the file is missing or differs from the API, if it cannot be written, and for an application without the feature
+/// Panics if the file is missing or differs from the API, if it cannot be read or written, and for an application without the feature
 /// `openapi`.
 #[track_caller]
 pub fn assert_lock(application: &impl TestApplication, path: impl AsRef<Path>) {
     let path = path.as_ref();
-    let file = std::fs::read_to_string(path).unwrap_or_default();
+    let file = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            panic!(
+                "{} cannot be read: {error}; it is a text that `{UPDATE}=1 cargo test` writes",
+                path.display()
+            )
+        }
+        file => file.unwrap_or_default(),
+    };
     let Some((lock, differences)) = application.compare_lock(&file) else {
         panic!(
             "the application has no document to compare with {}: enable the feature `openapi`",
@@ -42,7 +51,7 @@ pub fn assert_lock(application: &impl TestApplication, path: impl AsRef<Path>) {
     if file == lock {
         return;
     }
-    if std::env::var_os(UPDATE).is_some() {
+    if std::env::var_os(UPDATE).is_some_and(|value| value == "1") {
         if let Err(error) = std::fs::write(path, lock) {
             panic!("the lock cannot be written to {}: {error}", path.display());
         }

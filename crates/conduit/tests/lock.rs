@@ -351,11 +351,13 @@ fn each_seeded_difference_of_a_response_fails_a_test() {
 
 #[test]
 fn a_missing_and_a_changed_file_fail_with_the_remedy() {
-    if std::env::var_os("CONDUIT_UPDATE_LOCK").is_some() {
+    if std::env::var_os("CONDUIT_UPDATE_LOCK").is_some_and(|value| value == "1") {
         return;
     }
     let missing = failure(|| assert_lock(&app(), "tests/no-such-lock.txt"));
     assert!(missing.contains("no-such-lock.txt is missing or empty"), "{missing}");
+    let directory = failure(|| assert_lock(&app(), "tests"));
+    assert!(directory.contains("tests cannot be read: "), "{directory}");
     let changed = std::env::temp_dir().join(format!("conduit-lock-{}", std::process::id()));
     std::fs::write(&changed, app().lock().to_string().replace("maximum 100", "maximum 200")).expect("a file");
     let message = failure(|| assert_lock(&app(), &changed));
