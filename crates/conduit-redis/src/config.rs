@@ -9,26 +9,26 @@ pub struct RedisEngineConfig {
     pub prefix: String,
     /// The time for which a publisher, a new subscriber and a new member wait while the server is unavailable; then they
     /// receive [`HubError::Unavailable`](conduit::hub::HubError::Unavailable). Zero is an error at once. Default: 10 s.
-    pub waiting_time: Duration,
-    /// The most messages that wait. A further one is [`HubError::Full`](conduit::hub::HubError::Full). Default: 1,000.
+    pub queue_timeout: Duration,
+    /// The maximum number of messages that wait. A further one is [`HubError::Full`](conduit::hub::HubError::Full). Default: 1,000.
     pub waiting_messages: usize,
-    /// The most bytes of messages that wait. Default: 8 MiB.
+    /// The maximum number of bytes of messages that wait. Default: 8 MiB.
     pub waiting_bytes: usize,
     /// The time for which the members of a process remain present after its last sign of life. Default: 15 s.
     pub lease: Duration,
-    /// The time that the server has for a response; then the connection is made again. Default: 5 s.
-    pub response_time: Duration,
+    /// The maximum time for a response of the server; then the connection is made again. Default: 5 s.
+    pub response_timeout: Duration,
 }
 
 impl Default for RedisEngineConfig {
     fn default() -> Self {
         RedisEngineConfig {
             prefix: "conduit".to_owned(),
-            waiting_time: Duration::from_secs(10),
+            queue_timeout: Duration::from_secs(10),
             waiting_messages: 1000,
             waiting_bytes: 8 * 1024 * 1024,
             lease: Duration::from_secs(15),
-            response_time: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(5),
         }
     }
 }

@@ -97,7 +97,7 @@ impl Driver {
             tracing::error!(
                 error,
                 "the connection to Redis was lost; messages wait for up to {:?}",
-                self.config.waiting_time
+                self.config.queue_timeout
             );
         }
         for request in std::mem::take(&mut self.backlog) {
@@ -108,7 +108,7 @@ impl Driver {
         let mut pause = Duration::ZERO;
         let mut has_logged = loss.is_some();
         loop {
-            let (client, names, time) = (self.client.clone(), self.names.clone(), self.config.response_time);
+            let (client, names, time) = (self.client.clone(), self.names.clone(), self.config.response_timeout);
             let mut attempt = pin!(async move {
                 sleep(pause).await;
                 Session::open(client, names, time).await

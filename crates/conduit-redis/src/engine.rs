@@ -65,21 +65,25 @@ impl RedisEngine {
     ///
     /// When the URL is malformed.
     pub fn with(url: impl IntoConnectionInfo, config: RedisEngineConfig) -> RedisResult<Self> {
+        Ok(RedisEngine::of(Client::open(url)?, config))
+    }
+
+    pub(crate) fn of(client: Client, config: RedisEngineConfig) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        Ok(RedisEngine {
+        RedisEngine {
             sender,
             numbers: AtomicU64::new(0),
             waiting: Arc::default(),
             entering: Arc::default(),
             config,
-            parts: Mutex::new(Some((Client::open(url)?, receiver))),
-        })
+            parts: Mutex::new(Some((client, receiver))),
+        }
     }
 
     /// Queues a request whose caller waits.
     fn request<T: Send + 'static>(&self, request: impl FnOnce(Pending<T>) -> Request) -> EngineFuture<T> {
         let (reply, result) = oneshot::channel();
-        let deadline = Instant::now() + self.config.waiting_time;
+        let deadline = Instant::now() + self.config.queue_timeout;
         self.send(request(Pending::new(reply, deadline)));
         Box::pin(async move { result.await.unwrap_or(Err(HubError::Unavailable)) })
     }
@@ -102,7 +106,7 @@ impl HubEngine for RedisEngine {
     fn start(&self, replica: Replica) {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((client, receiver)) = parts else { return };
-        let dependency = Dependency::new("no connection to Redis\n");
+        let dependency = Dependency::new("no connection to Redis");
         dependency.set_available(false);
         // Random for each process and engine.
         let process = RandomState::new().hash_one(std::process::id());

@@ -6,9 +6,12 @@ use std::fmt;
 use bytes::Bytes;
 use conduit::hub::{Hub, HubConfig};
 use conduit::layer::{Budget, MemoryStore, Store, StoreFull, Taken, Value};
-use redis::{Client, RedisError};
+use conduit::runs::{Runs, RunsConfig};
+use redis::{Client, IntoConnectionInfo, RedisError, RedisResult};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::{RedisEngine, RedisStore};
+use crate::{RedisEngine, RedisEngineConfig, RedisStore};
 
 /// The variable with the URL.
 const REDIS_URL: &str = "CONDUIT_REDIS_URL";
@@ -16,7 +19,17 @@ const REDIS_URL: &str = "CONDUIT_REDIS_URL";
 /// The engines that the environment selects: those in Redis with `CONDUIT_REDIS_URL`, such as `redis://127.0.0.1:6379/0`, and
 /// otherwise those in the memory of the process.
 #[derive(Clone, Debug)]
-pub struct Engines(Option<Client>);
+pub struct Engines {
+    clients: Option<Clients>,
+    prefix: String,
+}
+
+/// The clients of one server.
+#[derive(Clone, Debug)]
+struct Clients {
+    topics: Client,
+    store: Client,
+}
 
 impl Engines {
     /// Reads the environment.
@@ -25,41 +38,73 @@ impl Engines {
     ///
     /// When `CONDUIT_REDIS_URL` is no URL of a server.
     pub fn from_env() -> Result<Self, EnginesError> {
-        let url = match env::var(REDIS_URL) {
-            Ok(url) => url,
-            Err(VarError::NotPresent) => return Ok(Engines(None)),
-            Err(VarError::NotUnicode(_)) => return Err(EnginesError("the value is not UTF-8".to_owned())),
-        };
-        match Client::open(url) {
-            Ok(client) => Ok(Engines(Some(client))),
-            Err(error) => Err(EnginesError(error.to_string())),
+        match env::var(REDIS_URL) {
+            Ok(url) => Engines::at(url).map_err(|error| EnginesError(error.to_string())),
+            Err(VarError::NotPresent) => Ok(Engines::of(None)),
+            Err(VarError::NotUnicode(_)) => Err(EnginesError("the value is not UTF-8".to_owned())),
         }
+    }
+
+    /// The engines in Redis at this URL.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is malformed. The connections are made later.
+    pub fn at(url: impl IntoConnectionInfo) -> RedisResult<Self> {
+        let info = url.into_connection_info()?;
+        Ok(Engines::of(Some(Clients {
+            store: RedisStore::client(info.clone())?,
+            topics: Client::open(info)?,
+        })))
+    }
+
+    fn of(clients: Option<Clients>) -> Self {
+        let RedisEngineConfig { prefix, .. } = RedisEngineConfig::default();
+        Engines { clients, prefix }
+    }
+
+    /// Sets the beginning of all keys. Services that share a server need different ones. Default: `conduit`.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.prefix);
+        self
     }
 
     /// Returns whether the engines are in Redis.
     pub fn are_shared(&self) -> bool {
-        self.0.is_some()
+        self.clients.is_some()
     }
 
     /// A hub with these bounds.
     pub fn hub(&self, config: HubConfig) -> Hub {
-        let engine = self
-            .0
-            .as_ref()
-            .map(|client| RedisEngine::new(client.get_connection_info().clone()));
-        match engine {
-            Some(Ok(engine)) => Hub::with_engine(config, engine),
-            // A client was made of the same address.
-            Some(Err(_)) | None => Hub::with(config),
+        match self.engine() {
+            Some(engine) => Hub::with_engine(config, engine),
+            None => Hub::with(config),
+        }
+    }
+
+    /// Runs with these bounds. With Redis, their clients may use any process.
+    pub fn runs<P: Serialize + DeserializeOwned + 'static>(&self, config: RunsConfig) -> Runs<P> {
+        match self.engine() {
+            Some(engine) => Runs::with_engine(config, engine),
+            None => Runs::with(config),
         }
     }
 
     /// A store, for the method `store` of layers and for `Sessions::new`. Clones share it; in memory, each call makes another.
     pub fn store(&self) -> EnvStore {
-        EnvStore(match &self.0 {
-            Some(client) => StoreChoice::Redis(RedisStore::of(client.clone())),
+        EnvStore(match &self.clients {
+            Some(clients) => StoreChoice::Redis(RedisStore::of(clients.store.clone(), &self.prefix)),
             None => StoreChoice::Memory(MemoryStore::default()),
         })
+    }
+
+    fn engine(&self) -> Option<RedisEngine> {
+        let config = RedisEngineConfig {
+            prefix: self.prefix.clone(),
+            ..RedisEngineConfig::default()
+        };
+        let clients = self.clients.as_ref()?;
+        Some(RedisEngine::of(clients.topics.clone(), config))
     }
 }
 

@@ -1,7 +1,8 @@
 #![forbid(unsafe_code)]
-//! Topics, sessions, rate limits and idempotency keys in Redis (7.0 or newer) or Valkey, for a service of several processes.
+//! Topics, runs, sessions, rate limits and idempotency keys in Redis (7.0 or newer) or Valkey, for a service of several processes.
 //!
-//! - [`RedisEngine`] carries the messages and members of a [`Hub`](conduit::hub::Hub) between processes.
+//! - [`RedisEngine`] carries the messages and members of a [`Hub`](conduit::hub::Hub), and the updates of
+//!   [`Runs`](conduit::runs::Runs), between processes.
 //! - [`RedisStore`] is a [`Store`](conduit::layer::Store): for `RateLimit`, `Idempotency` and `Sessions`.
 //! - [`Engines::from_env`] selects Redis or the memory of the process by `CONDUIT_REDIS_URL`.
 //!
@@ -62,3 +63,8 @@ pub use store::RedisStore;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/machines.md")]
 struct Guide;
+
+/// The page of the package, which is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

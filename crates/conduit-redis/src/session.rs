@@ -21,7 +21,7 @@ pub(crate) struct Session {
     messages: PubSubStream,
     scripts: Scripts,
     names: Names,
-    response_time: Duration,
+    response_timeout: Duration,
 }
 
 /// The keys of an engine.
@@ -81,12 +81,12 @@ impl Names {
 }
 
 impl Session {
-    pub(crate) async fn open(client: Client, names: Names, response_time: Duration) -> RedisResult<Self> {
+    pub(crate) async fn open(client: Client, names: Names, response_timeout: Duration) -> RedisResult<Self> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(response_time))
-            .set_response_timeout(Some(response_time));
+            .set_connection_timeout(Some(response_timeout))
+            .set_response_timeout(Some(response_timeout));
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let channels = within(response_time, client.get_async_pubsub()).await?;
+        let channels = within(response_timeout, client.get_async_pubsub()).await?;
         let (channels, messages) = channels.split();
         let scripts = Scripts::new();
         scripts.load(&mut connection).await?;
@@ -96,7 +96,7 @@ impl Session {
             messages,
             scripts,
             names,
-            response_time,
+            response_timeout,
         })
     }
 
@@ -135,11 +135,15 @@ impl Session {
     /// Subscribes to the channels of topics. Their messages are received from now on.
     pub(crate) async fn subscribe(&mut self, topics: &[Arc<str>]) -> RedisResult<()> {
         let names: Vec<Vec<u8>> = topics.iter().map(|topic| self.names.stream(topic)).collect();
-        within(self.response_time, self.channels.subscribe(names)).await
+        within(self.response_timeout, self.channels.subscribe(names)).await
     }
 
     pub(crate) async fn unsubscribe(&mut self, topic: &str) -> RedisResult<()> {
-        within(self.response_time, self.channels.unsubscribe(self.names.stream(topic))).await
+        within(
+            self.response_timeout,
+            self.channels.unsubscribe(self.names.stream(topic)),
+        )
+        .await
     }
 
     /// Reads topics, each after the position that this process has. An error of the server concerns one topic.
@@ -226,7 +230,7 @@ impl Session {
             .arg(process.to_string())
             .arg(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
         let reply: Vec<String> = self.query(&command).await?;
-        within(self.response_time, self.channels.ping::<redis::Value>()).await?;
+        within(self.response_timeout, self.channels.ping::<redis::Value>()).await?;
         Ok(Lease {
             had_ended: reply.first().is_some_and(|had_ended| had_ended == "1"),
             live: reply

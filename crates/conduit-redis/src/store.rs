@@ -16,11 +16,11 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-/// The time for a connection and for a response.
-const RESPONSE_TIME: Duration = Duration::from_secs(5);
+/// The maximum time for a connection and for a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause of a thread after a failed attempt to connect.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The most requests of a worker in progress; further ones wait.
+/// The maximum number of requests of a worker in progress; further ones wait.
 const REQUESTS: usize = 1024;
 /// The longest lifetime of a value: a hundred years.
 const LONGEST_MILLIS: u128 = 100 * 366 * 24 * 3600 * 1000;
@@ -73,18 +73,21 @@ impl RedisStore {
     ///
     /// When the URL is malformed. The connections are made later.
     pub fn new(url: impl IntoConnectionInfo) -> RedisResult<Self> {
-        Client::open(url).map(RedisStore::of)
+        Ok(RedisStore::of(RedisStore::client(url)?, "conduit"))
     }
 
-    pub(crate) fn of(client: Client) -> Self {
-        static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        // The third version of the protocol reports the end of a connection.
-        let info = client.get_connection_info().clone();
+    /// A client of the third version of the protocol, which reports the end of a connection.
+    pub(crate) fn client(url: impl IntoConnectionInfo) -> RedisResult<Client> {
+        let info = url.into_connection_info()?;
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(settings)).unwrap_or(client);
+        Client::open(info.set_redis_settings(settings))
+    }
+
+    pub(crate) fn of(client: Client, prefix: &str) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
         RedisStore(Arc::new(StoreState {
             client,
-            prefix: "conduit:".to_owned(),
+            prefix: format!("{prefix}:"),
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             take: Script::new(include_str!("lua/take.lua")),
             replace: Script::new(include_str!("lua/replace.lua")),
@@ -93,11 +96,7 @@ impl RedisStore {
 
     /// Sets the beginning of all keys. Services that share a server need different ones. Default: `conduit`.
     pub fn prefix(self, prefix: &str) -> Self {
-        let mut store = RedisStore::of(self.0.client.clone());
-        if let Some(state) = Arc::get_mut(&mut store.0) {
-            state.prefix = format!("{prefix}:");
-        }
-        store
+        RedisStore::of(self.0.client.clone(), prefix)
     }
 
     fn key(&self, key: &[u8]) -> Vec<u8> {
@@ -142,8 +141,8 @@ impl StoreState {
         let is_lost = Arc::new(AtomicBool::new(false));
         let lost = Arc::clone(&is_lost);
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(RESPONSE_TIME))
-            .set_response_timeout(Some(RESPONSE_TIME))
+            .set_connection_timeout(Some(RESPONSE_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
             .set_concurrency_limit(REQUESTS)
             .set_push_sender(move |info: PushInfo| {
                 if info.kind == PushKind::Disconnection {

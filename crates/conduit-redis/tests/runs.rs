@@ -3,13 +3,16 @@
 #[path = "../../conduit/tests/support/redis.rs"]
 mod redis_server;
 
+use std::time::Duration;
+
 use conduit::Header;
 use conduit::events::LastEventId;
 use conduit::prelude::*;
 use conduit::runs::{Accepted, RunEvents, Runs, RunsConfig};
 use conduit::testing::{TestClient, TestStream};
-use conduit_redis::RedisEngine;
+use conduit_redis::{Engines, RedisEngine, RedisEngineConfig};
 use redis_server::RedisServer;
+use rustix::process::Signal;
 
 #[derive(serde::Deserialize, JsonSchema)]
 struct User {
@@ -44,7 +47,7 @@ async fn follow(
 
 #[delete("/jobs/{id}")]
 async fn cancel(id: Path<String>, user: Header<User>, runs: State<Runs<u32>>) -> Result<NoContent, Problem> {
-    runs.find(&user.x_user, &id)?.cancel();
+    runs.find(&user.x_user, &id)?.cancel().await?;
     Ok(NoContent)
 }
 
@@ -53,7 +56,13 @@ fn process(server: &RedisServer) -> TestClient {
 }
 
 fn process_with(server: &RedisServer, user: &str) -> TestClient {
-    let runs = Runs::<u32>::with_engine(RunsConfig::default(), RedisEngine::new(server.url()).expect("a URL"));
+    process_of(
+        Runs::with_engine(RunsConfig::default(), RedisEngine::new(server.url()).expect("a URL")),
+        user,
+    )
+}
+
+fn process_of(runs: Runs<u32>, user: &str) -> TestClient {
     TestClient::new(App::new(runs).routes(routes![start, follow, cancel])).with_header("x-user", user)
 }
 
@@ -113,6 +122,10 @@ fn run_is_followed_continued_and_cancelled_at_another_process() {
     process_with(&server, "bob").get(&location).send().assert_status(404);
     let unknown = "/jobs/0123456789abcdef0123456789abcdef";
     two.get(unknown).send().assert_status(404);
+    two.delete(unknown).send().assert_status(404);
+    // A run that has ended, at both processes.
+    two.delete(&location).send().assert_status(204);
+    one.delete(&location).send().assert_status(204);
     two.get("/jobs/other").send().assert_status(404);
 }
 
@@ -134,4 +147,38 @@ fn run_whose_process_ends_is_cut_off_for_the_clients_of_others() {
     drop(one);
     assert_eq!(next(&mut stream).0, r#"{"state":"cut_off"}"#);
     assert_eq!(stream.event(), None);
+}
+
+#[test]
+fn cancellation_that_the_engine_does_not_deliver_is_an_error() {
+    let Some(mut server) = RedisServer::volatile() else {
+        return;
+    };
+    let one = process(&server);
+    let location = start_at(&one, 1);
+    let engine = RedisEngineConfig {
+        queue_timeout: Duration::ZERO,
+        ..RedisEngineConfig::default()
+    };
+    let engine = RedisEngine::with(server.url(), engine).expect("a URL");
+    let two = process_of(Runs::with_engine(RunsConfig::default(), engine), "ada");
+    server.stop(Signal::TERM);
+    two.delete(&location).send().assert_status(503);
+    one.delete(&location).send().assert_status(204);
+}
+
+#[test]
+fn engines_with_another_prefix_do_not_have_the_run() {
+    let Some(server) = RedisServer::volatile() else { return };
+    let engines = Engines::at(server.url()).expect("a URL");
+    assert!(engines.are_shared());
+    let [one, two, other] = ["shop", "shop", "blog"].map(|prefix| {
+        let runs = engines.clone().prefix(prefix).runs(RunsConfig::default());
+        process_of(runs, "ada")
+    });
+    let location = start_at(&one, 0);
+    let mut there = open(&two, &location, "");
+    assert_eq!(next(&mut there).0, r#"{"state":"running","progress":1}"#);
+    other.get(&location).send().assert_status(404);
+    process(&server).get(&location).send().assert_status(404);
 }

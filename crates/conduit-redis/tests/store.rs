@@ -12,7 +12,7 @@ use conduit::layer::{Budget, Idempotency, RateLimit, Store, Value};
 use conduit::prelude::*;
 use conduit::session::{Session, Sessions};
 use conduit::testing::TestClient;
-use conduit_redis::RedisStore;
+use conduit_redis::{Engines, RedisStore};
 use redis_server::RedisServer;
 use rustix::process::Signal;
 
@@ -57,6 +57,22 @@ async fn value_is_replaced_only_if_it_is_the_expected_one() -> redis::RedisResul
     while store.get(b"k").await?.is_some() {}
     assert_eq!(store.insert(b"k", value(b"4", LONG)).await?, None);
     Ok(())
+}
+
+#[tokio::test]
+async fn stores_of_engines_share_the_values_of_their_prefix() {
+    let Some(server) = RedisServer::volatile() else { return };
+    let engines = Engines::at(server.url()).expect("a URL");
+    let shop = engines.clone().prefix("shop");
+    assert_eq!(
+        shop.store().insert(b"k", value(b"1", LONG)).await.expect("it responds"),
+        None
+    );
+    assert_eq!(
+        shop.store().get(b"k").await.expect("it responds").as_deref(),
+        Some(&b"1"[..])
+    );
+    assert_eq!(engines.store().get(b"k").await.expect("it responds"), None);
 }
 
 #[tokio::test]

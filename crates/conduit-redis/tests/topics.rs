@@ -29,7 +29,7 @@ impl TopicFamily for Numbers {
 /// Requests wait for as long as a server may take to start on a machine under load.
 fn patient() -> RedisEngineConfig {
     RedisEngineConfig {
-        waiting_time: Duration::from_secs(120),
+        queue_timeout: Duration::from_secs(120),
         ..RedisEngineConfig::default()
     }
 }
@@ -213,7 +213,7 @@ fn publisher_receives_an_error_while_the_server_is_unavailable() {
     };
     run(async {
         let engine = RedisEngineConfig {
-            waiting_time: Duration::ZERO,
+            queue_timeout: Duration::ZERO,
             ..patient()
         };
         // Messages wait for the first connection of the other hub.

@@ -17,6 +17,7 @@
 //! let app = App::new(()).routes(routes![home, conduit::health::healthz, conduit::health::readyz]);
 //! ```
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -37,14 +38,14 @@ pub fn healthz() -> &'static str {
 ///
 /// If readiness has more conditions, write a route that combines them with [`is_ready`].
 #[get("/readyz")]
-pub fn readyz() -> (StatusCode, &'static str) {
+pub fn readyz() -> (StatusCode, Cow<'static, str>) {
     let reason = match current::server() {
         Some(server) if server.is_ready() => match unavailable() {
-            None => return (StatusCode::OK, "ready\n"),
-            Some(dependency) => dependency.problem,
+            None => return (StatusCode::OK, Cow::Borrowed("ready\n")),
+            Some(dependency) => Cow::Owned(format!("{}\n", dependency.problem)),
         },
-        Some(server) if !server.budgets().has_room() => "no memory for bodies\n",
-        _ => "stopping\n",
+        Some(server) if !server.budgets().has_room() => Cow::Borrowed("no memory for bodies\n"),
+        _ => Cow::Borrowed("stopping\n"),
     };
     (StatusCode::SERVICE_UNAVAILABLE, reason)
 }
@@ -68,7 +69,7 @@ static DEPENDENCIES: Mutex<Vec<Weak<DependencyState>>> = Mutex::new(Vec::new());
 /// ```
 /// use conduit::health::Dependency;
 ///
-/// let database = Dependency::new("no connection to the database\n");
+/// let database = Dependency::new("no connection to the database");
 /// assert!(database.is_available());
 /// database.set_available(false);
 /// assert!(!database.is_available());
@@ -82,7 +83,7 @@ struct DependencyState {
 }
 
 impl Dependency {
-    /// A dependency that is available. The text is the body of the response of `readyz` while it is not.
+    /// A dependency that is available. The text is the line in the response of `readyz` while it is not.
     pub fn new(problem: &'static str) -> Self {
         let state = Arc::new(DependencyState {
             problem,
@@ -94,7 +95,7 @@ impl Dependency {
         Dependency(state)
     }
 
-    /// Sets the availability. Returns that before.
+    /// Sets the availability. Returns the previous availability.
     pub fn set_available(&self, is_available: bool) -> bool {
         self.0.is_available.swap(is_available, Ordering::AcqRel)
     }

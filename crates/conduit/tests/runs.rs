@@ -1,10 +1,12 @@
 //! Work that outlives the request that starts it.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use conduit::Header;
 use conduit::events::LastEventId;
+use conduit::hub::{EngineFuture, HubEngine, HubError, Position, Replica};
 use conduit::openapi::Info;
 use conduit::prelude::*;
 use conduit::runs::{Accepted, RunEvents, RunUpdate, Runs, RunsConfig};
@@ -72,7 +74,7 @@ async fn follow(
 
 #[delete("/jobs/{id}")]
 async fn cancel(id: Path<String>, user: Header<User>, runs: State<Runs<Progress>>) -> Result<NoContent, Problem> {
-    runs.find(&user.x_user, &id)?.cancel();
+    runs.find(&user.x_user, &id)?.cancel().await?;
     Ok(NoContent)
 }
 
@@ -218,7 +220,7 @@ fn runs_have_bounds() {
 #[test]
 fn ended_run_is_forgotten_after_its_time() {
     let setup = setup(RunsConfig {
-        kept: 2,
+        finished_runs: 2,
         ..RunsConfig::default()
     });
     let locations: Vec<String> = (0..3)
@@ -344,4 +346,58 @@ fn document_has_the_updates_and_the_end() {
     let started = &value["paths"]["/jobs/{seconds}"]["post"]["responses"]["202"];
     assert!(started["headers"]["location"].is_object(), "{started}");
     assert_eq!(document.gaps(), []);
+}
+
+/// An engine whose connection was lost after it had made the member of a run present.
+struct Away;
+
+fn away<T: Send + 'static>() -> EngineFuture<T> {
+    Box::pin(std::future::ready(Err(HubError::Unavailable)))
+}
+
+impl HubEngine for Away {
+    fn start(&self, _: Replica) {}
+
+    fn publish(&self, _: Arc<str>, _: Arc<str>) -> EngineFuture<Position> {
+        away()
+    }
+
+    fn follow(&self, _: Arc<str>) -> EngineFuture<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn unfollow(&self, _: &Arc<str>) {}
+
+    fn join(&self, _: Arc<str>, _: Arc<str>) -> EngineFuture<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn leave(&self, _: &Arc<str>, _: &Arc<str>) {}
+}
+
+/// Reports its progress in vain, and sends the result.
+#[post("/away")]
+async fn start_away(runs: State<Runs<Progress>>, ends: State<Sender<&'static str>>) -> Result<Accepted, Problem> {
+    let run = runs.start("ada", "away", async move |run| {
+        let results = [
+            run.report(&Progress { second: 1 }).await,
+            run.report(&Progress { second: 2 }).await,
+        ];
+        let _ = ends.send(if results == [Ok(()), Ok(())] {
+            "continues"
+        } else {
+            "fails"
+        });
+    });
+    Ok(Accepted::at(format!("/jobs/{}", run.await?.id())))
+}
+
+#[test]
+fn run_continues_while_its_engine_is_unavailable() {
+    let runs = Runs::with_engine(RunsConfig::default(), Away);
+    let (sender, ends) = channel();
+    let jobs = Jobs { runs, ends: sender };
+    let client = TestClient::new(App::new(jobs).routes(routes![start_away]));
+    client.post("/away").send().assert_status(202);
+    assert_eq!(ends.recv_timeout(Duration::from_secs(30)), Ok("continues"));
 }

@@ -139,8 +139,8 @@ async fn follow(
 
 /// Cancel an export.
 #[delete("/exports/{id}")]
-fn cancel(user: Auth<User>, id: Path<String>, exports: State<Runs<Progress>>) -> Result<NoContent, Problem> {
-    exports.find(&user.0.0, &id)?.cancel();
+async fn cancel(user: Auth<User>, id: Path<String>, exports: State<Runs<Progress>>) -> Result<NoContent, Problem> {
+    exports.find(&user.0.0, &id)?.cancel().await?;
     Ok(NoContent)
 }
 

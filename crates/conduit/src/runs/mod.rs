@@ -38,7 +38,7 @@
 //!
 //! #[delete("/exports/{id}")]
 //! async fn cancel(id: Path<String>, runs: State<Runs<Progress>>) -> Result<NoContent, Problem> {
-//!     runs.find(USER, &id)?.cancel();
+//!     runs.find(USER, &id)?.cancel().await?;
 //!     Ok(NoContent)
 //! }
 //!
@@ -57,7 +57,7 @@
 //! # Guarantees
 //!
 //! - **Owner**: a run is found only with the owner that has started it; for others it does not exist (404).
-//! - **Bounds**: [`RunsConfig`] limits the runs in progress, in all and for each owner, and the time that a finished one is kept.
+//! - **Bounds**: [`RunsConfig`] limits the runs in progress, in all and for each owner, and the time that a finished one remains.
 //! - **Shutdown**: a shutdown waits for runs as it does for [`Tasks`], and logs the name and age of each that it
 //!   cuts off. A run is a part of its process and ends with it: work that must survive that belongs into a database.
 //! - **Processes**: with [an engine](Runs::with_engine), the clients of a run may use any process.
@@ -73,6 +73,7 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -102,15 +103,15 @@ pub struct Runs<P> {
 /// The bounds of [`Runs`].
 #[derive(Clone, Debug)]
 pub struct RunsConfig {
-    /// The most runs in progress. Default: 100.
+    /// The maximum number of runs in progress. Default: 100.
     pub runs: usize,
-    /// The most runs in progress of one owner. Default: 10.
+    /// The maximum number of runs in progress of one owner. Default: 10.
     pub runs_of_owner: usize,
-    /// The time for which a finished run is kept for its client. Default: 5 minutes.
-    pub kept_time: Duration,
-    /// The most finished runs that are kept; the oldest are forgotten first. Default: 1,000.
-    pub kept: usize,
-    /// The most updates of a run that are kept for clients that connect again. Default: 100.
+    /// The time for which a finished run remains for its client. Default: 5 minutes.
+    pub retention: Duration,
+    /// The maximum number of finished runs that remain; the oldest are forgotten first. Default: 1,000.
+    pub finished_runs: usize,
+    /// The maximum number of updates of a run that remain for clients that connect again. Default: 100.
     pub updates: usize,
 }
 
@@ -119,8 +120,8 @@ impl Default for RunsConfig {
         RunsConfig {
             runs: 100,
             runs_of_owner: 10,
-            kept_time: Duration::from_secs(300),
-            kept: 1000,
+            retention: Duration::from_secs(300),
+            finished_runs: 1000,
             updates: 100,
         }
     }
@@ -201,7 +202,10 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
     {
         let record = self.registry.start(owner)?;
         let run = self.run(owner, record.id(), Some(Arc::clone(&record)))?;
-        let reporter = RunReporter(run.topic.clone());
+        let reporter = RunReporter {
+            topic: run.topic.clone(),
+            is_delivered: AtomicBool::new(true),
+        };
         let end = RunEnd {
             registry: Arc::clone(&self.registry),
             record,
@@ -216,8 +220,8 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
             Some(cancels) => {
                 // A client that knows the run finds it in all processes. The end of the run is the drop of `end`.
                 let presence = run.topic.join(shared::IN_PROGRESS).await?;
-                let attended = shared::attend(presence, cancels, Arc::clone(&end.record), name);
-                drop(tasks.spawn(name, shared::drive_attended(drive(work, name, end), attended)));
+                let control = shared::control(presence, cancels, Arc::clone(&end.record), name);
+                drop(tasks.spawn(name, shared::drive_shared(drive(work, name, end), control)));
             }
         }
         Ok(run)
@@ -228,7 +232,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
     /// # Errors
     ///
     /// 404 for an unknown run, for one of another owner, and for one that has ended too long ago. With an engine, another
-    /// process may have the run: then [`Run::events`] returns the 404, and [`Run::cancel`] of an unknown run has no effect.
+    /// process may have the run: then [`Run::events`] and [`Run::cancel`] return the 404.
     pub fn find(&self, owner: &str, id: &str) -> Result<Run<P>, Problem> {
         let record = self.registry.find(owner, id);
         let is_identity = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -257,7 +261,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
 fn hub_config(config: &RunsConfig, updates: usize) -> HubConfig {
     HubConfig {
         history_messages: updates,
-        history_time: config.kept_time,
+        history_time: config.retention,
         ..HubConfig::default()
     }
 }
@@ -391,12 +395,18 @@ impl<P: Serialize + DeserializeOwned + 'static> Run<P> {
 
     /// Cancels the run, if it has not ended: its future is dropped where it waits. The process of the run receives the request
     /// through the engine.
-    pub fn cancel(&self) {
+    ///
+    /// # Errors
+    ///
+    /// None for a run of this process. For one of another process 404 if no process has it, and 503 if the engine cannot
+    /// deliver the request.
+    pub async fn cancel(&self) -> Result<(), Problem> {
         match (&self.record, &self.cancels) {
             (Some(record), _) => record.cancel(),
-            (None, Some(cancels)) => shared::cancel(cancels),
+            (None, Some(cancels)) => shared::cancel(&self.topic, cancels).await?,
             (None, None) => {}
         }
+        Ok(())
     }
 
     /// The updates as an event stream: all that are kept, or those after the last event of the client. It ends after the last
@@ -433,23 +443,39 @@ impl<P: Serialize + DeserializeOwned + 'static> fmt::Debug for Run<P> {
 }
 
 /// Reports the progress of a run to its clients.
-pub struct RunReporter<P: Serialize + DeserializeOwned + 'static>(Topic<RunFamily<P>>);
+pub struct RunReporter<P: Serialize + DeserializeOwned + 'static> {
+    topic: Topic<RunFamily<P>>,
+    /// The hub has accepted the latest progress.
+    is_delivered: AtomicBool,
+}
 
 impl<P: Serialize + DeserializeOwned + 'static> RunReporter<P> {
     /// Reports progress, whether or not a client follows the run.
+    ///
+    /// A hub that is full, or whose engine is unavailable, does not fail the run: the log has a warning, the clients do not
+    /// receive this progress, and the next report replaces it. An engine may wait for its server before, for 10 s in Redis.
     ///
     /// # Errors
     ///
     /// [`HubError::LongMessage`] for progress of more than 64 KiB as JSON, and [`HubError::NotJson`].
     pub async fn report(&self, progress: &P) -> Result<(), HubError> {
-        let update = RunUpdate::Running { progress };
-        self.0.publish_json(&update).await.map(drop)
+        let published = self.topic.publish_json(&RunUpdate::Running { progress }).await;
+        let was_delivered = self.is_delivered.swap(published.is_ok(), Ordering::Relaxed);
+        match published {
+            Err(error @ (HubError::Unavailable | HubError::Full { .. })) => {
+                if was_delivered {
+                    tracing::warn!(run = self.topic.key(), %error, "the clients of a run do not receive its progress");
+                }
+                Ok(())
+            }
+            published => published.map(drop),
+        }
     }
 }
 
 impl<P: Serialize + DeserializeOwned + 'static> fmt::Debug for RunReporter<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RunReporter").field(&self.0.key()).finish()
+        f.debug_tuple("RunReporter").field(&self.topic.key()).finish()
     }
 }
 

@@ -131,7 +131,7 @@ impl Registry {
                 state.of_owners.remove(&record.owner);
             }
         }
-        let until = Instant::now() + self.config.kept_time;
+        let until = Instant::now() + self.config.retention;
         state.ended.push_back((until, Arc::clone(&record.id)));
         self.forget(&mut state);
     }
@@ -140,7 +140,7 @@ impl Registry {
     fn forget(&self, state: &mut RegistryState) {
         let now = Instant::now();
         while let Some((until, id)) = state.ended.front()
-            && (*until <= now || state.ended.len() > self.config.kept)
+            && (*until <= now || state.ended.len() > self.config.finished_runs)
         {
             state.records.remove(id);
             state.ended.pop_front();

@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -51,7 +50,7 @@ where
 }
 
 /// Keeps the presence of a run until the future is dropped, and cancels the run on request of another process.
-pub(super) async fn attend(
+pub(super) async fn control(
     presence: Presence,
     cancels: Topic<CancelFamily>,
     record: Arc<RunRecord>,
@@ -75,11 +74,11 @@ pub(super) async fn attend(
 }
 
 /// Drives a run. Its last update is queued before its presence ends.
-pub(super) async fn drive_attended(driven: impl Future<Output = ()>, attended: impl Future<Output = ()>) {
-    let mut attended = pin!(attended);
+pub(super) async fn drive_shared(driven: impl Future<Output = ()>, control: impl Future<Output = ()>) {
+    let mut control = pin!(control);
     let mut driven = Box::pin(driven);
     poll_fn(|context| {
-        let _ = attended.as_mut().poll(context);
+        let _ = control.as_mut().poll(context);
         driven.as_mut().poll(context)
     })
     .await;
@@ -109,11 +108,19 @@ where
     }))
 }
 
-/// Cancels a run of another process.
-pub(super) fn cancel(topic: &Topic<CancelFamily>) {
-    if let Err(error) = topic.queue(&()).map(drop) {
-        tracing::error!(%error, status = %StatusCode::SERVICE_UNAVAILABLE, "a run cannot be cancelled");
+/// Cancels a run of another process, unless it has ended.
+pub(super) async fn cancel<P>(topic: &Topic<RunFamily<P>>, cancels: &Topic<CancelFamily>) -> Result<(), Problem>
+where
+    P: Serialize + DeserializeOwned + 'static,
+{
+    // The process knows the members of a topic while it has a subscription.
+    let updates = topic.subscribe(StartFrom::Now).await?;
+    if !topic.present().await?.is_empty() {
+        cancels.publish(&()).await?;
+    } else if updates.last().number() == 0 {
+        return Err(not_found());
     }
+    Ok(())
 }
 
 /// Updates as the bytes of events, until the last one, or until the process of the run has ended without it.

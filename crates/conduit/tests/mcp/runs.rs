@@ -70,7 +70,7 @@ async fn follow(
 
 #[delete("/exports/{id}")]
 async fn cancel(id: Path<String>, runs: State<Runs<Progress>>) -> Result<NoContent, Problem> {
-    runs.find("ada", &id)?.cancel();
+    runs.find("ada", &id)?.cancel().await?;
     Ok(NoContent)
 }
 
