@@ -372,7 +372,7 @@ fn invented_topics_fill_neither_the_hub_nor_the_server() {
         let mut other = client.get_multiplexed_async_connection().await.expect("a connection");
         let mut ttl = redis::cmd("PTTL");
         let left: i64 = ttl
-            .arg("conduit:hub:numbers\0399")
+            .arg("conduit:hub:numbers\x000399")
             .query_async(&mut other)
             .await
             .expect("a time");
