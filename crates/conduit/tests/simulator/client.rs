@@ -247,6 +247,7 @@ impl Client {
         Excuses {
             late: self.late,
             half_closed: self.half_closed,
+            cut: self.half_closed && self.http2.as_ref().is_some_and(Http2::has_unsent),
             ended: self.ended,
             stopped,
         }

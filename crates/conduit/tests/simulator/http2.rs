@@ -61,6 +61,8 @@ struct Stream {
 pub(crate) struct Excuses {
     pub(crate) late: bool,
     pub(crate) half_closed: bool,
+    /// The client has ended its half before it had sent all of its frames.
+    pub(crate) cut: bool,
     pub(crate) ended: bool,
     pub(crate) stopped: bool,
 }
@@ -114,6 +116,11 @@ impl Http2 {
             }
         }
         &self.outgoing
+    }
+
+    /// Returns whether frames wait to be sent.
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.outgoing.is_empty()
     }
 
     /// Removes bytes that were sent.
@@ -376,7 +383,7 @@ impl Stream {
     /// The client has not reset the stream, which the server may not know yet.
     fn end(&mut self, ended: bool, excuses: Excuses) -> Result<(), String> {
         self.ended |= ended;
-        if !ended || self.is_reset || excuses.late || (excuses.half_closed && !self.upload_ended) {
+        if !ended || self.is_reset || excuses.late || excuses.cut || (excuses.half_closed && !self.upload_ended) {
             return Ok(());
         }
         let (id, exchange) = (self.id, &self.exchange);
