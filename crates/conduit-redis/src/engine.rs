@@ -169,36 +169,3 @@ impl fmt::Debug for RedisEngine {
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-    use std::task::Poll;
-
-    use super::*;
-    use crate::request::WAITING_REQUESTS;
-
-    #[tokio::test]
-    async fn new_subscribers_and_members_that_wait_are_bounded() {
-        let engine = RedisEngine::new("redis://127.0.0.1:1/").expect("a URL");
-        let topic: Arc<str> = "room".into();
-        let mut waiting: Vec<_> = (1..WAITING_REQUESTS)
-            .map(|_| engine.follow(Arc::clone(&topic)))
-            .collect();
-        waiting.push(engine.join(Arc::clone(&topic), "ada".into()));
-        poll_fn(|context| {
-            assert!(
-                waiting
-                    .iter_mut()
-                    .all(|request| request.as_mut().poll(context).is_pending())
-            );
-            Poll::Ready(())
-        })
-        .await;
-        let full = Err(HubError::Full {
-            what: "waiting requests",
-        });
-        assert_eq!(engine.follow(Arc::clone(&topic)).await, full);
-        assert_eq!(engine.join(topic, "bob".into()).await, full);
-    }
-}

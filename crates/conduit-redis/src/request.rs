@@ -12,7 +12,7 @@ use crate::config::RedisEngineConfig;
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, HubError>>;
 
 /// The most new subscribers and members that wait: enough for the clients of a process that connect again at once.
-pub(crate) const WAITING_REQUESTS: usize = 32 * 1024;
+const WAITING_REQUESTS: usize = 32 * 1024;
 
 pub(crate) enum Request {
     Publish(PublishRequest),

@@ -3,10 +3,12 @@
 #[path = "../../conduit/tests/support/redis.rs"]
 mod redis_server;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use conduit::hub::{
-    Access, Hub, HubConfig, HubError, LagPolicy, Position, StartFrom, Subscription, Topic, TopicFamily, Update,
+    Access, Hub, HubConfig, HubEngine, HubError, LagPolicy, Position, StartFrom, Subscription, Topic, TopicFamily,
+    Update,
 };
 use conduit::prelude::*;
 use conduit_redis::{RedisEngine, RedisEngineConfig};
@@ -487,4 +489,17 @@ fn members_that_leave_and_return_without_a_server_are_correct_after_it() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
+}
+
+#[tokio::test]
+async fn new_subscribers_and_members_that_wait_are_bounded() {
+    let engine = RedisEngine::new("redis://127.0.0.1:1/").expect("a URL");
+    let topic: Arc<str> = "room".into();
+    let mut waiting: Vec<_> = (1..32 * 1024).map(|_| engine.follow(Arc::clone(&topic))).collect();
+    waiting.push(engine.join(Arc::clone(&topic), "ada".into()));
+    let full = Err(HubError::Full {
+        what: "waiting requests",
+    });
+    assert_eq!(engine.follow(Arc::clone(&topic)).await, full);
+    assert_eq!(engine.join(topic, "bob".into()).await, full);
 }
