@@ -304,7 +304,9 @@ fn stop_under_load_loses_nothing(name: &str, shares: bool) {
     });
     let code = program.child.wait().expect("it ends").code();
     assert_eq!(code, Some(0), "{}", program.log());
-    program.wait_for_log("the end", |log| log.contains("stopped cut_connections=0 cut_handlers=0"));
+    program.wait_for_log("the end", |log| {
+        log.contains("stopped cut_connections=0 cut_handlers=0")
+    });
     let mut answered: Vec<i64> = all.iter().flat_map(|requests| requests.answered.clone()).collect();
     let unanswered: Vec<i64> = all.iter().flat_map(|requests| requests.unanswered.clone()).collect();
     answered.sort_unstable();
