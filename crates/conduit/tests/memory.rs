@@ -350,6 +350,26 @@ mod quoted {
         assert!(peak < 3 * request.len(), "{peak} bytes");
     }
 
+    #[cfg(feature = "sessions")]
+    #[test]
+    fn search_for_the_token_of_a_form_makes_no_list_of_its_fields() {
+        let _alone = alone();
+        let sessions = conduit::session::Sessions::in_memory();
+        let server = serve(App::new(sessions).routes(routes![
+            #[layer(conduit::session::require_token)]
+            guarded
+        ]));
+        let as_form = "content-type: application/x-www-form-urlencoded\r\n";
+        let request = post("/guarded", as_form, "&".repeat(1_900_000).as_bytes());
+        let (response, peak) = peak_of(|| server.request(&request));
+        assert_eq!(response.status, 403);
+        assert!(peak < 3 * request.len(), "{peak} bytes");
+    }
+
+    #[cfg(feature = "sessions")]
+    #[post("/guarded")]
+    async fn guarded() {}
+
     #[post("/submitted")]
     async fn submitted(_order: conduit::extract::Submission<Form<Order>>) {}
 

@@ -226,18 +226,27 @@ fn is_form(request: &Request) -> bool {
         .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
-/// Takes the first token out of a form.
+/// Takes the first token out of a form. A list of the pairs would take many times the memory of the form.
 fn without_token(form: Bytes) -> (Bytes, Option<Vec<u8>>) {
-    let pairs: Vec<_> = form.split(|byte| *byte == b'&').collect();
-    let value = |pair: &[u8]| {
-        let (name, value) = form_urlencoded::parse(pair).next()?;
-        (name == FIELD).then(|| value.into_owned().into_bytes())
-    };
-    let Some((place, token)) = (0..).zip(&pairs).find_map(|(place, pair)| Some((place, value(pair)?))) else {
-        return (form, None);
-    };
-    let rest = [&pairs[..place], &pairs[place + 1..]].concat().join(&b'&');
-    (rest.into(), Some(token))
+    let mut start = 0;
+    for pair in form.split(|byte| *byte == b'&') {
+        let end = start + pair.len();
+        if let Some(token) = token_in(pair) {
+            // One of the separators around the pair remains.
+            let rest = match start {
+                0 => form.slice((end + 1).min(form.len())..),
+                start => [&form[..start - 1], &form[end..]].concat().into(),
+            };
+            return (rest, Some(token));
+        }
+        start = end + 1;
+    }
+    (form, None)
+}
+
+fn token_in(pair: &[u8]) -> Option<Vec<u8>> {
+    let (name, value) = form_urlencoded::parse(pair).next()?;
+    (name == FIELD).then(|| value.into_owned().into_bytes())
 }
 
 #[cold]
@@ -291,6 +300,9 @@ mod tests {
             ("a=csrf_token=x", "a=csrf_token=x", None),
             ("csrf_token=x&csrf_token=y", "csrf_token=y", Some("x")),
             ("a&&csrf_token", "a&", Some("")),
+            ("&csrf_token=x&a", "&a", Some("x")),
+            ("csrf_token=x&", "", Some("x")),
+            ("&&&", "&&&", None),
         ] {
             let (left, taken) = without_token(Bytes::from_static(form.as_bytes()));
             assert_eq!(
