@@ -11,41 +11,40 @@ use super::caller::Caller;
 use super::cancellation::until_cancelled;
 use super::result::failed;
 use crate::events::MEDIA_TYPE;
+use crate::runs::FollowsRun;
 use conduit_core::interop::SendBody;
 use conduit_openapi::ToolRequest;
 
 /// The longest event of a run.
 const EVENT_BYTES: usize = 256 * 1024;
 
-/// Follows a run at its location until it ends; a cancelled call cancels the run there. `None` if the location is not that of
-/// a run.
+/// Follows the work at a location until it ends. `None` if the location has no event stream.
+///
+/// A cancelled call cancels a run of [`Runs`](crate::runs::Runs), and sends nothing to any other resource: a DELETE removes it.
 pub(super) async fn follow(
     location: &str,
     caller: &Caller,
     context: &RequestContext<RoleServer>,
 ) -> Result<Option<CallToolResult>, ErrorData> {
     let request = |method| ToolRequest::to(method, location.to_owned());
-    let followed = async {
-        let Ok(response) = caller.send(request("GET"), MEDIA_TYPE).await else {
-            return None;
-        };
-        let media_type = response
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        if !media_type.is_some_and(|media_type| media_type.starts_with(MEDIA_TYPE)) {
-            return None;
-        }
-        Some(last_update(response.into_body(), context).await)
+    // A call that is cancelled before this response waits for it, because only the response shows that the place is a run.
+    let Ok(response) = caller.send(request("GET"), MEDIA_TYPE).await else {
+        return Ok(None);
     };
-    match until_cancelled(context, followed).await {
-        Ok(result) => Ok(result),
-        Err(cancelled) => {
-            // The client does not wait for the response.
-            let _ = caller.send(request("DELETE"), "*/*").await;
-            Err(cancelled)
-        }
+    let is_run = response.extensions().get::<FollowsRun>().is_some();
+    let media_type = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    if !media_type.is_some_and(|media_type| media_type.starts_with(MEDIA_TYPE)) {
+        return Ok(None);
     }
+    let ended = until_cancelled(context, last_update(response.into_body(), context)).await;
+    if ended.is_err() && is_run {
+        // The client does not wait for the response.
+        let _ = caller.send(request("DELETE"), "*/*").await;
+    }
+    ended.map(Some)
 }
 
 /// Reports the progress of a run, and returns its last update.

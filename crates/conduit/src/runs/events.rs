@@ -35,6 +35,10 @@ impl<P: Serialize + DeserializeOwned + 'static> TopicFamily for RunFamily<P> {
     }
 }
 
+/// Marks a response whose request followed a run: at the same path, DELETE cancels the run.
+#[derive(Clone, Copy)]
+pub(crate) struct FollowsRun;
+
 /// The updates of a run as an event stream, which ends after the last one; 204 for a client that has received that.
 pub struct RunEvents<P>(Option<Events<RunUpdate<P>>>);
 
@@ -63,7 +67,11 @@ impl<P: Serialize + DeserializeOwned + 'static> RunEvents<P> {
 impl<P> IntoResponse for RunEvents<P> {
     fn into_response(self) -> Response {
         match self.0 {
-            Some(events) => events.into_response(),
+            Some(events) => {
+                let mut response = events.into_response();
+                response.extensions_mut().insert(FollowsRun);
+                response
+            }
             None => NoContent.into_response(),
         }
     }

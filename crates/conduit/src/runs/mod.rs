@@ -82,6 +82,8 @@ use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "mcp")]
+pub(crate) use self::events::FollowsRun;
 pub use self::events::RunEvents;
 use self::events::RunFamily;
 use self::registry::{LastUpdate, Registry, RunRecord};

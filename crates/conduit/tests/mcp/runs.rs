@@ -1,12 +1,16 @@
 //! A tool that starts a run: progress, the end, and cancellation.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::mpsc::{Sender, channel};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use conduit::events::LastEventId;
 use conduit::prelude::*;
 use conduit::runs::{Accepted, RunEvents, Runs};
 use conduit::testing::{TestClient, TestStream};
+use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -74,13 +78,55 @@ async fn cancel(id: Path<String>, runs: State<Runs<Progress>>) -> Result<NoConte
     Ok(NoContent)
 }
 
+/// Order something, whose place has events and is no run.
+#[post("/orders", tool = "order")]
+fn order() -> Accepted {
+    Accepted::at("/orders/7")
+}
+
+/// An event stream of the handler, which does not end.
+struct OrderEvents {
+    _ended: Ended,
+    has_begun: bool,
+}
+
+impl Stream for OrderEvents {
+    type Item = Result<&'static str, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match std::mem::replace(&mut self.has_begun, true) {
+            false => Poll::Ready(Some(Ok(
+                "data: {\"state\":\"running\",\"progress\":{\"percent\":1}}\n\n",
+            ))),
+            true => Poll::Pending,
+        }
+    }
+}
+
+#[get("/orders/{id}")]
+fn show_order(_id: Path<u32>, ends: State<Sender<&'static str>>) -> ([(&'static str, &'static str); 1], Body) {
+    let events = OrderEvents {
+        _ended: Ended(ends.0),
+        has_begun: false,
+    };
+    ([("content-type", "text/event-stream")], Body::from_stream(events))
+}
+
+#[delete("/orders/{id}")]
+fn remove_order(_id: Path<u32>, ends: State<Sender<&'static str>>) -> NoContent {
+    let _ = ends.0.send("removed");
+    NoContent
+}
+
 fn setup() -> (TestClient, std::sync::mpsc::Receiver<&'static str>) {
     let (sender, ends) = channel();
     let jobs = Jobs {
         runs: Runs::new(),
         ends: sender,
     };
-    let app = App::new(jobs).routes(routes![start, follow, cancel]).mcp("/mcp");
+    let app = App::new(jobs)
+        .routes(routes![start, follow, cancel, order, show_order, remove_order])
+        .mcp("/mcp");
     (TestClient::new(app).skip_waiting(), ends)
 }
 
@@ -135,4 +181,19 @@ fn a_client_that_disconnects_cancels_the_run() {
     next(&mut stream);
     stream.disconnect();
     assert_eq!(ends.recv_timeout(Duration::from_secs(30)), Ok("dropped"));
+}
+
+#[test]
+fn a_cancelled_call_removes_no_resource_that_is_not_a_run() {
+    let (client, ends) = setup();
+    let params = json!({ "name": "order", "arguments": {}, "_meta": { "progressToken": "p" } });
+    let mut stream = message(&client, "tools/call", params).stream();
+    assert_eq!(next(&mut stream)["method"], "notifications/progress");
+    stream.disconnect();
+    assert_eq!(ends.recv_timeout(Duration::from_secs(30)), Ok("dropped"));
+    // A request that the cancelled call sends comes before the last of these.
+    for _ in 0..10 {
+        client.get("/exports/unknown").send().assert_status(404);
+    }
+    assert!(ends.try_recv().is_err());
 }
