@@ -400,6 +400,13 @@ fn tag(handler: &str) -> Option<&str> {
     segments.next().map(|_| module)
 }
 
+/// The parameter of a path that is the rest of its route, with slashes. The route has the parameters in the same order.
+pub(super) fn rest_parameter<'p>(definition: &Definition, path: &'p str) -> Option<&'p str> {
+    names(definition.path)
+        .zip(names(path))
+        .find_map(|(own, name)| own.starts_with('*').then_some(name))
+}
+
 /// The names of a path's parameters.
 fn names(path: &str) -> impl Iterator<Item = &str> {
     path.split('{')

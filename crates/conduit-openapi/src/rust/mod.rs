@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use self::types::{RustTypes, comment, pascal, snake};
-use super::document::Document;
+use super::document::{Document, rest_parameter};
 use super::shared::DescribedOperation;
 
 /// The part that is the same for all applications.
@@ -233,16 +233,15 @@ impl FunctionWriter<'_> {
         let mut steps = String::new();
         let mut taken = BTreeSet::from(["body".to_owned()]);
         let parameters = self.operation.value["parameters"].as_array().into_iter().flatten();
-        let parameters: Vec<&Value> = parameters.map(|parameter| self.resolved(parameter)).collect();
-        let last_of_path = parameters.iter().rposition(|parameter| parameter["in"] == "path");
-        for (place, parameter) in parameters.iter().enumerate() {
+        let rest = rest_parameter(self.operation.definition, self.path);
+        for parameter in parameters.map(|parameter| self.resolved(parameter)) {
             let key = parameter["name"].as_str().unwrap_or_default();
             let mut field = snake(key);
             while !taken.insert(field.clone()) {
                 field.push('x');
             }
             let quoted = Value::from(key);
-            let is_rest = Some(place) == last_of_path && self.operation.definition.path.contains("{*");
+            let is_rest = rest == Some(key);
             let step = match parameter["in"].as_str() {
                 Some("path") => format!("path({quoted}, &input.{field}, {is_rest})"),
                 Some("query") => format!("query({quoted}, &input.{field})"),

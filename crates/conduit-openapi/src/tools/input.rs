@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::schema::Components;
+use crate::document::rest_parameter;
 use crate::shared::DescribedOperation;
 
 /// Header fields that belong to the exchange with the server rather than to the meaning of a call, unless they are required.
@@ -28,8 +29,8 @@ const OF_THE_EXCHANGE: [&str; 15] = [
 #[derive(Clone, Debug)]
 pub(super) struct ToolInputs {
     pub(super) path: String,
-    /// The last parameter is the rest of the path, with its slashes.
-    pub(super) has_rest: bool,
+    /// The parameter that is the rest of the path, with its slashes.
+    pub(super) rest: Option<String>,
     pub(super) parameters: Vec<ToolParameter>,
     pub(super) body: ToolBody,
 }
@@ -112,7 +113,7 @@ impl ToolInputs {
         }
         let inputs = ToolInputs {
             path: path.to_owned(),
-            has_rest: operation.definition.path.contains("{*"),
+            rest: rest_parameter(operation.definition, path).map(str::to_owned),
             parameters,
             body,
         };

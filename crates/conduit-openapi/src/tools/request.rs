@@ -43,12 +43,6 @@ impl Tool {
         let mut target = inputs.path.clone();
         let mut query = String::new();
         let mut headers = Vec::new();
-        let last = inputs
-            .parameters
-            .iter()
-            .filter(|parameter| parameter.place == ParameterIn::Path)
-            .count();
-        let mut place_in_path = 0;
         for parameter in &inputs.parameters {
             let name = &*parameter.name;
             let value = arguments.remove(name).filter(|value| !value.is_null());
@@ -60,8 +54,7 @@ impl Tool {
             };
             match parameter.place {
                 ParameterIn::Path => {
-                    place_in_path += 1;
-                    let is_rest = inputs.has_rest && place_in_path == last;
+                    let is_rest = inputs.rest.as_deref() == Some(name);
                     let text = segment(name, &scalar(name, &value)?, is_rest)?;
                     target = target.replacen(&format!("{{{name}}}"), &text, 1);
                 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use self::types::{TypeNames, camel, comment, doc, key, pascal, union};
-use super::document::Document;
+use super::document::{Document, rest_parameter};
 use super::shared::DescribedOperation;
 
 /// The part that is the same for all applications.
@@ -469,24 +469,12 @@ impl OperationWriter<'_> {
 
     /// The path as a template, with the parameters of the input.
     fn path_expression(&self) -> String {
-        // The route has the parameters in the same order, and only there the rest of a path is marked.
-        let rests: Vec<bool> = self
-            .operation
-            .definition
-            .path
-            .split('{')
-            .skip(1)
-            .map(|part| part.starts_with('*'))
-            .collect();
+        let rest = rest_parameter(self.operation.definition, self.path);
         let mut text = "`".to_owned();
         for (place, part) in self.path.split('{').enumerate() {
             let literal = match (place, part.split_once('}')) {
                 (1.., Some((name, literal))) => {
-                    let function = if rests.get(place - 1) == Some(&true) {
-                        "$rest"
-                    } else {
-                        "$segment"
-                    };
+                    let function = if rest == Some(name) { "$rest" } else { "$segment" };
                     let _ = write!(text, "${{{function}(input.path[{}])}}", Value::from(name));
                     literal
                 }

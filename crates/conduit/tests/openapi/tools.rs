@@ -175,6 +175,34 @@ fn arguments_return_to_their_places() {
     );
 }
 
+/// The handler has its arguments in another order than the path.
+#[get("/files/{*path}", tool = "open")]
+fn open(path: Path<String>, tenant: Path<String>) {
+    let _ = (path, tenant);
+}
+
+#[test]
+fn only_the_rest_of_the_path_keeps_its_slashes() {
+    let routes = routes!["/{tenant}" => [open]];
+    let document = App::new(()).routes(routes).openapi();
+    let tools = document.tools().expect("a tool");
+    let opened = request(&tools[0], json!({ "tenant": "a/b", "path": "c/d" }));
+    assert_eq!(opened, Ok(("GET /a%2Fb/files/c/d".to_owned(), String::new())));
+    for arguments in [
+        json!({ "tenant": "..", "path": "c" }),
+        json!({ "tenant": "a", "path": "../c" }),
+    ] {
+        assert!(request(&tools[0], arguments.clone()).is_err(), "{arguments}");
+    }
+    let client = document.rust();
+    for call in [
+        r#"path("tenant", &input.tenant, false)"#,
+        r#"path("path", &input.path, true)"#,
+    ] {
+        assert!(client.contains(call), "{call} is missing");
+    }
+}
+
 #[test]
 fn arguments_that_lead_to_another_route_are_rejected() {
     let tools = tools();
