@@ -7,6 +7,15 @@ use serde_json::{Map, Value};
 use super::Tool;
 use super::input::{BodyKind, ParameterIn, ToolBody, ToolInputs};
 
+/// The greatest length of a query. A target is not longer anyway.
+const QUERY_BYTES: usize = 64 * 1024;
+
+/// The greatest length of a form: the default limit of a body.
+const FORM_BYTES: usize = 2 * 1024 * 1024;
+
+/// The greatest length of a member's name together with the names around it.
+const NAME_BYTES: usize = 1024;
+
 /// The request that a call with some arguments is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,7 +50,7 @@ impl Tool {
     pub fn request(&self, mut arguments: Map<String, Value>) -> Result<ToolRequest, String> {
         let inputs = &self.inputs;
         let mut target = inputs.path.clone();
-        let mut query = String::new();
+        let mut query = Pairs::of_query();
         let mut headers = Vec::new();
         for parameter in &inputs.parameters {
             let name = &*parameter.name;
@@ -58,20 +67,20 @@ impl Tool {
                     let text = segment(name, &scalar(name, &value)?, is_rest)?;
                     target = target.replacen(&format!("{{{name}}}"), &text, 1);
                 }
-                ParameterIn::Query if parameter.is_joined => add_pair(&mut query, name, &joined(name, &value)?),
-                ParameterIn::Query => add_pairs(&mut query, name, &value)?,
+                ParameterIn::Query if parameter.is_joined => query.add_pair(name, &joined(name, &value)?)?,
+                ParameterIn::Query => query.add(name, &value)?,
                 ParameterIn::Header => headers.push((name.to_owned(), joined(name, &value)?)),
             }
         }
         let (kind, body) = body(inputs, &mut arguments)?;
         if let Some(unknown) = arguments.keys().next() {
-            let unknown: String = unknown.chars().take(40).collect();
+            let unknown = start_of(unknown);
             return Err(format!("the tool `{}` has no argument `{unknown}`", self.name));
         }
         headers.extend(kind.map(|kind| ("content-type".to_owned(), kind)));
-        if !query.is_empty() {
+        if !query.text.is_empty() {
             target.push('?');
-            target.push_str(&query);
+            target.push_str(&query.text);
         }
         Ok(ToolRequest {
             method: self.definition.method,
@@ -99,12 +108,12 @@ fn body(inputs: &ToolInputs, arguments: &mut Map<String, Value>) -> Result<(Opti
         BodyKind::Json(kind) => (Some(kind.clone()), value.to_string()),
         BodyKind::Text(kind) => (Some(kind.clone()), scalar("body", &value)?),
         BodyKind::Form => {
-            let mut pairs = String::new();
+            let mut pairs = Pairs::of_form();
             let empty = Map::new();
             for (name, value) in value.as_object().unwrap_or(&empty) {
-                add_pairs(&mut pairs, name, value)?;
+                pairs.add(name, value)?;
             }
-            (Some("application/x-www-form-urlencoded".to_owned()), pairs)
+            (Some("application/x-www-form-urlencoded".to_owned()), pairs.text)
         }
     })
 }
@@ -116,7 +125,8 @@ fn scalar(name: &str, value: &Value) -> Result<String, String> {
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
         Value::Null => Ok(String::new()),
         Value::Array(_) | Value::Object(_) => Err(format!(
-            "invalid argument `{name}`: expected a text, a number or a boolean"
+            "invalid argument `{}`: expected a text, a number or a boolean",
+            start_of(name)
         )),
     }
 }
@@ -126,32 +136,89 @@ fn joined(name: &str, value: &Value) -> Result<String, String> {
     let Value::Array(items) = value else {
         return scalar(name, value);
     };
-    let items: Result<Vec<String>, String> = items.iter().map(|item| scalar(name, item)).collect();
-    Ok(items?.join(","))
+    let mut text = String::new();
+    for (place, item) in items.iter().enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        text.push_str(&scalar(name, item)?);
+    }
+    Ok(text)
 }
 
-/// Adds the pairs of a value: a list has one for each element, an object one for each member, with its name in brackets.
-fn add_pairs(pairs: &mut String, name: &str, value: &Value) -> Result<(), String> {
-    match value {
-        Value::Array(items) => items.iter().try_for_each(|item| add_pairs(pairs, name, item)),
-        Value::Object(members) => members
-            .iter()
-            .try_for_each(|(member, value)| add_pairs(pairs, &format!("{name}[{member}]"), value)),
-        Value::Null => Ok(()),
-        value => {
-            add_pair(pairs, name, &scalar(name, value)?);
-            Ok(())
+/// Pairs of a query or a form. A name repeats for each leaf of its value, so that short arguments can have a long text.
+struct Pairs {
+    text: String,
+    place: &'static str,
+    most_bytes: usize,
+}
+
+impl Pairs {
+    fn of_query() -> Self {
+        Pairs {
+            text: String::new(),
+            place: "query",
+            most_bytes: QUERY_BYTES,
         }
     }
+
+    fn of_form() -> Self {
+        Pairs {
+            text: String::new(),
+            place: "form",
+            most_bytes: FORM_BYTES,
+        }
+    }
+
+    /// Adds the pairs of a value: a list has one for each element, an object one for each member, with its name in brackets.
+    fn add(&mut self, name: &str, value: &Value) -> Result<(), String> {
+        match value {
+            Value::Array(items) => items.iter().try_for_each(|item| self.add(name, item)),
+            Value::Object(members) => members.iter().try_for_each(|(member, value)| {
+                if name.len() + member.len() > NAME_BYTES {
+                    return Err(format!(
+                        "invalid argument `{}`: the names of its members have more than {NAME_BYTES} bytes",
+                        start_of(name)
+                    ));
+                }
+                self.add(&format!("{name}[{member}]"), value)
+            }),
+            Value::Null => Ok(()),
+            value => self.add_pair(name, &scalar(name, value)?),
+        }
+    }
+
+    fn add_pair(&mut self, name: &str, value: &str) -> Result<(), String> {
+        // The encoded text is at least as long; the second check counts its escapes.
+        if self.text.len() + name.len() + value.len() > self.most_bytes {
+            return Err(self.too_long(name));
+        }
+        if !self.text.is_empty() {
+            self.text.push('&');
+        }
+        encode(&mut self.text, name, false);
+        self.text.push('=');
+        encode(&mut self.text, value, false);
+        if self.text.len() > self.most_bytes {
+            return Err(self.too_long(name));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn too_long(&self, name: &str) -> String {
+        format!(
+            "invalid argument `{}`: the {} of the request has more than {} bytes",
+            start_of(name),
+            self.place,
+            self.most_bytes
+        )
+    }
 }
 
-fn add_pair(pairs: &mut String, name: &str, value: &str) {
-    if !pairs.is_empty() {
-        pairs.push('&');
-    }
-    encode(pairs, name, false);
-    pairs.push('=');
-    encode(pairs, value, false);
+/// The part of a name that an error quotes.
+fn start_of(name: &str) -> String {
+    name.chars().take(40).collect()
 }
 
 /// A segment of the path, or its rest.

@@ -231,6 +231,46 @@ fn arguments_that_lead_to_another_route_are_rejected() {
     }
 }
 
+#[post("/filters", tool = "filter")]
+fn filter(form: Form<Filter>) {
+    let _ = form;
+}
+
+#[test]
+fn names_of_members_that_repeat_do_not_make_a_long_request() {
+    let document = App::new(()).routes(routes![nodes::list, filter]).openapi();
+    let tools = document.tools().expect("tools");
+    let find = |name| tools.iter().find(|tool| tool.name == name).expect("a tool");
+    let (in_query, in_form) = (find("find_nodes"), find("filter"));
+    let member = |name: &str, leaves: usize| json!({ "tree": 1, "depth": { name: vec![0; leaves] } });
+    let without_tree = |name: &str, leaves| json!({ "depth": member(name, leaves)["depth"] });
+    let (long, short) = ("n".repeat(20_000), "n".repeat(1000));
+    for (tool, arguments, reason) in [
+        (in_query, member(&long, 10_000), "more than 1024 bytes"),
+        (
+            in_query,
+            member(&short, 100),
+            "the query of the request has more than 65536 bytes",
+        ),
+        (in_form, without_tree(&long, 10_000), "more than 1024 bytes"),
+        (
+            in_form,
+            without_tree(&short, 3000),
+            "the form of the request has more than 2097152 bytes",
+        ),
+        (
+            in_query,
+            json!({ "tree": 1, "tags": "ü".repeat(20_000) }),
+            "more than 65536 bytes",
+        ),
+    ] {
+        let error = request(tool, arguments).expect_err(reason);
+        assert!(error.contains(reason) && error.len() < 200, "{error}");
+    }
+    assert!(request(in_query, member(&short, 10)).is_ok());
+    assert!(request(in_form, without_tree(&short, 1000)).is_ok());
+}
+
 #[test]
 fn two_inputs_of_one_name_are_reported_with_both_places() {
     let document = App::new(()).routes(routes![conflict]).openapi();
