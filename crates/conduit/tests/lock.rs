@@ -73,7 +73,7 @@ fn create(_link: Json<NewLink>) -> Created<Json<Link>> {
 }
 
 /// Show a link.
-#[get("/links/{id}")]
+#[get("/links/{id}", tool = "find_link")]
 fn show(id: Path<u32>) -> Result<Json<Link>, LinkError> {
     match *id {
         7 => Ok(Json(link())),
@@ -170,7 +170,7 @@ fn failure(run: impl FnOnce()) -> String {
 
 /// Each row is a change of the lock that an earlier version of the code would have had: a text, its replacement, whether the
 /// change to the present code breaks clients, and a part of the message.
-const EARLIER: [(&str, &str, bool, &str); 24] = [
+const EARLIER: [(&str, &str, bool, &str); 26] = [
     (
         "GET /links/{id}\n",
         "GET /links/{slug}\n",
@@ -285,6 +285,13 @@ const EARLIER: [(&str, &str, bool, &str); 24] = [
         false,
         "handler: find becomes: show",
     ),
+    (
+        "  tool: find_link\n",
+        "  tool: show_link\n",
+        true,
+        "tool: show_link becomes: find_link",
+    ),
+    ("  tool: find_link\n", "", false, "tool is added: find_link"),
 ];
 
 #[test]

@@ -184,7 +184,9 @@ impl<'l> Comparison<'l> {
         match part.split(' ').next().unwrap_or_default() {
             "guards" => self.guards(before, now),
             "layers" => self.layers(before, now),
-            "handler" | "tool" | "pages" if before != now => self.add(false, format!("{part}{before} becomes{now}")),
+            // A client finds a tool by its name.
+            "tool" if before != now => self.add(true, format!("{part}{before} becomes{now}")),
+            "handler" | "pages" if before != now => self.add(false, format!("{part}{before} becomes{now}")),
             variable if variable.starts_with("CONDUIT_") => {}
             "path" | "query" | "header" | "cookie" => self.values(part, old, new, Side::Request),
             "body" if !is_webhook => self.values(part, old, new, Side::Request),

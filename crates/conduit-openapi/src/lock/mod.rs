@@ -103,10 +103,11 @@ fn operation_lines(document: &Value, operation: &DescribedOperation, layers: &[C
             Attributes::list(layers.iter().map(ToString::to_string)),
         ));
     }
-    for extension in ["x-tool", "x-pages"] {
-        if let Some(value) = value.get(extension) {
-            lines.push(Line::of(&extension[2..], Attributes::list([value.to_string()])));
-        }
+    if let Some(name) = operation.definition.tool_name() {
+        lines.push(Line::of("tool", Attributes::text(&name)));
+    }
+    if let Some(value) = value.get("x-pages") {
+        lines.push(Line::of("pages", Attributes::list([value.to_string()])));
     }
     for parameter in value["parameters"].as_array().into_iter().flatten().map(resolved) {
         let (place, name) = (&parameter["in"], &parameter["name"]);
