@@ -1,5 +1,7 @@
 //! The input of a tool: one object for all parts of a request.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::schema::Components;
@@ -7,7 +9,7 @@ use crate::document::rest_parameter;
 use crate::shared::DescribedOperation;
 
 /// Header fields that belong to the exchange with the server rather than to the meaning of a call, unless they are required.
-const OF_THE_EXCHANGE: [&str; 15] = [
+const TRANSPORT_HEADERS: [&str; 15] = [
     "accept",
     "accept-encoding",
     "accept-language",
@@ -85,7 +87,7 @@ impl ToolInputs {
                 Some("path") => (ParameterIn::Path, "a parameter of the path"),
                 Some("query") => (ParameterIn::Query, "a field of the query"),
                 Some("header")
-                    if parameter["required"] == true || !OF_THE_EXCHANGE.contains(&&*name.to_ascii_lowercase()) =>
+                    if parameter["required"] == true || !TRANSPORT_HEADERS.contains(&&*name.to_ascii_lowercase()) =>
                 {
                     (ParameterIn::Header, "a header field")
                 }
@@ -121,33 +123,25 @@ impl ToolInputs {
     }
 }
 
-/// The members of the object, and the place of each in words.
+/// The members of the object, and the part of the request of each in words.
 #[derive(Default)]
 struct Members {
     properties: Map<String, Value>,
     required: Vec<String>,
-    places: Vec<&'static str>,
+    parts: BTreeMap<String, &'static str>,
 }
 
 impl Members {
-    fn add(&mut self, name: &str, schema: Value, is_required: bool, place: &'static str) -> Result<(), String> {
-        if let Some(known) = self.properties.keys().position(|known| known == name) {
+    fn add(&mut self, name: &str, schema: Value, is_required: bool, part: &'static str) -> Result<(), String> {
+        if let Some(known) = self.parts.insert(name.to_owned(), part) {
             return Err(format!(
-                "two inputs of the tool have the name `{name}`, {} and {place}: rename one of them, for example by \
-                 `#[serde(rename = \"…\")]`",
-                self.places[known]
+                "two inputs of the tool have the name `{name}`, {known} and {part}: rename one of them, for example by \
+                 `#[serde(rename = \"…\")]`"
             ));
         }
         // Not every reader of schemas knows that `true` is one.
         let schema = if schema == Value::Bool(true) { json!({}) } else { schema };
-        // The keys of the map are in the order of insertion or of the alphabet; the places follow the same order.
         self.properties.insert(name.to_owned(), schema);
-        let place_of = self
-            .properties
-            .keys()
-            .position(|known| known == name)
-            .unwrap_or_default();
-        self.places.insert(place_of, place);
         if is_required {
             self.required.push(name.to_owned());
         }
