@@ -1,5 +1,6 @@
 //! Typed calls of handlers, in the process and over HTTP.
 
+use bytes::Bytes;
 use conduit::client::{CallError, Server, Transport, TypedClient};
 use conduit::prelude::*;
 use conduit::testing::TestClient;
@@ -119,6 +120,40 @@ async fn calls_have_the_types_of_the_handlers<T: Transport>(client: TypedClient<
     set::call(&client, "hello").await.expect("no content");
     let elsewhere = search::call(&client, "..", &wanted).await;
     assert!(matches!(elsewhere, Err(CallError::Input(_))), "{elsewhere:?}");
+}
+
+/// A service that responds with the field `accept` of each request.
+struct Accepts;
+
+impl Transport for Accepts {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, conduit::BoxError> {
+        let accept = request.headers()["accept"].as_bytes();
+        Ok(http::Response::new(Bytes::copy_from_slice(accept)))
+    }
+}
+
+#[test]
+fn a_header_field_of_the_client_takes_precedence_over_the_default() {
+    block_on(async {
+        let wanted = Search {
+            text: None,
+            tags: Vec::new(),
+        };
+        let client = TypedClient::new(Accepts);
+        assert_eq!(form::call(&client, &wanted).await.expect("a text"), "*/*");
+        let client = client.with_header("accept", "text/plain");
+        assert_eq!(form::call(&client, &wanted).await.expect("a text"), "text/plain");
+    });
+}
+
+#[test]
+fn the_output_of_debug_has_no_credentials() {
+    let client = TypedClient::new(())
+        .with_bearer("abc")
+        .with_header("cookie", "session=abc")
+        .with_header("x-tenant", "t");
+    let text = format!("{client:?}");
+    assert!(!text.contains("abc") && text.contains("x-tenant"), "{text}");
 }
 
 fn block_on(future: impl Future<Output = ()>) {

@@ -51,7 +51,7 @@ mod transport;
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Serialize;
 
@@ -77,7 +77,7 @@ impl<T> TypedClient<T> {
         }
     }
 
-    /// Adds a header field to each request.
+    /// Sets a header field of each request, such as `accept`, which is `*/*` by default.
     ///
     /// # Panics
     ///
@@ -85,7 +85,9 @@ impl<T> TypedClient<T> {
     #[track_caller]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::try_from(name).expect("the name of a header field");
-        let value = HeaderValue::try_from(value).expect("the value of a header field");
+        let mut value = HeaderValue::try_from(value).expect("the value of a header field");
+        // A sensitive value is not in the output of `Debug`.
+        value.set_sensitive([AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(&name));
         self.headers.insert(name, value);
         self
     }
@@ -109,10 +111,11 @@ impl<T: Transport> TypedClient<T> {
         *request.method_mut() = call.method;
         *request.uri_mut() = http::Uri::try_from(&call.target).map_err(CallError::input)?;
         *request.headers_mut() = self.headers.clone();
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
         for (name, value) in &call.headers {
             request.headers_mut().insert(name, value.clone());
         }
+        let any = HeaderValue::from_static("*/*");
+        request.headers_mut().entry(ACCEPT).or_insert(any);
         let response = self.transport.send(request).await.map_err(CallError::Transport)?;
         reply::read::<R>(response)
     }
