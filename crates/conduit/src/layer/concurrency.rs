@@ -1,7 +1,9 @@
 //! A limit on the number of concurrent requests.
 
 use std::borrow::Cow;
-use std::pin::Pin;
+use std::cell::RefCell;
+use std::future::{Future as _, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -23,7 +25,8 @@ use crate::response::{IntoResponse, Response};
 /// waits if [`wait`](ConcurrencyLimit::wait) is set.
 ///
 /// A request counts until its response is returned; with a streamed response, until the stream ends or the client disconnects.
-/// All clones of a layer share the limit: on a group, it applies to the whole group.
+/// All clones of a layer share the limit: on a group, it applies to the whole group. A call of a tool over HTTP shares the slot of
+/// its message in a limit that applies to both.
 ///
 /// # Example
 ///
@@ -74,6 +77,11 @@ impl ConcurrencyLimit {
         self
     }
 
+    /// The identity of the limit, while a request holds one of its slots.
+    fn slot(&self) -> usize {
+        Arc::as_ptr(&self.places).addr()
+    }
+
     async fn place(&self) -> Option<OwnedSemaphorePermit> {
         match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => Some(place),
@@ -88,13 +96,26 @@ impl ConcurrencyLimit {
 
 impl Layer for ConcurrencyLimit {
     async fn call(&self, request: Request, next: Next) -> Response {
+        let slot = self.slot();
+        let is_counted = request
+            .extensions()
+            .get::<HeldSlots>()
+            .is_some_and(|held| held.0.contains(&slot));
+        if is_counted {
+            return next.run(request).await;
+        }
         let Some(place) = self.place().await else {
             return Problem::new(StatusCode::SERVICE_UNAVAILABLE)
                 .with_detail("the server is busy; try again in a moment")
                 .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
                 .into_response();
         };
-        let response = next.run(request).await;
+        let mut inner = pin!(next.run(request));
+        let response = poll_fn(|context| {
+            let _entered = Entered::new(slot);
+            inner.as_mut().poll(context)
+        })
+        .await;
         if response.body().is_in_memory() {
             return response;
         }
@@ -112,6 +133,42 @@ impl Layer for ConcurrencyLimit {
 
     fn name(&self) -> Cow<'static, str> {
         format!("ConcurrencyLimit({})", self.limit).into()
+    }
+}
+
+thread_local! {
+    /// The limits around the code that runs on this thread.
+    static ENTERED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The slots that a request holds while it makes requests of the process itself: these need no second slot.
+#[derive(Clone)]
+pub(crate) struct HeldSlots(Arc<[usize]>);
+
+impl HeldSlots {
+    /// The slots of the request whose handler runs.
+    #[cfg_attr(
+        not(feature = "mcp"),
+        expect(dead_code, reason = "only calls of tools are requests of the process")
+    )]
+    pub(crate) fn of_this_request() -> Self {
+        HeldSlots(ENTERED.with_borrow(|entered| entered.as_slice().into()))
+    }
+}
+
+/// Marks a limit as held for the time of one poll.
+struct Entered;
+
+impl Entered {
+    fn new(slot: usize) -> Self {
+        ENTERED.with_borrow_mut(|entered| entered.push(slot));
+        Entered
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        ENTERED.with_borrow_mut(Vec::pop);
     }
 }
 

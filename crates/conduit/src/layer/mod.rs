@@ -103,6 +103,8 @@ pub use budget::{Budget, Taken};
 #[cfg(feature = "compression")]
 pub use compression::Compression;
 pub use concurrency::ConcurrencyLimit;
+#[cfg(feature = "mcp")]
+pub(crate) use concurrency::HeldSlots;
 pub use conditional::Conditional;
 #[cfg(any(feature = "files", feature = "openapi"))]
 pub(crate) use conditional::{conditional, strong_tag};

@@ -24,8 +24,8 @@ pub(super) async fn call(
         Ok(request) => request,
         Err(reason) => return Ok(failed(reason)),
     };
-    let sent = caller.send(request, "application/json, application/problem+json, */*;q=0.5");
-    let response = match until_cancelled(context, sent).await? {
+    let response = caller.send(request, "application/json, application/problem+json, */*;q=0.5");
+    let response = match until_cancelled(context, response).await? {
         Ok(response) => response,
         Err(reason) => return Ok(failed(reason)),
     };

@@ -5,19 +5,23 @@ use std::net::SocketAddr;
 use http::header::{self, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
+use super::cookies::SetCookies;
 use crate::body::Body;
 use crate::connection_info::ConnectionInfo;
+use crate::layer::HeldSlots;
+use crate::problem::Excerpt;
 use crate::request::Request;
 use crate::server::service::InternalCaller;
 use conduit_core::interop::SendBody;
 use conduit_openapi::ToolRequest;
 
 /// Header fields of the request of MCP that the request of a call does not have: they describe the message and its connection.
-const OF_THE_MESSAGE: [HeaderName; 18] = [
+const MESSAGE_HEADERS: [HeaderName; 21] = [
     header::ACCEPT,
     header::ACCEPT_ENCODING,
     header::CONNECTION,
     header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::EXPECT,
@@ -31,6 +35,8 @@ const OF_THE_MESSAGE: [HeaderName; 18] = [
     header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("last-event-id"),
 ];
 
@@ -42,13 +48,17 @@ pub(super) struct Caller {
     info: Option<ConnectionInfo>,
     /// The credentials among them.
     headers: HeaderMap,
+    /// The receiver of the cookies that responses set.
+    cookies: SetCookies,
+    /// The slots of the message in limits that apply to its calls, too.
+    slots: Option<HeldSlots>,
 }
 
 impl Caller {
     /// The client that has sent a request of MCP.
     pub(super) fn of_request(application: InternalCaller, request: &Request) -> Self {
         let mut headers = request.headers().clone();
-        for name in &OF_THE_MESSAGE {
+        for name in &MESSAGE_HEADERS {
             headers.remove(name);
         }
         let of_protocol: Vec<HeaderName> = headers
@@ -68,17 +78,22 @@ impl Caller {
             peer: request.peer_address(),
             info: request.connection_info().cloned(),
             headers,
+            cookies: SetCookies::relayed(),
+            slots: Some(HeldSlots::of_this_request()),
         }
     }
 
     /// A client on this machine with these credentials.
     pub(super) fn local(application: InternalCaller, mut headers: HeaderMap) -> Self {
         headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
+        let cookies = SetCookies::kept(headers.remove(header::COOKIE).as_ref());
         Caller {
             application,
             peer: SocketAddr::from(([127, 0, 0, 1], 0)),
             info: None,
             headers,
+            cookies,
+            slots: None,
         }
     }
 
@@ -101,7 +116,10 @@ impl Caller {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
             headers.insert(name, value);
         }
-        let body = request.body;
+        if let Some(cookies) = self.cookies.of_call() {
+            headers.insert(header::COOKIE, cookies);
+        }
+        let (body, slots) = (request.body, self.slots.clone());
         // A body belongs to the thread of the application.
         let make = move || {
             let mut request = http::Request::new(if body.is_empty() {
@@ -112,9 +130,27 @@ impl Caller {
             *request.method_mut() = method;
             *request.uri_mut() = uri;
             *request.headers_mut() = headers;
+            if let Some(slots) = slots {
+                request.extensions_mut().insert(slots);
+            }
             request
         };
         let response = self.application.call(make, self.peer, self.info.clone()).await;
-        response.ok_or_else(|| "the server stops".to_owned())
+        let response = response.ok_or("the server stops")?;
+        for field in response.headers().get_all(header::SET_COOKIE) {
+            if !self.cookies.set(field) {
+                let name = field.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default();
+                return Err(format!(
+                    "the response sets the cookie {:?} after the head of the message's response: call the route without MCP",
+                    Excerpt::new(&*String::from_utf8_lossy(name))
+                ));
+            }
+        }
+        Ok(response)
+    }
+
+    /// The cookies of the response to the message, whose head is sent now.
+    pub(super) fn cookies_of_response(&self) -> Vec<HeaderValue> {
+        self.cookies.of_response()
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use http::header::SET_COOKIE;
 use http_body_util::Full;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -58,16 +59,20 @@ impl McpEndpoint {
         *message.method_mut() = request.method().clone();
         *message.uri_mut() = request.uri().clone();
         *message.headers_mut() = request.headers().clone();
-        message.extensions_mut().insert(caller);
-        self.service.handle(message).await.map(Body::from_http_body)
+        message.extensions_mut().insert(caller.clone());
+        let mut response = self.service.handle(message).await.map(Body::from_http_body);
+        for cookie in caller.cookies_of_response() {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
     }
 
     /// Checks the origin of a page that sends a message. A page of a name that an attacker points to this machine (DNS
     /// rebinding) has the origin of the request, so that only trusted origins and pages of this machine are accepted.
     fn check_origin(&self, request: &Request) -> Result<(), Problem> {
         let origin = PageOrigin::of(request);
-        let Some(sent) = &origin.sent else { return Ok(()) };
-        let is_local = is_loopback(sent)
+        let Some(value) = &origin.sent else { return Ok(()) };
+        let is_local = is_loopback(value)
             && request.header("host").is_some_and(|host| {
                 let host = String::from_utf8_lossy(host);
                 is_loopback(&format!("http://{host}"))
@@ -77,7 +82,7 @@ impl McpEndpoint {
         }
         Err(Problem::forbidden(format!(
             "pages of the origin {:?} may not call tools; App::trusted_origin permits an origin",
-            Excerpt::new(sent)
+            Excerpt::new(value)
         )))
     }
 }

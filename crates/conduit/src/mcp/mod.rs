@@ -6,6 +6,7 @@
 mod call;
 mod caller;
 mod cancellation;
+mod cookies;
 mod endpoint;
 mod result;
 mod run;

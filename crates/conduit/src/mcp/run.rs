@@ -61,11 +61,13 @@ async fn last_update(mut body: SendBody, context: &RequestContext<RoleServer>) -
                 report(&update["progress"], count, context).await;
                 continue;
             }
-            let text = vec![ContentBlock::text(update.to_string())];
-            return match update["state"] == "succeeded" {
-                true => CallToolResult::success(text),
-                false => CallToolResult::error(text),
+            let end = match update["state"].as_str() {
+                Some("succeeded") => CallToolResult::success,
+                Some("failed" | "cancelled" | "cut_off") => CallToolResult::error,
+                // Missed updates: the run continues.
+                _ => continue,
             };
+            return end(vec![ContentBlock::text(update.to_string())]);
         }
         if buffer.len() > EVENT_BYTES {
             return failed("an update of the run is too long");

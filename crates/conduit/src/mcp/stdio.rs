@@ -20,7 +20,7 @@ const HEADERS: &str = "CONDUIT_MCP_HEADERS";
 pub(crate) fn serve_stdio(server: ToolServer, threads: &Threads) -> Result {
     let headers = credentials(|name| std::env::var(name).ok())?;
     let server = server.for_caller(Caller::local(threads.internal_caller(), headers));
-    let failed = |cause| Error::system("speak MCP over standard input and output", cause);
+    let failed = |cause| Error::system("serve MCP over standard input and output", cause);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -60,10 +60,11 @@ fn credentials(variable: impl Fn(&str) -> Option<String>) -> Result<HeaderMap> {
         .flat_map(|text| text.lines())
         .filter(|line| !line.trim().is_empty())
     {
-        let expected = "lines such as `x-api-key: secret`";
+        let expected = "lines such as `x-tenant: acme`";
         let (name, value) = line.split_once(':').ok_or_else(|| invalid(HEADERS, expected))?;
         let name = HeaderName::try_from(name.trim()).map_err(|_| invalid(HEADERS, expected))?;
-        let value = HeaderValue::try_from(value.trim()).map_err(|_| invalid(HEADERS, expected))?;
+        let mut value = HeaderValue::try_from(value.trim()).map_err(|_| invalid(HEADERS, expected))?;
+        value.set_sensitive(true);
         headers.append(name, value);
     }
     Ok(headers)
@@ -87,6 +88,7 @@ mod tests {
         assert_eq!(names.len(), 4, "{names:?}");
         assert_eq!(headers["authorization"], "Bearer a");
         assert_eq!(headers["x-tenant"], "d");
+        assert!(headers.values().all(HeaderValue::is_sensitive), "{headers:?}");
     }
 
     #[test]

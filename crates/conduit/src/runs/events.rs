@@ -89,8 +89,9 @@ impl<P> IntoResponse for RunEvents<P> {
             "properties": { "state": { "enum": ["succeeded", "failed", "cancelled", "cut_off"] } },
             "required": ["state"],
         });
+        let missed = json!({ "type": "null", "description": "The event `missed`: the client has lost updates." });
         operation
-            .response(MEDIA_TYPE, json!({ "anyOf": [running, last] }))
+            .response(MEDIA_TYPE, json!({ "anyOf": [running, last, missed] }))
             .response_description("An event stream; the schema is that of the data of each event.");
         operation.at_status(StatusCode::NO_CONTENT, |operation| {
             operation

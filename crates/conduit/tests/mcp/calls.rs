@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use conduit::layer::RateLimit;
+use conduit::layer::{ConcurrencyLimit, RateLimit};
 use conduit::prelude::*;
 use conduit::testing::TestClient;
 use conduit::{AccessLog, ApiKey, Auth, Authenticate, Bearer, Key, KeyPlace};
@@ -83,6 +83,11 @@ fn visit(visit: ApiKey<Visit>, peer: PeerAddr) -> String {
     format!("{} from {}", visit.key.reveal(), peer.0.ip())
 }
 
+#[post("/sign-in", tool = "sign_in")]
+fn sign_in() -> impl IntoResponse {
+    ([("set-cookie", "session=new; Path=/")], "signed in")
+}
+
 #[get("/limited", tool = "limited")]
 fn limited() -> &'static str {
     "not yet"
@@ -107,6 +112,7 @@ fn app() -> App<(), Routes> {
             list,
             unmarked,
             visit,
+            sign_in,
             #[layer(RateLimit::new(1, Duration::from_secs(3600)).named("calls"))]
             limited,
             fail,
@@ -124,7 +130,15 @@ fn only_marked_handlers_are_tools() {
     let names: Vec<&str> = tools.iter().filter_map(|tool| tool["name"].as_str()).collect();
     assert_eq!(
         names,
-        ["add_note", "list_notes", "find_note", "visit", "limited", "fail"]
+        [
+            "add_note",
+            "list_notes",
+            "find_note",
+            "visit",
+            "sign_in",
+            "limited",
+            "fail"
+        ]
     );
     assert_eq!(tools[0]["description"], "Add a note.");
     assert_eq!(tools[0]["inputSchema"]["required"], json!(["text"]));
@@ -194,6 +208,23 @@ fn a_call_has_the_cookies_and_the_address_of_its_caller() {
     let client = TestClient::new(app()).with_peer_address(([192, 0, 2, 7], 1));
     let visited = result(&call(&client, "visit", json!({})).cookie("visit", "v1").send());
     assert_eq!(visited["content"][0]["text"], "v1 from 192.0.2.7");
+}
+
+#[test]
+fn the_response_to_a_message_has_the_cookies_of_its_call() {
+    let client = TestClient::new(app());
+    let signed_in = result(&call(&client, "sign_in", json!({})).send());
+    assert_eq!(signed_in["isError"], false, "{signed_in}");
+    assert_eq!(client.cookie("session").as_deref(), Some("new"));
+}
+
+#[test]
+fn a_call_shares_the_slot_of_its_message() {
+    let client = TestClient::new(app().layer(ConcurrencyLimit::new(1)));
+    for _ in 0..2 {
+        let found = result(&call(&client, "find_note", json!({ "id": 1 })).send());
+        assert_eq!(found["isError"], false, "{found}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use conduit::events::LastEventId;
 use conduit::prelude::*;
-use conduit::runs::{Accepted, RunEvents, Runs};
+use conduit::runs::{Accepted, RunEvents, Runs, RunsConfig};
 use conduit::testing::{TestClient, TestStream};
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,22 @@ async fn start(
             } else {
                 Ok(())
             }
+        })
+        .await?;
+    Ok(Accepted::at(format!("/exports/{}", run.id())))
+}
+
+/// Report more updates at once than are kept.
+#[post("/bursts", tool = "burst")]
+async fn burst(runs: State<Runs<Progress>>) -> Result<Accepted, Problem> {
+    let run = runs
+        .start("ada", "burst", async move |run| {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            for percent in 0..5000 {
+                run.report(&Progress { percent }).await?;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<(), conduit::BoxError>(())
         })
         .await?;
     Ok(Accepted::at(format!("/exports/{}", run.id())))
@@ -119,13 +135,14 @@ fn remove_order(_id: Path<u32>, ends: State<Sender<&'static str>>) -> NoContent 
 }
 
 fn setup() -> (TestClient, std::sync::mpsc::Receiver<&'static str>) {
+    setup_with(Runs::new())
+}
+
+fn setup_with(runs: Runs<Progress>) -> (TestClient, std::sync::mpsc::Receiver<&'static str>) {
     let (sender, ends) = channel();
-    let jobs = Jobs {
-        runs: Runs::new(),
-        ends: sender,
-    };
+    let jobs = Jobs { runs, ends: sender };
     let app = App::new(jobs)
-        .routes(routes![start, follow, cancel, order, show_order, remove_order])
+        .routes(routes![start, burst, follow, cancel, order, show_order, remove_order])
         .mcp("/mcp");
     (TestClient::new(app).skip_waiting(), ends)
 }
@@ -158,6 +175,24 @@ fn the_progress_of_a_run_is_that_of_its_call() {
     let end = next(&mut stream);
     assert_eq!(end["result"]["isError"], false, "{end}");
     assert_eq!(end["result"]["content"][0]["text"], r#"{"state":"succeeded"}"#);
+}
+
+#[test]
+fn a_call_continues_after_missed_updates() {
+    let (client, _ends) = setup_with(Runs::with(RunsConfig {
+        updates: 1,
+        ..RunsConfig::default()
+    }));
+    let params = json!({ "name": "burst", "arguments": {}, "_meta": { "progressToken": "p" } });
+    let mut stream = message(&client, "tools/call", params).stream();
+    let (mut updates, mut message) = (0, next(&mut stream));
+    while message["method"] == "notifications/progress" {
+        updates += 1;
+        message = next(&mut stream);
+    }
+    assert!(updates < 5000, "no update is missed");
+    assert_eq!(message["result"]["isError"], false, "{message}");
+    assert_eq!(message["result"]["content"][0]["text"], r#"{"state":"succeeded"}"#);
 }
 
 #[test]
