@@ -161,7 +161,10 @@ async fn budget_refills_and_has_any_size() -> sqlx::Result<()> {
         !refused.is_accepted && refused.wait.as_secs().div_ceil(3600) == 9,
         "{refused:?}"
     );
-    assert!(!store.take(b"none", budget(0, LONG)).await?.is_accepted);
+    // Zero counts as 1.
+    for accepted in [true, false] {
+        assert_eq!(store.take(b"none", budget(0, LONG)).await?.is_accepted, accepted);
+    }
     assert!(store.take(b"short", budget(1, Duration::ZERO)).await?.is_accepted);
     for (key, requests) in [(b"a", 1), (b"b", u32::MAX)] {
         let taken = store.take(key, budget(requests, Duration::MAX)).await?;
