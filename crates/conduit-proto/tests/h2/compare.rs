@@ -148,15 +148,19 @@ fn stream_of(frame: &[u8]) -> Option<u32> {
 }
 
 /// The frames of an input, HEADERS together with its CONTINUATION: `h2` may reject a field block before its end, and the engine
-/// does so at its end. The payload of the last frame may be incomplete; a field block that does not end, and a header that is
-/// incomplete, are left out.
+/// does so at its end. The payload of the last frame may be incomplete; a field block that does not end, a header that is
+/// incomplete, and an incomplete DATA frame are left out: the engine passes on its beginning, and `h2` waits for its end.
 fn frames(mut input: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let mut end = 0;
         loop {
             let frame = &input[end..];
             let [a, b, c, kind, flags, ..] = *frame.first_chunk::<9>()?;
-            end += frame.len().min(9 + u32::from_be_bytes([0, a, b, c]) as usize);
+            let length = 9 + u32::from_be_bytes([0, a, b, c]) as usize;
+            if kind == 0 && frame.len() < length {
+                return None;
+            }
+            end += frame.len().min(length);
             let is_block_open = matches!(kind, 1 | 9) && flags & 4 == 0;
             if !is_block_open {
                 let (frames, rest) = input.split_at(end);
