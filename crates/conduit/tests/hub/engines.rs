@@ -239,7 +239,10 @@ fn member_is_present_while_one_process_has_it() {
     assert_eq!(watcher.recv().as_text(), Some("joined watcher"));
     let bob = open(&two, "bob");
     assert_eq!(watcher.recv().as_text(), Some("joined bob"));
-    let again = open(&one, "bob");
+    let mut again = open(&one, "bob");
+    // A message of this socket follows its join.
+    again.send("here");
+    assert_eq!(watcher.recv().as_text(), Some(r#"{"text":"here"}"#));
     assert_eq!(members(&two), r#"["bob","watcher"]"#);
     drop(bob);
     drop(again);
