@@ -45,9 +45,9 @@ pub(crate) fn judge(results: &Results) -> Vec<Goal> {
     let worst = |figure, other: Option<&str>| worst(results, KEEP_ALIVE, figure, other);
     let single = |row, other: Option<&str>| worst_of(results, &[row], other);
     vec![
-        at_most(PER_REQUEST, 0.88, "the best peer", worst(TOTAL, None)),
+        at_most(PER_REQUEST, 0.85, "the best peer", worst(TOTAL, None)),
         at_most(PER_REQUEST, 0.75, "axum", worst(TOTAL, Some("axum"))),
-        at_most(PER_REQUEST, 1.10, "the floor", worst(TOTAL, Some(FLOOR))),
+        at_most(PER_REQUEST, 1.05, "the floor", worst(TOTAL, Some(FLOOR))),
         at_most("its user time alone", 0.50, "the best peer", worst(USER, None)),
         at_most(
             "CPU per request, pipelined ×16",
