@@ -35,6 +35,8 @@ struct Directory(PathBuf);
 impl Directory {
     fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("conduit-{name}-{}", std::process::id()));
+        // A killed process with this id may have left it.
+        let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).expect("a directory can be made");
         Directory(path)
     }

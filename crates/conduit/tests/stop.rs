@@ -481,6 +481,8 @@ fn second_program_on_the_same_address_fails_with_any_number_of_workers() {
 #[test]
 fn manager_receives_start_and_stop() {
     let path = std::env::temp_dir().join(format!("conduit-notify-{}", std::process::id()));
+    // A killed process with this id may have left it.
+    let _ = std::fs::remove_file(&path);
     let manager = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
     manager
         .set_read_timeout(Some(Duration::from_secs(20)))

@@ -21,6 +21,8 @@ impl Directory {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("shortlinks-api-{}-{number}", std::process::id()));
+        // A killed process with this id may have left it.
+        let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).expect("the directory for temporary files can be written to");
         Directory(path)
     }

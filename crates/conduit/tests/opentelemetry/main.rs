@@ -493,6 +493,8 @@ mod encrypted {
         let (chain, key) = issue("localhost");
         let collector = Collector::with(|app| app.tls(Tls::pem(chain, key).require_clients_pem(authority.as_bytes())));
         let files = Files(std::env::temp_dir().join(format!("conduit-opentelemetry-{}", std::process::id())));
+        // A killed process with this id may have left it.
+        let _ = fs::remove_dir_all(&files.0);
         fs::create_dir(&files.0).expect("a directory");
         let (chain, key) = issue("shop");
         let authority = files.write("authority.pem", &authority);

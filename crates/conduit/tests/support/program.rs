@@ -38,6 +38,8 @@ pub(crate) struct Directory(pub(crate) PathBuf);
 impl Directory {
     pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("conduit-restart-{name}-{}", std::process::id()));
+        // A killed process with this id may have left it.
+        let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).expect("a directory");
         Directory(path)
     }

@@ -32,6 +32,8 @@ impl RedisServer {
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let name = format!("conduit-redis-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
+        // A killed process with this id may have left it.
+        let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir(&directory).expect("a directory");
         let Some(child) = spawn(&directory, arguments) else {
             assert!(

@@ -26,6 +26,8 @@ impl Directory {
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
         let path = std::env::temp_dir().join(name);
+        // A killed process with this id may have left it.
+        let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).expect("the directory for temporary files can be written to");
         Directory(path)
     }
