@@ -1,7 +1,6 @@
 //! The store: the contract of `Store`, hot keys of several tasks and pools, expired rows, a lost connection, a transaction of
 //! the caller; layers and sessions of two processes.
 
-#[allow(dead_code, reason = "other tests start other servers")]
 #[path = "../../conduit/tests/support/service.rs"]
 mod service;
 

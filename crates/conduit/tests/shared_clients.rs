@@ -2,6 +2,8 @@
 //! finished. A worker without connections has nothing to do at a stop, but its runtime drives what others share.
 #![cfg(target_os = "linux")]
 
+#[path = "support/redis.rs"]
+mod redis_server;
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,7 +15,7 @@ use std::time::Duration;
 use conduit::Shutdown;
 use conduit::prelude::*;
 use redis::aio::MultiplexedConnection;
-use support::service::Service;
+use redis_server::RedisServer;
 use support::wait_for;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -217,6 +219,6 @@ fn pooled_http_connection_of_an_idle_worker_works_until_all_workers_have_finishe
 
 #[test]
 fn redis_connection_of_an_idle_worker_works_until_all_workers_have_finished() {
-    let Some(redis) = Service::redis() else { return };
-    works_until_all_workers_have_finished("redis", redis.url.clone());
+    let Some(redis) = RedisServer::volatile() else { return };
+    works_until_all_workers_have_finished("redis", redis.url());
 }

@@ -1,10 +1,10 @@
-//! Databases that tests start, each by a script in `tests/support`.
+//! A database that tests start by the script `tests/support/postgresql`.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-/// The exit code of a script whose server is not installed.
+/// The exit code of the script if its server is not installed.
 const NOT_INSTALLED: i32 = 77;
 
 /// A running server.
@@ -18,18 +18,13 @@ impl Service {
     /// A PostgreSQL server for all tests of this process, with whose end it stops.
     pub(crate) fn postgresql() -> Option<&'static Self> {
         static SERVER: OnceLock<Option<Service>> = OnceLock::new();
-        SERVER.get_or_init(|| Service::start("postgresql")).as_ref()
-    }
-
-    /// A Redis server.
-    pub(crate) fn redis() -> Option<Self> {
-        Service::start("redis")
+        SERVER.get_or_init(Service::start).as_ref()
     }
 
     /// Starts a server. Returns `None` where it is not installed and the test is to be skipped; with `CI=true` it fails.
-    fn start(name: &str) -> Option<Self> {
-        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../conduit/tests/support");
-        let mut script = Command::new(format!("{directory}/{name}"))
+    fn start() -> Option<Self> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../conduit/tests/support/postgresql");
+        let mut script = Command::new(script)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
