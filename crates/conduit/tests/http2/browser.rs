@@ -14,6 +14,7 @@ use conduit::{Tls, WebSocketUpgrade};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::chromium::Browser;
 use crate::support::{Running, start};
 
 const RESOURCES: usize = 100;
@@ -143,27 +144,6 @@ fn serve() -> Server {
     }
 }
 
-/// A browser, which ends with the test.
-struct Browser(Child);
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts a browser; `None` where it is not installed.
-fn spawn(name: &str, mut command: Command) -> Option<Browser> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let browser = command.spawn().ok().map(Browser);
-    if browser.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "{name} is not installed");
-        eprintln!("SKIPPED: {name} is not installed");
-    }
-    browser
-}
-
 #[track_caller]
 fn check(server: &Server) {
     let report = server
@@ -191,27 +171,10 @@ fn check(server: &Server) {
 fn chromium() {
     let server = serve();
     let profile = tempfile::tempdir().expect("a directory");
-    let mut command = Command::new("chromium");
-    command
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-quic",
-        ])
-        .args([
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-        ])
-        .args(["--ignore-certificate-errors", "--remote-debugging-port=0"])
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("https://{}/page", server.running.address));
-    let Some(_browser) = spawn("chromium", command) else {
+    let Some(mut browser) = Browser::start_with(profile.path(), &["--ignore-certificate-errors"]) else {
         return;
     };
+    browser.open(&format!("https://{}/page", server.running.address));
     check(&server);
 }
 
@@ -230,6 +193,37 @@ user_pref("services.settings.server", "data:,");
 user_pref("toolkit.telemetry.enabled", false);
 "#;
 
+/// The process, which ends with the test.
+struct Firefox(Child);
+
+impl Firefox {
+    /// Opens a page. Returns `None` where Firefox is not installed; in CI it panics.
+    fn open(profile: &std::path::Path, address: &str) -> Option<Self> {
+        let mut command = Command::new("firefox-esr");
+        command
+            .args(["--headless", "--no-remote", "--profile"])
+            .arg(profile)
+            .arg(address)
+            .env("HOME", profile)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let firefox = command.spawn().ok().map(Firefox);
+        if firefox.is_none() {
+            assert!(std::env::var_os("CI").is_none(), "firefox-esr is not installed");
+            eprintln!("SKIPPED: firefox-esr is not installed");
+        }
+        firefox
+    }
+}
+
+impl Drop for Firefox {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn firefox() {
     let server = serve();
@@ -246,13 +240,7 @@ fn firefox() {
         "cert_override.txt",
         &format!("{address}:\tOID.2.16.840.1.101.3.4.2.1\t{fingerprint}\t\n"),
     );
-    let mut command = Command::new("firefox-esr");
-    command
-        .args(["--headless", "--no-remote", "--profile"])
-        .arg(profile.path())
-        .arg(format!("https://{address}/page"))
-        .env("HOME", profile.path());
-    let Some(_browser) = spawn("firefox-esr", command) else {
+    let Some(_firefox) = Firefox::open(profile.path(), &format!("https://{address}/page")) else {
         return;
     };
     check(&server);

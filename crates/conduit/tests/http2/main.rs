@@ -5,6 +5,10 @@
 
 #[cfg(all(feature = "tls", feature = "websocket", target_os = "linux"))]
 mod browser;
+#[cfg(all(feature = "tls", feature = "websocket", target_os = "linux"))]
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../support/chromium.rs"]
+mod chromium;
 mod client;
 mod deadlines;
 mod floods;
