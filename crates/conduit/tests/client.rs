@@ -1,5 +1,7 @@
 //! Typed calls of handlers, in the process and over HTTP.
 
+mod support;
+
 use bytes::Bytes;
 use conduit::client::{CallError, Server, Transport, TypedClient};
 use conduit::prelude::*;
@@ -173,11 +175,7 @@ fn in_the_process() {
 
 #[test]
 fn over_http() {
-    let server = app().workers(1).listen("127.0.0.1:0").expect("a port is free");
-    let (address, handle) = (server.address(), server.handle());
-    let serving = std::thread::spawn(move || server.run());
-    let transport = Server::new(format!("http://{address}/"), reqwest::Client::new());
+    let server = support::serve(app());
+    let transport = Server::new(format!("http://{}/", server.address), reqwest::Client::new());
     block_on(calls_have_the_types_of_the_handlers(TypedClient::new(transport)));
-    handle.stop();
-    serving.join().expect("no panic").expect("the server stops");
 }

@@ -11,7 +11,7 @@ use conduit::prelude::*;
 use conduit::runs::{Accepted, RunEvents, Runs};
 use serde::{Deserialize, Serialize};
 
-use crate::npm;
+use crate::{npm, support};
 
 /// Node.js 22, which the suite needs, is a package too.
 const PACKAGES: [&str; 2] = ["@modelcontextprotocol/conformance@0.2.0-alpha.12", "node@22.23.3"];
@@ -128,10 +128,8 @@ fn judge(revision: &str, more: &[&str]) {
         return;
     };
     let routes = routes![text, image, audio, resource, error, progress, follow];
-    let app = App::new(Runs::new()).routes(routes).workers(1).mcp("/mcp");
-    let server = app.listen("127.0.0.1:0").expect("a port is free");
-    let (address, handle) = (server.address(), server.handle());
-    let serving = std::thread::spawn(move || server.run());
+    let server = support::serve(App::new(Runs::new()).routes(routes).mcp("/mcp"));
+    let url = format!("http://localhost:{}/mcp", server.address.port());
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     let baseline = folder.join(format!("mcp-{revision}.yaml"));
     let names: String = BEYOND_TOOLS
@@ -143,13 +141,11 @@ fn judge(revision: &str, more: &[&str]) {
     npm::run(
         Command::new(programs.join("node"))
             .arg(programs.join("conformance"))
-            .args(["server", "--url", &format!("http://localhost:{}/mcp", address.port())])
+            .args(["server", "--url", &url])
             .args(["--requirements", revision, "--expected-failures"])
             .arg(&baseline)
             .current_dir(folder),
     );
-    handle.stop();
-    serving.join().expect("no panic").expect("the server stops");
 }
 
 #[test]
