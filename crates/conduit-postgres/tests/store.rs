@@ -3,19 +3,22 @@
 
 #[path = "../../conduit/tests/support/service.rs"]
 mod service;
+#[path = "../../conduit/tests/support/visits.rs"]
+mod visits;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use conduit::layer::{Budget, Idempotency, RateLimit, Store, Value};
 use conduit::prelude::*;
-use conduit::session::{Session, Sessions};
+use conduit::session::Sessions;
 use conduit::testing::TestClient;
 use conduit_postgres::PostgresStore;
 use service::Service;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::task::JoinSet;
+use visits::{visit, visit_again, visit_both};
 
 /// Longer than any test.
 const LONG: Duration = Duration::from_secs(100 * 3600);
@@ -375,20 +378,6 @@ async fn key_of_a_transaction_is_set_when_it_commits() -> sqlx::Result<()> {
     Ok(())
 }
 
-#[derive(Default, serde::Serialize, serde::Deserialize)]
-struct Visitor {
-    visits: u32,
-}
-
-#[post("/visit")]
-async fn visit(mut session: Session<Visitor>) -> Result<String, Problem> {
-    let visits = session.update(|visitor| {
-        visitor.visits += 1;
-        visitor.visits
-    });
-    Ok(visits.await?.to_string())
-}
-
 /// The same service in another process.
 fn process(options: &PgConnectOptions) -> TestClient {
     let store = PostgresStore::per_worker(pool_options(), options.clone());
@@ -413,22 +402,12 @@ fn sessions_keys_and_budgets_are_shared_by_processes_and_survive_them() {
         return;
     };
     let (one, two) = (process(&options), process(&options));
-    let first = one.post("/visit").send();
-    first.assert_text("1");
-    let cookie = first.header("set-cookie").and_then(|cookie| cookie.split(';').next());
-    let cookie = cookie.expect("a cookie").to_owned();
-    let again = |client: &TestClient, key: &str| {
-        let request = client.another().post("/visit").header("cookie", &cookie);
-        request.header("idempotency-key", key).send()
-    };
-    again(&two, "a").assert_text("2");
-    let replayed = again(&one, "a");
-    replayed.assert_text("2").assert_header("idempotency-replayed", "true");
+    let cookie = visit_both(&one, &two);
     drop((one, two));
     let three = process(&options);
-    again(&three, "b").assert_text("3");
-    again(&three, "b").assert_header("idempotency-replayed", "true");
-    again(&three, "c").assert_status(429);
+    visit_again(&three, &cookie, "b").assert_text("3");
+    visit_again(&three, &cookie, "b").assert_header("idempotency-replayed", "true");
+    visit_again(&three, &cookie, "c").assert_status(429);
 }
 
 #[get("/")]

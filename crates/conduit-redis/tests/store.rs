@@ -2,6 +2,8 @@
 
 #[path = "../../conduit/tests/support/redis.rs"]
 mod redis_server;
+#[path = "../../conduit/tests/support/visits.rs"]
+mod visits;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -10,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use conduit::layer::{Budget, Idempotency, RateLimit, Store, Value};
 use conduit::prelude::*;
-use conduit::session::{Session, Sessions};
+use conduit::session::Sessions;
 use conduit::testing::TestClient;
 use conduit_redis::{Engines, RedisStore};
 use redis_server::RedisServer;
 use rustix::process::Signal;
+use visits::{visit, visit_again, visit_both};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -100,33 +103,13 @@ async fn budget_of_a_hot_key_has_its_requests_for_all_processes() -> redis::Redi
     Ok(())
 }
 
-/// A counter that answers each request with its number.
-#[derive(Clone, FromRef)]
-struct Shop {
-    sessions: Sessions,
-}
-
-#[derive(Default, serde::Serialize, serde::Deserialize)]
-struct Visitor {
-    visits: u32,
-}
-
-#[post("/visit")]
-async fn visit(mut session: Session<Visitor>) -> Result<String, Problem> {
-    let visits = session.update(|visitor| {
-        visitor.visits += 1;
-        visitor.visits
-    });
-    Ok(visits.await?.to_string())
-}
-
 /// The same service in another process.
 fn process(server: &RedisServer) -> TestClient {
     let store = store(server);
     let limit = RateLimit::new(5, LONG).store(store.clone());
-    let sessions = Sessions::new(store.clone());
-    let layered = App::new(Shop { sessions }).routes(routes![visit]);
-    TestClient::new(layered.layer(Idempotency::new().store(store)).layer(limit))
+    let keys = Idempotency::new().store(store.clone());
+    let app = App::new(Sessions::new(store)).routes(routes![visit]);
+    TestClient::new(app.layer(keys).layer(limit))
 }
 
 #[test]
@@ -135,28 +118,17 @@ fn sessions_keys_and_budgets_are_shared_by_processes_and_survive_the_server() {
         return;
     };
     let (one, two) = (process(&server), process(&server));
-    let first = one.post("/visit").send();
-    first.assert_text("1");
-    let cookie = first.header("set-cookie").and_then(|cookie| cookie.split(';').next());
-    let cookie = cookie.expect("a cookie").to_owned();
-    // Both send the cookie in each request; the client for tests has its own.
-    let (one, two) = (one.another(), two.another());
-    let again = |client: &TestClient, key: &str| {
-        let request = client.post("/visit").header("cookie", &cookie);
-        request.header("idempotency-key", key).send()
-    };
-    again(&two, "a").assert_text("2");
-    let replayed = again(&one, "a");
-    replayed.assert_text("2").assert_header("idempotency-replayed", "true");
+    let cookie = visit_both(&one, &two);
     server.stop(Signal::TERM);
     // The rate limit accepts requests without its store, and a session needs it.
-    one.post("/visit").header("cookie", &cookie).send().assert_status(503);
+    let without_key = one.another().post("/visit").header("cookie", &cookie);
+    without_key.send().assert_status(503);
     server.start();
     // The store makes no attempt to connect for 500 ms after a failed one.
     std::thread::sleep(Duration::from_millis(600));
-    again(&one, "b").assert_text("3");
-    again(&two, "b").assert_header("idempotency-replayed", "true");
-    again(&two, "c").assert_status(429);
+    visit_again(&one, &cookie, "b").assert_text("3");
+    visit_again(&two, &cookie, "b").assert_header("idempotency-replayed", "true");
+    visit_again(&two, &cookie, "c").assert_status(429);
 }
 
 /// A server that closes each connection at once, and the number of those that it has accepted.
