@@ -49,6 +49,11 @@ fn process(server: &RedisServer) -> Topic<Numbers> {
     topic(&hub_with(server, HubConfig::default(), patient()))
 }
 
+async fn connection(server: &RedisServer) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(server.url()).expect("a URL");
+    client.get_multiplexed_async_connection().await.expect("a connection")
+}
+
 async fn subscribe(topic: &Topic<Numbers>, from: StartFrom) -> Subscription<Numbers> {
     topic.subscribe(from).await.expect("a subscription")
 }
@@ -161,8 +166,7 @@ fn lost_connections_lose_and_repeat_nothing() {
     run(async {
         let (one, two) = (process(&server), process(&server));
         let mut updates = subscribe(&two, StartFrom::Now).await;
-        let client = redis::Client::open(server.url()).expect("a URL");
-        let mut control = client.get_multiplexed_async_connection().await.expect("a connection");
+        let mut control = connection(&server).await;
         let publish = tokio::task::spawn_local(async move {
             for number in 0..300 {
                 one.publish(&number).await.expect("it waits");
@@ -280,8 +284,7 @@ fn member_is_present_in_all_processes_until_it_or_its_process_leaves() {
         assert_eq!(change().await, "+dave");
 
         // A process that ends without notice.
-        let client = redis::Client::open(server.url()).expect("a URL");
-        let mut other = client.get_multiplexed_async_connection().await.expect("a connection");
+        let mut other = connection(&server).await;
         let now: (u64, u64) = redis::cmd("TIME").query_async(&mut other).await.expect("the time");
         let until = now.0 * 1000 + now.1 / 1000 + 1000;
         let (topic, member) = ("numbers\0all", "7 carol");
@@ -346,8 +349,7 @@ fn topic_without_history_continues_and_reports_its_gaps() {
             one.publish(&number).await.expect("it is published");
             assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
         }
-        let client = redis::Client::open(server.url()).expect("a URL");
-        let mut other = client.get_multiplexed_async_connection().await.expect("a connection");
+        let mut other = connection(&server).await;
         let length: u64 = redis::cmd("XLEN")
             .arg("conduit:hub:numbers\0all")
             .query_async(&mut other)
@@ -371,8 +373,7 @@ fn invented_topics_fill_neither_the_hub_nor_the_server() {
             drop(subscribe(&topic, StartFrom::History).await);
             assert_eq!(topic.present().await, Ok(Vec::new()));
         }
-        let client = redis::Client::open(server.url()).expect("a URL");
-        let mut other = client.get_multiplexed_async_connection().await.expect("a connection");
+        let mut other = connection(&server).await;
         let mut ttl = redis::cmd("PTTL");
         let left: i64 = ttl
             .arg("conduit:hub:numbers\x000399")
@@ -381,11 +382,6 @@ fn invented_topics_fill_neither_the_hub_nor_the_server() {
             .expect("a time");
         assert!(left <= 60_000, "{left} ms");
     });
-}
-
-async fn connection(server: &RedisServer) -> redis::aio::MultiplexedConnection {
-    let client = redis::Client::open(server.url()).expect("a URL");
-    client.get_multiplexed_async_connection().await.expect("a connection")
 }
 
 #[test]
