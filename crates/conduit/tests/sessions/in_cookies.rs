@@ -87,19 +87,7 @@ fn previous_key_is_accepted_and_replaced() {
 
 #[test]
 fn cookie_ends_without_requests_and_at_its_lifetime() {
-    let sessions = Sessions::in_cookies(CookieKey::random(), []);
-    let client = client_of(sessions.idle_timeout(HOUR).lifetime(5 * HOUR));
-    client.post("/count").send().assert_text("1");
-    for _ in 0..5 {
-        client.advance(HOUR - Duration::from_secs(600));
-        client.get("/count").send().assert_text("1");
-    }
-    client.advance(HOUR - Duration::from_secs(600));
-    client.get("/count").send().assert_text("0");
-
-    client.post("/count").send().assert_text("1");
-    client.advance(HOUR + Duration::from_secs(1));
-    client.get("/count").send().assert_text("0");
+    assert_ends_without_requests_and_at_its_lifetime(Sessions::in_cookies(CookieKey::random(), []));
 }
 
 #[test]

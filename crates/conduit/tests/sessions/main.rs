@@ -376,7 +376,12 @@ fn newer_write_is_the_base_of_a_late_one() {
 
 #[test]
 fn session_ends_without_requests_and_at_its_lifetime() {
-    let sessions = Sessions::in_memory().idle_timeout(HOUR).lifetime(5 * HOUR);
+    assert_ends_without_requests_and_at_its_lifetime(Sessions::in_memory());
+}
+
+#[track_caller]
+fn assert_ends_without_requests_and_at_its_lifetime(sessions: Sessions) {
+    let sessions = sessions.idle_timeout(HOUR).lifetime(5 * HOUR);
     let client = TestClient::new(app(sessions, 2));
     client.post("/count").send().assert_text("1");
     for _ in 0..5 {
