@@ -142,7 +142,16 @@ impl SharedTopics {
 
     pub(super) fn left(&self, name: &str, process: u64, member: &str) {
         self.update(name, |name, topic| {
-            topic.end_presence(name, process, |known| known == member)
+            let present = &mut topic.replica.present;
+            let Some(processes) = present.get_mut(member) else {
+                return;
+            };
+            processes.retain(|&known| known != process);
+            if processes.is_empty()
+                && let Some((member, _)) = present.remove_entry(member)
+            {
+                topic.notify(name, Change::Left(member));
+            }
         });
     }
 
@@ -150,7 +159,7 @@ impl SharedTopics {
         for shard in &self.shards {
             let mut shard = Self::locked(shard);
             for (name, topic) in &mut shard.topics {
-                topic.end_presence(name, process, |_| true);
+                topic.end_presences(name, process);
             }
         }
     }
@@ -170,15 +179,13 @@ impl SharedTopics {
 }
 
 impl SharedTopic {
-    /// Ends the presence of the members that a process has made present.
-    fn end_presence(&mut self, name: &Arc<str>, process: u64, is_meant: impl Fn(&str) -> bool) {
+    /// Ends the presence of all members that a process has made present.
+    fn end_presences(&mut self, name: &Arc<str>, process: u64) {
         let mut left = Vec::new();
         self.replica.present.retain(|member, processes| {
-            if is_meant(member) {
-                processes.retain(|&known| known != process);
-                if processes.is_empty() {
-                    left.push(Arc::clone(member));
-                }
+            processes.retain(|&known| known != process);
+            if processes.is_empty() {
+                left.push(Arc::clone(member));
             }
             !processes.is_empty()
         });
