@@ -107,11 +107,15 @@ impl SharedTopics {
             for (process, member) in snapshot.members {
                 present.entry(member).or_default().push(process);
             }
-            let before = std::mem::replace(&mut topic.replica.present, present.clone());
-            for member in before.keys().filter(|member| !present.contains_key(*member)) {
-                topic.notify(name, Change::Left(Arc::clone(member)));
+            let is_new = |member: &&Arc<str>| !topic.replica.present.contains_key(*member);
+            let joined: Vec<Arc<str>> = present.keys().filter(is_new).cloned().collect();
+            let before = std::mem::replace(&mut topic.replica.present, present);
+            for member in before.into_keys() {
+                if !topic.replica.present.contains_key(&member) {
+                    topic.notify(name, Change::Left(member));
+                }
             }
-            for member in present.into_keys().filter(|member| !before.contains_key(member)) {
+            for member in joined {
                 topic.notify(name, Change::Joined(member));
             }
         });
