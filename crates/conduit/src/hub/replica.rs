@@ -38,12 +38,11 @@ impl Drop for TopicPin<'_> {
 }
 
 impl SharedTopics {
-    /// Waits until the replica has a topic.
-    pub(super) async fn follow<'a>(
-        &'a self,
-        engine: &dyn HubEngine,
-        name: &'a Arc<str>,
-    ) -> Result<TopicPin<'a>, HubError> {
+    /// Waits until the replica has a topic. Without an engine, there is no replica, and `None` is the result.
+    pub(super) async fn follow<'a>(&'a self, name: &'a Arc<str>) -> Result<Option<TopicPin<'a>>, HubError> {
+        let Some(engine) = &self.engine else {
+            return Ok(None);
+        };
         let is_followed = self.with(name, |topic| {
             topic.replica.pins += 1;
             Ok(topic.replica.is_followed)
@@ -52,7 +51,7 @@ impl SharedTopics {
         if !is_followed {
             engine.follow(Arc::clone(name)).await?;
         }
-        Ok(pin)
+        Ok(Some(pin))
     }
 
     /// Counts a connection of a member, and follows the topic. The future is ready when the engine knows the member; its

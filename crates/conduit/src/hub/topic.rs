@@ -171,10 +171,7 @@ impl<F: TopicFamily> Topic<F> {
             StartFrom::After(position) => ReplayFrom::After(position),
         };
         // The topic stays in the replica until the worker subscribes.
-        let _pin = match &self.hub.0.engine {
-            None => None,
-            Some(engine) => Some(self.hub.0.follow(&**engine, &self.name).await?),
-        };
+        let _pin = self.hub.0.follow(&self.name).await?;
         let (subscriber, replay) = Subscriber::new(&self.hub, &self.name, from)?;
         Ok(Subscription::new(subscriber, replay))
     }
@@ -226,10 +223,7 @@ impl<F: TopicFamily> Topic<F> {
     ///
     /// With an engine: [`HubError::Unavailable`] for a topic that this process does not follow yet.
     pub async fn present(&self) -> Result<Vec<String>, HubError> {
-        let _pin = match &self.hub.0.engine {
-            None => None,
-            Some(engine) => Some(self.hub.0.follow(&**engine, &self.name).await?),
-        };
+        let _pin = self.hub.0.follow(&self.name).await?;
         Ok(self.hub.0.present(&self.name))
     }
 }
