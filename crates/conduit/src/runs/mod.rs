@@ -250,12 +250,19 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
     }
 
     fn run(&self, owner: &str, id: &str, record: Option<Arc<RunRecord>>) -> Result<Run<P>, HubError> {
-        let (topic, cancels) = shared::topics(&self.hub, owner, id)?;
+        let (topic, cancels) = match self.hub.has_engine() {
+            true => {
+                let key = shared::key(owner, id);
+                (self.hub.trusted(&key)?, Some(self.hub.trusted(&key)?))
+            }
+            // The registry compares the owner.
+            false => (self.hub.trusted(id)?, None),
+        };
         Ok(Run {
             id: id.into(),
             record,
             topic,
-            cancels: self.hub.has_engine().then_some(cancels),
+            cancels,
         })
     }
 }

@@ -16,7 +16,7 @@ use super::registry::RunRecord;
 use super::{RunUpdate, not_found};
 use crate::BoxError;
 use crate::events::{Event, LastEventId};
-use crate::hub::{Access, Hub, HubError, Presence, StartFrom, Subscription, Topic, TopicFamily, Update};
+use crate::hub::{Access, Presence, StartFrom, Subscription, Topic, TopicFamily, Update};
 use crate::problem::Problem;
 
 /// The member of a topic while its run is in progress.
@@ -35,18 +35,9 @@ impl TopicFamily for CancelFamily {
     }
 }
 
-/// The topics of a run. Their key contains the owner: for others, the run does not exist.
-pub(super) fn topics<P>(
-    hub: &Hub,
-    owner: &str,
-    id: &str,
-) -> Result<(Topic<RunFamily<P>>, Topic<CancelFamily>), HubError>
-where
-    P: Serialize + DeserializeOwned + 'static,
-{
-    let owner: String = Sha256::digest(owner).iter().map(|byte| format!("{byte:02x}")).collect();
-    let key = format!("{owner}:{id}");
-    Ok((hub.trusted(&key)?, hub.trusted(&key)?))
+/// The key of the topics of a run. It contains the owner: for others, the run does not exist.
+pub(super) fn key(owner: &str, id: &str) -> String {
+    format!("{:x}:{id}", Sha256::digest(owner))
 }
 
 /// Keeps the presence of a run until the future is dropped, and cancels the run on request of another process.
