@@ -19,8 +19,8 @@ impl Scripts {
         Scripts {
             publish: of_topic(include_str!("lua/publish.lua")),
             follow: of_topic(include_str!("lua/follow.lua")),
-            members: Script::new(include_str!("lua/members.lua")),
-            lease: Script::new(include_str!("lua/lease.lua")),
+            members: of_topic(include_str!("lua/members.lua")),
+            lease: of_topic(include_str!("lua/lease.lua")),
             refresh: Script::new(include_str!("lua/refresh.lua")),
         }
     }

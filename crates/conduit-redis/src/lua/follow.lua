@@ -42,10 +42,7 @@ if limit ~= '0' then
 end
 reply[3] = tostring(count)
 
-local live = {}
-for _, process in ipairs(redis.call('ZRANGEBYSCORE', leases, now, '+inf')) do
-    live[process] = true
-end
+local live = live_processes(leases)
 for _, member in ipairs(redis.call('SMEMBERS', members)) do
     if live[string.match(member, '^%d+')] then
         reply[#reply + 1] = member

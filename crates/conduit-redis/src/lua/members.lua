@@ -11,14 +11,7 @@ local function purge(members, channel)
         return
     end
     purged[members] = true
-    if not live then
-        live = {}
-        local time = redis.call('TIME')
-        local now = time[1] * 1000 + math.floor(time[2] / 1000)
-        for _, process in ipairs(redis.call('ZRANGEBYSCORE', leases, string.format('%.0f', now), '+inf')) do
-            live[process] = true
-        end
-    end
+    live = live or live_processes(leases)
     for _, member in ipairs(redis.call('SMEMBERS', members)) do
         if not live[string.match(member, '^%d+')] then
             redis.call('SREM', members, member)
@@ -53,7 +46,6 @@ end
 
 local results = {}
 for at = 1, (#KEYS - 1) / 2 do
-    local is_done, result = pcall(apply, KEYS[2 * at], KEYS[2 * at + 1], ARGV[2 * at + 1], ARGV[2 * at + 2])
-    results[at] = is_done and result or (type(result) == 'table' and result.err or tostring(result))
+    results[at] = outcome(pcall(apply, KEYS[2 * at], KEYS[2 * at + 1], ARGV[2 * at + 1], ARGV[2 * at + 2]))
 end
 return results

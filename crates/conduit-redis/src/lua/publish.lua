@@ -32,7 +32,6 @@ local results = {}
 for at, key in ipairs(KEYS) do
     local first = 3 * at
     -- An error of one topic, such as a key of another type, leaves the messages of others alone.
-    local is_done, result = pcall(publish, key, ARGV[first], ARGV[first + 1], ARGV[first + 2])
-    results[at] = is_done and result or (type(result) == 'table' and result.err or tostring(result))
+    results[at] = outcome(pcall(publish, key, ARGV[first], ARGV[first + 1], ARGV[first + 2]))
 end
 return results

@@ -1,8 +1,22 @@
--- Functions for the streams of topics. The identity of an entry is the position of its message: the epoch of the topic, and
--- the number of the message.
+-- Functions that the scripts of topics share. The identity of an entry in a stream is the position of its message: the epoch
+-- of the topic, and the number of the message.
 local function now_millis()
     local time = redis.call('TIME')
     return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- The set of the processes with a lease.
+local function live_processes(leases)
+    local live = {}
+    for _, process in ipairs(redis.call('ZRANGEBYSCORE', leases, string.format('%.0f', now_millis()), '+inf')) do
+        live[process] = true
+    end
+    return live
+end
+
+-- The result of a protected call, or its error as text.
+local function outcome(is_done, result)
+    return is_done and result or (type(result) == 'table' and result.err or tostring(result))
 end
 
 local function parse(id)
