@@ -313,12 +313,12 @@ impl Driver {
     async fn change_members(&mut self, session: &mut Session) -> RedisResult<()> {
         let mut changes = Vec::new();
         for request in self.backlog.iter().take(BATCH) {
-            let (change, Membership { topic, member }) = match request {
+            let (kind, membership) = match request {
                 Request::Join(membership, ..) => ('+', membership),
                 Request::Leave(membership) => ('-', membership),
                 _ => break,
             };
-            changes.push((change, &**topic, member_text(self.process, member)));
+            changes.push(change_of(kind, self.process, membership));
         }
         let count = changes.len();
         let changed = session.change_members(&changes).await;
@@ -428,15 +428,10 @@ impl Driver {
 
     /// Makes the members of this process present again: the server or the other processes may have lost them.
     async fn announce_members(&mut self, session: &mut Session) -> RedisResult<()> {
-        let change =
-            |membership: &Membership| (membership.topic.clone(), member_text(self.process, &membership.member));
-        let members: Vec<_> = self.members.iter().map(change).collect();
-        for members in members.chunks(BATCH) {
-            let changes: Vec<_> = members
-                .iter()
-                .map(|(topic, member)| ('!', &**topic, member.clone()))
-                .collect();
-            unless_lost(session.change_members(&changes).await)?;
+        let change = |membership| change_of('!', self.process, membership);
+        let changes: Vec<_> = self.members.iter().map(change).collect();
+        for changes in changes.chunks(BATCH) {
+            unless_lost(session.change_members(changes).await)?;
         }
         Ok(())
     }
@@ -445,12 +440,8 @@ impl Driver {
     async fn end_presences(&mut self, session: &mut Session) -> RedisResult<()> {
         while !self.leaving.is_empty() {
             let members: Vec<_> = self.leaving.keys().take(BATCH).cloned().collect();
-            let change = |left: &'_ Membership| ('-', Arc::clone(&left.topic), member_text(self.process, &left.member));
+            let change = |membership| change_of('-', self.process, membership);
             let changes: Vec<_> = members.iter().map(change).collect();
-            let changes: Vec<_> = changes
-                .iter()
-                .map(|(change, topic, member)| (*change, &**topic, member.clone()))
-                .collect();
             let changed = session.change_members(&changes).await;
             if changed.is_err() {
                 // Another connection tries again.
@@ -472,6 +463,11 @@ impl Driver {
             .extend(self.members.drain().map(|membership| (membership, true)));
         self.end_presences(session).await
     }
+}
+
+/// A change of a member as the session takes it: its kind, the topic, and the member with its process.
+fn change_of(kind: char, process: u64, membership: &Membership) -> (char, &str, String) {
+    (kind, &membership.topic, member_text(process, &membership.member))
 }
 
 /// An interval whose ticks keep their distance after a delay.
