@@ -11,6 +11,7 @@ use redis::aio::{MultiplexedConnection, PubSubSink, PubSubStream};
 use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Msg, RedisError, RedisResult, ServerErrorKind};
 
 use crate::scripts::{Scripts, call};
+use crate::store::is_lost;
 
 /// The number of topics that one pipeline reads: the snapshots of these are in memory at once.
 const TOPICS_AT_ONCE: usize = 16;
@@ -262,9 +263,7 @@ async fn within<T>(time: Duration, request: impl Future<Output = RedisResult<T>>
 
 /// Returns whether another connection may succeed: this one is lost, or the server has lost the scripts.
 fn ends_session(error: &RedisError) -> bool {
-    error.is_io_error()
-        || error.is_unrecoverable_error()
-        || error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+    is_lost(error) || error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
 /// Logs an error that concerns one request, such as that of a full server; returns one that ends the session.

@@ -167,10 +167,18 @@ impl StoreConnection {
     }
 }
 
-/// Returns whether the connection was lost or does not respond. A repetition after a failed attempt to connect receives the
-/// error of that attempt.
-fn is_lost(error: &RedisError) -> bool {
+/// Returns whether the connection was lost or does not respond.
+pub(crate) fn is_lost(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
+}
+
+/// Makes a request, and repeats it once if its connection is lost. A repetition after a failed attempt to connect receives the
+/// error of that attempt.
+async fn repeated<T>(request: impl AsyncFn() -> RedisResult<T>) -> RedisResult<T> {
+    match request().await {
+        Err(error) if is_lost(&error) => request().await,
+        result => result,
+    }
 }
 
 /// The lifetime of a value. Zero is an error for the server.
@@ -184,26 +192,18 @@ impl Store for RedisStore {
     async fn get(&self, key: &[u8]) -> RedisResult<Option<Bytes>> {
         let mut command = redis::cmd("GET");
         command.arg(self.key(key));
-        let found: RedisResult<Option<Vec<u8>>> = self.query(&command).await;
-        let found = match found {
-            Err(error) if is_lost(&error) => self.query(&command).await,
-            found => found,
-        };
-        Ok(found?.map(Bytes::from))
+        let found: Option<Vec<u8>> = repeated(async || self.query(&command).await).await?;
+        Ok(found.map(Bytes::from))
     }
 
     async fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: Option<Value<'_>>) -> RedisResult<bool> {
-        let key = self.key(key);
         let Some(expected) = expected else {
             let Some(value) = value else {
-                return self
-                    .query(redis::cmd("EXISTS").arg(key))
-                    .await
-                    .map(|found: bool| !found);
+                return Ok(self.get(key).await?.is_none());
             };
             let mut command = redis::cmd("SET");
             command
-                .arg(key)
+                .arg(self.key(key))
                 .arg(value.bytes)
                 .arg("NX")
                 .arg("PX")
@@ -211,7 +211,7 @@ impl Store for RedisStore {
             let set: Option<String> = self.query(&command).await?;
             return Ok(set.is_some());
         };
-        let mut script = self.0.replace.key(key);
+        let mut script = self.0.replace.key(self.key(key));
         script.arg(expected);
         if let Some(value) = value {
             script.arg(value.bytes).arg(millis(value.lifetime));
@@ -231,12 +231,8 @@ impl Store for RedisStore {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let mut script = self.0.take.key(self.key(key));
         script.arg(micros(budget.interval())).arg(micros(budget.tolerance()));
-        let ahead: RedisResult<String> = self.call(&script).await;
-        let ahead = match ahead {
-            Err(error) if is_lost(&error) => self.call(&script).await,
-            ahead => ahead,
-        };
-        let micros = ahead?.parse().unwrap_or(u64::MAX);
+        let ahead: String = repeated(async || self.call(&script).await).await?;
+        let micros = ahead.parse().unwrap_or(u64::MAX);
         Ok(budget.taken(Duration::from_micros(micros)))
     }
 }
