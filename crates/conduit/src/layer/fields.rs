@@ -25,14 +25,14 @@ pub(super) fn has_member(headers: &HeaderMap, name: &HeaderName, wanted: &str) -
 }
 
 /// Adds the request field `name`, on which the response depends, to `vary` unless present (RFC 9110, section 12.5.5).
-pub(super) fn vary(response: &mut Response, name: &'static HeaderName) {
+pub(super) fn vary(response: &mut Response, name: &HeaderName) {
     vary_on(response.headers_mut(), name);
 }
 
 /// As [`vary`], for the header fields of a response.
-pub(crate) fn vary_on(headers: &mut HeaderMap, name: &'static HeaderName) {
+pub(crate) fn vary_on(headers: &mut HeaderMap, name: &HeaderName) {
     if !has_member(headers, &VARY, name.as_str()) && !has_member(headers, &VARY, "*") {
-        headers.append(VARY, HeaderValue::from_static(name.as_str()));
+        headers.append(VARY, HeaderValue::from(name.clone()));
     }
 }
 

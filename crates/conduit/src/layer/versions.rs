@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use http::header::VARY;
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 
-use super::{Layer, Next};
+use super::{Layer, Next, fields};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -147,9 +146,7 @@ impl Layer for Versions {
                 next.run(request).await
             }
         };
-        response
-            .headers_mut()
-            .append(VARY, HeaderValue::from(self.header.clone()));
+        fields::vary(&mut response, &self.header);
         response
     }
 
