@@ -110,9 +110,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, key: &[u8], value: Val
 
 pub(crate) async fn take(connection: &mut PgConnection, key: &[u8], budget: Budget) -> sqlx::Result<Taken> {
     let (needed, tolerance) = (budget.interval(), budget.tolerance());
-    let Some(slack) = tolerance.checked_sub(needed) else {
-        return Ok(budget.taken(needed));
-    };
+    // The tolerance is at least one interval.
+    let slack = tolerance.saturating_sub(needed);
     let take = sqlx::query_scalar(TAKE)
         .bind(key)
         .bind(interval(needed))
