@@ -4,7 +4,7 @@
 //! the same thread: it puts a command into the worker's queue and wakes it. The worker takes its commands at its next turn
 //! and discards those whose connection has closed or whose exchange is over.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -76,6 +76,12 @@ impl BodyEvents for CommandQueue {
     fn inform(&self, exchange: ExchangeId, status: StatusCode, headers: HeaderMap) {
         self.push(exchange, Command::Inform(Box::new((status, headers))));
     }
+}
+
+/// Registers the waker of a task that waits for its connection.
+pub(crate) fn register(place: &Cell<Option<Waker>>, waker: &Waker) {
+    let known = place.take().filter(|known| known.will_wake(waker));
+    place.set(Some(known.unwrap_or_else(|| waker.clone())));
 }
 
 /// Sends the commands of one exchange.

@@ -12,7 +12,7 @@ use http::HeaderMap;
 
 use crate::blocking::Instrumentation;
 use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
-use crate::commands::{Command, CommandSender};
+use crate::commands::{Command, CommandSender, register};
 use crate::panics::{discard, message};
 
 /// Opens for each piece of a response's stream, and closes with the exchange.
@@ -73,11 +73,6 @@ impl StreamGate {
         }
     }
 
-    fn register(&self, waker: &Waker) {
-        let known = self.task.take().filter(|known| known.will_wake(waker));
-        self.task.set(Some(known.unwrap_or_else(|| waker.clone())));
-    }
-
     /// Waits for room, and promises a piece for it. Returns false when the gate has closed.
     fn poll_room(&self, context: &mut Context<'_>) -> Poll<bool> {
         match self.state.get() {
@@ -87,7 +82,7 @@ impl StreamGate {
                 Poll::Ready(true)
             }
             GateState::Full | GateState::Queued => {
-                self.register(context.waker());
+                register(&self.task, context.waker());
                 Poll::Pending
             }
         }
@@ -97,7 +92,7 @@ impl StreamGate {
         if self.state.get() == GateState::Closed {
             return Poll::Ready(());
         }
-        self.register(context.waker());
+        register(&self.task, context.waker());
         Poll::Pending
     }
 }

@@ -12,7 +12,7 @@ use std::thread::LocalKey;
 use bytes::Bytes;
 use conduit_proto::ws::CloseCode;
 
-use crate::commands::{Command, CommandSender};
+use crate::commands::{Command, CommandSender, register};
 
 /// The memory that a message in a queue counts besides its bytes, so that empty messages are bounded too.
 const MESSAGE_BYTES: usize = 64;
@@ -372,11 +372,6 @@ impl Channel {
             is_clean: true,
         })
     }
-}
-
-fn register(place: &Cell<Option<Waker>>, waker: &Waker) {
-    let known = place.take().filter(|known| known.will_wake(waker));
-    place.set(Some(known.unwrap_or_else(|| waker.clone())));
 }
 
 /// A handle of a handler on its WebSocket. The drop of the last one closes it with 1000.
