@@ -24,7 +24,7 @@ impl Document {
     /// Each operation is a function that takes a `Client` and the input, and returns an enum with a variant for each status,
     /// each error among them. `program --client rust` prints both.
     pub fn rust(&self) -> String {
-        let document = serde_json::to_value(self).expect("a document is JSON");
+        let document = self.complete();
         let empty = Map::new();
         let schemas = document["components"]["schemas"].as_object().unwrap_or(&empty);
         let (title, version) = (self.title(), document["info"]["version"].as_str().unwrap_or_default());

@@ -86,7 +86,7 @@ impl Document {
         if !operations().any(|(_, operation)| operation.definition.tool.is_some()) {
             return Ok(Vec::new());
         }
-        let document = serde_json::to_value(self).expect("a document is JSON");
+        let document = self.complete();
         let components = Components::new(&document);
         let (mut tools, mut gaps) = (Vec::new(), Vec::new());
         for (path, operation) in operations() {

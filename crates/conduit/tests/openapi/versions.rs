@@ -60,7 +60,7 @@ fn properties(_slug: Path<String>) -> StatusCode {
 }
 
 /// A path without an operation of OpenAPI 3.1.
-#[query("/events")]
+#[query("/events", tool)]
 fn find_events(_search: Json<Search>) -> NoContent {
     NoContent
 }
@@ -284,4 +284,21 @@ fn each_reference_resolves_to_the_schema_of_its_type() {
         let found = expanded(schema, &document["components"]["schemas"], "#/components/schemas/");
         assert_eq!(found, expected, "{path}");
     }
+}
+
+#[test]
+fn a_query_has_its_types_in_the_rust_client_of_3_1() {
+    let client = document().rust();
+    let input = client.split("pub struct VersionsFindEventsInput {").nth(1);
+    let input = input.and_then(|rest| rest.split('}').next()).expect("the input of the query");
+    assert!(input.contains("pub body: VersionsSearch,"), "{input}");
+    assert!(client.contains("pub struct VersionsSearch {"), "{client}");
+}
+
+#[test]
+fn a_query_has_its_types_in_the_tool_of_3_1() {
+    let tools = document().tools().expect("a tool");
+    let schema = Value::Object(tools[0].input_schema.clone());
+    assert_eq!(schema["properties"], json!({ "text": { "type": "string" } }));
+    assert_eq!(schema.get("$defs"), None);
 }
