@@ -39,6 +39,11 @@ struct Tenant {
     x_tenant: String,
 }
 
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Flags {
+    x_flags: Vec<String>,
+}
+
 mod notes {
     use super::*;
 
@@ -79,8 +84,13 @@ fn form(search: Form<Search>) -> String {
     search.0.tags.join("+")
 }
 
+#[get("/flags", client)]
+fn flags(flags: Header<Flags>) -> String {
+    flags.0.x_flags.join("+")
+}
+
 fn app() -> App<(), Routes> {
-    App::new(()).routes(routes!["/notes" => notes::ROUTES, search, set, form])
+    App::new(()).routes(routes!["/notes" => notes::ROUTES, search, set, form, flags])
 }
 
 async fn calls_have_the_types_of_the_handlers<T: Transport>(client: TypedClient<T>) {
@@ -120,8 +130,15 @@ async fn calls_have_the_types_of_the_handlers<T: Transport>(client: TypedClient<
     assert_eq!(found, r#"a/b: Some("a&b") ["x", "y z"]"#);
     assert_eq!(form::call(&client, &wanted).await.expect("a text"), "x+y z");
     set::call(&client, "hello").await.expect("no content");
+    let set_flags = Flags {
+        x_flags: vec!["x".to_owned(), "y".to_owned()],
+    };
+    assert_eq!(flags::call(&client, &set_flags).await.expect("a text"), "x+y");
     let elsewhere = search::call(&client, "..", &wanted).await;
     assert!(matches!(elsewhere, Err(CallError::Input(_))), "{elsewhere:?}");
+    // The fields of a call replace those of the client.
+    let client = client.with_header("x-flags", "z");
+    assert_eq!(flags::call(&client, &set_flags).await.expect("a text"), "x+y");
 }
 
 /// A service that responds with the field `accept` of each request.

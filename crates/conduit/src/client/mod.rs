@@ -111,9 +111,7 @@ impl<T: Transport> TypedClient<T> {
         *request.method_mut() = call.method;
         *request.uri_mut() = http::Uri::try_from(&call.target).map_err(CallError::input)?;
         *request.headers_mut() = self.headers.clone();
-        for (name, value) in &call.headers {
-            request.headers_mut().insert(name, value.clone());
-        }
+        request.headers_mut().extend(call.headers);
         let any = HeaderValue::from_static("*/*");
         request.headers_mut().entry(ACCEPT).or_insert(any);
         let response = self.transport.send(request).await.map_err(CallError::Transport)?;
