@@ -98,6 +98,14 @@ fn operations(paths: &mut [PathItem]) -> impl Iterator<Item = &mut Value> {
         .map(|operation| &mut operation.value)
 }
 
+/// The target of a reference in a document, or the value itself if it has no reference to a part of the document.
+pub(super) fn resolved<'v>(document: &'v Value, value: &'v Value) -> &'v Value {
+    let target = value.get("$ref").and_then(Value::as_str);
+    target
+        .and_then(|reference| document.pointer(reference.trim_start_matches('#')))
+        .unwrap_or(value)
+}
+
 /// The schemas that these parts of a document refer to, by themselves or through other schemas.
 pub(super) fn without_unused<'v>(mut schemas: Map<String, Value>, parts: impl Iterator<Item = &'v Value>) -> Value {
     let mut found = BTreeSet::new();

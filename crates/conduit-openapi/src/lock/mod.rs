@@ -18,7 +18,7 @@ use self::nodes::nodes;
 use self::text::{Line, Section};
 pub use self::text::{Lock, LockDifference};
 use super::document::Document;
-use super::shared::DescribedOperation;
+use super::shared::{DescribedOperation, resolved};
 
 /// The section of the application as a whole.
 const APPLICATION: &str = "application";
@@ -81,13 +81,6 @@ impl Document {
 fn operation_lines(document: &Value, operation: &DescribedOperation, layers: &[Cow<'static, str>]) -> Section {
     let value = &operation.value;
     let empty = Map::new();
-    let resolved = |value: &'_ Value| match value["$ref"].as_str() {
-        Some(reference) => document
-            .pointer(reference.trim_start_matches('#'))
-            .cloned()
-            .unwrap_or_default(),
-        None => value.clone(),
-    };
     let handler = operation.definition.handler;
     let handler = handler.split_once("::").map_or(handler, |(_, rest)| rest);
     let mut lines = vec![Line::of("handler", Attributes::text(handler))];
@@ -109,7 +102,8 @@ fn operation_lines(document: &Value, operation: &DescribedOperation, layers: &[C
     if let Some(value) = value.get("x-pages") {
         lines.push(Line::of("pages", Attributes::list([value.to_string()])));
     }
-    for parameter in value["parameters"].as_array().into_iter().flatten().map(resolved) {
+    for parameter in value["parameters"].as_array().into_iter().flatten() {
+        let parameter = resolved(document, parameter);
         let (place, name) = (&parameter["in"], &parameter["name"]);
         let part = format!(
             "{} {}",
@@ -126,10 +120,10 @@ fn operation_lines(document: &Value, operation: &DescribedOperation, layers: &[C
         }
     }
     for (status, response) in value["responses"].as_object().unwrap_or(&empty) {
-        let response = resolved(response);
+        let response = resolved(document, response);
         lines.push(Line::of(status, Attributes::default()));
         for (name, header) in response["headers"].as_object().unwrap_or(&empty) {
-            let attributes = Attributes::required(resolved(header)["required"] == Value::Bool(true));
+            let attributes = Attributes::required(resolved(document, header)["required"] == Value::Bool(true));
             lines.push(Line::of(&format!("{status} header {}", word(name)), attributes));
         }
         for (kind, media) in response["content"].as_object().unwrap_or(&empty) {

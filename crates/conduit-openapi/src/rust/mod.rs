@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use self::types::{RustTypes, comment, pascal, snake};
 use super::document::{Document, rest_parameter};
-use super::shared::DescribedOperation;
+use super::shared::{DescribedOperation, resolved};
 
 /// The part that is the same for all applications.
 const RUNTIME: &str = include_str!("runtime.rs");
@@ -220,13 +220,6 @@ impl FunctionWriter<'_> {
         comment(&text.join("\n\n"), 0)
     }
 
-    fn resolved<'v>(&'v self, value: &'v Value) -> &'v Value {
-        let target = value.get("$ref").and_then(Value::as_str);
-        target
-            .and_then(|reference| self.document.pointer(reference.trim_start_matches('#')))
-            .unwrap_or(value)
-    }
-
     /// The fields of the input with their types and comments, and the statements that put them into the request.
     fn input(&self, name: &str, types: &mut RustTypes<'_>) -> (Vec<(String, String, String)>, String) {
         let mut fields = Vec::new();
@@ -234,7 +227,7 @@ impl FunctionWriter<'_> {
         let mut taken = BTreeSet::from(["body".to_owned()]);
         let parameters = self.operation.value["parameters"].as_array().into_iter().flatten();
         let rest = rest_parameter(self.operation.definition, self.path);
-        for parameter in parameters.map(|parameter| self.resolved(parameter)) {
+        for parameter in parameters.map(|parameter| resolved(self.document, parameter)) {
             let key = parameter["name"].as_str().unwrap_or_default();
             let mut field = snake(key);
             while !taken.insert(field.clone()) {
@@ -307,7 +300,7 @@ impl FunctionWriter<'_> {
         let (mut variants, mut arms, mut ranges, mut last) =
             (String::new(), String::new(), String::new(), String::new());
         for (status, response) in responses {
-            let response = self.resolved(response);
+            let response = resolved(self.document, response);
             let text = response["description"].as_str().unwrap_or(status);
             let body = self.reply_body(reply, status, response, types);
             let documented = comment(text, 1);

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::shared::resolved;
+
 const SCHEMAS: &str = "#/components/schemas/";
 
 /// The components of a document.
@@ -21,10 +23,7 @@ impl<'d> Components<'d> {
     where
         'd: 'v,
     {
-        let target = value.get("$ref").and_then(Value::as_str);
-        target
-            .and_then(|reference| self.document.pointer(reference.trim_start_matches('#')))
-            .unwrap_or(value)
+        resolved(self.document, value)
     }
 
     /// The schema with all definitions that it refers to.

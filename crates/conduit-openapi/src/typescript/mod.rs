@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use self::types::{TypeNames, camel, comment, doc, key, pascal, union};
 use super::document::{Document, rest_parameter};
-use super::shared::DescribedOperation;
+use super::shared::{DescribedOperation, resolved};
 
 /// The part that is the same for all applications.
 const RUNTIME: &str = include_str!("runtime.ts");
@@ -287,16 +287,9 @@ impl OperationWriter<'_> {
     /// The parameters in one place of the request. Those that are shared are in `components`.
     fn parameters(&self, place: &str) -> Vec<&Value> {
         let all = self.operation.value["parameters"].as_array().into_iter().flatten();
-        all.filter_map(|parameter| self.resolved(parameter))
+        all.map(|parameter| resolved(self.document, parameter))
             .filter(|parameter| parameter["in"] == place)
             .collect()
-    }
-
-    fn resolved<'v>(&'v self, value: &'v Value) -> Option<&'v Value> {
-        match value["$ref"].as_str() {
-            Some(reference) => self.document.pointer(reference.trim_start_matches('#')),
-            None => Some(value),
-        }
     }
 
     /// The body of the request: its media type, its schema, and whether it is required.
@@ -373,9 +366,7 @@ impl OperationWriter<'_> {
         let mut has_events = false;
         let mut all = Vec::new();
         for (key, response) in responses {
-            let Some(response) = self.resolved(response) else {
-                continue;
-            };
+            let response = resolved(self.document, response);
             let content = response.get("content").and_then(Value::as_object);
             let statuses = self.statuses(key, &codes, responses, content);
             let body = match content {

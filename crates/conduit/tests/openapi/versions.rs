@@ -290,7 +290,9 @@ fn each_reference_resolves_to_the_schema_of_its_type() {
 fn a_query_has_its_types_in_the_rust_client_of_3_1() {
     let client = document().rust();
     let input = client.split("pub struct VersionsFindEventsInput {").nth(1);
-    let input = input.and_then(|rest| rest.split('}').next()).expect("the input of the query");
+    let input = input
+        .and_then(|rest| rest.split('}').next())
+        .expect("the input of the query");
     assert!(input.contains("pub body: VersionsSearch,"), "{input}");
     assert!(client.contains("pub struct VersionsSearch {"), "{client}");
 }
