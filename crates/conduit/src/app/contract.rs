@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use conduit_openapi::{Contract, Difference, Document, SentResponse};
+use conduit_openapi::{Contract, Difference, SentResponse};
 use conduit_route::Parameters;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, Method};
@@ -62,10 +62,9 @@ pub(crate) struct AppContract {
 
 impl AppContract {
     pub(crate) fn of<S: 'static, R: Routed<S>>(app: &App<S, R>) -> Self {
-        let routes = app.routes.list();
         AppContract {
-            contract: Contract::of(&Document::of(&routes, &app.document_context())),
-            table: routes.table(),
+            contract: Contract::of(&app.document()),
+            table: app.routes.list().table(),
             docs: app.docs.clone(),
             mcp: app.mcp_path().map(str::to_owned),
             overrides_method: app.layers().iter().any(|name| name == "MethodOverride"),

@@ -41,7 +41,7 @@ impl<S: 'static> App<S, Routes<S>> {
     /// assert!(document.to_string().contains("Show one user."));
     /// ```
     pub fn openapi(&self) -> Document {
-        Document::of(&self.routes, &self.document_context())
+        self.document()
     }
 }
 
@@ -87,12 +87,23 @@ impl<S, R> App<S, R> {
 }
 
 impl<S: 'static, R: Routed<S>> App<S, R> {
+    /// Returns the document of the routes within the layers of the application.
+    pub(super) fn document(&self) -> Document {
+        let context = DocumentContext {
+            layers: Box::new(|operation| self.stack.describe(operation)),
+            is_ambient: self.stack.is_ambient(),
+            info: self.info.as_ref(),
+            errors: &self.stack.errors,
+        };
+        Document::of(&self.routes.list(), &context)
+    }
+
     /// Returns the docs pages, if they have a path.
     pub(super) fn document_pages(&self) -> Vec<BuiltIn> {
         let Some(path) = self.docs.as_deref() else {
             return Vec::new();
         };
-        let document = Document::of(&self.routes.list(), &self.document_context());
+        let document = self.document();
         for gap in document.gaps() {
             tracing::warn!(
                 handler = gap.handler,
@@ -109,7 +120,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
     pub(super) fn security_of_routes(&self) -> impl Fn(&Definition) -> Vec<Vec<String>> {
         let routes = self.routes.list();
         let has_tools = routes.definitions().iter().any(|route| route.tool.is_some());
-        let document = has_tools.then(|| Document::of(&routes, &self.document_context()));
+        let document = has_tools.then(|| self.document());
         let tools = document.and_then(|document| document.tools().ok()).unwrap_or_default();
         move |definition| {
             let tool = tools.iter().find(|tool| std::ptr::eq(tool.definition, definition));
@@ -119,7 +130,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
 
     /// Prints the document to standard output, and its gaps to standard error.
     pub(super) fn print_document(&self, is_3_2: bool) -> Result {
-        let mut document = Document::of(&self.routes.list(), &self.document_context());
+        let mut document = self.document();
         if is_3_2 {
             document = document.in_version(Version::V3_2);
         }
@@ -144,7 +155,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
             application_layers: self.layers(),
             limits: limits.filter(|(name, _)| LOCKED_LIMITS.contains(name)).collect(),
         };
-        Document::of(&routes, &self.document_context()).lock(&context)
+        self.document().lock(&context)
     }
 
     /// Prints the lock.
@@ -154,15 +165,13 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
 
     /// Prints the TypeScript client.
     pub(super) fn print_typescript_client(&self) -> Result {
-        let document = Document::of(&self.routes.list(), &self.document_context());
-        write!(io::stdout(), "{}", document.typescript()).map_err(|cause| Error::system("print the client", cause))
+        write!(io::stdout(), "{}", self.document().typescript())
+            .map_err(|cause| Error::system("print the client", cause))
     }
-}
 
-impl<S: 'static, R: Routed<S>> App<S, R> {
     /// Prints the source of the Rust client, and its manifest as a comment at the end.
     pub(super) fn print_rust_client(&self) -> Result {
-        let document = Document::of(&self.routes.list(), &self.document_context());
+        let document = self.document();
         let manifest = document.rust_manifest();
         let manifest: String = manifest
             .lines()
@@ -170,18 +179,6 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
             .collect();
         write!(io::stdout(), "{}\n// Cargo.toml:\n//\n{manifest}", document.rust())
             .map_err(|cause| Error::system("print the client", cause))
-    }
-}
-
-impl<S: 'static, R> App<S, R> {
-    /// The parts of the document that do not come from the routes.
-    pub(super) fn document_context(&self) -> DocumentContext<'_> {
-        DocumentContext {
-            layers: Box::new(|operation| self.stack.describe(operation)),
-            is_ambient: self.stack.is_ambient(),
-            info: self.info.as_ref(),
-            errors: &self.stack.errors,
-        }
     }
 }
 

@@ -6,7 +6,6 @@ use crate::dispatch::Plan;
 use crate::error::Result;
 use crate::mcp::{McpEndpoint, ToolServer, serve_stdio};
 use crate::server::service::Threads;
-use conduit_openapi::Document;
 
 impl<S, R> App<S, R> {
     /// Serves the handlers with the option `tool` as tools of language models, by the Model Context Protocol over HTTP
@@ -83,7 +82,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
     }
 
     fn tool_server(&self) -> Result<ToolServer> {
-        ToolServer::of(&Document::of(&self.routes.list(), &self.document_context()))
+        ToolServer::of(&self.document())
     }
 
     /// Serves the tools over standard input and output.
