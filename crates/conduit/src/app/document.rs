@@ -76,12 +76,7 @@ impl<S, R> App<S, R> {
     /// let app = App::new(()).routes(routes![hello]).docs("/docs");
     /// ```
     pub fn docs(mut self, path: &str) -> Self {
-        let is_plain = path.len() > 1 && path.starts_with('/') && !path.ends_with('/') && !path.contains(['{', '}']);
-        assert!(
-            is_plain,
-            "invalid path of the docs {path:?}: expected one such as \"/docs\""
-        );
-        self.docs = Some(path.to_owned());
+        self.docs = Some(page_path("the docs", path, "/docs"));
         self
     }
 }
@@ -180,6 +175,19 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
         write!(io::stdout(), "{}\n// Cargo.toml:\n//\n{manifest}", document.rust())
             .map_err(|cause| Error::system("print the client", cause))
     }
+}
+
+/// Returns the path of built-in pages.
+///
+/// # Panics
+/// When it does not start with a slash, ends with one, or has parameters.
+pub(super) fn page_path(of: &str, path: &str, example: &str) -> String {
+    let is_plain = path.len() > 1 && path.starts_with('/') && !path.ends_with('/') && !path.contains(['{', '}']);
+    assert!(
+        is_plain,
+        "invalid path of {of} {path:?}: expected one such as {example:?}"
+    );
+    path.to_owned()
 }
 
 /// Returns the page with an entity tag.

@@ -1,5 +1,6 @@
 //! The handlers of an application as tools of language models.
 
+use super::document::page_path;
 use super::{App, Routed, observed};
 use crate::built_in::BuiltIn;
 use crate::dispatch::Plan;
@@ -63,9 +64,7 @@ impl<S, R> App<S, R> {
     /// # assert!(response.text().contains("Ada"), "{}", response.text());
     /// ```
     pub fn mcp(mut self, path: &str) -> Self {
-        let is_plain = path.len() > 1 && path.starts_with('/') && !path.ends_with('/') && !path.contains(['{', '}']);
-        assert!(is_plain, "invalid path of MCP {path:?}: expected one such as \"/mcp\"");
-        self.mcp = Some(path.to_owned());
+        self.mcp = Some(page_path("MCP", path, "/mcp"));
         self
     }
 }
