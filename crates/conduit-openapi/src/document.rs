@@ -100,6 +100,11 @@ impl Document {
         &self.gaps
     }
 
+    /// The application as a whole: its title, its version and its description.
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
     pub(super) fn title(&self) -> &str {
         self.info.title()
     }

@@ -39,8 +39,8 @@ impl ToolServer {
             let described = described(&tool);
             (tool, described)
         });
-        let document = serde_json::to_value(document).expect("a document is JSON");
-        let text = |field: &str| document["info"][field].as_str().map(str::to_owned);
+        let info = document.info().value();
+        let text = |field: &str| info[field].as_str().map(str::to_owned);
         let implementation =
             Implementation::new(text("title").unwrap_or_default(), text("version").unwrap_or_default());
         let mut config =
