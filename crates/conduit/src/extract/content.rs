@@ -286,6 +286,17 @@ fn require_type(request: &Request, expected: &'static str, accepts: fn(&str) -> 
         let detail = format!("the request has no content-type: {expected} is expected");
         return Err(Problem::unsupported_media_type(detail));
     };
+    if is_type(value, accepts) {
+        return Ok(());
+    }
+    Err(Problem::unsupported_media_type(format!(
+        "the content-type is {:?}: {expected} is expected",
+        Excerpt::new(value)
+    )))
+}
+
+/// Returns whether a content type is `application/` and an accepted subtype, with any parameters.
+fn is_type(value: &[u8], accepts: fn(&str) -> bool) -> bool {
     let essence = value
         .split(|byte| *byte == b';')
         .next()
@@ -295,13 +306,14 @@ fn require_type(request: &Request, expected: &'static str, accepts: fn(&str) -> 
         .ok()
         .and_then(|text| text.split_once('/'))
         .unwrap_or_default();
-    if kind.eq_ignore_ascii_case("application") && accepts(subtype) {
-        return Ok(());
-    }
-    Err(Problem::unsupported_media_type(format!(
-        "the content-type is {:?}: {expected} is expected",
-        Excerpt::new(value)
-    )))
+    kind.eq_ignore_ascii_case("application") && accepts(subtype)
+}
+
+/// Returns whether the request's content type is that of a [`Form`].
+#[cfg(feature = "sessions")]
+pub(crate) fn has_form(request: &Request) -> bool {
+    let value = request.header(CONTENT_TYPE.as_str());
+    value.is_some_and(|value| is_type(value, is_form))
 }
 
 /// Checks that the body has no content coding (RFC 9110, section 8.4). The layer `Decompression` removes the field.

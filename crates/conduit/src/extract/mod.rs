@@ -76,6 +76,8 @@ pub use client_names::ClientInput;
 #[cfg(feature = "tls")]
 pub use connection::ClientCertificate;
 pub use connection::UnixPeer;
+#[cfg(feature = "sessions")]
+pub(crate) use content::has_form;
 pub use content::{Form, Json, Query};
 #[cfg(feature = "cookies")]
 pub use cookie_values::CookieValues;

@@ -6,14 +6,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, ORIGIN};
+use http::header::ORIGIN;
 use subtle::ConstantTimeEq;
 
 use super::Sessions;
 use super::current::CurrentSession;
 use super::id::SessionId;
 use crate::body::Body;
-use crate::extract::{FromRef, FromRequest};
+use crate::extract::{FromRef, FromRequest, has_form};
 use crate::layer::Next;
 use crate::openapi::Operation;
 use crate::problem::Problem;
@@ -198,7 +198,7 @@ pub async fn require_token(session: TokenSession, mut request: Request, next: Ne
         return Ok(next.run(request).await);
     }
     let mut token = request.header(HEADER).map(<[u8]>::to_vec);
-    if is_form(&request) {
+    if has_form(&request) {
         let body = request.take_body().collect().await?;
         let (rest, in_form) = without_token(body);
         request.set_body(Body::from(rest));
@@ -216,14 +216,6 @@ pub async fn require_token(session: TokenSession, mut request: Request, next: Ne
         return Err(rejection(token.is_some()));
     }
     Ok(next.run(request).await)
-}
-
-fn is_form(request: &Request) -> bool {
-    let value = request.header(CONTENT_TYPE.as_str()).unwrap_or_default();
-    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
-    essence
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
 /// Takes the first token out of a form. A list of the pairs would take many times the memory of the form.
