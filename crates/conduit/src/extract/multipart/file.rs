@@ -119,13 +119,13 @@ impl UploadedFile {
     ///
     /// 507 for a disk without room, and 500 if the file cannot be written there for another reason; the temporary one is removed.
     pub async fn save(self, path: impl AsRef<Path>) -> Result<(), Problem> {
-        self.save_synced(path, false).await.map_err(storage_problem)
+        self.save_synced(path, false).await.map(drop)
     }
 
-    /// As [`save`](Self::save); `is_synced` waits until the disk has the file and its name.
-    pub(super) async fn save_synced(self, path: impl AsRef<Path>, is_synced: bool) -> io::Result<()> {
+    /// As [`save`](Self::save), and returns its length; `is_synced` waits until the disk has the file and its name.
+    pub(super) async fn save_synced(self, path: impl AsRef<Path>, is_synced: bool) -> Result<u64, Problem> {
         let path = path.as_ref().to_owned();
-        blocking(move || {
+        let saved = blocking(move || {
             let file = match self.content {
                 FileContent::Memory(bytes) => copy_near(&mut io::Cursor::new(bytes), &path)?,
                 FileContent::Disk(file) => unshared(file),
@@ -140,9 +140,9 @@ impl UploadedFile {
             if is_synced {
                 File::open(directory_of(&path))?.sync_all()?;
             }
-            Ok(())
-        })
-        .await
+            Ok(self.length)
+        });
+        saved.await.map_err(storage_problem)
     }
 }
 
@@ -175,7 +175,7 @@ pub(super) fn directory_of(path: &Path) -> &Path {
 }
 
 /// 507 (RFC 4918, section 11.5) where the disk has no room, otherwise 500.
-pub(super) fn storage_problem(error: io::Error) -> Problem {
+fn storage_problem(error: io::Error) -> Problem {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             Problem::new(StatusCode::INSUFFICIENT_STORAGE)
@@ -239,7 +239,7 @@ impl Spool {
     }
 
     /// Adds a chunk; the next one is requested when the disk has taken the bytes beyond the limit of memory.
-    pub(super) async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+    pub(super) async fn write(&mut self, piece: &[u8]) -> Result<(), Problem> {
         self.length += piece.len() as u64;
         self.buffer.extend_from_slice(piece);
         if self.buffer.len() > MEMORY_BYTES {
@@ -248,7 +248,7 @@ impl Spool {
         Ok(())
     }
 
-    async fn write_out(&mut self) -> io::Result<()> {
+    async fn write_out(&mut self) -> Result<(), Problem> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let disk = self.disk.take();
         let directory = self.directory.clone();
@@ -263,10 +263,8 @@ impl Spool {
         });
         let (file, buffer) = written.await.map_err(|error| {
             let directory = self.directory.display();
-            io::Error::new(
-                error.kind(),
-                format!("an uploaded file cannot be kept in {directory}: {error}"),
-            )
+            let message = format!("an uploaded file cannot be kept in {directory}: {error}");
+            storage_problem(io::Error::new(error.kind(), message))
         })?;
         (self.disk, self.buffer) = (Some(file), buffer);
         Ok(())
@@ -276,7 +274,7 @@ impl Spool {
         mut self,
         file_name: Option<String>,
         content_type: Option<String>,
-    ) -> io::Result<UploadedFile> {
+    ) -> Result<UploadedFile, Problem> {
         if self.disk.is_some() && !self.buffer.is_empty() {
             self.write_out().await?;
         }

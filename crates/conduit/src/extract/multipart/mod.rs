@@ -22,7 +22,7 @@ pub use self::form::MultipartForm;
 pub use self::limits::MultipartLimits;
 pub use self::upload::{SaveOptions, Upload};
 
-use self::file::{Spool, storage_problem};
+use self::file::Spool;
 use super::content::require_decoded;
 use super::{FromRequest, TOO_LARGE};
 use crate::body::Body;
@@ -358,22 +358,18 @@ impl Field<'_> {
     /// As [`file`](Field::file).
     pub async fn save_with(&mut self, path: impl AsRef<Path>, mut options: SaveOptions<'_>) -> Result<u64, Problem> {
         let file = self.file_in(file::directory_of(path.as_ref()), &mut options).await?;
-        let length = file.len();
-        let saved = file.save_synced(path, options.is_synced()).await;
-        saved.map_err(storage_problem)?;
-        Ok(length)
+        file.save_synced(path, options.is_synced()).await
     }
 
     async fn file_in(&mut self, directory: &Path, options: &mut SaveOptions<'_>) -> Result<UploadedFile, Problem> {
         let mut spool = Spool::new(directory);
         while let Some(piece) = self.chunk().await? {
-            spool.write(&piece).await.map_err(storage_problem)?;
+            spool.write(&piece).await?;
             options.report(spool.length());
         }
         let file_name = self.file_name().map(str::to_owned);
         let content_type = self.content_type().map(str::to_owned);
-        let file = spool.finish(file_name, content_type).await;
-        file.map_err(storage_problem)
+        spool.finish(file_name, content_type).await
     }
 
     #[cold]

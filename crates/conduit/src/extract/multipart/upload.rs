@@ -10,7 +10,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::json;
 
-use super::file::{Spool, directory_of, storage_problem};
+use super::file::{Spool, directory_of};
 use crate::body::Body;
 use crate::extract::{FromRequest, TOO_LARGE};
 use crate::openapi::Operation;
@@ -135,14 +135,11 @@ impl Upload {
         let mut spool = Spool::new(directory_of(path.as_ref()));
         while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut self.body).poll_next(context)).await {
             let piece = piece.map_err(|error| Problem::of_body_error(&error))?;
-            spool.write(&piece).await.map_err(storage_problem)?;
+            spool.write(&piece).await?;
             options.report(spool.length());
         }
-        let length = spool.length();
-        let file = spool.finish(None, None).await.map_err(storage_problem)?;
-        let saved = file.save_synced(path, options.is_synced()).await;
-        saved.map_err(storage_problem)?;
-        Ok(length)
+        let file = spool.finish(None, None).await?;
+        file.save_synced(path, options.is_synced()).await
     }
 }
 
