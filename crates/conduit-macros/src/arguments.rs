@@ -61,6 +61,9 @@ const BORROWED: [&str; 8] = [
 /// Extractors whose content serde deserializes.
 const OWNING: [&str; 6] = ["Path", "Query", "Json", "Form", "Header", "MultipartForm"];
 
+/// Extractors with another extractor as their first type argument.
+const WRAPPERS: [&str; 3] = ["Option", "Result", "Valid"];
+
 /// Types that are not aliases of `Path`.
 const EXTRACTORS: [&str; 14] = [
     "Query",
@@ -499,10 +502,7 @@ pub(crate) fn path_type(ty: &Type) -> Option<PathType<'_>> {
 
 /// The error for an extractor of a borrowed type: serde deserializes only owned values from a request.
 fn borrowing(ty: &Type) -> Option<Error> {
-    let (name, inner) = generic(ty)?;
-    if ["Option", "Result", "Valid"].iter().any(|wrapper| name == wrapper) {
-        return borrowing(inner);
-    }
+    let (name, inner) = generic(unwrapped(ty))?;
     if !OWNING.iter().any(|owning| name == owning) {
         return None;
     }
@@ -521,6 +521,16 @@ fn borrowing(ty: &Type) -> Option<Error> {
         );
         Some(Error::new_spanned(element, message))
     })
+}
+
+/// The extractor in an `Option`, a `Result` or a `Valid`, or the type itself.
+pub(crate) fn unwrapped(mut ty: &Type) -> &Type {
+    while let Some((name, inner)) = generic(ty)
+        && WRAPPERS.iter().any(|wrapper| name == wrapper)
+    {
+        ty = inner;
+    }
+    ty
 }
 
 /// The last segment of a type's path and its first type argument.
@@ -561,15 +571,9 @@ fn two_bodies(inputs: &[&PatType]) -> Option<Error> {
 
 /// The name of the type that consumes the body, without wrappers such as `Valid<Json<T>>`.
 fn body(ty: &Type) -> Option<&Ident> {
-    let Type::Path(path) = ty else { return None };
+    let Type::Path(path) = unwrapped(ty) else { return None };
     let last = &path.path.segments.last()?.ident;
-    if BODIES.iter().any(|name| last == name) {
-        return Some(last);
-    }
-    if ["Option", "Result", "Valid"].iter().any(|name| last == name) {
-        return body(generic(ty)?.1);
-    }
-    None
+    BODIES.iter().any(|name| last == name).then_some(last)
 }
 
 /// The names and indices of parameters for a path that has `count` of them.

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{Error, ItemFn, ReturnType, Type};
 
-use crate::arguments::{Argument, Static, generic};
+use crate::arguments::{Argument, Static, generic, unwrapped};
 use crate::attribute::RouteArguments;
 use crate::link::{LinkArgument, link_arguments};
 
@@ -87,6 +87,7 @@ fn with_arguments(
 
 /// The part of the request that an extractor reads; nothing for those that the server or the credentials provide.
 fn part(ty: &Type, call: &Ident) -> Option<CallArgument> {
+    let ty = unwrapped(ty);
     let span = Span::mixed_site().located_at(ty.span());
     let argument = |name: &str, of_type: TokenStream, step: TokenStream| {
         let name = Ident::new(name, Span::mixed_site());
@@ -104,7 +105,6 @@ fn part(ty: &Type, call: &Ident) -> Option<CallArgument> {
     let mut inner = inner.clone();
     Static.visit_type_mut(&mut inner);
     match name.to_string().as_str() {
-        "Option" | "Result" | "Valid" => part(&inner, call),
         "Query" => argument("query", quote!(&#inner), quote!(query)),
         "Header" => argument("headers", quote!(&#inner), quote!(headers)),
         "Json" => argument("body", quote!(&#inner), quote!(json)),

@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{Error, ItemFn, Type};
 
-use crate::arguments::{Argument, Source, Static, generic, path_type};
+use crate::arguments::{Argument, Source, Static, generic, path_type, unwrapped};
 use crate::attribute::RouteArguments;
 
 /// One argument of a link.
@@ -138,15 +138,10 @@ fn value_type(argument: &Argument, parameter: &str) -> TokenStream {
 
 /// The `T` of the only `Query<T>`, which may be wrapped in other types.
 fn query(arguments: &[Argument]) -> Option<Type> {
-    fn inner(ty: &Type) -> Option<&Type> {
-        let (name, content) = generic(ty)?;
-        match name.to_string().as_str() {
-            "Query" => Some(content),
-            "Option" | "Result" | "Valid" => inner(content),
-            _ => None,
-        }
-    }
-    let mut queries = arguments.iter().filter_map(|argument| inner(&argument.ty));
+    let mut queries = arguments.iter().filter_map(|argument| {
+        let (name, content) = generic(unwrapped(&argument.ty))?;
+        (name == "Query").then_some(content)
+    });
     let query = queries.next()?;
     queries.next().is_none().then(|| query.clone())
 }

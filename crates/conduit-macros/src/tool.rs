@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{Error, ItemFn, LitStr, ReturnType, Type};
 
-use crate::arguments::{Argument, Static, generic};
+use crate::arguments::{Argument, Static, generic, unwrapped};
 
 /// The option `tool`, or `tool = "find_user"`.
 pub(crate) struct ToolOption {
@@ -97,10 +97,9 @@ fn contained(ty: &Type, names: &[&str]) -> Option<String> {
 
 /// The `T` of an extractor with a schema, which may be in other types.
 fn content(ty: &Type) -> Option<Type> {
-    let (name, inner) = generic(ty)?;
-    match name.to_string().as_str() {
-        "Option" | "Result" | "Valid" => content(inner),
-        name if DESCRIBED.contains(&name) => Some(inner.clone()),
-        _ => None,
-    }
+    let (name, inner) = generic(unwrapped(ty))?;
+    DESCRIBED
+        .iter()
+        .any(|described| name == described)
+        .then(|| inner.clone())
 }
