@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use self::schemas::CompiledSchemas;
 use super::document::Document;
-use super::shared::DescribedOperation;
+use super::shared::{DescribedOperation, is_json};
 
 /// The number of differences that a message lists.
 const LISTED: usize = 10;
@@ -269,7 +269,7 @@ impl Contract {
                 "content-type: expected {expected} at the status {status}, found {found}"
             )];
         };
-        let is_json = found == "application/json" || found.ends_with("+json");
+        let is_json = is_json(&found);
         let is_coded = response.headers.contains_key(CONTENT_ENCODING);
         match response.body {
             Some(body) if is_json && !is_coded => {

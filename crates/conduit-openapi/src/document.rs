@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::names::Names;
 use super::ordered;
 use super::schemas::Schemas;
-use super::shared::{DescribedOperation, PathItem, share, without_unused};
+use super::shared::{DescribedOperation, PathItem, share, unique, without_unused};
 use super::version::{Version, has_method, missing_method};
 
 /// An OpenAPI document, of version 3.1 unless [`in_version`](Document::in_version) selects another. It serializes as one; as text
@@ -360,15 +360,14 @@ impl Builder {
                 '{' | '}' => None,
                 other => Some(other),
             }));
-            while !self.operation_ids.insert(id.clone()) {
-                id.push('_');
-            }
+            id = unique(&mut self.operation_ids, id, '_');
         }
         id
     }
 }
 
-fn gap(definition: &Definition, what: String) -> Gap {
+/// The gap of a route.
+pub(super) fn gap(definition: &Definition, what: String) -> Gap {
     Gap {
         handler: definition.handler,
         file: definition.file,

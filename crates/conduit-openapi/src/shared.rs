@@ -1,4 +1,5 @@
-//! Parts of the document that several operations have: each is written once, in `components`, and referenced.
+//! Parts of the document that several operations have: each is written once, in `components`, and referenced. Readers of the
+//! document use the functions at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,6 +105,29 @@ pub(super) fn resolved<'v>(document: &'v Value, value: &'v Value) -> &'v Value {
     target
         .and_then(|reference| document.pointer(reference.trim_start_matches('#')))
         .unwrap_or(value)
+}
+
+/// The elements of a list in a schema, such as `anyOf`; none without the keyword.
+pub(super) fn list<'v>(members: &'v Map<String, Value>, keyword: &str) -> impl Iterator<Item = &'v Value> {
+    members.get(keyword).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Returns whether a media type in lower case is that of JSON.
+pub(super) fn is_json(kind: &str) -> bool {
+    kind == "application/json" || kind.ends_with("+json")
+}
+
+/// Returns whether a response has problems only.
+pub(super) fn is_problem(content: &Map<String, Value>) -> bool {
+    content.keys().all(|kind| kind.ends_with("problem+json"))
+}
+
+/// The name, with as many marks as make it differ from those in `taken`, to which it is added.
+pub(super) fn unique(taken: &mut BTreeSet<String>, mut name: String, mark: char) -> String {
+    while !taken.insert(name.clone()) {
+        name.push(mark);
+    }
+    name
 }
 
 /// The schemas that these parts of a document refer to, by themselves or through other schemas.

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::attributes::Attributes;
 use super::text::Line;
+use crate::shared::list;
 
 /// The keywords of a schema that are attributes with a value.
 const VALUES: [&str; 13] = [
@@ -41,7 +42,7 @@ fn add(part: &str, pointer: String, schema: &Value, mut attributes: Attributes, 
         _ => Vec::new(),
     };
     // A value that may be `null` is written as the value.
-    if let Some((value, true)) = nullable(members) {
+    if let Some(value) = nullable(members) {
         types.push("null".to_owned());
         if let Some(Value::String(kind)) = value.get("type") {
             types.insert(0, kind.clone());
@@ -117,11 +118,11 @@ fn add_parts(part: &str, pointer: &str, members: &Map<String, Value>, lines: &mu
 }
 
 /// The value of a schema that allows it or `null`.
-fn nullable(members: &Map<String, Value>) -> Option<(&Map<String, Value>, bool)> {
-    let is_null = |choice: &&Value| choice.get("type").is_some_and(|kind| kind == "null");
+fn nullable(members: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    let is_null = |choice: &Value| choice.get("type").is_some_and(|kind| kind == "null");
     let choices = members.get("anyOf")?.as_array()?;
     match &choices[..] {
-        [value, null] if is_null(&null) => Some((value.as_object()?, true)),
+        [value, null] if is_null(null) => value.as_object(),
         _ => None,
     }
 }
@@ -148,10 +149,6 @@ fn label(choice: &Value) -> Option<String> {
             .map(str::to_owned)
     };
     tag.or_else(only).or_else(constant).or_else(kind)
-}
-
-fn list<'v>(members: &'v Map<String, Value>, keyword: &str) -> impl Iterator<Item = &'v Value> {
-    members.get(keyword).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// A name in a pointer, in quotation marks if it has other letters than those of most names.

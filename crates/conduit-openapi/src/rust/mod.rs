@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use self::types::{RustTypes, comment, pascal, snake};
 use super::document::{Document, rest_parameter};
-use super::shared::{DescribedOperation, resolved};
+use super::shared::{DescribedOperation, is_json, resolved, unique};
 
 /// The part that is the same for all applications.
 const RUNTIME: &str = include_str!("runtime.rs");
@@ -89,10 +89,7 @@ fn write_credentials(text: &mut String, schemes: &Map<String, Value>) {
             // A certificate is a part of the connection.
             _ => continue,
         };
-        let mut member = snake(name);
-        while !taken.insert(member.clone()) {
-            member.push('x');
-        }
+        let member = unique(&mut taken, snake(name), 'x');
         let words = match &*kind {
             "Scheme::Basic" => "The name and the password with a colon between them.",
             _ => "The value without the name of the scheme.",
@@ -153,10 +150,8 @@ struct ReplyBody {
 impl FunctionWriter<'_> {
     fn write(&self, text: &mut String, types: &mut RustTypes<'_>, taken: &mut BTreeSet<String>) {
         let value = &self.operation.value;
-        let mut function = snake(value["operationId"].as_str().unwrap_or_default());
-        while !taken.insert(function.clone()) {
-            function.push('_');
-        }
+        let function = snake(value["operationId"].as_str().unwrap_or_default());
+        let function = unique(taken, function, '_');
         let of_type = pascal(&function);
         let input = types.name(format!("{of_type}Input"));
         let reply = types.name(format!("{of_type}Reply"));
@@ -229,10 +224,7 @@ impl FunctionWriter<'_> {
         let rest = rest_parameter(self.operation.definition, self.path);
         for parameter in parameters.map(|parameter| resolved(self.document, parameter)) {
             let key = parameter["name"].as_str().unwrap_or_default();
-            let mut field = snake(key);
-            while !taken.insert(field.clone()) {
-                field.push('x');
-            }
+            let field = unique(&mut taken, snake(key), 'x');
             let quoted = Value::from(key);
             let is_rest = rest == Some(key);
             let step = match parameter["in"].as_str() {
@@ -266,9 +258,8 @@ impl FunctionWriter<'_> {
         let content = body["content"].as_object()?;
         let preferred = BODY_TYPES.iter().find_map(|kind| content.get_key_value(*kind));
         let (kind, media) = preferred.or_else(|| content.iter().next())?;
-        let is_json = kind == "application/json" || kind.ends_with("+json");
         let (of_type, call) = match &**kind {
-            kind if is_json => {
+            kind if is_json(kind) => {
                 let of_type = types.of_value(&media["schema"], &format!("{name}Body"));
                 (of_type, format!("parts.json({}, body)?;", Value::from(kind)))
             }
@@ -344,7 +335,6 @@ impl FunctionWriter<'_> {
         let content = response.get("content")?.as_object()?;
         let (kind, media) = content.iter().next()?;
         let name = format!("{reply}{}", pascal(status));
-        let is_json = |kind: &str| kind == "application/json" || kind.ends_with("+json");
         let (of_type, read) = match &**kind {
             _ if content.len() > 1 => ("RawBody".to_owned(), "response.raw().await?"),
             kind if is_json(kind) => (types.of_value(&media["schema"], &name), "response.json().await?"),

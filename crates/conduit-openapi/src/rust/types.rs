@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use crate::shared::unique;
+
 /// Names of the file itself and of the prelude, which no schema may have.
 const RESERVED: [&str; 29] = [
     "BTreeMap",
@@ -66,7 +68,7 @@ impl<'d> RustTypes<'d> {
             .collect();
         let names = schemas
             .keys()
-            .map(|key| (key.as_str(), unique(&mut taken, pascal(key))))
+            .map(|key| (key.as_str(), unique(&mut taken, pascal(key), 'X')))
             .collect();
         let mut types = RustTypes {
             schemas,
@@ -83,7 +85,7 @@ impl<'d> RustTypes<'d> {
 
     /// A name that no type has, from then on the name of one.
     pub(super) fn name(&mut self, name: String) -> String {
-        unique(&mut self.taken, name)
+        unique(&mut self.taken, name, 'X')
     }
 
     /// Defines the type of a schema under a name.
@@ -105,7 +107,7 @@ impl<'d> RustTypes<'d> {
             format!("\n{documented}#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]\npub struct {name} {{\n");
         let mut taken = BTreeSet::new();
         for (key, schema) in &fields.properties {
-            let field = unique(&mut taken, snake(key));
+            let field = unique(&mut taken, snake(key), 'X');
             let mut of_type = self.of_value(schema, &format!("{name}{}", pascal(key)));
             let is_option = of_type.starts_with("Option<");
             let is_required = fields.required.contains(key);
@@ -144,7 +146,7 @@ impl<'d> RustTypes<'d> {
         }
         if let Some(more) = &fields.more {
             let of_type = self.of_value(more, &format!("{name}Member"));
-            let field = unique(&mut taken, "members".to_owned());
+            let field = unique(&mut taken, "members".to_owned(), 'X');
             let _ = writeln!(
                 text,
                 "    /// Further members.\n    #[serde(flatten)]\n    pub {field}: BTreeMap<String, {of_type}>,"
@@ -161,7 +163,7 @@ impl<'d> RustTypes<'d> {
         );
         let mut taken = BTreeSet::new();
         for text in texts {
-            let variant = unique(&mut taken, pascal(text));
+            let variant = unique(&mut taken, pascal(text), 'X');
             let _ = write!(
                 self.text,
                 "{}    #[serde(rename = {})]\n    {variant},\n",
@@ -183,7 +185,7 @@ impl<'d> RustTypes<'d> {
                 Some(_) => of_type.clone(),
                 None => format!("Variant{}", place + 1),
             };
-            let variant = unique(&mut taken, variant);
+            let variant = unique(&mut taken, variant, 'X');
             let _ = writeln!(text, "    /// A value of this form.\n    {variant}(Box<{of_type}>),");
         }
         text.push_str("}\n");
@@ -202,7 +204,7 @@ impl<'d> RustTypes<'d> {
             Shape::Type(name) => name,
             Shape::Other => self.of_container(schema, name),
             _ => {
-                let name = unique(&mut self.taken, name.to_owned());
+                let name = unique(&mut self.taken, name.to_owned(), 'X');
                 self.define(&name, schema);
                 name
             }
@@ -403,13 +405,6 @@ fn without_null(schema: &Value) -> Option<Value> {
         return Some(Value::Object(members));
     }
     None
-}
-
-fn unique(taken: &mut BTreeSet<String>, mut name: String) -> String {
-    while !taken.insert(name.clone()) {
-        name.push('X');
-    }
-    name
 }
 
 /// A name in the case of types: `users.User-Input` is `UsersUserInput`.

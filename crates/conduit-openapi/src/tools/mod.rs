@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use self::input::ToolInputs;
 pub use self::request::ToolRequest;
 use self::schema::Components;
-use super::document::{Document, Gap};
-use super::shared::DescribedOperation;
+use super::document::{Document, Gap, gap};
+use super::shared::{DescribedOperation, is_problem};
 
 /// A handler as a tool, from its operation in the document.
 #[derive(Clone, Debug)]
@@ -95,12 +95,7 @@ impl Document {
             };
             match of_operation(name, path, operation, &components) {
                 Ok(tool) => tools.push(tool),
-                Err(what) => gaps.push(Gap {
-                    handler: operation.definition.handler,
-                    file: operation.definition.file,
-                    line: operation.definition.line,
-                    what,
-                }),
+                Err(what) => gaps.push(gap(operation.definition, what)),
             }
         }
         if gaps.is_empty() { Ok(tools) } else { Err(gaps) }
@@ -141,8 +136,7 @@ fn output(operation: &Value, components: &Components<'_>) -> Option<(Map<String,
         let is_error = status.starts_with(['4', '5']) || status == "304";
         let response = components.resolved(response);
         let content = response.get("content").and_then(Value::as_object);
-        let is_problem = content.is_some_and(|content| content.keys().all(|kind| kind.ends_with("problem+json")));
-        if is_error || status == "default" && is_problem {
+        if is_error || status == "default" && content.is_some_and(is_problem) {
             continue;
         }
         let schema = content

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use self::types::{TypeNames, camel, comment, doc, key, pascal, union};
 use super::document::{Document, rest_parameter};
-use super::shared::{DescribedOperation, resolved};
+use super::shared::{DescribedOperation, is_json, is_problem, resolved, unique};
 
 /// The part that is the same for all applications.
 const RUNTIME: &str = include_str!("runtime.ts");
@@ -188,10 +188,7 @@ fn write_schemes(text: &mut String, schemes: &Map<String, Value>) {
 
 /// Writes the function that iterates over the pages of an operation.
 fn write_pages(text: &mut String, taken: &mut BTreeSet<String>, function: &str, of_type: &str, default: &str) {
-    let mut pages = format!("{function}Pages");
-    while !taken.insert(pages.clone()) {
-        pages.push('_');
-    }
+    let pages = unique(taken, format!("{function}Pages"), '_');
     let _ = write!(
         text,
         "\n/** The pages of {{@link {function}}}, from the first or the one of `cursor` on. Another response is a {{@link PageError}}. */\n\
@@ -393,9 +390,7 @@ impl OperationWriter<'_> {
     ) -> String {
         let base = match key {
             "default" => {
-                let is_problem =
-                    content.is_some_and(|content| content.keys().all(|kind| kind.ends_with("problem+json")));
-                let classes: &[&str] = if is_problem {
+                let classes: &[&str] = if content.is_some_and(is_problem) {
                     &["4XX", "5XX"]
                 } else {
                     &["1XX", "2XX", "3XX", "4XX", "5XX"]
@@ -423,7 +418,7 @@ impl OperationWriter<'_> {
     fn body_type(&self, kind: &str, schema: &Value) -> String {
         match kind {
             "text/event-stream" => format!("EventStream<{}>", self.names.of_value(schema, 1)),
-            kind if kind == "application/json" || kind.ends_with("+json") => self.names.of_value(schema, 1),
+            kind if is_json(kind) => self.names.of_value(schema, 1),
             kind if kind.starts_with("text/") => "string".to_owned(),
             "*/*" => "unknown".to_owned(),
             _ => "Blob".to_owned(),

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use crate::shared::{list, unique};
+
 /// Names of the file itself and of the environment, which no schema may have.
 const RESERVED: [&str; 51] = [
     "AbortSignal",
@@ -66,10 +68,7 @@ impl TypeNames {
     pub(super) fn of(schemas: &Map<String, Value>) -> Self {
         let mut taken: BTreeSet<String> = RESERVED.iter().map(|name| (*name).to_owned()).collect();
         let named = schemas.keys().map(|key| {
-            let mut name = pascal(key);
-            while !taken.insert(name.clone()) {
-                name.push('_');
-            }
+            let name = unique(&mut taken, pascal(key), '_');
             (key.clone(), name)
         });
         TypeNames(named.collect())
@@ -207,10 +206,6 @@ impl TypeNames {
             None => text,
         }
     }
-}
-
-fn list<'v>(members: &'v Map<String, Value>, keyword: &str) -> impl Iterator<Item = &'v Value> {
-    members.get(keyword).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// The union of types, each once.
