@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use conduit::BoxError;
+use conduit::layer::SecurityHeaders;
 use conduit::prelude::*;
 use conduit::session::{Session, Sessions};
 use openidconnect::core::{CoreAuthenticationFlow, CoreClient};
@@ -8,7 +9,7 @@ use openidconnect::{
     AccessTokenHash, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndSessionUrl, EndpointMaybeSet,
     EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, LogoutRequest, Nonce, OAuth2TokenResponse,
     PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, ProviderMetadataWithLogout, RedirectUrl, Scope,
-    TokenResponse,
+    TokenResponse, url,
 };
 use serde::{Deserialize, Serialize};
 
@@ -189,7 +190,18 @@ async fn sign_out(mut session: Session<Visitor>, provider: State<Arc<Provider>>)
 
 #[get("/", link)]
 async fn home() -> Html<String> {
-    Html(format!(r#"<a href="{}">Sign in</a>"#, sign_in::path()))
+    let (sign_in, sign_out) = (sign_in::path(), sign_out::path());
+    Html(format!(
+        r#"<a href="{sign_in}">Sign in</a><form method="post" action="{sign_out}"><button>Sign out</button></form>"#
+    ))
+}
+
+/// The policy of the pages: a browser applies `form-action` to the redirect after the form that signs out as well.
+pub fn security_headers(issuer: &str) -> Result<SecurityHeaders, url::ParseError> {
+    let provider = url::Url::parse(issuer)?.origin().ascii_serialization();
+    Ok(SecurityHeaders::new().content_security_policy(&format!(
+        "default-src 'self'; base-uri 'self'; form-action 'self' {provider}; frame-ancestors 'none'; object-src 'none'"
+    )))
 }
 
 pub const ROUTES: Routes<Site> = routes![home, sign_in, signed_in, account, sign_out];

@@ -7,11 +7,12 @@ mod application;
 use std::env::var;
 use std::sync::Arc;
 
-use application::{Provider, ROUTES, Site};
+use application::{Provider, ROUTES, Site, security_headers};
 use conduit::App;
 use conduit::session::Sessions;
 
 fn main() -> conduit::Result {
+    let headers = security_headers(&var("ISSUER")?)?;
     let sessions = Sessions::in_memory();
     let open = move || {
         let sessions = sessions.clone();
@@ -22,5 +23,5 @@ fn main() -> conduit::Result {
             Ok::<_, conduit::Error>(Site { sessions, provider })
         }
     };
-    App::open_per_worker(open).routes(ROUTES).run()
+    App::open_per_worker(open).routes(ROUTES).layer(headers).run()
 }

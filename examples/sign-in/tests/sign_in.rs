@@ -3,6 +3,9 @@
 #[path = "../src/application.rs"]
 mod application;
 #[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../../../crates/conduit/tests/support/chromium.rs"]
+mod chromium;
+#[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../../../crates/conduit/tests/support/npm.rs"]
 mod npm;
 
@@ -13,40 +16,50 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
-use application::{Provider, ROUTES, Site};
+use application::{Provider, ROUTES, Site, security_headers};
 use conduit::session::Sessions;
 use conduit::{App, ServerHandle};
 
 /// A provider that ends with its standard input.
 struct ProviderProgram {
     child: Child,
-    /// Kept open, so that the provider can go on writing to it.
-    _output: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
     issuer: String,
 }
 
 impl ProviderProgram {
-    fn start(folder: &std::path::Path, site: &str) -> Self {
+    fn start(folder: &std::path::Path) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/provider.mjs");
         let mut child = Command::new("node")
             .arg(script)
             .arg(folder)
-            .args([format!("{site}/signed-in"), format!("{site}/")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("Node.js is there, because npm is");
-        let mut issuer = String::new();
-        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
-        output.read_line(&mut issuer).expect("the output is text");
-        let issuer = issuer.trim_end().to_owned();
-        assert!(!issuer.is_empty(), "the provider does not start");
-        ProviderProgram {
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut provider = ProviderProgram {
             child,
-            _output: output,
-            issuer,
-        }
+            output,
+            issuer: String::new(),
+        };
+        provider.issuer = provider.read_line();
+        provider
+    }
+
+    /// Registers the site, and waits until the provider takes requests.
+    fn register(&mut self, site: &str) {
+        let mut input = self.child.stdin.as_ref().expect("a pipe");
+        writeln!(input, "{site}").expect("the provider runs");
+        self.read_line();
+    }
+
+    fn read_line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("the output is text");
+        assert!(line.ends_with('\n'), "the provider does not start");
+        line.trim_end().to_owned()
     }
 }
 
@@ -194,6 +207,8 @@ fn site() -> Option<(Running, ProviderProgram, String)> {
         .nth(2)
         .expect("the folder of the packages")
         .to_owned();
+    let mut provider = ProviderProgram::start(&folder);
+    let headers = security_headers(&provider.issuer).expect("the issuer is an address");
     let opened: Arc<OnceLock<(String, String)>> = Arc::default();
     let at_the_start = Arc::clone(&opened);
     let app = App::open_per_worker(move || {
@@ -209,12 +224,13 @@ fn site() -> Option<(Running, ProviderProgram, String)> {
     });
     let server = app
         .routes(ROUTES)
+        .layer(headers)
         .development(true)
         .workers(1)
         .listen("127.0.0.1:0")
         .expect("a port");
     let site = format!("http://{}", server.address());
-    let provider = ProviderProgram::start(&folder, &site);
+    provider.register(&site);
     opened.set((provider.issuer.clone(), site.clone())).expect("once");
     let running = Running {
         handle: server.handle(),
@@ -265,6 +281,30 @@ fn visitor_signs_in_and_out_at_the_provider() {
     let action = between(page.text(), "action=\"", "\"").to_owned();
     let back = browser.request("POST", &action, &format!("xsrf={xsrf}&logout=yes"));
     assert_eq!(back.header("location"), Some(format!("{site}/").as_str()));
+}
+
+#[test]
+fn browser_follows_the_form_that_signs_out_to_the_provider() {
+    let Some((_server, provider, site)) = site() else {
+        return;
+    };
+    let policy = Browser::default().get(&site);
+    let policy = policy.header("content-security-policy").expect("a policy");
+    assert!(
+        policy.contains(&format!("; form-action 'self' {};", provider.issuer)),
+        "{policy}"
+    );
+
+    let profile = tempfile::tempdir().expect("a directory");
+    let Some(mut browser) = chromium::Browser::start(profile.path()) else {
+        return;
+    };
+    let page = browser.open(&format!("{site}/"));
+    browser.value(&page, "document.querySelector('button').click()");
+    browser.wait(
+        &page,
+        &format!("location.href.startsWith('{}/session/end?')", provider.issuer),
+    );
 }
 
 #[test]
