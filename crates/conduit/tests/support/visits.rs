@@ -5,7 +5,7 @@ use conduit::session::Session;
 use conduit::testing::{TestClient, TestResponse};
 
 #[derive(Default, serde::Serialize, serde::Deserialize)]
-struct Visitor {
+pub(crate) struct Visitor {
     visits: u32,
 }
 
