@@ -1,29 +1,20 @@
-//! The client and the server that it calls.
+//! The client of an application.
 
 use std::fmt;
-use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use conduit_server::ServerHandle;
 use conduit_server::internal::in_process::{InProcess, Resources};
-use conduit_server::{Server, ServerHandle};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::Method;
 
 use super::application::TestApplication;
 use super::connection::TestConnection;
-use super::contract::ResponseContract;
-use super::cookies::Jar;
 use super::request::TestRequest;
+use super::session::{Reach, Session, header};
 #[cfg(feature = "websocket")]
 use super::websocket::TestWebSocketRequest;
-use super::wire::Wire;
-
-/// The time that a test waits for the application before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The maximum number of redirects.
-pub(super) const REDIRECTS: usize = 10;
 
 /// A client for tests, with the application that it calls; see the [module](super).
 ///
@@ -39,32 +30,7 @@ pub(super) const REDIRECTS: usize = 10;
 /// HTTP.
 #[derive(Clone)]
 pub struct TestClient {
-    running: Arc<Running>,
-    pub(super) settings: ClientSettings,
-    /// The documented responses, unless the client accepts every response.
-    pub(super) contract: Option<Arc<dyn ResponseContract>>,
-    jar: Arc<Mutex<Jar>>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct ClientSettings {
-    pub(super) headers: HeaderMap,
-    pub(super) follow_redirects: bool,
-    skips: bool,
-    patience: Duration,
-    peer: SocketAddr,
-}
-
-/// Where the application is.
-enum Reach {
-    InProcess(Arc<InProcess>),
-    Socket(SocketAddr),
-}
-
-struct Running {
-    reach: Reach,
-    handle: ServerHandle,
-    thread: Option<JoinHandle<conduit_core::error::Result>>,
+    session: Session,
 }
 
 impl TestClient {
@@ -74,7 +40,9 @@ impl TestClient {
         let process = Arc::new(InProcess::default());
         let contract = app.contract();
         match app.serve_in_process(Arc::clone(&process)) {
-            Ok(server) => Self::start(server, Reach::InProcess(process), contract),
+            Ok(server) => TestClient {
+                session: Session::start(server, Reach::InProcess(process), contract),
+            },
             Err(error) => panic!("the application cannot start: {error}"),
         }
     }
@@ -87,53 +55,18 @@ impl TestClient {
         match app.serve_over_socket() {
             Ok(server) => {
                 let address = server.address();
-                Self::start(server, Reach::Socket(address), contract)
+                TestClient {
+                    session: Session::start(server, Reach::Socket(address), contract),
+                }
             }
             Err(error) => panic!("the application cannot start: {error}"),
-        }
-    }
-
-    /// Returns once the application serves.
-    #[track_caller]
-    fn start<S: 'static>(server: Server<S>, reach: Reach, contract: Option<Arc<dyn ResponseContract>>) -> Self {
-        let handle = server.handle();
-        let (started, has_started) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            server.serve_from(move || {
-                // The receiver waits.
-                let _ = started.send(());
-            })
-        });
-        if has_started.recv().is_err() {
-            match thread.join() {
-                Ok(Ok(())) => panic!("the application has stopped before it served"),
-                Ok(Err(error)) => panic!("the application cannot start: {error}"),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        TestClient {
-            running: Arc::new(Running {
-                reach,
-                handle,
-                thread: Some(thread),
-            }),
-            settings: ClientSettings {
-                headers: HeaderMap::new(),
-                follow_redirects: false,
-                skips: false,
-                patience: PATIENCE,
-                peer: SocketAddr::from(([127, 0, 0, 1], 50_000)),
-            },
-            contract,
-            jar: Arc::default(),
         }
     }
 
     /// A client of the same application with separate cookies, like another user's browser.
     pub fn another(&self) -> Self {
         TestClient {
-            jar: Arc::default(),
-            ..self.clone()
+            session: self.session.another(),
         }
     }
 
@@ -141,7 +74,7 @@ impl TestClient {
     #[track_caller]
     pub fn with_header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         let (name, value) = header(name.as_ref(), value.as_ref());
-        self.settings.headers.insert(name, value);
+        self.session.settings.headers.insert(name, value);
         self
     }
 
@@ -154,14 +87,14 @@ impl TestClient {
     /// Follows redirects to the same host, at most 10 one after the other, as a browser does: 303, and 301 and 302 of a
     /// `POST`, become a `GET` without a body.
     pub fn follow_redirects(mut self) -> Self {
-        self.settings.follow_redirects = true;
+        self.session.settings.follow_redirects = true;
         self
     }
 
     /// Accepts responses that the application's OpenAPI document does not have. Default: such a response fails the test.
     /// [`TestRequest::undocumented`] accepts that of one request.
     pub fn without_contract(mut self) -> Self {
-        self.contract = None;
+        self.session.contract = None;
         self
     }
 
@@ -174,8 +107,8 @@ impl TestClient {
     /// With [`over_socket`](Self::over_socket).
     #[track_caller]
     pub fn skip_waiting(mut self) -> Self {
-        self.process("the clock skips");
-        self.settings.skips = true;
+        self.session.process("the clock skips");
+        self.session.settings.skips = true;
         self
     }
 
@@ -186,14 +119,14 @@ impl TestClient {
     /// With [`over_socket`](Self::over_socket): there the system chooses.
     #[track_caller]
     pub fn with_peer_address(mut self, address: impl Into<SocketAddr>) -> Self {
-        self.process("a peer's address is chosen");
-        self.settings.peer = address.into();
+        self.session.process("a peer's address is chosen");
+        self.session.settings.peer = address.into();
         self
     }
 
     /// The time to wait for bytes of the application, in real time, before the test fails. Default: 30 s.
     pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.settings.patience = patience;
+        self.session.settings.patience = patience;
         self
     }
 
@@ -205,16 +138,8 @@ impl TestClient {
     /// With [`over_socket`](Self::over_socket), where time is the system's.
     #[track_caller]
     pub fn advance(&self, duration: Duration) {
-        let process = self.process("time is moved");
+        let process = self.session.process("time is moved");
         assert!(process.advance(duration), "the application has ended");
-    }
-
-    #[track_caller]
-    fn process(&self, what: &str) -> &InProcess {
-        match &self.running.reach {
-            Reach::InProcess(process) => process,
-            Reach::Socket(_) => panic!("{what} only in process: make the client with TestClient::new"),
-        }
     }
 
     /// Opens a connection that sends exactly the bytes of the test, including a PROXY header where
@@ -225,15 +150,12 @@ impl TestClient {
     /// When the application does not accept it.
     #[track_caller]
     pub fn connect(&self) -> TestConnection {
-        match self.open(true) {
-            Ok(wire) => TestConnection::new(wire),
-            Err(error) => panic!("no connection: {error}"),
-        }
+        self.session.connect()
     }
 
     /// The handle of the server: its statistics, and the methods that stop it.
     pub fn handle(&self) -> ServerHandle {
-        self.running.handle.clone()
+        self.session.handle()
     }
 
     /// The resources that the application holds in process, at the end of its worker's last turn. Each call wakes the worker
@@ -244,131 +166,80 @@ impl TestClient {
     /// With [`over_socket`](Self::over_socket).
     #[track_caller]
     pub fn resources(&self) -> Resources {
-        self.process("resources are counted").resources()
+        self.session.process("resources are counted").resources()
     }
 
     /// The value of a cookie that is kept.
     pub fn cookie(&self, name: &str) -> Option<String> {
-        let now = self.now();
-        self.jar().value(name, now)
+        let now = self.session.now();
+        self.session.jar().value(name, now)
     }
 
     /// Keeps a cookie for all paths, as if the application had set it.
     pub fn set_cookie(&self, name: &str, value: &str) {
-        self.jar().set(name, value);
+        self.session.jar().set(name, value);
     }
 
     /// Forgets all cookies.
     pub fn clear_cookies(&self) {
-        self.jar().clear();
+        self.session.jar().clear();
     }
 
     /// A request with any method.
     #[track_caller]
     pub fn request(&self, method: impl AsRef<str>, target: &str) -> TestRequest {
         match Method::from_bytes(method.as_ref().as_bytes()) {
-            Ok(method) => TestRequest::new(self.clone(), method, target),
+            Ok(method) => TestRequest::new(self.session.clone(), method, target),
             Err(_) => panic!("{:?} is no method", method.as_ref()),
         }
     }
 
     /// A `GET` of this path and query.
     pub fn get(&self, target: &str) -> TestRequest {
-        TestRequest::new(self.clone(), Method::GET, target)
+        TestRequest::new(self.session.clone(), Method::GET, target)
     }
 
     /// A `HEAD`.
     pub fn head(&self, target: &str) -> TestRequest {
-        TestRequest::new(self.clone(), Method::HEAD, target)
+        TestRequest::new(self.session.clone(), Method::HEAD, target)
     }
 
     /// A `POST`.
     pub fn post(&self, target: &str) -> TestRequest {
-        TestRequest::new(self.clone(), Method::POST, target)
+        TestRequest::new(self.session.clone(), Method::POST, target)
     }
 
     /// A `PUT`.
     pub fn put(&self, target: &str) -> TestRequest {
-        TestRequest::new(self.clone(), Method::PUT, target)
+        TestRequest::new(self.session.clone(), Method::PUT, target)
     }
 
     /// A `PATCH`.
     pub fn patch(&self, target: &str) -> TestRequest {
-        TestRequest::new(self.clone(), Method::PATCH, target)
+        TestRequest::new(self.session.clone(), Method::PATCH, target)
     }
 
     /// A `DELETE`.
     pub fn delete(&self, target: &str) -> TestRequest {
-        TestRequest::new(self.clone(), Method::DELETE, target)
+        TestRequest::new(self.session.clone(), Method::DELETE, target)
     }
 
     /// An `OPTIONS`.
     pub fn options(&self, target: &str) -> TestRequest {
-        TestRequest::new(self.clone(), Method::OPTIONS, target)
+        TestRequest::new(self.session.clone(), Method::OPTIONS, target)
     }
 
     /// A request that opens a WebSocket at this path and query.
     #[cfg(feature = "websocket")]
     pub fn websocket(&self, target: &str) -> TestWebSocketRequest {
-        TestWebSocketRequest::new(self.clone(), target)
-    }
-
-    pub(super) fn open(&self, raw: bool) -> io::Result<Wire> {
-        let ClientSettings {
-            peer, skips, patience, ..
-        } = self.settings;
-        match &self.running.reach {
-            Reach::InProcess(process) => Ok(Wire::Memory(Arc::new(process.connect(peer, skips, raw)), patience)),
-            Reach::Socket(address) => {
-                let stream = TcpStream::connect(address)?;
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(patience))?;
-                stream.set_write_timeout(Some(patience))?;
-                Ok(Wire::Socket(Arc::new(stream)))
-            }
-        }
-    }
-
-    pub(super) fn jar(&self) -> MutexGuard<'_, Jar> {
-        self.jar.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The time of the day as the application has it.
-    pub(super) fn now(&self) -> SystemTime {
-        match &self.running.reach {
-            Reach::InProcess(process) => process.now(),
-            Reach::Socket(_) => SystemTime::now(),
-        }
+        TestWebSocketRequest::new(self.session.clone(), target)
     }
 }
 
 impl fmt::Debug for TestClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestClient")
-            .field("settings", &self.settings)
+            .field("settings", &self.session.settings)
             .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.handle.close();
-        let Some(thread) = self.thread.take() else { return };
-        let ended = thread.join();
-        if !std::thread::panicking() {
-            match ended {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => panic!("the application failed: {error}"),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-    }
-}
-
-#[track_caller]
-pub(super) fn header(name: &str, value: &str) -> (HeaderName, HeaderValue) {
-    match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-        (Ok(name), Ok(value)) => (name, value),
-        _ => panic!("{name:?}: {value:?} is no header field"),
     }
 }

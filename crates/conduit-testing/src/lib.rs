@@ -66,6 +66,7 @@ mod lock;
 mod reading;
 mod request;
 mod response;
+mod session;
 #[cfg(feature = "websocket")]
 mod websocket;
 mod wire;

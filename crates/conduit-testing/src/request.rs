@@ -8,14 +8,17 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 
-use super::client::{REDIRECTS, TestClient, header};
 use super::contract::Expectation;
 use super::reading::{Reading, failure_message};
 use super::response::{TestResponse, TestStream};
+use super::session::{Session, header};
 use super::wire::Wire;
 
 /// A longer body than this is written while the response is read, so that neither end waits for the other.
 const WRITTEN_AT_ONCE_BYTES: usize = 16 * 1024;
+
+/// The maximum number of redirects.
+const REDIRECTS: usize = 10;
 
 /// The boundary of a multipart form.
 const BOUNDARY: &str = "the-boundary-of-a-test";
@@ -28,7 +31,7 @@ const MULTIPART: &str = "multipart/form-data; boundary=the-boundary-of-a-test";
 #[derive(Debug)]
 #[must_use = "a request is sent by `send`, `stream`, `start` or `upload`"]
 pub struct TestRequest {
-    client: TestClient,
+    session: Session,
     method: Method,
     target: String,
     headers: HeaderMap,
@@ -36,10 +39,10 @@ pub struct TestRequest {
 }
 
 impl TestRequest {
-    pub(super) fn new(client: TestClient, method: Method, target: &str) -> Self {
-        let headers = client.settings.headers.clone();
+    pub(super) fn new(session: Session, method: Method, target: &str) -> Self {
+        let headers = session.settings.headers.clone();
         TestRequest {
-            client,
+            session,
             method,
             target: target.to_owned(),
             headers,
@@ -101,7 +104,7 @@ impl TestRequest {
     /// client.get("/moved").undocumented().send().assert_status(304);
     /// ```
     pub fn undocumented(mut self) -> Self {
-        self.client.contract = None;
+        self.session.contract = None;
         self
     }
 
@@ -192,7 +195,7 @@ impl TestRequest {
     #[track_caller]
     pub fn send(mut self) -> TestResponse {
         for _ in 0..=REDIRECTS {
-            let next = self.client.settings.follow_redirects.then(|| self.copy());
+            let next = self.session.settings.follow_redirects.then(|| self.copy());
             let response = self.start().finish();
             match next.and_then(|next| next.redirected(&response)) {
                 Some(next) => self = next,
@@ -248,7 +251,7 @@ impl TestRequest {
 
     fn copy(&self) -> Self {
         TestRequest {
-            client: self.client.clone(),
+            session: self.session.clone(),
             method: self.method.clone(),
             target: self.target.clone(),
             headers: self.headers.clone(),
@@ -297,8 +300,8 @@ impl TestRequest {
         if !self.headers.contains_key(header::HOST) {
             head.extend_from_slice(b"host: localhost\r\n");
         }
-        let now = self.client.now();
-        let mut cookies: Vec<String> = self.client.jar().field(self.path(), now).into_iter().collect();
+        let now = self.session.now();
+        let mut cookies: Vec<String> = self.session.jar().field(self.path(), now).into_iter().collect();
         for (name, value) in &self.headers {
             if name == header::COOKIE {
                 cookies.push(String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -318,7 +321,7 @@ impl TestRequest {
 
     #[track_caller]
     fn connect(&self, name: &str) -> Wire {
-        match self.client.open(false) {
+        match self.session.open(false) {
             Ok(wire) => wire,
             Err(error) => panic!("{name}: the application cannot be connected to: {error}"),
         }
@@ -326,7 +329,7 @@ impl TestRequest {
 
     fn call(self, wire: Wire, name: String) -> TestCall {
         let path = self.path().to_owned();
-        let expectation = self.client.contract.clone().map(|contract| Expectation {
+        let expectation = self.session.contract.clone().map(|contract| Expectation {
             contract,
             method: self.method.clone(),
             path: path.clone(),
@@ -335,7 +338,7 @@ impl TestRequest {
         TestCall {
             path,
             expectation,
-            client: self.client,
+            session: self.session,
             method: self.method,
             name,
             reading: Reading::new(wire),
@@ -368,7 +371,7 @@ impl IntoFuture for TestRequest {
 /// A request that was sent, before its answer is read. Dropping it closes the connection, as a client that goes away does.
 #[must_use = "dropping a call closes its connection"]
 pub struct TestCall {
-    client: TestClient,
+    session: Session,
     method: Method,
     path: String,
     name: String,
@@ -390,8 +393,8 @@ impl TestCall {
             Ok(head) => head,
             Err(error) => panic!("{}: {}", self.name, failure_message(&error)),
         };
-        let now = self.client.now();
-        self.client.jar().keep(&headers, &self.path, now);
+        let now = self.session.now();
+        self.session.jar().keep(&headers, &self.path, now);
         TestStream::new(self.name, status, headers, self.reading, self.expectation)
     }
 

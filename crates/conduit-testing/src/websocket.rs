@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::client::{TestClient, header};
 use super::connection::TestConnection;
+use super::session::{Session, header};
 use conduit_server::internal::websocket::{CloseCode, Message};
 
 /// The key of each handshake, and the value that a server returns for it (RFC 6455, section 1.3).
@@ -28,16 +28,16 @@ const FIN: u8 = 0x80;
 /// A request that opens a WebSocket; [`TestClient::websocket`](super::TestClient::websocket) makes it.
 #[must_use = "the WebSocket is opened by `open`"]
 pub struct TestWebSocketRequest {
-    client: TestClient,
+    session: Session,
     target: String,
     headers: HeaderMap,
 }
 
 impl TestWebSocketRequest {
-    pub(super) fn new(client: TestClient, target: &str) -> Self {
+    pub(super) fn new(session: Session, target: &str) -> Self {
         TestWebSocketRequest {
-            headers: client.settings.headers.clone(),
-            client,
+            headers: session.settings.headers.clone(),
+            session,
             target: target.to_owned(),
         }
     }
@@ -64,16 +64,16 @@ impl TestWebSocketRequest {
     /// [`TestClient::get`](super::TestClient::get).
     #[track_caller]
     pub fn open(self) -> TestWebSocket {
-        let mut connection = self.client.connect();
+        let mut connection = self.session.connect();
         let mut head = format!(
             "GET {} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n",
             self.target
         )
         .into_bytes();
-        let now = self.client.now();
+        let now = self.session.now();
         let path = self.target.split('?').next().unwrap_or_default();
-        if let Some(cookies) = self.client.jar().field(path, now) {
+        if let Some(cookies) = self.session.jar().field(path, now) {
             head.extend_from_slice(b"cookie: ");
             head.extend_from_slice(cookies.as_bytes());
             head.extend_from_slice(b"\r\n");
