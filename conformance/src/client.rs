@@ -46,7 +46,7 @@ impl Client {
     #[must_use]
     pub fn connect_unix(path: &Path) -> Self {
         let stream = UnixStream::connect(path).expect("the server accepts");
-        // What is asked of it from here on is asked of either kind of socket in the same way.
+        // The calls from here on are the same for both kinds of sockets.
         Self::on(TcpStream::from(OwnedFd::from(stream)))
     }
 

@@ -71,7 +71,7 @@ impl Target {
     ///
     /// # Panics
     ///
-    /// When it does not run any more.
+    /// When it no longer runs.
     #[must_use]
     pub fn descriptors(&self) -> usize {
         let directory = format!("/proc/{}/fd", self.child.id());
@@ -82,7 +82,7 @@ impl Target {
     ///
     /// # Panics
     ///
-    /// When it does not run any more.
+    /// When it no longer runs.
     #[must_use]
     pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server runs");
@@ -95,7 +95,7 @@ impl Target {
     ///
     /// # Panics
     ///
-    /// When it does not run any more.
+    /// When it no longer runs.
     #[must_use]
     pub fn proportional_kib(&self) -> u64 {
         proportional_kib(self.child.id())
@@ -144,16 +144,16 @@ pub fn descriptor_limit() -> usize {
 /// Starts the program with these arguments, and reads where it listens.
 fn spawn<const PORTS: usize>(arguments: &[&str]) -> (Child, [SocketAddr; PORTS]) {
     let program = std::env::current_exe().expect("a program has a path");
-    let mut beside: PathBuf = program.with_file_name("target");
-    if !beside.exists() {
+    let mut target: PathBuf = program.with_file_name("target");
+    if !target.exists() {
         // The programs of tests are a directory below.
-        beside = program.parent().expect("a directory").with_file_name("target");
+        target = program.parent().expect("a directory").with_file_name("target");
     }
-    let mut child = Command::new(&beside)
+    let mut child = Command::new(&target)
         .args(arguments)
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}; build the package's programs first", beside.display()));
+        .unwrap_or_else(|error| panic!("{}: {error}; build the package's programs first", target.display()));
     let mut lines = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
     let addresses = [(); PORTS].map(|()| {
         let line = lines.next().and_then(Result::ok).expect("it prints its addresses");

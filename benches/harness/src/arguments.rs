@@ -7,7 +7,7 @@ use crate::rows::{self, Row};
 use crate::servers::{self, Server};
 
 pub(crate) const HELP: &str = "\
-Measures Conduit beside its peers, on this machine, in one run.
+Measures Conduit and its peers on this machine in one run.
 
 Usage: benches/run [OPTIONS]
 
@@ -27,7 +27,7 @@ Usage: benches/run [OPTIONS]
   --jobs N          how many jobs cargo builds with (default 2)
   --help            this text
 
-A complete run (no --quick, --only or --rows) replaces results/latest.json and the charts beside it. Any other
+A complete run (no --quick, --only or --rows) replaces results/latest.json and the charts next to it. Any other
 writes results/partial.json. The command fails if a server does not build, answers wrongly, or has socket errors.
 ";
 

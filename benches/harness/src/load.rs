@@ -43,7 +43,7 @@ impl Report {
 ///
 /// # Errors
 ///
-/// How to get it.
+/// The command that installs it.
 pub(crate) fn version() -> Result<String> {
     let output = Command::new("wrk").arg("--version").output().map_err(|error| {
         format!("cannot start wrk: {error}; get it with `apt-get install wrk` (Debian, Ubuntu) or from https://github.com/wg/wrk")

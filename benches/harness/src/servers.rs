@@ -27,7 +27,7 @@ pub(crate) enum Source {
     /// The package in `peers/`, and its binary. It is started as `PROGRAM ADDRESS [tls]`.
     Package(&'static str),
     /// The same, started as `PROGRAM ADDRESS CANNED`: it needs the request in advance.
-    Told(&'static str),
+    RequestInAdvance(&'static str),
     /// The C program in `benches/`, for the library of this pkg-config name, which is in this Debian package. It is started as
     /// `PROGRAM ADDRESS [tls]`.
     Compiled(&'static str, &'static str, &'static str),
@@ -37,7 +37,7 @@ pub(crate) enum Source {
     Script(&'static str, &'static str),
 }
 
-use Source::{Compiled, Installed, Package, Script, Told};
+use Source::{Compiled, Installed, Package, Script, RequestInAdvance};
 
 /// The name of what this project is about.
 pub(crate) const CONDUIT: &str = "conduit";
@@ -54,7 +54,7 @@ pub(crate) const ALL: &[Server] = &[
         programs: &[
             (Plain, Package("bench-conduit")),
             (Edge, Package("bench-conduit-edge")),
-            (Routes, Told("bench-conduit-routes")),
+            (Routes, RequestInAdvance("bench-conduit-routes")),
             (Http2, Package("bench-conduit-http2")),
             (Http2Upload, Package("bench-conduit-http2")),
             (Grpc, Package("bench-conduit-grpc")),
@@ -183,7 +183,7 @@ pub(crate) const ALL: &[Server] = &[
     },
     Server {
         name: FLOOR,
-        programs: &[(Plain, Told("bench-floor")), (Echo, Package("bench-floor-websocket"))],
+        programs: &[(Plain, RequestInAdvance("bench-floor")), (Echo, Package("bench-floor-websocket"))],
         crate_name: None,
         note: "a bare epoll loop with canned responses, or one that echoes frames: validates, routes and limits nothing",
     },
@@ -241,7 +241,7 @@ impl Source {
     /// The last lines of cargo's output; the package to install.
     pub(crate) fn build(self, jobs: u32) -> Result<PathBuf> {
         let package = match self {
-            Package(package) | Told(package) => package,
+            Package(package) | RequestInAdvance(package) => package,
             Compiled(name, library, packages) => return compile(name, library, packages),
             Script(_, version) => return install_bun(version),
             Installed(program, package, _) => {
@@ -283,7 +283,7 @@ impl Source {
         command.current_dir(directory);
         match self {
             Package(_) | Compiled(..) => command.arg(address.to_string()).args(tls.then_some("tls")),
-            Told(_) => command.arg(address.to_string()).arg(canned),
+            RequestInAdvance(_) => command.arg(address.to_string()).arg(canned),
             Script(script, _) => command.arg(benches().join(script)).arg(address.to_string()),
             Installed(name, _, configuration) => {
                 let path = directory.join(format!("{name}.conf"));

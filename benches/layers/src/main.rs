@@ -23,7 +23,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 const WARM_UP: u32 = 200;
 const REQUESTS: u32 = 1000;
 const SIGN_IN: &[u8] = b"GET /sign-in HTTP/1.1\r\nhost: localhost\r\n\r\n";
-/// How long a server may take to start, or to answer.
+/// The maximum time of a server for its start, and for a response.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> Result {

@@ -76,7 +76,7 @@ impl fmt::Display for Error {
                 "the server cannot run inside of a tokio runtime, because it makes one for each worker: write `fn main()` without `async` and \
                  without `#[tokio::main]`; what must be awaited before the server starts, such as a connection to a \
                  database, goes into `App::open(async { … })` or `App::open_per_worker`; inside of a test take `conduit::testing::TestClient`, or \
-                 call the server on a thread of its own with `std::thread::spawn`",
+                 call the server on a separate thread with `std::thread::spawn`",
             ),
             ErrorKind::State { worker, error } => write!(f, "cannot open the state of worker {worker}: {error}"),
             ErrorKind::System { operation, cause } => write!(f, "cannot {operation}: {cause}"),

@@ -422,17 +422,17 @@ fn batch_reports_truncated_control_messages_and_closes_their_descriptors() {
     one.send_message(&[IoSlice::new(b"one")], &control).unwrap();
     let mut batch = ReceiveBatch::new(4, 16);
     assert_eq!(batch.receive(&two).unwrap(), 2);
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     let mut descriptors = Vec::new();
     for datagram in batch.iter_mut() {
-        told.push((datagram.bytes.to_vec(), datagram.control_truncated));
+        received.push((datagram.bytes.to_vec(), datagram.control_truncated));
         for message in datagram.control {
             if let ControlMessage::Descriptors(passed) = message {
                 descriptors.push(passed.map(|descriptor| descriptor.as_raw_fd()).collect::<Vec<_>>());
             }
         }
     }
-    assert_eq!(told, [(b"many".to_vec(), true), (b"one".to_vec(), false)]);
+    assert_eq!(received, [(b"many".to_vec(), true), (b"one".to_vec(), false)]);
     let counts: Vec<usize> = descriptors.iter().map(Vec::len).collect();
     assert_eq!(counts, [60, 1]);
 }

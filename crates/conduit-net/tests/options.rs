@@ -87,7 +87,7 @@ fn options_are_read_back() {
     scheduling(&mut covered);
     connections(&mut covered);
     datagrams(&mut covered);
-    beside(&mut covered);
+    control_messages(&mut covered);
     // Each of these options has a separate test below.
     covered.0.extend([
         "steer_to_cpu",
@@ -198,7 +198,7 @@ fn datagrams(covered: &mut Covered) {
     covered.keeps(&udp6(), option::MULTICAST_INTERFACE_V6, [1, 0]);
 }
 
-fn beside(covered: &mut Covered) {
+fn control_messages(covered: &mut Covered) {
     covered.keeps(&udp(), option::RECEIVE_PACKET_INFO, [true, false]);
     covered.keeps(&udp6(), option::RECEIVE_PACKET_INFO_V6, [true, false]);
     covered.keeps(&udp(), option::RECEIVE_TIME_TO_LIVE, [true, false]);

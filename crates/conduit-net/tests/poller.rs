@@ -214,14 +214,14 @@ fn refused_connection_is_writable_with_its_error() {
 #[test]
 fn notify_wakes_a_wait_without_limit() {
     let poller = Poller::new().unwrap();
-    let told = AtomicBool::new(false);
+    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            told.store(true, Ordering::Relaxed);
+            done.store(true, Ordering::Relaxed);
             poller.notify().unwrap();
         });
         let mut events = Events::with_capacity(8);
-        while !told.load(Ordering::Relaxed) {
+        while !done.load(Ordering::Relaxed) {
             assert_eq!(poller.wait(&mut events, None).unwrap(), 0);
             assert_eq!(events.iter().count(), 0);
         }

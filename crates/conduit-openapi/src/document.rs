@@ -289,7 +289,7 @@ impl Builder {
         for (name, scheme) in std::mem::take(&mut operation.parts.security_schemes) {
             self.security_schemes.entry(name).or_insert_with(|| scheme.into_value());
         }
-        // The rest of a path is a parameter like any other here: OpenAPI has no other.
+        // OpenAPI has no parameter for the rest of a path, so it is an ordinary one here.
         let path = definition.path.replace("{*", "{");
         let place = self
             .paths
@@ -546,7 +546,7 @@ fn content(content: Content) -> Value {
             1 => schemas.remove(0),
             _ => json!({ "anyOf": schemas }),
         };
-        // Not every reader of documents knows that `true` is a schema too.
+        // Some readers of documents reject `true` as a schema.
         let schema = if schema == Value::Bool(true) { json!({}) } else { schema };
         (kind, json!({ "schema": schema }))
     });

@@ -1,7 +1,7 @@
 //! Ordered maps and sets that are built by insertion.
 //!
 //! `collect` sorts its input first, which adds 6 KB of code to a program for each type of key and value. A document has few
-//! entries, so insertion is as good.
+//! entries, so insertion is fast enough.
 
 use std::collections::{BTreeMap, BTreeSet};
 

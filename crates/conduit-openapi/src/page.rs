@@ -19,7 +19,7 @@ const START: &str = include_str!("assets/start.js");
 const SCRIPT: &[u8] = include_bytes!("assets/swagger-ui-bundle.js.gz");
 const STYLE: &[u8] = include_bytes!("assets/swagger-ui.css.gz");
 
-/// Their address has the version in it, so that a client may keep them for a year.
+/// Their address contains the version, so that a client may keep them for a year.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
 const SCRIPTS: &str = "text/javascript; charset=utf-8";
@@ -72,7 +72,7 @@ fn pages(document: &Document, path: &str) -> Vec<Page> {
         html.with(CONTENT_SECURITY_POLICY, policy(document)),
         fixed("/openapi.json", "application/json", "no-cache", json.into()),
         fixed("/start.js", SCRIPTS, FOREVER, Bytes::from_static(START.as_bytes())),
-        // A compressed asset is sent so to every client: each browser can read it.
+        // Every client receives the compressed form of an asset, because all browsers read it.
         fixed("/swagger-ui.js", SCRIPTS, FOREVER, Bytes::from_static(SCRIPT)).with(CONTENT_ENCODING, "gzip"),
         fixed(
             "/swagger-ui.css",

@@ -20,7 +20,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The interval in which requests that wait for a connection are checked.
 const CHECK: Duration = Duration::from_millis(20);
-/// The most requests of one kind that are sent together, and the most bytes of their messages.
+/// The maximum number of requests of one kind that are sent together, and of the bytes of their messages.
 const BATCH: usize = 128;
 /// The interval in which topics without a message, which the server removes after a minute, receive the full time to live.
 const FRESH: Duration = Duration::from_secs(20);
@@ -335,7 +335,7 @@ impl Driver {
             match self.backlog.pop_front() {
                 Some(Request::Join(membership, mut pending, _)) => {
                     if result.is_ok() {
-                        // The message of the channel may come later than the caller looks for the member.
+                        // The caller may look for the member before the message of the channel arrives.
                         let Membership { topic, member } = &membership;
                         self.replica.joined(topic, self.process, Arc::clone(member));
                         self.members.insert(membership);

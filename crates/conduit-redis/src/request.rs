@@ -11,7 +11,7 @@ use crate::config::RedisEngineConfig;
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, HubError>>;
 
-/// The most new subscribers and members that wait: enough for the clients of a process that connect again at once.
+/// The maximum number of new subscribers and members that wait: enough for the clients of a process that connect again at once.
 const WAITING_REQUESTS: usize = 32 * 1024;
 
 pub(crate) enum Request {
@@ -19,7 +19,7 @@ pub(crate) enum Request {
     Follow(
         Arc<str>,
         Pending<()>,
-        #[expect(dead_code, reason = "its drop frees the place")] Permit,
+        #[expect(dead_code, reason = "dropping it frees the place")] Permit,
     ),
     Unfollow(Arc<str>),
     Join(Membership, Pending<()>, Permit),
@@ -124,7 +124,7 @@ impl Waiting {
             waiting: Arc::clone(self),
             bytes,
         };
-        // Its drop frees the place after an error.
+        // Dropping it after an error frees the place.
         if messages >= most || before + bytes > most_bytes {
             return Err(HubError::Full { what });
         }

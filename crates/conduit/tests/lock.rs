@@ -183,13 +183,13 @@ const EARLIER: [(&str, &str, bool, &str); 26] = [
         "  guards: session\n",
         "  guards: session, anonymous\n",
         true,
-        "the guard anonymous is no alternative any more",
+        "the guard anonymous is no longer an alternative",
     ),
     (
         "  guards: session\n",
         "  guards: token\n",
         true,
-        "the guard token is no alternative any more",
+        "the guard token is no longer an alternative",
     ),
     ("only_here, ", "", false, "the layer only_here is added"),
     (

@@ -240,7 +240,7 @@ fn body_beyond_the_memory_for_bodies_is_refused_and_the_server_is_not_ready() {
     drop(unfinished);
     while server.get("/readyz").status != 200 {}
     assert_eq!(length(200_000).text(), "200000");
-    // Nothing of the bodies is held any more: many of them one after the other have room.
+    // No bytes of the bodies are held: many of them one after the other have room.
     for _ in 0..20 {
         assert_eq!(length(900_000).text(), "900000");
     }

@@ -57,7 +57,7 @@ fn a_proxy_header_comes_over_a_unix_socket_too() {
     let server = start(server.expect("both"));
     let ask_unix = |before: &[u8]| {
         let mut stream = std::os::unix::net::UnixStream::connect(&path).expect("the server accepts");
-        // What is wrong with the header may be seen, and the connection closed, before all is written.
+        // The server may find the fault in the header, and close the connection, before all is written.
         let _ = stream.write_all(before);
         let _ = stream.write_all(b"GET / HTTP/1.1\r\nhost: inner\r\nconnection: close\r\n\r\n");
         let mut answer = String::new();

@@ -199,7 +199,7 @@ fn a_connection_that_waits_is_answered_by_the_old_process_and_sent_to_the_new_on
     assert_eq!(old, program.child.id());
     let new = program.replace(old);
     assert_ne!(new, old);
-    // Neither has been closed, and neither counts as a server that wants nothing any more.
+    // Neither has been closed, and neither counts as a server that waits for nothing.
     assert_eq!(early.get("/readyz"), "ready\n");
     assert!(early.closes, "the next request is for the new process");
     let answer = silent.get("/process");

@@ -56,7 +56,7 @@ pub struct Provider {
 
 impl Provider {
     pub async fn discover(issuer: String, id: &str, secret: &str, site: String) -> Result<Self, conduit::Error> {
-        // A redirect of the provider could lead into the own network.
+        // A redirect of the provider could lead into the internal network.
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
@@ -122,7 +122,7 @@ async fn signed_in(
     provider: State<Arc<Provider>>,
 ) -> Result<Redirect, Problem> {
     let callback = callback.0;
-    // Taken in one step: with a store, an attempt is of use once.
+    // Taken in one step: with a store, an attempt can be used once.
     let attempt = session.update(|visitor| visitor.attempt.take()).await?;
     let attempt = attempt.ok_or(Problem::bad_request(
         "no sign-in is under way in this browser: try again",

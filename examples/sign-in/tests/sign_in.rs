@@ -268,7 +268,7 @@ fn visitor_signs_in_and_out_at_the_provider() {
     assert_ne!(before, after, "the id rotates at sign-in");
     assert_eq!(browser.get(&format!("{site}/account")).text(), "You are ada.");
 
-    // The callback is of use once, in the browser that has begun.
+    // The callback works once, in the browser that began the sign-in.
     assert_eq!(browser.get(&callback).status, 400);
     assert_eq!(Browser::default().get(&callback).status, 400);
 

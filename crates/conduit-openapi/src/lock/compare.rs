@@ -55,9 +55,9 @@ impl Change {
 }
 
 impl Lock {
-    /// The differences of this lock from an earlier one, of which only the text is known, breaking ones first.
+    /// The differences of this lock from the text of an earlier one, breaking ones first.
     pub fn differences(&self, earlier: &str) -> Vec<LockDifference> {
-        // The own text is read too, so that both have lost the same.
+        // This lock is read from its text too, so that both lack the same details.
         let mut now = Lock::parse(&self.to_string());
         now.sources.clone_from(&self.sources);
         let mut all = differences(&Lock::parse(earlier), &now);
@@ -157,7 +157,7 @@ impl<'l> Comparison<'l> {
         let is_success = part.starts_with(['1', '2', '3']);
         let is_breaking = match part.split(' ').next().unwrap_or_default() {
             "guards" | "deprecated" | "layers" | "handler" => false,
-            // A status by itself: a client need not meet a failure any more.
+            // A failure that no longer occurs breaks no client.
             status if status == part && status.parse::<u16>().is_ok() | status.ends_with("XX") => is_success,
             "default" => part != "default",
             status if status.parse::<u16>().is_ok() | status.ends_with("XX") => is_success || part.contains(" header "),
@@ -196,7 +196,7 @@ impl<'l> Comparison<'l> {
 
     fn guards(&mut self, before: &Attributes, now: &Attributes) {
         for way in before.words().iter().filter(|way| !now.has(way)) {
-            self.add(true, format!("the guard {way} is no alternative any more"));
+            self.add(true, format!("the guard {way} is no longer an alternative"));
         }
         for way in now.words().iter().filter(|way| !before.has(way)) {
             self.add(false, format!("the guard {way} is a new alternative"));
@@ -287,7 +287,7 @@ impl<'l> Comparison<'l> {
             _ => {}
         }
         match (old.has("closed"), new.has("closed")) {
-            (false, true) => change(Change::LESS, "has no further fields any more".to_owned()),
+            (false, true) => change(Change::LESS, "no longer has further fields".to_owned()),
             (true, false) => change(Change::MORE, "may have further fields".to_owned()),
             _ => {}
         }

@@ -139,7 +139,7 @@ impl Members {
                  `#[serde(rename = \"…\")]`"
             ));
         }
-        // Not every reader of schemas knows that `true` is one.
+        // Some readers of schemas reject `true`.
         let schema = if schema == Value::Bool(true) { json!({}) } else { schema };
         self.properties.insert(name.to_owned(), schema);
         if is_required {

@@ -8,7 +8,7 @@
 //! name, and a value `show` is the function, so that the call is `show::call(&client, 7)`.
 //!
 //! A [`Transport`] sends the request: the client for tests, with the feature `testing`, or [`Server`] over HTTP, with the feature
-//! `reqwest`. Programs of others use the output of `program --client rust` or `program --client typescript`.
+//! `reqwest`. Other programs use the output of `program --client rust` or `program --client typescript`.
 //!
 //! # Example
 //!
@@ -81,7 +81,7 @@ impl<T> TypedClient<T> {
     ///
     /// # Panics
     ///
-    /// Panics if name or value are not those of a header field.
+    /// Panics if the name or the value is invalid in a header field.
     #[track_caller]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::try_from(name).expect("the name of a header field");

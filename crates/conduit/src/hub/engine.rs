@@ -95,7 +95,7 @@ impl Replica {
         &self.config
     }
 
-    /// Returns whether the hub was dropped, with which the engine ends.
+    /// Returns whether the hub was dropped. The engine then ends.
     pub fn is_dropped(&self) -> bool {
         self.shared.strong_count() == 0
     }

@@ -134,12 +134,12 @@ impl Subscriber {
             topic,
             hub,
         };
-        // Its drop unsubscribes after an error.
+        // Dropping it after an error unsubscribes.
         let replay = subscriber.hub.shared.subscribe(name, &subscriber.hub.inbox, from)?;
         Ok((subscriber, replay))
     }
 
-    /// The next notice, or that some are lost.
+    /// Returns the next notice, or the fact that some are lost.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Notice>> {
         match self.topic.ring.borrow_mut().take(&mut self.cursor) {
             Next::Notice(notice) => Poll::Ready(Some(notice)),
@@ -173,7 +173,7 @@ impl Drop for Subscriber {
         hub.topics.borrow_mut().remove(&self.name);
         hub.shared.unsubscribe(&self.name, &hub.inbox);
         if hub.topics.borrow().is_empty() {
-            // The task ends with the last sender, which this hub has.
+            // The hub holds the last sender: its drop ends the task.
             let number = hub.shared.number;
             drop(HUBS.try_with(|hubs| hubs.borrow_mut().remove(&number)));
         }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-/// The memory of a message besides its bytes, about.
+/// The approximate memory of a message besides its bytes.
 const MESSAGE_BYTES: usize = 160;
 
 /// The position of a message in its topic. Positions are ordered, also across restarts of the process. As text it is the
@@ -23,7 +23,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The position of a message that an engine has: a topic that begins again, such as after the loss of its history, has a
+    /// The position of a message of an engine. A topic that begins again, for example after the loss of its history, has a
     /// larger `epoch`, and its messages are numbered from 1 on.
     pub fn new(epoch: u64, number: u64) -> Self {
         Position { epoch, number }
@@ -63,7 +63,7 @@ impl FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, InvalidPosition> {
         let (epoch, number) = text.split_once('-').ok_or(InvalidPosition)?;
-        // Only one text is a position.
+        // A position has exactly one text.
         let position = Position {
             epoch: u64::from_str_radix(epoch, 16).map_err(|_| InvalidPosition)?,
             number: number.parse().map_err(|_| InvalidPosition)?,
@@ -146,7 +146,7 @@ impl<M: DeserializeOwned> Published<M> {
     ///
     /// # Errors
     ///
-    /// When serde writes an `M` as JSON that it does not read as one, such as a `NaN`, which is `null`. A subscriber ignores such a
+    /// When serde cannot read the JSON that it wrote for an `M`: a `NaN`, for example, is `null`. A subscriber should ignore such a
     /// message: if it ends instead, one client can end all subscribers.
     pub fn value(&self) -> serde_json::Result<M> {
         serde_json::from_str(self.json())

@@ -104,24 +104,24 @@ pub struct Hub(pub(self) Arc<SharedTopics>);
 /// The bounds of a [`Hub`].
 #[derive(Clone, Debug)]
 pub struct HubConfig {
-    /// The most topics with a subscriber, a member or a message. Default: 100,000.
+    /// The maximum number of topics with a subscriber, a member or a message. Default: 100,000.
     pub topics: usize,
-    /// The most subscriptions of a worker. Default: 100,000.
+    /// The maximum number of subscriptions of a worker. Default: 100,000.
     pub worker_subscriptions: usize,
-    /// The most members that are present in a topic. Default: 10,000.
+    /// The maximum number of members that are present in a topic. Default: 10,000.
     pub members: usize,
-    /// The most messages in the history of a topic, for subscribers that continue; 0 keeps no history. Default: 100.
+    /// The maximum number of messages in the history of a topic; 0 keeps no history. Default: 100.
     pub history_messages: usize,
     /// The most bytes in the history of a topic, and of messages that a slow subscriber of a worker has not taken. Default:
     /// 256 KiB.
     pub history_bytes: usize,
     /// The time for which a message stays in the history. Default: 5 minutes.
     pub history_time: Duration,
-    /// The most bytes in the histories of all topics. Default: 64 MiB.
+    /// The maximum number of bytes in the histories of all topics. Default: 64 MiB.
     pub memory_bytes: usize,
-    /// The most bytes of a message. Default: 64 KiB.
+    /// The maximum length of a message in bytes. Default: 64 KiB.
     pub message_bytes: usize,
-    /// The most messages that a subscriber may lag by before its [`LagPolicy`] applies. Default: 256.
+    /// The number of messages by which a subscriber may lag before its [`LagPolicy`] applies. Default: 256.
     pub lag_messages: usize,
 }
 
@@ -174,7 +174,7 @@ impl Hub {
         Ok(Topic::new(self.clone(), key, access)?)
     }
 
-    /// The topic with this key for the application itself, without a client: a job that publishes, for one.
+    /// The topic with this key for the application itself, such as a job that publishes.
     ///
     /// # Errors
     ///
@@ -233,7 +233,7 @@ pub enum HubError {
     /// The message cannot be written as JSON, such as a map with keys that are not strings.
     #[problem(status = 500, title = "The message is not JSON")]
     NotJson,
-    /// The engine of the hub does not respond, or did not within its time: the message may have been published.
+    /// The engine of the hub did not respond in time. The message may have been published.
     #[problem(
         status = 503,
         title = "Messages cannot be delivered",

@@ -38,7 +38,7 @@ impl Drop for TopicPin<'_> {
 }
 
 impl SharedTopics {
-    /// Waits until the replica has a topic. Without an engine, there is no replica, and `None` is the result.
+    /// Waits until the replica has a topic. Returns `None` without an engine.
     pub(super) async fn follow<'a>(&'a self, name: &'a Arc<str>) -> Result<Option<TopicPin<'a>>, HubError> {
         let Some(engine) = &self.engine else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! The notices of a topic that not all subscribers of a worker have taken.
+//! The notices of a topic that some subscriber of a worker has not taken yet.
 
 use std::collections::VecDeque;
 
@@ -167,7 +167,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against readers that each have a queue.
+        /// Compares the ring with a queue for each reader.
         #[test]
         fn each_reader_takes_all_notices_or_lags(steps in proptest::collection::vec((0_u8..8, 0_usize..4), 0..200)) {
             let mut ring = Ring::default();

@@ -18,7 +18,7 @@ use super::{HubConfig, HubError};
 
 /// The number of parts, each with a lock.
 const SHARDS: usize = 16;
-/// The most bytes of notices that wait for a worker. A worker that is blocked for longer loses them, and its subscribers lag.
+/// The maximum number of bytes of notices that wait for a worker. A worker that is blocked for longer loses them, and its subscribers lag.
 const INBOX_BYTES: usize = 16 * 1024 * 1024;
 
 pub(super) struct SharedTopics {
@@ -30,7 +30,7 @@ pub(super) struct SharedTopics {
     hasher: RandomState,
     pub(super) shards: Box<[Mutex<TopicShard>]>,
     topics: AtomicUsize,
-    /// The beginning of the topic that was made last, so that no two topics of one name have the same.
+    /// The beginning of the newest topic, so that two topics of one name never have the same.
     last_epoch: AtomicU64,
     history_bytes: AtomicUsize,
 }
@@ -61,7 +61,7 @@ pub(super) struct SharedTopic {
     is_listed_as_due: bool,
 }
 
-/// The way of notices to a worker.
+/// The path of notices to a worker.
 pub(super) struct Inbox {
     sender: mpsc::UnboundedSender<(Arc<str>, Notice)>,
     waiting_bytes: AtomicUsize,
@@ -101,9 +101,9 @@ pub(super) struct Replay {
     pub(super) messages: VecDeque<Arc<Message>>,
     /// Messages before them are lost.
     pub(super) has_gap: bool,
-    /// Notices up to this number are from before.
+    /// Notices up to this number precede the subscription.
     pub(super) last_notice: u64,
-    /// The position of the last message from before.
+    /// The position of the last message before the subscription.
     pub(super) last: Position,
 }
 
@@ -300,7 +300,7 @@ impl SharedTopics {
         topic.last = after;
     }
 
-    /// Subscribes a worker, if it is not yet, and returns the messages from this point on.
+    /// Subscribes a worker unless it is subscribed already, and returns the messages from this point on.
     pub(super) fn subscribe(&self, name: &Arc<str>, inbox: &Arc<Inbox>, from: ReplayFrom) -> Result<Replay, HubError> {
         self.with(name, |topic| {
             if !topic.workers.iter().any(|known| Arc::ptr_eq(known, inbox)) {

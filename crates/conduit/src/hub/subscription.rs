@@ -52,9 +52,9 @@ pub struct Subscription<F: TopicFamily> {
     subscriber: Subscriber,
     replay: VecDeque<Arc<Message>>,
     has_gap: bool,
-    /// The number of the last notice from before.
+    /// The number of the last notice before the subscription.
     last_notice: u64,
-    /// The position of the last message from before.
+    /// The position of the last message before the subscription.
     last: Position,
     policy: LagPolicy,
     has_presence: bool,
@@ -103,7 +103,7 @@ impl<F: TopicFamily> Subscription<F> {
         position <= self.last
     }
 
-    /// The position of the last message from before the subscription.
+    /// The position of the last message before the subscription.
     pub(crate) fn last(&self) -> Position {
         self.last
     }

@@ -17,7 +17,7 @@ use super::{Hub, HubError};
 use crate::events::{Events, LastEventId};
 use crate::problem::Problem;
 
-/// The most bytes of a key, and of a member's name.
+/// The maximum length of a key and of a member's name, in bytes.
 const KEY_BYTES: usize = 512;
 
 /// Topics of one kind: the type of their messages, and the rule for the clients that may use them.
@@ -30,7 +30,7 @@ pub trait TopicFamily: 'static {
     /// The messages, which serde writes as JSON.
     type Message: Serialize + DeserializeOwned + 'static;
 
-    /// The client as authenticated, with all that the decision depends on, such as a pool of connections to a database.
+    /// The authenticated client, with everything that the decision needs, such as a database pool.
     type Client: ?Sized;
 
     /// Decides on the access of a client to the topic with this key. [`Hub::authorize`] calls it: this is the only place
@@ -86,7 +86,7 @@ impl<F: TopicFamily> Topic<F> {
     pub(super) fn new(hub: Hub, key: &str, access: Access) -> Result<Self, HubError> {
         Ok(Topic {
             hub,
-            // No name of a family has NUL at its end: no key makes it the topic of another family.
+            // NUL ends the name of the family, so that no key leads to a topic of another family.
             name: [F::NAME, "\0", checked(key)?].concat().into(),
             access,
             _family: PhantomData,
@@ -202,7 +202,7 @@ impl<F: TopicFamily> Topic<F> {
             return Ok(self.presence(member));
         };
         let joined = shared.join_engine(&**engine, &self.name, &member)?;
-        // Its drop ends the presence after an error.
+        // Dropping it after an error ends the presence.
         let presence = self.presence(member);
         joined.await?;
         Ok(presence)

@@ -29,7 +29,7 @@ pub(super) async fn call(
         Ok(response) => response,
         Err(reason) => return Ok(failed(reason)),
     };
-    // The handler has started work, which has its progress at this place.
+    // The handler has started work, whose progress is at this location.
     let location = response
         .headers()
         .get(LOCATION)

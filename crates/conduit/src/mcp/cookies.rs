@@ -27,7 +27,7 @@ impl SetCookies {
         SetCookies::Kept(Arc::new(Mutex::new(pairs.collect())))
     }
 
-    /// Takes a `set-cookie` of a response. False if its client cannot receive it any more.
+    /// Takes a `set-cookie` of a response. Returns false if its client can no longer receive it.
     pub(super) fn set(&self, field: &HeaderValue) -> bool {
         match self {
             SetCookies::Relayed(fields) => {

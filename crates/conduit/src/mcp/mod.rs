@@ -1,6 +1,6 @@
 //! Handlers as tools of language models (Model Context Protocol), over HTTP and over standard input and output.
 //!
-//! The crate `rmcp` speaks the protocol. Each call is a request of this process to the application, with the credentials of the
+//! The crate `rmcp` implements the protocol. Each call is a request of this process to the application, with the credentials of the
 //! caller, through the same layers, guards and limits as any other request.
 
 mod call;

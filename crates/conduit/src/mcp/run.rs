@@ -27,7 +27,7 @@ pub(super) async fn follow(
     context: &RequestContext<RoleServer>,
 ) -> Result<Option<CallToolResult>, ErrorData> {
     let request = |method| ToolRequest::to(method, location.to_owned());
-    // A call that is cancelled before this response waits for it, because only the response shows that the place is a run.
+    // A call that is cancelled before this response waits for it, because only the response shows that the location is a run.
     let Ok(response) = caller.send(request("GET"), MEDIA_TYPE).await else {
         return Ok(None);
     };

@@ -187,7 +187,7 @@ impl Injector for Fields<'_> {
 ///     App::new(()).routes(routes![home]).run()
 /// }
 /// ```
-#[must_use = "no span is sent any more once it is dropped: keep it until the server has ended"]
+#[must_use = "dropping it ends the export of spans: keep it until the server has ended"]
 #[derive(Debug)]
 pub struct OpenTelemetry {
     /// `None` if the environment disables the export.

@@ -23,7 +23,7 @@ use crate::request::Request;
 /// The largest stored form of a session: its data and messages as JSON, and two times.
 const LIMIT_BYTES: usize = 64 * 1024;
 
-/// The time in which the store knows an old id as such: that of slow and of queued requests.
+/// The time for which the store remembers an old id, for slow and queued requests.
 const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The number of attempts to write while other requests write the same session.
@@ -37,7 +37,7 @@ struct CurrentSessions(Vec<CurrentSession>);
 #[derive(Clone)]
 pub(super) struct CurrentSession {
     sessions: Sessions,
-    /// The party that the memory in the store is accounted to.
+    /// The account that the memory in the store is charged to.
     account: Arc<str>,
     status: Arc<Mutex<Status>>,
 }
@@ -46,7 +46,7 @@ pub(super) struct CurrentSession {
 struct Status {
     stored: Stored,
     cookie: CookieChange,
-    /// The response has its fields, so that the cookie cannot change any more.
+    /// The header fields of the response are written, so the cookie can no longer change.
     is_answered: bool,
 }
 
@@ -189,7 +189,7 @@ impl CurrentSession {
         }
     }
 
-    /// Begins the session of a visitor who has none, without data.
+    /// Begins an empty session for a visitor who has none.
     pub(super) async fn begin_if_absent(&self) -> Result<(), Problem> {
         if matches!(self.lock().stored, Stored::Absent) {
             self.begin(&Record::new()).await?;
@@ -217,7 +217,7 @@ impl CurrentSession {
         }
     }
 
-    /// The session of an id, with the time of this request where that is due.
+    /// Loads the session of an id, and records the time of this request if that is due.
     async fn load(&self, id: SessionId) -> Result<Stored, Problem> {
         let found = self.get(id).await?;
         let (Stored::Live(_, bytes), Some(mut record)) = (&found, found.record()) else {
@@ -342,7 +342,7 @@ impl CurrentSession {
         }
         self.discard(next_id, &next).await;
         if replaced? {
-            // The response has left meanwhile, with the old id.
+            // The response was sent meanwhile, with the old id.
             self.replace(id, Some(&tombstone), Some(self.value(before, expected)))
                 .await?;
             return Err(too_late());
@@ -386,7 +386,7 @@ impl CurrentSession {
         }
         let (id, bytes) = (SessionId::random()?, self.bounded(record)?);
         if !self.replace(id, None, Some(self.value(record, &bytes))).await? {
-            return Err(misuse("a random id of a session is taken"));
+            return Err(misuse("the random id of a new session is already in use"));
         }
         Ok((id, bytes))
     }
@@ -502,7 +502,7 @@ fn too_late() -> Problem {
     )
 }
 
-/// 409: the session is another one since the request began.
+/// 409: the session was replaced after the request began.
 fn ended() -> Problem {
     Problem::conflict("the session has ended or has another id since this request began: send it again")
 }

@@ -36,7 +36,7 @@ impl<T: Default + Serialize + DeserializeOwned> SessionData for T {}
 /// compatible. Data and messages have together at most 64 KiB as JSON.
 ///
 /// A task, a stream or a WebSocket may keep a `Session` after the response. It can change or end a session then, but not begin
-/// one or give it another id, because the cookie cannot be sent any more.
+/// one or give it another id, because the cookie can no longer be sent.
 ///
 /// # Errors
 ///
@@ -60,7 +60,7 @@ impl<T: SessionData> Session<T> {
         self.write(false, change).await
     }
 
-    /// As [`update`](Self::update), and continues under a new id: the old one is invalid at once, and the lifetime begins again.
+    /// Changes the data as [`update`](Self::update) does, and continues under a new id: the old one is invalid at once, and the lifetime begins again.
     /// For a minute a request with the old id gets a 409 when it writes or ends the session, so that it does not overwrite the
     /// new cookie. An error leaves the session as it was.
     ///
@@ -72,7 +72,7 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update), and 500 after the response.
+    /// Those of [`update`](Self::update), and 500 after the response.
     pub async fn rotate<R>(&mut self, change: impl FnMut(&mut T) -> R) -> Result<R, Problem> {
         self.write(true, change).await
     }
@@ -93,7 +93,7 @@ impl<T: SessionData> Session<T> {
             .await
     }
 
-    /// Removes and returns the messages, the oldest first. Of several concurrent requests one gets each message. Without messages
+    /// Removes and returns the messages, the oldest first. Each message reaches one of several concurrent requests. Without messages
     /// nothing is written.
     ///
     /// # Errors

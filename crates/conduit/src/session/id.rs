@@ -38,14 +38,14 @@ impl SessionId {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// An authentication code of this purpose, which does not lead back to the id (HMAC-SHA256).
+    /// An authentication code for this purpose, which does not reveal the id (HMAC-SHA256).
     pub(super) fn code(self, purpose: &[u8]) -> [u8; 32] {
         let mut code = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC accepts keys of any length");
         code.update(purpose);
         code.finalize().into_bytes().into()
     }
 
-    /// The key in the store. It does not lead back to the id, so that a copy of the store is of no use for requests.
+    /// The key in the store. It does not reveal the id, so that a copy of the store is useless for requests.
     pub(super) fn key(self) -> Vec<u8> {
         let mut key = b"session:".to_vec();
         key.extend_from_slice(&Sha256::digest(self.0));

@@ -263,7 +263,7 @@ impl Sessions {
         self
     }
 
-    /// Sets the time after which a session ends at the latest, counted from its begin or its last
+    /// Sets the time after which a session ends at the latest, counted from its beginning or its last
     /// [rotation](Session::rotate). Default: 30 days.
     pub fn lifetime(mut self, time: Duration) -> Self {
         Arc::make_mut(&mut self.settings).lifetime = time;

@@ -33,7 +33,7 @@ pub(super) fn in_tombstone(bytes: &Bytes) -> Option<Bytes> {
 /// as JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
-    /// The begin of the session or of its id, in seconds since 1970.
+    /// The beginning of the session or of its id, in seconds since 1970.
     pub(super) created: u64,
     /// The last request that was recorded.
     pub(super) touched: u64,

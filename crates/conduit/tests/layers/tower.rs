@@ -143,7 +143,7 @@ fn layer_of_tower_converts_extensions_for_axum() {
     async fn whoami(ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>, OriginalUri(uri): OriginalUri) -> String {
         format!("{} {uri}", peer.ip())
     }
-    let told = ::tower::util::MapRequestLayer::new(|mut request: axum::extract::Request| {
+    let attached = ::tower::util::MapRequestLayer::new(|mut request: axum::extract::Request| {
         let extensions = request.extensions_mut();
         if let Some(PeerAddr(peer)) = extensions.get().copied() {
             extensions.insert(ConnectInfo(peer));
@@ -153,7 +153,9 @@ fn layer_of_tower_converts_extensions_for_axum() {
         }
         request
     });
-    let router = axum::Router::new().route("/whoami", routing::get(whoami)).layer(told);
+    let router = axum::Router::new()
+        .route("/whoami", routing::get(whoami))
+        .layer(attached);
     let app = App::new(())
         .routes(routes![new])
         .layer(conduit::tower::mount("/old", router));

@@ -194,7 +194,7 @@ fn a_handler_that_takes_too_long_is_dropped() {
 }
 
 #[get("/dropped")]
-async fn dropped(told: State<mpsc::Sender<()>>) {
+async fn dropped(sender: State<mpsc::Sender<()>>) {
     struct Dropped(mpsc::Sender<()>);
     impl Drop for Dropped {
         fn drop(&mut self) {
@@ -202,18 +202,18 @@ async fn dropped(told: State<mpsc::Sender<()>>) {
             let _ = self.0.send(());
         }
     }
-    let _dropped = Dropped(told.0.clone());
+    let _dropped = Dropped(sender.0.clone());
     std::future::pending().await
 }
 
 #[test]
 fn a_handler_on_a_separate_task_is_dropped_with_its_answer() {
-    let (told, hears) = mpsc::channel();
+    let (sender, events) = mpsc::channel();
     let layer = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, HOUR);
     let layer = conduit::tower::send_layer(layer);
-    let client = TestClient::new(App::new(told).routes(routes![dropped]).layer(layer)).skip_waiting();
+    let client = TestClient::new(App::new(sender).routes(routes![dropped]).layer(layer)).skip_waiting();
     client.get("/dropped").send().assert_status(408);
-    assert_eq!(hears.recv_timeout(Duration::from_secs(20)), Ok(()));
+    assert_eq!(events.recv_timeout(Duration::from_secs(20)), Ok(()));
 }
 
 #[test]

@@ -236,7 +236,7 @@ impl Client {
         Ok(())
     }
 
-    /// Closes a connection whose client cannot open windows any more: one of HTTP/2 that has ended its half.
+    /// Closes a connection whose client can no longer open windows: one of HTTP/2 that has ended its half.
     pub(crate) fn close_without_windows(&mut self) {
         if self.http2.is_some() && self.half_closed {
             self.connection = None;

@@ -78,9 +78,9 @@ fn a_request_body_is_asked_for_its_pieces_as_they_are_read() {
     let go = Arc::new(Semaphore::new(0));
     let app = App::new(Arc::clone(&go)).routes(routes![first_piece]);
     let service = app.into_service().expect("threads can be started");
-    let (told, asked_for) = mpsc::channel();
+    let (sender, asked_for) = mpsc::channel();
     let next = move |asked, _: &mut Context<'_>| {
-        told.send(asked).expect("the test listens");
+        sender.send(asked).expect("the test listens");
         Poll::Ready((asked < 5).then(|| Ok(Bytes::from_static(b"0123456789"))))
     };
     let body = Counted {
@@ -124,16 +124,16 @@ impl Drop for Endless {
 }
 
 #[derive(Clone)]
-struct Told {
+struct Notices {
     asked: Arc<AtomicUsize>,
     dropped: mpsc::Sender<()>,
 }
 
 #[get("/endless")]
-async fn endless(told: State<Told>) -> Body {
+async fn endless(notices: State<Notices>) -> Body {
     Body::from_stream(Endless {
-        asked: Arc::clone(&told.asked),
-        dropped: told.dropped.clone(),
+        asked: Arc::clone(&notices.asked),
+        dropped: notices.dropped.clone(),
     })
 }
 
@@ -155,11 +155,11 @@ async fn breaks() -> Body {
 fn a_response_is_asked_for_its_pieces_as_they_are_read_and_ends_when_it_is_dropped() {
     let (dropped, is_dropped) = mpsc::channel();
     let asked = Arc::new(AtomicUsize::new(0));
-    let told = Told {
+    let notices = Notices {
         asked: Arc::clone(&asked),
         dropped,
     };
-    let app = App::new(told).routes(routes![endless, breaks]).workers(1);
+    let app = App::new(notices).routes(routes![endless, breaks]).workers(1);
     let service = app.into_service().expect("threads can be started");
     block_on(async {
         let mut response = service

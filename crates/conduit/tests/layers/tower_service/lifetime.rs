@@ -20,7 +20,7 @@ use crate::handlers::new;
 pub(super) struct Alive {
     _guard: Arc<Guard>,
     go: Arc<Semaphore>,
-    told: mpsc::Sender<&'static str>,
+    sender: mpsc::Sender<&'static str>,
 }
 
 struct Guard(mpsc::Sender<&'static str>);
@@ -34,21 +34,21 @@ impl Drop for Guard {
 
 impl Alive {
     pub(super) fn new() -> (Alive, mpsc::Receiver<&'static str>) {
-        let (told, hears) = mpsc::channel();
+        let (sender, events) = mpsc::channel();
         let alive = Alive {
-            _guard: Arc::new(Guard(told.clone())),
+            _guard: Arc::new(Guard(sender.clone())),
             go: Arc::new(Semaphore::new(0)),
-            told,
+            sender,
         };
-        (alive, hears)
+        (alive, events)
     }
 }
 
 #[get("/work")]
 pub(super) async fn work(alive: State<Alive>) -> &'static str {
-    let _ = alive.told.send("begun");
+    let _ = alive.sender.send("begun");
     drop(alive.go.acquire().await);
-    let _ = alive.told.send("finished");
+    let _ = alive.sender.send("finished");
     "done"
 }
 
@@ -60,62 +60,62 @@ async fn aborted(alive: State<Alive>) -> &'static str {
             let _ = self.0.send("dropped");
         }
     }
-    let _dropped = Dropped(alive.told.clone());
-    let _ = alive.told.send("begun");
+    let _dropped = Dropped(alive.sender.clone());
+    let _ = alive.sender.send("begun");
     std::future::pending().await
 }
 
-#[get("/until-told")]
+#[get("/until-notified")]
 async fn until_told(alive: State<Alive>, shutdown: Shutdown) -> &'static str {
-    let _ = alive.told.send("begun");
+    let _ = alive.sender.send("begun");
     shutdown.requested().await;
-    let _ = alive.told.send("told");
+    let _ = alive.sender.send("notified");
     "the program stops"
 }
 
 #[get("/for-ever")]
 async fn for_ever(alive: State<Alive>) {
-    let _ = alive.told.send("begun");
+    let _ = alive.sender.send("begun");
     std::future::pending().await
 }
 
 pub(super) fn alive(shutdown: Duration) -> (AppService, Arc<Semaphore>, mpsc::Receiver<&'static str>) {
-    let (alive, hears) = Alive::new();
+    let (alive, events) = Alive::new();
     let go = Arc::clone(&alive.go);
     let routes = routes![new, work, aborted, until_told, for_ever, conduit::health::readyz];
     let app = App::new(alive).routes(routes).workers(2).shutdown_timeout(shutdown);
-    (app.into_service().expect("threads can be started"), go, hears)
+    (app.into_service().expect("threads can be started"), go, events)
 }
 
 pub(super) const LONG: Duration = Duration::from_secs(3600);
 
 #[test]
 fn the_threads_end_with_the_last_clone() {
-    let (service, _, hears) = alive(LONG);
+    let (service, _, events) = alive(LONG);
     let clone = service.clone();
     assert_eq!(block_on(ask(service, get("/new/7"))).1, "new 7");
     assert_eq!(block_on(ask(clone.clone(), get("/new/7"))).1, "new 7");
-    assert!(hears.try_recv().is_err(), "they have ended while there is a clone");
+    assert!(events.try_recv().is_err(), "they have ended while there is a clone");
     drop(clone);
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("ended"));
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
 }
 
 #[test]
 fn pending_requests_complete_after_the_last_clone_is_dropped() {
-    let (service, go, hears) = alive(Duration::ZERO);
+    let (service, go, events) = alive(Duration::ZERO);
     block_on(async {
         let answer = tokio::spawn(ask(service, get("/work")));
         tokio::task::yield_now().await;
-        assert_eq!(hears.recv_timeout(PATIENCE), Ok("begun"));
+        assert_eq!(events.recv_timeout(PATIENCE), Ok("begun"));
         go.add_permits(1);
         assert_eq!(answer.await.expect("no panic").1, "done");
     });
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("finished"));
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("ended"));
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("finished"));
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
 }
 
 /// Asks, and goes when the handler has begun.
-fn ask_and_go(service: &AppService, path: &str, hears: &mpsc::Receiver<&'static str>) {
+fn ask_and_go(service: &AppService, path: &str, events: &mpsc::Receiver<&'static str>) {
     let mut answer = Box::pin(service.clone().oneshot(get(path)));
     assert!(
         answer
@@ -123,17 +123,17 @@ fn ask_and_go(service: &AppService, path: &str, hears: &mpsc::Receiver<&'static 
             .poll(&mut Context::from_waker(Waker::noop()))
             .is_pending()
     );
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("begun"));
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("begun"));
 }
 
 #[test]
 fn a_caller_that_goes_is_a_client_that_goes() {
-    let (service, go, hears) = alive(LONG);
-    ask_and_go(&service, "/aborted", &hears);
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("dropped"));
-    ask_and_go(&service, "/work", &hears);
+    let (service, go, events) = alive(LONG);
+    ask_and_go(&service, "/aborted", &events);
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("dropped"));
+    ask_and_go(&service, "/work", &events);
     go.add_permits(1);
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("finished"));
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("finished"));
     let app = App::new(Alive::new().0)
         .routes(routes![new])
         .disconnect(Disconnect::Abort);
@@ -142,31 +142,31 @@ fn a_caller_that_goes_is_a_client_that_goes() {
 
 #[test]
 fn handlers_without_a_caller_receive_the_shutdown_and_its_time() {
-    let (service, _, hears) = alive(LONG);
-    ask_and_go(&service, "/until-told", &hears);
-    assert!(hears.try_recv().is_err(), "the notification came while a clone exists");
+    let (service, _, events) = alive(LONG);
+    ask_and_go(&service, "/until-notified", &events);
+    assert!(events.try_recv().is_err(), "the notification came while a clone exists");
     drop(service);
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("told"));
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("ended"));
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("notified"));
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
 
-    let (service, _, hears) = alive(Duration::from_millis(10));
-    ask_and_go(&service, "/for-ever", &hears);
+    let (service, _, events) = alive(Duration::from_millis(10));
+    ask_and_go(&service, "/for-ever", &events);
     drop(service);
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("ended"));
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
 }
 
 #[test]
 fn handle_notifies_handlers_and_closes() {
-    let (service, _, hears) = alive(LONG);
+    let (service, _, events) = alive(LONG);
     block_on(async {
         assert_eq!(ask(service.clone(), get("/readyz")).await.0.status, StatusCode::OK);
-        let told = tokio::spawn(ask(service.clone(), get("/until-told")));
+        let response = tokio::spawn(ask(service.clone(), get("/until-notified")));
         let cut_off = tokio::spawn(ask(service.clone(), get("/for-ever")));
         tokio::task::yield_now().await;
-        assert_eq!(hears.recv_timeout(PATIENCE), Ok("begun"));
-        assert_eq!(hears.recv_timeout(PATIENCE), Ok("begun"));
+        assert_eq!(events.recv_timeout(PATIENCE), Ok("begun"));
+        assert_eq!(events.recv_timeout(PATIENCE), Ok("begun"));
         service.handle().stop();
-        assert_eq!(told.await.expect("no panic").1, "the program stops");
+        assert_eq!(response.await.expect("no panic").1, "the program stops");
         assert_eq!(
             ask(service.clone(), get("/readyz")).await.0.status,
             StatusCode::SERVICE_UNAVAILABLE
@@ -182,8 +182,8 @@ fn handle_notifies_handlers_and_closes() {
             StatusCode::SERVICE_UNAVAILABLE
         );
     });
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("told"));
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("ended"));
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("notified"));
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
 }
 
 #[get("/asks-the-state")]

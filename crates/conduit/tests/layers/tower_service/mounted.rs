@@ -22,7 +22,7 @@ fn an_axum_router_has_it_under_a_path_and_as_its_fallback() {
     async fn old() -> &'static str {
         "old"
     }
-    let told = ::tower::util::MapRequestLayer::new(|mut request: axum::extract::Request| {
+    let attached = ::tower::util::MapRequestLayer::new(|mut request: axum::extract::Request| {
         request.extensions_mut().insert("from outside");
         request
     });
@@ -36,7 +36,7 @@ fn an_axum_router_has_it_under_a_path_and_as_its_fallback() {
         .route("/old", axum::routing::get(old))
         .nest_service("/api", app())
         .fallback_service(app())
-        .layer(told);
+        .layer(attached);
     block_on(async {
         let of_axum = |target: &str| get(target).map(axum::body::Body::new);
         assert_eq!(ask(router.clone(), of_axum("/old")).await.1, "old");
@@ -128,11 +128,11 @@ where
         runtime.expect("a runtime can be made").block_on(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("it can be polled");
             while let Ok((stream, peer)) = listener.accept().await {
-                let told = ::tower::util::MapRequest::new(service.clone(), move |mut request: http::Request<_>| {
+                let attached = ::tower::util::MapRequest::new(service.clone(), move |mut request: http::Request<_>| {
                     request.extensions_mut().insert(PeerAddr(peer));
                     request
                 });
-                let service = hyper_util::service::TowerToHyperService::new(told);
+                let service = hyper_util::service::TowerToHyperService::new(attached);
                 let stream = hyper_util::rt::TokioIo::new(stream);
                 tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(stream, service));
             }
@@ -154,10 +154,10 @@ fn hyper_serves_it_over_a_socket() {
         (200, "new 7", Some("5"))
     );
     client.send("GET /what?a=b HTTP/1.1\r\nhost: test\r\n\r\n");
-    let told = client.response().text().to_string();
+    let text = client.response().text().to_string();
     assert!(
-        told.starts_with("nothing 127.0.0.1:") && told.ends_with(" /what?a=b HTTP/1.1"),
-        "{told}"
+        text.starts_with("nothing 127.0.0.1:") && text.ends_with(" /what?a=b HTTP/1.1"),
+        "{text}"
     );
     client.send("HEAD /framed HTTP/1.1\r\nhost: test\r\n\r\nGET /framed HTTP/1.1\r\nhost: test\r\n\r\n");
     assert_eq!(client.response_to("HEAD").header("content-length"), Some("3"));
@@ -186,13 +186,13 @@ fn hyper_serves_it_over_a_socket() {
 
 #[test]
 fn a_client_that_goes_from_hyper_drops_the_handler() {
-    let (service, _, hears) = alive(LONG);
+    let (service, _, events) = alive(LONG);
     let address = under_hyper(service);
     let mut client = Client::connect(address);
     client.send("GET /aborted HTTP/1.1\r\nhost: test\r\n\r\n");
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("begun"));
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("begun"));
     drop(client);
-    assert_eq!(hears.recv_timeout(PATIENCE), Ok("dropped"));
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("dropped"));
 }
 
 fn local() -> LocalAppService {
@@ -240,7 +240,7 @@ fn on_one_thread_nothing_need_be_send() {
 
 #[test]
 fn on_one_thread_the_handler_is_dropped_with_its_call() {
-    let (alive, hears) = Alive::new();
+    let (alive, events) = Alive::new();
     let app = App::new(alive).routes(routes![work]);
     let service = app.into_local_service().expect("an application");
     block_on(async {
@@ -251,8 +251,8 @@ fn on_one_thread_the_handler_is_dropped_with_its_call() {
                 .poll(&mut Context::from_waker(Waker::noop()))
                 .is_pending()
         );
-        assert_eq!(hears.try_recv(), Ok("begun"));
+        assert_eq!(events.try_recv(), Ok("begun"));
         drop(answer);
     });
-    assert_eq!(hears.try_recv(), Ok("ended"));
+    assert_eq!(events.try_recv(), Ok("ended"));
 }
