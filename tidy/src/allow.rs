@@ -45,7 +45,7 @@ pub(crate) fn apply(list: &str, findings: Vec<Finding>) -> Vec<String> {
     for ((rule, path), line) in entries {
         if !used.contains(&(rule, path)) {
             errors.push(format!(
-                "tidy/allow.txt:{line}: `{rule} {path}` allows nothing any more; remove it"
+                "tidy/allow.txt:{line}: `{rule} {path}` no longer allows anything; remove it"
             ));
         }
     }

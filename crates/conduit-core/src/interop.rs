@@ -53,7 +53,6 @@ enum Piece {
 
 impl SendBody {
     /// The conversion; call it on the worker's thread.
-    #[doc(hidden)]
     pub fn new(body: Body) -> Self {
         let mut body = body;
         let left = body.len();
@@ -92,7 +91,6 @@ impl SendBody {
     }
 
     /// Keeps the threads until the stream has ended, or is dropped; a body in memory needs none.
-    #[doc(hidden)]
     pub fn keep<T: Any + Send + Sync>(&mut self, threads: &Arc<T>) {
         let threads = || Arc::clone(threads) as Arc<dyn Any + Send + Sync>;
         self.threads = matches!(self.pieces, SendPieces::Stream { .. }).then(threads);
@@ -258,7 +256,6 @@ impl Body {
 
     /// The body of a request from one of another library. It is not polled before it is read: a client may delay
     /// it until then (RFC 9110, section 10.1.1). Its errors are the client's.
-    #[doc(hidden)]
     pub fn of_request<B>(body: B) -> Self
     where
         B: http_body::Body<Error: Into<BoxError>> + 'static,

@@ -54,9 +54,20 @@ pub mod internal {
         networks panics pool state target
     }
 
+    pub mod body {
+        pub use crate::body::incoming::{BodyEvent, BodyEventSender, BodyEvents, Channel, Incoming};
+        pub use crate::body::kind::{BodyKind, EndsWithClient, PieceStream};
+    }
+
     pub mod layer {
         pub use crate::layer::ambient::CrossOriginGuard;
         pub use crate::layer::erased::*;
         pub use crate::layer::name::short_name;
+    }
+
+    pub mod openapi {
+        pub use crate::openapi::info::Webhook;
+        pub use crate::openapi::operation::{BodyExample, Content, OperationLink, OperationParts, PROBLEM, insert};
+        pub use crate::openapi::schemas::{SchemaType, TypeKey};
     }
 }

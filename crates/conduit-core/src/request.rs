@@ -47,8 +47,7 @@ pub struct Request(Option<Box<Parts>>);
 
 /// The state of the look-up of a request's route.
 #[derive(Clone, Copy, Debug, Default)]
-#[doc(hidden)]
-pub enum Matched {
+pub(crate) enum Matched {
     /// Not looked up since the request was received, or since its method or path was changed.
     #[default]
     NotYet,
@@ -364,6 +363,46 @@ impl Drop for Request {
     }
 }
 
+impl Request {
+    /// The values of all header fields with this name; no map is built for them.
+    pub fn header_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let parts = self.parts();
+        let edited = parts.headers.get().filter(|_| parts.edited);
+        let edited = edited.map(|map| map.get_all(name).iter().map(HeaderValue::as_bytes));
+        let sent = edited.is_none().then(|| parts.head.header_all(name));
+        edited.into_iter().flatten().chain(sent.into_iter().flatten())
+    }
+
+    /// Changes the target to that of a URI.
+    pub fn set_uri(&mut self, uri: Uri) {
+        let uri = target::normalized(uri);
+        let parts = self.parts_mut();
+        parts
+            .head
+            .set_target(uri.path_and_query().map_or("/", PathAndQuery::as_str));
+        parts.uri = OnceCell::from(uri);
+        parts.parameters = Parameters::default();
+        parts.matched = Matched::NotYet;
+    }
+
+    /// The declared length of the body in bytes; `None` without a declaration or without a body.
+    pub fn declared_length(&self) -> Option<u64> {
+        #[cfg(feature = "tower")]
+        if let Some(body) = &self.parts().foreign {
+            return body.len();
+        }
+        match self.parts().body {
+            Some(BodyLength::Exact(length)) => Some(length),
+            _ => None,
+        }
+    }
+
+    /// Sets the maximum size of the body in bytes, which replaces the application's limit.
+    pub fn set_body_limit(&mut self, bytes: u64) {
+        self.parts_mut().body_limit = bytes;
+    }
+}
+
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = self.head();
@@ -380,15 +419,6 @@ impl fmt::Debug for Request {
 /// Methods for the other crates of the workspace.
 #[doc(hidden)]
 impl Request {
-    /// The values of all header fields with this name; no map is built for them.
-    pub fn header_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        let parts = self.parts();
-        let edited = parts.headers.get().filter(|_| parts.edited);
-        let edited = edited.map(|map| map.get_all(name).iter().map(HeaderValue::as_bytes));
-        let sent = edited.is_none().then(|| parts.head.header_all(name));
-        edited.into_iter().flatten().chain(sent.into_iter().flatten())
-    }
-
     /// The header fields as an owned map.
     pub fn take_headers(&mut self) -> HeaderMap {
         let parts = self.parts_mut();
@@ -396,18 +426,6 @@ impl Request {
             return parts.headers.get().cloned().unwrap_or_default();
         }
         parts.headers.take().unwrap_or_else(|| parts.head.header_map())
-    }
-
-    /// Changes the target to that of a URI.
-    pub fn set_uri(&mut self, uri: Uri) {
-        let uri = target::normalized(uri);
-        let parts = self.parts_mut();
-        parts
-            .head
-            .set_target(uri.path_and_query().map_or("/", PathAndQuery::as_str));
-        parts.uri = OnceCell::from(uri);
-        parts.parameters = Parameters::default();
-        parts.matched = Matched::NotYet;
     }
 
     /// The value of the parameter with this name and place in the route's path, as it was sent.
@@ -424,7 +442,7 @@ impl Request {
 
     /// Returns whether a chunked body, which declares no length, turns out to have no bytes. If `is_absent` returns true,
     /// it waits for the first bytes without taking them.
-    pub async fn has_no_body_after_all(&mut self, is_absent: impl FnOnce(&Request) -> bool) -> bool {
+    pub(crate) async fn has_no_body_after_all(&mut self, is_absent: impl FnOnce(&Request) -> bool) -> bool {
         let parts = self.parts_mut();
         #[cfg(feature = "tower")]
         let is_foreign = parts.foreign.is_some();
@@ -450,23 +468,6 @@ impl Request {
     /// Transforms the body by `reading` when it is taken, with the limit of its length at that time.
     pub fn read_body_through(&mut self, reading: impl FnOnce(Body, u64) -> Body + 'static) {
         self.parts_mut().reading = Some(Box::new(reading));
-    }
-
-    /// The declared length of the body in bytes; `None` without a declaration or without a body.
-    pub fn declared_length(&self) -> Option<u64> {
-        #[cfg(feature = "tower")]
-        if let Some(body) = &self.parts().foreign {
-            return body.len();
-        }
-        match self.parts().body {
-            Some(BodyLength::Exact(length)) => Some(length),
-            _ => None,
-        }
-    }
-
-    /// Sets the maximum size of the body in bytes, which replaces the application's limit.
-    pub fn set_body_limit(&mut self, bytes: u64) {
-        self.parts_mut().body_limit = bytes;
     }
 
     /// Returns whether a request without a route would have one at this path.
@@ -566,7 +567,7 @@ impl Request {
     }
 
     /// The method and path, and the storage for the parameters and for the route.
-    pub fn routing(&mut self) -> (&Head, &mut Parameters, &mut Matched) {
+    pub(crate) fn routing(&mut self) -> (&Head, &mut Parameters, &mut Matched) {
         let parts = self.parts_mut();
         (&parts.head, &mut parts.parameters, &mut parts.matched)
     }

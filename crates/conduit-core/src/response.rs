@@ -94,11 +94,6 @@ pub trait IntoResponse {
     }
 }
 
-/// An extension of a response whose body is a stream: the end of the client ends it, on every route.
-#[derive(Clone, Copy, Debug)]
-#[doc(hidden)]
-pub struct EndsWithClient;
-
 /// A response with this body and content type.
 #[inline]
 pub(crate) fn with_type(body: Body, media_type: MediaType) -> Response {

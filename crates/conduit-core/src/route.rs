@@ -4,6 +4,7 @@
 //! [`Route`] and [`Handler`]. `routes![…]` makes [`Routes`] from such names and from other lists: the compiler sorts
 //! their [`Definition`]s into a [`Table`] in static memory, or rejects them.
 
+mod build;
 #[cfg_attr(feature = "openapi", path = "route/descriptions.rs")]
 #[cfg_attr(not(feature = "openapi"), path = "route/without_descriptions.rs")]
 mod descriptions;
@@ -14,6 +15,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+pub(crate) use self::build::{EndpointBuilder, LayerBuilder};
 pub use self::descriptions::Descriptions;
 pub use self::mount::{Mount, Mounted, definitions as mount_definitions};
 pub use crate::a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name;
@@ -25,10 +27,10 @@ pub use conduit_route::{
 
 use http::StatusCode;
 
-use crate::endpoint::{Endpoint, endpoint};
+use crate::endpoint::endpoint;
 use crate::extract::FromRef;
-use crate::layer::erased::{EndpointWrapper, ErasedLayer, endpoint_wrapper};
-use crate::layer::{CrossOriginGuard, Middleware, with_credentials};
+use crate::layer::Middleware;
+use crate::layer::erased::endpoint_wrapper;
 use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::Response;
@@ -224,51 +226,6 @@ impl<S> Node<S> for EndOfLayer {
     }
 }
 
-/// The result of [`Node::make`].
-#[derive(Default)]
-#[doc(hidden)]
-pub struct LayerBuilder {
-    pub made: Vec<Box<dyn ErasedLayer>>,
-    /// The names of the layers around the next route, the outermost first.
-    open: Vec<Cow<'static, str>>,
-    /// The same for each route so far.
-    layers: Vec<Vec<Cow<'static, str>>>,
-}
-
-impl LayerBuilder {
-    /// Adds what `routes` routes share.
-    pub(crate) fn add_mount(&mut self, made: Box<dyn ErasedLayer>, routes: usize) {
-        self.made.push(made);
-        self.layers.extend(std::iter::repeat_n(self.open.clone(), routes));
-    }
-}
-
-/// The result of [`Node::connect`]: the handlers of an application on one worker, in the order of the table.
-#[doc(hidden)]
-pub struct EndpointBuilder {
-    endpoints: Vec<(Rc<dyn Endpoint>, CrossOrigin)>,
-    made: std::vec::IntoIter<Box<dyn ErasedLayer>>,
-    /// Layers that have begun, the innermost last, the first endpoint of each, and whether its extractors are ambient.
-    open: Vec<(EndpointWrapper, usize, bool)>,
-}
-
-impl EndpointBuilder {
-    /// Takes the next layer or mount.
-    ///
-    /// # Panics
-    ///
-    /// When it has another type: entries are connected in the order in which they are made.
-    pub(crate) fn take_made<T: 'static>(&mut self) -> T {
-        let made = self.made.next().and_then(|made| made.into_any().downcast::<T>().ok());
-        *made.expect("the entries of a list are connected in the order in which they are made")
-    }
-
-    /// Adds the endpoint of the next route.
-    pub(crate) fn add(&mut self, endpoint: Rc<dyn Endpoint>, cross_origin: CrossOrigin) {
-        self.endpoints.push((endpoint, cross_origin));
-    }
-}
-
 /// The package of a list of routes, according to cargo.
 #[derive(Clone, Copy, Debug)]
 pub struct Package {
@@ -436,28 +393,6 @@ impl<S> Clone for Routes<S> {
 
 impl<S> Copy for Routes<S> {}
 
-impl EndpointBuilder {
-    pub fn new(made: Vec<Box<dyn ErasedLayer>>) -> Self {
-        EndpointBuilder {
-            endpoints: Vec::new(),
-            made: made.into_iter(),
-            open: Vec::new(),
-        }
-    }
-
-    /// The endpoints, with `guard` for those with ambient extractors; `is_ambient` is set if a layer of the application has
-    /// some.
-    pub fn finish(self, guard: Option<&CrossOriginGuard>, is_ambient: bool) -> Vec<Rc<dyn Endpoint>> {
-        assert!(self.open.is_empty(), "each layer has a beginning and an end");
-        let guarded = |(endpoint, cross_origin): (Rc<dyn Endpoint>, CrossOrigin)| {
-            with_credentials(endpoint, cross_origin.in_layer(is_ambient), guard)
-        };
-        self.endpoints.into_iter().map(guarded).collect()
-    }
-}
-
-/// Methods for the other crates of the workspace.
-#[doc(hidden)]
 impl Package {
     /// The name of the crate, as it begins the paths of its types.
     #[cfg(feature = "openapi")]
@@ -481,13 +416,13 @@ impl<S> Routes<S> {
         }
     }
 
-    pub fn make(&self, making: &mut LayerBuilder) {
+    pub(crate) fn make(&self, making: &mut LayerBuilder) {
         for node in self.nodes {
             node.make(making);
         }
     }
 
-    pub fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
+    pub(crate) fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
         for node in self.nodes {
             node.connect(state, connecting);
         }

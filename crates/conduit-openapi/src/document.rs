@@ -5,10 +5,8 @@ use std::fmt;
 use std::rc::Rc;
 
 use conduit_core::internal::error_form::ErrorForm;
-use conduit_core::openapi::{
-    Answer, BodyExample, Content, Direction, Info, Operation, OperationLink, PROBLEM, Parameter, SchemaRegistry as _,
-    Webhook, insert,
-};
+use conduit_core::internal::openapi::{BodyExample, Content, OperationLink, PROBLEM, Webhook, insert};
+use conduit_core::openapi::{Answer, Direction, Info, Operation, Parameter, SchemaRegistry as _};
 use conduit_core::route::{Definition, Descriptions, Package, Routes};
 use serde_json::{Map, Value, json};
 
@@ -287,7 +285,7 @@ impl Builder {
         let has_gaps = !gaps.is_empty();
         self.gaps.extend(gaps.into_iter().map(|what| gap(definition, what)));
         for (name, scheme) in std::mem::take(&mut operation.parts.security_schemes) {
-            self.security_schemes.entry(name).or_insert_with(|| scheme.into_value());
+            self.security_schemes.entry(name).or_insert_with(|| scheme.into());
         }
         // OpenAPI has no parameter for the rest of a path, so it is an ordinary one here.
         let path = definition.path.replace("{*", "{");
@@ -455,7 +453,7 @@ fn value(mut operation: Operation, id: String, tag: Option<&str>, errors: Option
     }
     let parameters = std::mem::take(&mut operation.parts.parameters);
     if !parameters.is_empty() {
-        let parameters = parameters.into_iter().map(|parameter| parameter.into_value());
+        let parameters = parameters.into_iter().map(Value::from);
         set("parameters", parameters.collect());
     }
     if let Some(body) = operation.parts.body.take() {

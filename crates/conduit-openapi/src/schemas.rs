@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
-use conduit_core::openapi::{Direction, SchemaRegistry, SchemaType, TypeKey};
+use conduit_core::internal::openapi::{SchemaType, TypeKey};
+use conduit_core::openapi::{Direction, SchemaRegistry};
 use conduit_core::problem::{Fault, Problem};
 use percent_encoding::percent_decode_str;
 use schemars::generate::SchemaSettings;

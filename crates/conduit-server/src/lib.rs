@@ -64,7 +64,13 @@ mod worker;
 use conduit_core::internal::{
     connection_info, dispatch, endpoint, exchange_id, file, memory, networks, panics, pool, state,
 };
-use conduit_core::{body, error, limit, problem, request, response, route};
+use conduit_core::{error, limit, problem, request, response, route};
+
+/// Bodies, with the items that core has for this crate.
+mod body {
+    pub(crate) use conduit_core::body::*;
+    pub(crate) use conduit_core::internal::body::*;
+}
 
 pub use address::{ListenAddress, ListenOn};
 pub use counts::Statistics;

@@ -93,7 +93,13 @@ pub mod websocket;
 
 // The paths of these crates' modules in this one.
 use conduit_core::internal::{built_in, connection_info, dispatch, excerpt, fallback, networks, pool, state};
-use conduit_core::{body, error, limit, request};
+use conduit_core::{error, limit, request};
+
+/// Bodies, with the items that core has for this crate.
+mod body {
+    pub use conduit_core::body::*;
+    pub(crate) use conduit_core::internal::body::*;
+}
 
 /// The server and the modules that it has for this crate.
 mod server {

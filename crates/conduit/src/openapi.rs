@@ -4,7 +4,7 @@
 //! and [`IntoResponse::describe`](crate::IntoResponse::describe) add their part to an [`Operation`]. They exist
 //! with and without the feature `openapi`; without it nothing calls them, and the linker removes them.
 
-pub(crate) use conduit_core::openapi::TypeKey;
+pub(crate) use conduit_core::internal::openapi::TypeKey;
 pub use conduit_core::openapi::{
     DocComment, HasNoSchema, Info, Operation, Parameter, ProblemKind, SchemaOf, SecurityScheme,
 };

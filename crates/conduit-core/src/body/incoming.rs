@@ -16,7 +16,6 @@ use crate::pool::Buffer;
 const STREAM_WINDOW_BYTES: usize = 64 * 1024;
 
 /// The reading half of a request's body.
-#[doc(hidden)]
 pub struct Incoming {
     pub(super) channel: Rc<Channel>,
     pub(super) limit: u64,
@@ -27,6 +26,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// A body of at most `limit` bytes that arrives through a channel.
     pub fn new(channel: Rc<Channel>, limit: u64, declared: Option<u64>) -> Self {
         Incoming {
             channel,
@@ -169,7 +169,6 @@ enum State {
 
 /// The state that the worker and the reader of one request's body share. Both are on the same thread.
 #[derive(Default)]
-#[doc(hidden)]
 pub struct Channel {
     /// Received bytes that were not read yet.
     buffer: RefCell<Buffer>,

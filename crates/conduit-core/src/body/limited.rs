@@ -9,7 +9,6 @@ use futures_core::Stream;
 use super::{Body, BodyError, BodyKind};
 
 /// A request's body from another source than a connection of this server, with its limit.
-#[doc(hidden)]
 pub struct Limited {
     pub(super) body: Body,
     pub(super) limit: u64,
@@ -46,10 +45,10 @@ impl Limited {
     }
 }
 
-#[doc(hidden)]
+#[cfg(feature = "tower")]
 impl Body {
     /// A request's body that is held to a limit; it is the application's until another is set.
-    pub fn limited(self, limit: u64) -> Self {
+    pub(crate) fn limited(self, limit: u64) -> Self {
         if self.is_empty() {
             return self;
         }

@@ -1,10 +1,10 @@
 //! Bodies of requests and responses.
 
-mod incoming;
+pub(crate) mod incoming;
+pub(crate) mod kind;
 mod limited;
 mod trailers;
 
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::ops::Range;
@@ -15,8 +15,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::HeaderMap;
 
-pub use self::incoming::{BodyEvent, BodyEventSender, BodyEvents, Channel, Incoming};
-pub use self::limited::Limited;
+pub(crate) use self::incoming::{BodyEventSender, Channel, Incoming};
+pub(crate) use self::kind::{BodyKind, PieceStream};
 use self::trailers::WithTrailers;
 use crate::current;
 use crate::file::FilePart;
@@ -40,23 +40,15 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// [`BodyError::TooLarge`], which results in a 413.
 pub struct Body(#[doc(hidden)] pub BodyKind);
 
-#[doc(hidden)]
-pub enum BodyKind {
-    Empty,
-    Static(&'static [u8]),
-    Bytes(Bytes),
-    Buffer(Buffer),
-    /// Bytes, and the value that they represent: a later step may write it in another form.
-    Presented(Box<dyn Any>, Buffer),
-    File(FilePart),
-    /// With the total length of its chunks, if known.
-    Stream(Pin<Box<dyn PieceStream>>, Option<u64>),
-    Incoming(Incoming),
-    /// A request's body that another server reads, which does not know the application's limit.
-    Limited(Box<Limited>),
-}
-
 impl Body {
+    /// Returns whether the whole body is in memory, so that reading it never waits.
+    pub fn is_in_memory(&self) -> bool {
+        !matches!(
+            self.0,
+            BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_)
+        )
+    }
+
     /// A body without bytes.
     pub const fn empty() -> Self {
         Body(BodyKind::Empty)
@@ -293,29 +285,6 @@ impl From<Buffer> for Body {
     }
 }
 
-/// Any stream of values that convert into bytes, as a stream of `Bytes`.
-#[doc(hidden)]
-pub trait PieceStream {
-    fn poll_piece(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>>;
-
-    /// The trailer fields, after the last piece.
-    fn trailer_fields(&self) -> Option<HeaderMap> {
-        None
-    }
-}
-
-impl<S, B, E> PieceStream for S
-where
-    S: Stream<Item = Result<B, E>>,
-    B: Into<Bytes>,
-    E: Into<BoxError>,
-{
-    fn poll_piece(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        self.poll_next(context)
-            .map(|item| item.map(|piece| piece.map(Into::into).map_err(Into::into)))
-    }
-}
-
 /// The error of a body that cannot be read.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -361,8 +330,7 @@ impl fmt::Display for BodyError {
 }
 
 impl BodyError {
-    /// The error of a stream, which may read another body and pass on its error.
-    #[doc(hidden)]
+    /// The error of a stream: itself if the stream has passed on the error of another body.
     pub fn of_stream(error: BoxError) -> Self {
         error.downcast().map_or_else(BodyError::Stream, |error| *error)
     }
@@ -404,14 +372,6 @@ impl Body {
         Body(BodyKind::Stream(Box::pin(pieces), None))
     }
 
-    /// Returns whether the whole body is in memory, so that reading it never waits.
-    pub fn is_in_memory(&self) -> bool {
-        !matches!(
-            self.0,
-            BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_)
-        )
-    }
-
     /// As [`collect`](Body::collect), into a buffer of the worker's pool: a small body allocates nothing.
     pub async fn collect_buffer(mut self) -> Result<Buffer, BodyError> {
         if let BodyKind::Incoming(incoming) = &mut self.0 {
@@ -425,10 +385,12 @@ impl Body {
     }
 }
 
-/// Methods for the other crates of the workspace.
-#[doc(hidden)]
 impl BodyError {
-    /// Fails if a body of this length exceeds the limit, and counts that.
+    /// Checks the length of a body.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError::TooLarge`] if it exceeds the limit; the server counts it.
     pub fn check_length(bytes: u64, limit_bytes: u64) -> Result<(), Self> {
         if bytes > limit_bytes {
             current::record_limit_hit(Limit::BodyBytes);

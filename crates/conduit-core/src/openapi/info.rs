@@ -19,10 +19,11 @@ pub struct Info {
 }
 
 /// A request that the application sends to its clients (OpenAPI 3.1, "webhooks").
-#[doc(hidden)]
 #[derive(Clone)]
 pub struct Webhook {
+    /// The name.
     pub name: String,
+    /// The description.
     pub description: String,
     /// The type of the JSON in its body.
     pub body: SchemaType,
@@ -105,7 +106,6 @@ impl Info {
     }
 
     /// The webhooks, in the order in which they were added.
-    #[doc(hidden)]
     pub fn webhooks(&self) -> &[Webhook] {
         &self.webhooks
     }

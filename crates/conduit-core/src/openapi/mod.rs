@@ -8,24 +8,23 @@
 #![cfg_attr(not(feature = "openapi"), allow(dead_code))]
 
 mod fields;
-mod info;
+pub(crate) mod info;
 mod kind;
-mod operation;
+pub(crate) mod operation;
 mod parameter;
 mod registry;
 #[cfg_attr(feature = "openapi", path = "schemas.rs")]
 #[cfg_attr(not(feature = "openapi"), path = "without_schemas.rs")]
-mod schemas;
+pub(crate) mod schemas;
 mod security;
 
-pub use info::{Info, Webhook};
+pub use info::Info;
 pub use kind::ProblemKind;
-pub use operation::{
-    Answer, BodyExample, Content, DocComment, Operation, OperationLink, OperationParts, PROBLEM, insert,
-};
+pub use operation::{Answer, DocComment, Operation};
 pub use parameter::{Parameter, name_in_head};
 pub use registry::{Direction, SchemaRegistry};
-pub use schemas::{HasNoSchema, SchemaOf, SchemaType, TypeKey};
+pub use schemas::{HasNoSchema, SchemaOf};
+pub(crate) use schemas::{SchemaType, TypeKey};
 #[cfg(feature = "openapi")]
 pub use schemas::{ToolInput, require_tool_input};
 pub use security::SecurityScheme;

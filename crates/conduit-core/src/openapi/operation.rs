@@ -20,7 +20,6 @@ use super::parameter::name_in_head;
 use super::{Direction, Parameter, SchemaRegistry, SecurityScheme, TypeKey};
 
 /// The media type of problems (RFC 9457, section 6.1).
-#[doc(hidden)]
 pub const PROBLEM: &str = "application/problem+json";
 
 /// The requests and responses of a handler: an operation of OpenAPI 3.1 under construction.
@@ -84,15 +83,20 @@ pub struct Operation {
 
 /// The parts of an operation that the document takes over.
 #[derive(Default)]
-#[doc(hidden)]
 pub struct OperationParts {
+    /// The first line of the doc comment.
     pub summary: Option<String>,
+    /// The rest of the doc comment.
     pub description: Option<String>,
+    /// The handler is deprecated.
     pub deprecated: bool,
     /// Left out of the document.
     pub hidden: bool,
+    /// The parameters of the request.
     pub parameters: Vec<Parameter>,
+    /// The body of the request.
     pub body: Option<Content>,
+    /// A request without a body is rejected.
     pub body_is_required: bool,
     /// The encoding of the fields of forms, by media type.
     pub encodings: BTreeMap<String, Value>,
@@ -100,7 +104,9 @@ pub struct OperationParts {
     pub responses: BTreeMap<String, Answer>,
     /// The response is a page of a list, whose `cursor` is in the query.
     pub is_paged: bool,
+    /// Examples of bodies.
     pub examples: Vec<BodyExample>,
+    /// Links from responses.
     pub links: Vec<OperationLink>,
     /// The security schemes that the alternatives name.
     pub security_schemes: BTreeMap<String, SecurityScheme>,
@@ -111,7 +117,6 @@ pub struct OperationParts {
 }
 
 /// Media types and the schemas of their content; one media type may have several.
-#[doc(hidden)]
 pub type Content = BTreeMap<String, Vec<Value>>;
 
 /// Security schemes that admit a request together, each with its scopes; an empty list admits every request.
@@ -524,7 +529,6 @@ fn cookie_parameter(name: &str, kind: &str) -> Parameter {
 }
 
 /// Adds a schema, unless the list contains it.
-#[doc(hidden)]
 pub fn insert(schemas: &mut Vec<Value>, schema: Value) {
     if !schemas.contains(&schema) {
         schemas.push(schema);

@@ -81,19 +81,20 @@ impl Parameter {
     }
 }
 
-/// Methods for the document.
-#[doc(hidden)]
 impl Parameter {
-    /// The name of a parameter of the path.
+    /// The name of a parameter of the path; `None` for one in another place.
     pub fn path_name_mut(&mut self) -> Option<&mut String> {
         (self.place == "path").then_some(&mut self.name)
     }
+}
 
-    pub fn into_value(self) -> Value {
-        let mut members = self.members;
-        members.insert("in".to_owned(), Value::from(self.place));
-        members.insert("name".to_owned(), Value::String(self.name));
-        if self.required {
+/// The "Parameter Object".
+impl From<Parameter> for Value {
+    fn from(parameter: Parameter) -> Self {
+        let mut members = parameter.members;
+        members.insert("in".to_owned(), Value::from(parameter.place));
+        members.insert("name".to_owned(), Value::String(parameter.name));
+        if parameter.required {
             members.insert("required".to_owned(), Value::Bool(true));
         }
         Value::Object(members)

@@ -17,7 +17,6 @@ use super::{Direction, Operation};
 ///
 /// A document has many types: functions that take this are compiled once, and not for each of them.
 #[derive(Clone, Copy)]
-#[doc(hidden)]
 pub struct TypeKey {
     id: TypeId,
     name: &'static str,
@@ -45,7 +44,6 @@ impl TypeKey {
 
 /// A type that has a schema: the functions of its `JsonSchema`.
 #[derive(Clone, Copy)]
-#[doc(hidden)]
 pub struct SchemaType {
     /// The identity, as that of a [`TypeKey`].
     pub type_id: fn() -> TypeId,

@@ -69,9 +69,11 @@ impl SecurityScheme {
         self.0[name] = Value::from(value);
         self
     }
+}
 
-    #[doc(hidden)]
-    pub fn into_value(self) -> Value {
-        self.0
+/// The "Security Scheme Object".
+impl From<SecurityScheme> for Value {
+    fn from(scheme: SecurityScheme) -> Self {
+        scheme.0
     }
 }

@@ -7,7 +7,6 @@ use super::Operation;
 
 /// A type whose schema is not known: its name.
 #[derive(Clone, Copy)]
-#[doc(hidden)]
 pub struct TypeKey(&'static str);
 
 impl TypeKey {
@@ -23,7 +22,6 @@ impl TypeKey {
 
 /// A type that has a schema; no type has one without the feature `openapi`.
 #[derive(Clone, Copy)]
-#[doc(hidden)]
 pub enum SchemaType {}
 
 /// A type that a handler names; without the feature `openapi` it has no schema.

@@ -125,7 +125,6 @@ impl Problem {
     }
 
     /// As [`faults`](Problem::faults), with the first of `total` faults.
-    #[doc(hidden)]
     pub fn first_faults(status: http::StatusCode, faults: &[Fault], total: usize) -> Self {
         let mut detail = String::new();
         let mut listed = 0;

@@ -130,8 +130,7 @@ impl Problem {
     }
 
     /// 500 for a handler that panicked with this message.
-    #[doc(hidden)]
-    pub fn panicked(message: &str) -> Self {
+    pub(crate) fn panicked(message: &str) -> Self {
         let message = logged_message(message);
         tracing::error!(panic = message, "a handler panicked");
         let mut problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);

@@ -41,7 +41,6 @@ type LayerDescription = Rc<dyn Fn(&mut Operation)>;
 impl Descriptions {
     /// Returns the descriptions of an application without handlers. `is_ambient` is set if one of its layers has ambient
     /// extractors.
-    #[doc(hidden)]
     pub fn in_application(is_ambient: bool) -> Self {
         Descriptions {
             is_ambient,

@@ -68,9 +68,9 @@ pub use self::last_event_id::LastEventId;
 use self::sender::Generator;
 pub use self::sender::{EventSender, EventsClosed, EventsOutcome};
 use crate::BoxError;
-use crate::body::Body;
+use crate::body::{Body, EndsWithClient};
 use crate::openapi::Operation;
-use crate::response::{EndsWithClient, IntoResponse, Response};
+use crate::response::{IntoResponse, Response};
 
 /// The media type of event streams.
 pub(crate) const MEDIA_TYPE: &str = "text/event-stream";

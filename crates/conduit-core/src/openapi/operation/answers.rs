@@ -280,11 +280,9 @@ fn text_field(description: &str) -> Value {
     json!({ "description": description, "schema": { "type": "string" } })
 }
 
-/// Methods for the other crates of the workspace.
-#[doc(hidden)]
 impl Answer {
     /// Set for a problem of which no detail is known.
-    pub fn is_any_problem(&self) -> bool {
+    pub(crate) fn is_any_problem(&self) -> bool {
         !self.content.is_empty() && self.content.keys().all(|kind| kind == PROBLEM)
     }
 }

@@ -7,20 +7,20 @@ use serde_json::{Value, json};
 use super::Operation;
 
 /// An example of a body.
-#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct BodyExample {
     /// The status of a response; `None` for the request.
     pub status: Option<StatusCode>,
     /// The "Example Object".
     pub name: String,
+    /// The value.
     pub value: Value,
 }
 
 /// A link from a response to another operation.
-#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct OperationLink {
+    /// The status of the response.
     pub status: StatusCode,
     /// The handler of the other operation: `app::users::show`.
     pub handler: &'static str,

@@ -1,0 +1,64 @@
+//! The kinds of bodies.
+
+use std::any::Any;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::HeaderMap;
+
+use super::BoxError;
+use super::incoming::Incoming;
+use super::limited::Limited;
+use crate::file::FilePart;
+use crate::pool::Buffer;
+
+/// The content of a body.
+pub enum BodyKind {
+    /// No bytes.
+    Empty,
+    /// Bytes of the program.
+    Static(&'static [u8]),
+    /// Shared bytes.
+    Bytes(Bytes),
+    /// Bytes in a buffer of the pool.
+    Buffer(Buffer),
+    /// Bytes, and the value that they represent: a later step may write it in another form.
+    Presented(Box<dyn Any>, Buffer),
+    /// A part of a file.
+    File(FilePart),
+    /// A stream, with the total length of its chunks if that is known.
+    Stream(Pin<Box<dyn PieceStream>>, Option<u64>),
+    /// The body of a request of this server.
+    Incoming(Incoming),
+    /// A request's body that another server reads, which does not know the application's limit.
+    Limited(Box<Limited>),
+}
+
+/// Any stream of values that convert into bytes, as a stream of `Bytes`.
+pub trait PieceStream {
+    /// The next piece.
+    fn poll_piece(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>>;
+
+    /// The trailer fields, after the last piece.
+    fn trailer_fields(&self) -> Option<HeaderMap> {
+        None
+    }
+}
+
+impl<S, B, E> PieceStream for S
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Into<Bytes>,
+    E: Into<BoxError>,
+{
+    fn poll_piece(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        self.poll_next(context)
+            .map(|item| item.map(|piece| piece.map(Into::into).map_err(Into::into)))
+    }
+}
+
+/// An extension of a response whose body is a stream: the end of the client ends it, on every route.
+#[derive(Clone, Copy, Debug)]
+pub struct EndsWithClient;
