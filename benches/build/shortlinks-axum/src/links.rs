@@ -27,7 +27,7 @@ const DEFAULT_LIMIT: u32 = 20;
 /// always succeeds.
 const SLUG_ATTEMPTS: usize = 5;
 
-/// The slugs that would never be reached, because another route has their path.
+/// The slugs whose links would be unreachable, because another route has their path.
 const RESERVED: [&str; 4] = ["docs", "healthz", "metrics", "readyz"];
 
 /// Space in the database is bounded too.
@@ -42,7 +42,7 @@ pub(crate) fn router(new_links_per_minute: u32) -> OpenApiRouter<Service> {
 
 #[derive(Debug, Error)]
 enum LinkError {
-    /// Whose link it is that another user has is nobody's business, so it is as if there were none.
+    /// The response does not reveal whether another user has this link.
     #[error("There is no link {slug:?}.")]
     NoLink { slug: String },
     #[error("The slug {slug:?} is taken: choose another.")]
@@ -90,7 +90,7 @@ struct Range {
 #[derive(Serialize, ToSchema)]
 struct Page {
     links: Vec<Link>,
-    /// What to send as `after` for the next part; `null` at the end.
+    /// The value of `after` for the next part; `null` at the end.
     next: Option<i64>,
 }
 
@@ -99,7 +99,7 @@ struct Page {
     get,
     path = "/api/links",
     tag = "links",
-    security(("bearer" = [])),
+    security(("session" = [])),
     params(Range),
     responses(
         (status = OK, body = Page),
@@ -122,12 +122,12 @@ async fn list(
     Ok(Json(Page { links, next }))
 }
 
-/// Makes a link, with a slug of your own or a random one.
+/// Makes a link, with the given slug or a random one.
 #[utoipa::path(
     post,
     path = "/api/links",
     tag = "links",
-    security(("bearer" = [])),
+    security(("session" = [])),
     request_body = NewLink,
     responses(
         (status = CREATED, body = Link),
@@ -175,7 +175,7 @@ async fn insert_at_random(store: &Store, user: &User, url: &Url) -> Result<Link,
     get,
     path = "/api/links/{slug}",
     tag = "links",
-    security(("bearer" = [])),
+    security(("session" = [])),
     params(("slug" = String, Path)),
     responses(
         (status = OK, body = Link),
@@ -193,7 +193,7 @@ async fn show(State(store): State<Store>, user: User, Path(slug): Path<String>) 
     delete,
     path = "/api/links/{slug}",
     tag = "links",
-    security(("bearer" = [])),
+    security(("session" = [])),
     params(("slug" = String, Path)),
     responses(
         (status = NO_CONTENT),

@@ -28,9 +28,13 @@ use axum_server::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::csrf::CsrfLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use tower_sessions::cookie::SameSite;
+use tower_sessions::cookie::time::Duration as SessionDuration;
+use tower_sessions::{Expiry, SessionManagerLayer};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
@@ -41,6 +45,9 @@ use store::Store;
 
 /// No request of this service is larger than a link; the framework's own limit is 2 MiB.
 const BODY_LIMIT_BYTES: usize = 16 * 1024;
+
+/// The lifetime of a session without a request.
+const SESSION_DAYS: i64 = 30;
 
 /// The time that the service waits for its last responses at shutdown.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,8 +62,8 @@ struct Service {
 #[openapi(
     info(
         title = "Short links",
-        description = "Sign up with `POST /api/users`, sign in with `POST /api/session`, and send the token that you \
-            get as `authorization: Bearer …`. Whoever has signed in on the page has a cookie instead.",
+        description = "Sign up with `POST /api/users` and sign in with `POST /api/session`: the response sets the cookie \
+            that other requests need. Pages of other sites cannot use it.",
     ),
     modifiers(&Schemes),
 )]
@@ -66,15 +73,19 @@ struct Schemes;
 
 impl Modify for Schemes {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let session = ApiKey::Cookie(ApiKeyValue::new(users::COOKIE));
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(session));
     }
 }
 
 /// The whole service. The layer that is added last is the outermost.
 async fn app(settings: Settings) -> Result<Router, Box<dyn Error>> {
     let store = Store::open(&settings.database).await?;
+    let sessions = SessionManagerLayer::new(store.sessions())
+        .with_name(users::COOKIE)
+        .with_same_site(SameSite::Strict)
+        .with_expiry(Expiry::OnInactivity(SessionDuration::days(SESSION_DAYS)));
     let (count, metrics) = PrometheusMetricLayer::pair();
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(site::router(metrics))
@@ -85,6 +96,8 @@ async fn app(settings: Settings) -> Result<Router, Box<dyn Error>> {
         .merge(SwaggerUi::new("/docs").url("/docs/openapi.json", document))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .layer(sessions)
+        .layer(CsrfLayer::new().with_rejection_response(Problem::of_other_site))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(CatchPanicLayer::custom(Problem::of_panic))
         .layer(from_fn(layers::conditional))

@@ -7,7 +7,7 @@ use crate::problem::Problem;
 
 /// The hash of an impossible password. An unknown name is compared with it, so that the response time does not reveal
 /// which names exist.
-const NOBODYS: &str =
+const UNKNOWN_USER: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0IG9mIG91cnM$4sV3bTvGQe7o1iGEq0nH0F3q8i0wqk8Y4yKf7gG0c2A";
 
 /// The hash, by Argon2id with the salt in it.
@@ -19,7 +19,7 @@ pub(crate) async fn hash(password: String) -> Result<String, Problem> {
 /// Returns whether the hash is that of the password; `None` is the hash of an unknown user.
 pub(crate) async fn is_right(password: String, hash: Option<String>) -> Result<bool, Problem> {
     let is_user = hash.is_some();
-    let hash = hash.unwrap_or_else(|| NOBODYS.to_owned());
+    let hash = hash.unwrap_or_else(|| UNKNOWN_USER.to_owned());
     match blocking(move || Argon2::default().verify_password(password.as_bytes(), &*hash)).await? {
         Ok(()) => Ok(is_user),
         Err(Error::PasswordInvalid) => Ok(false),

@@ -9,6 +9,7 @@ use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tower_http::csrf::ProtectionError;
 use utoipa::ToSchema;
 
 /// An error response.
@@ -85,6 +86,12 @@ impl Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// The response to a request that a page of another site has caused.
+    pub(crate) fn of_other_site(_: ProtectionError) -> Response {
+        let detail = "pages of other sites cannot use this";
+        Problem::new(StatusCode::FORBIDDEN).with_detail(detail).into_response()
+    }
+
     /// The response to a panic in a handler.
     pub(crate) fn of_panic(_: Box<dyn Any + Send + 'static>) -> Response {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
@@ -111,7 +118,7 @@ impl From<QueryRejection> for Problem {
     }
 }
 
-/// Any error that is nobody's fault but the service's.
+/// Errors of the service itself.
 macro_rules! internal {
     ($($error:ty),*) => {
         $(impl From<$error> for Problem {
@@ -124,8 +131,9 @@ macro_rules! internal {
 
 internal!(
     argon2::password_hash::Error,
-    getrandom::Error,
+    askama::Error,
     sqlx::Error,
     tokio::task::JoinError,
+    tower_sessions::session::Error,
     url::ParseError
 );

@@ -2,13 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::State;
+use askama::Template;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::middleware::from_fn;
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use axum_prometheus::metrics_exporter_prometheus::PrometheusHandle;
+use rust_embed::Embed;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -20,9 +22,20 @@ use crate::store::Store;
 /// Set at the start of a shutdown.
 pub(crate) static STOPS: AtomicBool = AtomicBool::new(false);
 
-const PAGE: &str = include_str!("../../../../examples/shortlinks/src/page.html");
-/// The page loads nothing from elsewhere, sends nothing elsewhere, and cannot be framed.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+/// The style and the script of the page.
+#[derive(Embed)]
+#[folder = "../../../examples/shortlinks/assets"]
+struct Assets;
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page {
+    css: String,
+    js: String,
+}
+
+/// The page loads nothing from elsewhere, runs no script that is written in it, sends nothing elsewhere, and cannot be framed.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(crate) fn router(metrics: PrometheusHandle) -> OpenApiRouter<Service> {
@@ -31,13 +44,36 @@ pub(crate) fn router(metrics: PrometheusHandle) -> OpenApiRouter<Service> {
         .routes(routes!(page))
         .routes(routes!(healthz))
         .routes(routes!(readyz))
+        .route("/assets/{name}", get(asset))
         .route("/metrics", metrics)
 }
 
 /// The page.
 #[utoipa::path(get, path = "/", tag = "site", responses((status = OK, body = String, content_type = "text/html")))]
-async fn page() -> impl IntoResponse {
-    ([(CONTENT_SECURITY_POLICY, PAGE_POLICY)], Html(PAGE))
+async fn page() -> Result<impl IntoResponse, Problem> {
+    let page = Page {
+        css: asset_path("page.css"),
+        js: asset_path("page.js"),
+    };
+    Ok(([(CONTENT_SECURITY_POLICY, PAGE_POLICY)], Html(page.render()?)))
+}
+
+/// The path of an asset with its version, so that browsers keep it for as long as it stays the same.
+fn asset_path(name: &str) -> String {
+    let asset = Assets::get(name).expect("the asset is in the directory");
+    let [first, second, third, fourth, ..] = asset.metadata.sha256_hash();
+    let version = u32::from_be_bytes([first, second, third, fourth]);
+    format!("/assets/{name}?v={version:08x}")
+}
+
+async fn asset(Path(name): Path<String>) -> Result<impl IntoResponse, Problem> {
+    let asset = Assets::get(&name).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND))?;
+    let media_type = asset.metadata.mimetype().to_owned();
+    let headers = [
+        (CONTENT_TYPE, media_type),
+        (CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()),
+    ];
+    Ok((headers, asset.data))
 }
 
 /// Responds while the program is alive.

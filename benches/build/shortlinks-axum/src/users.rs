@@ -1,4 +1,4 @@
-//! Users: signing up, in and out, and the guard for everything that is somebody's.
+//! Users: signing up, in and out, and the guard of an account's data.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
@@ -6,15 +6,10 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum_extra::TypedHeader;
-use axum_extra::extract::CookieJar;
-use axum_extra::extract::cookie::{Cookie, SameSite};
-use axum_extra::headers::Authorization;
-use axum_extra::headers::authorization::Bearer;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use time::Duration;
+use tower_sessions::Session;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,10 +17,14 @@ use utoipa_axum::routes;
 use crate::extract::ValidJson;
 use crate::layers::limited;
 use crate::problem::Problem;
-use crate::store::{SESSION_DAYS, Store};
+use crate::store::Store;
 use crate::{Service, password};
 
-const COOKIE: &str = "session";
+/// Browsers accept the prefix only with `Secure` and for the whole host.
+pub(crate) const COOKIE: &str = "__Host-session";
+
+/// The key of the signed-in user in the session.
+const USER: &str = "user";
 
 /// Guessing passwords takes many tries, and each try takes work.
 pub(crate) fn router(sign_ins_per_minute: u32) -> OpenApiRouter<Service> {
@@ -43,38 +42,21 @@ pub(crate) struct User {
     pub(crate) name: String,
 }
 
-impl FromRequestParts<Service> for User {
+impl<S: Send + Sync> FromRequestParts<S> for User {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<User, Problem> {
-        let Token(token) = Token::from_request_parts(parts, service).await?;
-        let user = service.store.user_of_session(&token).await?;
-        user.ok_or_else(|| refused("no session has this token: sign in again"))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<User, Problem> {
+        let session = Session::from_request_parts(parts, state).await;
+        let session = session.map_err(|(status, detail)| Problem::new(status).with_detail(detail))?;
+        match session.get::<(i64, String)>(USER).await? {
+            Some((id, name)) => Ok(User { id, name }),
+            None => Err(refused("sign in first")),
+        }
     }
 }
 
 fn refused(detail: &str) -> Problem {
-    Problem::unauthorized("Bearer error=\"invalid_token\"", detail)
-}
-
-/// A session's token: programs send it as a bearer token, the page as the cookie that signing in has set.
-struct Token(String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Token {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Token, Problem> {
-        let bearer = Option::<TypedHeader<Authorization<Bearer>>>::from_request_parts(parts, state).await;
-        let bearer = bearer.map_err(|rejection| refused(&rejection.to_string()))?;
-        if let Some(bearer) = bearer {
-            return Ok(Token(bearer.token().to_owned()));
-        }
-        let cookies = CookieJar::from_headers(&parts.headers);
-        match cookies.get(COOKIE) {
-            Some(cookie) => Ok(Token(cookie.value().to_owned())),
-            None => Err(Problem::unauthorized("Bearer", "a bearer token is missing")),
-        }
-    }
+    Problem::unauthorized("ApiKey in=\"cookie\", name=\"__Host-session\"", detail)
 }
 
 /// A name and a password.
@@ -89,14 +71,6 @@ struct Credentials {
     #[garde(length(chars, min = 10, max = 200))]
     #[schema(min_length = 10, max_length = 200)]
     password: String,
-}
-
-/// A session, which lasts for 30 days.
-#[derive(Serialize, ToSchema)]
-struct Session {
-    /// What to send as `authorization: Bearer …`. It is not shown again.
-    token: String,
-    user: User,
 }
 
 #[derive(Debug, Error)]
@@ -155,14 +129,14 @@ async fn sign_up(
     }
 }
 
-/// Signs in: the answer has a token for programs, and sets it as a cookie for the page.
+/// Signs in: the response sets the cookie of a session. The id of an earlier session is invalid from then on.
 #[utoipa::path(
     post,
     path = "/api/session",
     tag = "users",
     request_body = Credentials,
     responses(
-        (status = CREATED, body = Session),
+        (status = CREATED, body = User),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
         (status = UNAUTHORIZED, body = Problem, content_type = "application/problem+json"),
         (status = UNPROCESSABLE_ENTITY, body = Problem, content_type = "application/problem+json"),
@@ -171,7 +145,7 @@ async fn sign_up(
 )]
 async fn sign_in(
     State(store): State<Store>,
-    cookies: CookieJar,
+    session: Session,
     ValidJson(credentials): ValidJson<Credentials>,
 ) -> Result<impl IntoResponse, Problem> {
     let Credentials { name, password } = credentials;
@@ -179,19 +153,9 @@ async fn sign_in(
     let is_right = password::is_right(password, hash).await?;
     let user = user.filter(|_| is_right);
     let user = user.ok_or_else(|| refused("No user has this name and password."))?;
-    let token = store.insert_session(&user).await?;
-    let cookie = Cookie::build((COOKIE, token.clone()))
-        .path("/")
-        .http_only(true)
-        .same_site(SameSite::Strict)
-        .max_age(Duration::days(SESSION_DAYS));
-    let session = Json(Session { token, user });
-    Ok((
-        StatusCode::CREATED,
-        cookies.add(cookie),
-        [(LOCATION, "/api/session")],
-        session,
-    ))
+    session.cycle_id().await?;
+    session.insert(USER, (user.id, &user.name)).await?;
+    Ok((StatusCode::CREATED, [(LOCATION, "/api/session")], Json(user)))
 }
 
 /// Returns the signed-in user.
@@ -199,7 +163,7 @@ async fn sign_in(
     get,
     path = "/api/session",
     tag = "users",
-    security(("bearer" = [])),
+    security(("session" = [])),
     responses(
         (status = OK, body = User),
         (status = UNAUTHORIZED, body = Problem, content_type = "application/problem+json"),
@@ -209,24 +173,18 @@ async fn whoami(user: User) -> Json<User> {
     Json(user)
 }
 
-/// Signs out: the token is worth nothing from now on.
+/// Signs out: the session ends, also for those who know its cookie.
 #[utoipa::path(
     delete,
     path = "/api/session",
     tag = "users",
-    security(("bearer" = [])),
+    security(("session" = [])),
     responses(
         (status = NO_CONTENT),
         (status = UNAUTHORIZED, body = Problem, content_type = "application/problem+json"),
     ),
 )]
-async fn sign_out(
-    State(store): State<Store>,
-    _: User,
-    Token(token): Token,
-    cookies: CookieJar,
-) -> Result<(StatusCode, CookieJar), Problem> {
-    store.remove_session(&token).await?;
-    let cookies = cookies.remove(Cookie::build(COOKIE).path("/"));
-    Ok((StatusCode::NO_CONTENT, cookies))
+async fn sign_out(_: User, session: Session) -> Result<StatusCode, Problem> {
+    session.flush().await?;
+    Ok(StatusCode::NO_CONTENT)
 }

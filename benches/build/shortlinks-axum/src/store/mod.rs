@@ -1,6 +1,7 @@
-//! Users, sessions and links, in a SQLite file.
+//! Users, links and the store of sessions, in a SQLite file.
 
 mod links;
+mod sessions;
 mod users;
 
 use std::fmt;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub(crate) use links::Link;
-pub(crate) use users::SESSION_DAYS;
+use sessions::SqliteSessions;
 
 /// The time that a statement waits for a database that another process has locked.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,7 +20,7 @@ const READERS: u32 = 4;
 
 /// The steps from an empty database to the present one. SQLite's `user_version` counts the steps of a file; a step that
 /// was ever released stays as it is.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     // `AUTOINCREMENT`, because a page of the list begins after an id: an id that was deleted must not come again.
     "CREATE TABLE IF NOT EXISTS links (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -28,7 +29,7 @@ const STEPS: [&str; 2] = [
         clicks INTEGER NOT NULL DEFAULT 0,
         created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
     ) STRICT",
-    // The links from before there were users are nobody's: they can be followed, and are in no list.
+    // Links from before there were users have no owner: they can be followed, and are in no list.
     "CREATE TABLE users (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
@@ -42,6 +43,14 @@ const STEPS: [&str; 2] = [
     CREATE INDEX sessions_by_end ON sessions (ends_at);
     ALTER TABLE links ADD COLUMN owner INTEGER REFERENCES users (id) ON DELETE CASCADE;
     CREATE INDEX links_by_owner ON links (owner, id);",
+    // Sessions are those of `tower-sessions`.
+    "DROP TABLE sessions;
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        data TEXT NOT NULL,
+        ends_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sessions_by_end ON sessions (ends_at);",
 ];
 
 /// The database. Clones share the same connections to the database.
@@ -85,6 +94,11 @@ impl Store {
             .max_connections(READERS)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));
         Ok(Store { writer, readers })
+    }
+
+    /// The store of the sessions, in the same file.
+    pub(crate) fn sessions(&self) -> SqliteSessions {
+        SqliteSessions::new(self.writer.clone(), self.readers.clone())
     }
 
     /// Checks that the database responds.
