@@ -96,7 +96,13 @@ impl Connection {
     }
 
     /// The poller has reported readiness.
-    pub(super) fn on_ready(&mut self, ready: Readiness, buffer: &mut [u8], shared: &mut Shared) -> Disposition {
+    pub(super) fn on_ready(&mut self, mut ready: Readiness, buffer: &mut [u8], shared: &mut Shared) -> Disposition {
+        match self.link.end_suspension(shared) {
+            // The poller reports the input again once the protocol reads.
+            Ok(true) => (ready.readable, ready.read_closed) = (false, false),
+            Ok(false) => {}
+            Err(_) => return Disposition::Closed,
+        }
         if (ready.hang_up || ready.read_closed) && !self.link.is_watched_for_input() {
             let ends = Activity::Serving { ends_with_client: true };
             if ready.hang_up || self.protocol.activity(&self.link) == ends {

@@ -401,6 +401,12 @@ impl Transport {
         }
     }
 
+    /// Returns whether the poller reports each change once.
+    #[inline]
+    pub(super) fn is_edge_triggered(&self) -> bool {
+        !PORTABLE_POLLER && self.descriptor().is_some()
+    }
+
     /// The socket below; memory has none.
     #[inline]
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

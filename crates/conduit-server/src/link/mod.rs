@@ -4,6 +4,7 @@
 mod file;
 #[cfg(feature = "http2")]
 mod gathered;
+mod input;
 mod timer;
 mod uncopied;
 
@@ -20,6 +21,7 @@ use conduit_net::Interest;
 pub(super) use self::file::read_to;
 #[cfg(feature = "http2")]
 use self::gathered::Gathered;
+pub(super) use self::input::{Arrived, InputMode};
 pub(super) use self::timer::Deadline;
 pub(super) use self::timer::{LINGER_SECONDS, Timer};
 #[cfg(feature = "http2")]
@@ -87,31 +89,13 @@ pub(super) struct Link {
     sent_bytes: u64,
     /// The poller's interest; `None` while it does not watch the stream.
     interest: Option<Interest>,
+    /// The protocol wants no event, and the poller keeps its interest until it reports the next one.
+    is_suspended: bool,
     /// The stream may have more input, or more room, than was used at the last event, and the poller reports each once.
     pub(super) undrained: bool,
     /// The client has ended its half of the stream.
     pub(super) read_closed: bool,
     deadline: Deadline,
-}
-
-/// The way in which a protocol reads.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum InputMode {
-    /// Little at a time: a worker reads from several connections before it serves them.
-    Batched,
-    /// Much at a time, with all of the worker's buffer.
-    Alone,
-    /// Below any encryption.
-    Raw,
-    /// Below any encryption, and the bytes stay until [`Link::discard_raw`] takes them.
-    Peeked,
-}
-
-/// The result of a read.
-pub(super) struct Arrived {
-    pub(super) bytes: usize,
-    /// The TLS handshake is complete, and the application protocol is known.
-    pub(super) negotiated: bool,
 }
 
 impl Link {
@@ -136,6 +120,7 @@ impl Link {
             gathered: None,
             sent_bytes: 0,
             interest: None,
+            is_suspended: false,
             undrained: false,
             read_closed: false,
             deadline: Deadline::new(Timer::Idle, now),
@@ -531,13 +516,26 @@ impl Link {
 
     /// Returns whether the poller watches for input. While it does not, a hang-up is final: no pending request can be answered.
     pub(super) fn is_watched_for_input(&self) -> bool {
-        self.interest.is_some_and(Interest::is_readable)
+        !self.is_suspended && self.interest.is_some_and(Interest::is_readable)
+    }
+
+    /// Removes the interest of a connection that wants no event, because the poller has reported one. Returns whether it did.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn end_suspension(&mut self, shared: &Shared) -> io::Result<bool> {
+        if !std::mem::take(&mut self.is_suspended) {
+            return Ok(false);
+        }
+        self.stream.watch(&shared.poller, self.id, Interest::NONE, true)?;
+        self.interest = Some(Interest::NONE);
+        Ok(true)
     }
 
     /// Returns whether nothing has changed since the connection was idle last: [`idle_again`](Self::idle_again) is enough then.
     #[inline]
     pub(super) fn is_at_rest(&self) -> bool {
-        !(self.read_closed | self.undrained | self.stream.is_secure())
+        !(self.read_closed | self.undrained | self.is_suspended | self.stream.is_secure())
             && self.deadline.timer == Timer::Idle
             && self.interest == Some(reading())
             && !self.has_output()
@@ -550,6 +548,13 @@ impl Link {
     pub(super) fn watch(&mut self, mut interest: Interest, timer: Timer, shared: &mut Shared) -> io::Result<()> {
         if (self.has_output() && !self.waits_for_disk()) || self.stream.holds_output() {
             interest = interest | Interest::WRITABLE;
+        }
+        // A pause is often over before the next event, and costs no system call then.
+        let has_paused = interest == Interest::NONE && self.interest == Some(reading());
+        self.is_suspended = has_paused && self.stream.is_edge_triggered();
+        if self.is_suspended {
+            self.set_timer(timer, shared);
+            return Ok(());
         }
         let undrained = std::mem::take(&mut self.undrained);
         match self.interest {

@@ -218,6 +218,11 @@ impl Channel {
         pauses
     }
 
+    /// Returns whether not even messages that have arrived are passed on.
+    pub(crate) fn is_full(&self) -> bool {
+        self.received_bytes.get() >= self.limit_bytes.get().saturating_mul(2)
+    }
+
     pub(crate) fn wake_reader(&self) {
         if !self.received.borrow().is_empty()
             && let Some(waker) = self.reader.take()

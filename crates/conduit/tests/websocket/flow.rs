@@ -1,5 +1,7 @@
 //! Back-pressure and memory.
 
+#[cfg(target_os = "linux")]
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -99,4 +101,68 @@ fn an_idle_websocket_holds_no_buffer() {
     }
     wait_for(|| client.resources().buffer_bytes == 0);
     assert_eq!(client.handle().statistics().open_websockets, 10);
+}
+
+/// Counts the bytes of the messages, in their order, and lags after each one.
+#[cfg(target_os = "linux")]
+#[get("/lagging")]
+async fn lagging(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        let mut number = 0;
+        while let Some(message) = socket.recv().await {
+            if !message.as_bytes().iter().all(|byte| *byte == number) {
+                return socket.send(format!("message {number} differs")).await;
+            }
+            number += 1;
+            for _ in 0..number {
+                tokio::task::yield_now().await;
+            }
+            if number == MESSAGES {
+                socket.send("all").await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(target_os = "linux")]
+const MESSAGES: u8 = 64;
+
+/// A connection in memory has no poller.
+#[cfg(target_os = "linux")]
+#[test]
+fn messages_on_a_socket_arrive_while_the_handler_pauses_and_continues() {
+    let server = crate::support::serve(App::new(()).routes(routes![lagging]));
+    // The lengths are around the size of a read and the limit of the queue.
+    for length in [1_000_u64, 20_000, 65_535, 65_536, 70_000, 200_000] {
+        let mut stream = std::net::TcpStream::connect(server.address).expect("the server accepts");
+        let opening = "GET /lagging HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+            sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let mut bytes = opening.as_bytes().to_vec();
+        for number in 0..MESSAGES {
+            bytes.extend([0x82, 0xff]);
+            match u16::try_from(length) {
+                Ok(short) => {
+                    *bytes.last_mut().expect("the second byte") = 0xfe;
+                    bytes.extend(short.to_be_bytes());
+                }
+                Err(_) => bytes.extend(length.to_be_bytes()),
+            }
+            bytes.extend([0; 4]);
+            bytes.extend(std::iter::repeat_n(number, length as usize));
+        }
+        stream.write_all(&bytes).expect("the server reads all");
+        let mut received = Vec::new();
+        while !received.ends_with(b"\r\n\r\n\x81\x03all") {
+            let mut byte = [0];
+            let count = stream.read(&mut byte).expect("the connection is open");
+            assert!(count == 1, "{length}: {:?}", String::from_utf8_lossy(&received));
+            received.push(byte[0]);
+        }
+        // The end is reported, although the handler may have paused the connection last.
+        stream
+            .shutdown(std::net::Shutdown::Write)
+            .expect("the connection is open");
+        let _ = stream.read_to_end(&mut received);
+    }
 }

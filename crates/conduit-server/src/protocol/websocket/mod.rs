@@ -144,8 +144,9 @@ impl WebSocket {
         }
     }
 
-    pub(super) fn defers_output(&self, _: &Link) -> bool {
-        false
+    /// The rest of a long message is read at once.
+    pub(super) fn defers_output(&self, link: &Link) -> bool {
+        self.socket.input() == SocketInput::NeedsMore && !self.socket.reads_little() && !link.has_output()
     }
 
     pub(super) fn activity(&self, _: &Link) -> Activity {

@@ -117,8 +117,9 @@ impl Socket {
         self.input = SocketInput::Ready;
         let mut messages = 0;
         while output.has_room() {
-            if self.channel.pauses() {
-                self.input = SocketInput::Paused;
+            // Input that has arrived is used even so, up to a second limit: the connection would hold it otherwise.
+            if self.channel.is_full() {
+                self.input = SocketInput::NeedsMore;
                 break;
             }
             let codecs = &mut shared.codecs;
@@ -148,6 +149,9 @@ impl Socket {
                     break;
                 }
             }
+        }
+        if self.input == SocketInput::NeedsMore && self.channel.pauses() {
+            self.input = SocketInput::Paused;
         }
         shared.counts().received_messages.add(messages);
         self.channel.wake_reader();
