@@ -1,23 +1,31 @@
 //! The endpoint of the protocol over HTTP.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::StatusCode;
-use http::header::SET_COOKIE;
-use http_body_util::Full;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full};
+use rmcp::model::ErrorCode;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde::de::IgnoredAny;
+use serde_json::json;
 
 use super::caller::Caller;
 use super::server::ToolServer;
 use crate::body::Body;
-use crate::extract::FromRequest;
+use crate::extract::{FromRequest, Json};
 use crate::origin::PageOrigin;
 use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse as _, Response};
 use crate::server::service::InternalCaller;
-use bytes::Bytes;
+
+/// The begin of the text of `rmcp` for a body that it cannot read.
+const NOT_A_MESSAGE: &str = "fail to deserialize request body";
 
 /// The service of `rmcp` at a path of the application.
 #[derive(Clone)]
@@ -55,12 +63,12 @@ impl McpEndpoint {
             Ok(body) => body,
             Err(rejection) => return rejection.into_response(),
         };
-        let mut message = http::Request::new(Full::new(body));
+        let mut message = http::Request::new(Full::new(body.clone()));
         *message.method_mut() = request.method().clone();
         *message.uri_mut() = request.uri().clone();
         *message.headers_mut() = request.headers().clone();
         message.extensions_mut().insert(caller.clone());
-        let mut response = self.service.handle(message).await.map(Body::from_http_body);
+        let mut response = readable(self.service.handle(message).await, &body).await;
         for cookie in caller.cookies_of_response() {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
@@ -85,6 +93,40 @@ impl McpEndpoint {
             Excerpt::new(value)
         )))
     }
+}
+
+/// The response of `rmcp` to a body, readable for clients: `rmcp` rejects it with a text that has no type, and a body that is not
+/// a message as one of an unsupported type.
+async fn readable(response: http::Response<BoxBody<Bytes, Infallible>>, sent: &[u8]) -> Response {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() || response.headers().contains_key(CONTENT_TYPE) {
+        return response.map(Body::from_http_body);
+    }
+    let (mut head, body) = response.into_parts();
+    let Ok(text) = body.collect().await;
+    let text = text.to_bytes();
+    let text = String::from_utf8_lossy(&text);
+    let mut explained = if text.starts_with(NOT_A_MESSAGE) {
+        not_a_message(sent)
+    } else {
+        Problem::new(status).with_detail(text.trim().to_owned()).into_response()
+    };
+    head.headers.remove(CONTENT_LENGTH);
+    explained.headers_mut().extend(head.headers);
+    explained
+}
+
+/// The error of JSON-RPC for a body that is not a message (JSON-RPC 2.0, section 5.1).
+fn not_a_message(body: &[u8]) -> Response {
+    let (code, message) = match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) => (
+            ErrorCode::INVALID_REQUEST,
+            "the body is not a message of JSON-RPC".to_owned(),
+        ),
+        Err(error) => (ErrorCode::PARSE_ERROR, format!("the body is not JSON: {error}")),
+    };
+    let error = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } });
+    (StatusCode::BAD_REQUEST, Json(error)).into_response()
 }
 
 /// Returns whether an origin is a page of this machine.

@@ -265,6 +265,44 @@ fn the_endpoint_takes_precedence_over_a_parameter() {
     client.post("/mcp").undocumented().send().assert_status(406);
 }
 
+#[test]
+fn a_message_that_is_rejected_has_an_error_that_clients_read() {
+    let client = TestClient::new(app());
+    let send = |content_type: &str, body: &str| {
+        let request = client
+            .post("/mcp")
+            .header("accept", "application/json, text/event-stream");
+        request
+            .header("content-type", content_type)
+            .undocumented()
+            .body(body.to_owned())
+            .send()
+    };
+    for (body, code) in [
+        ("{\"jsonrpc\":", -32700),
+        ("\u{16}\u{3}", -32700),
+        ("{\"id\":1}", -32600),
+        ("[]", -32600),
+    ] {
+        let response = send("application/json", body);
+        response.assert_status(400);
+        let error: Value = response.json();
+        assert_eq!(error["error"]["code"], code, "{body}: {error}");
+        assert_eq!(error["id"], Value::Null);
+    }
+    let problem = |response: &conduit::testing::TestResponse, status: u16| {
+        response
+            .assert_status(status)
+            .assert_header("content-type", "application/problem+json");
+    };
+    problem(&send("text/plain", "{}"), 415);
+    problem(&client.post("/mcp").undocumented().send(), 406);
+    problem(
+        client.get("/mcp").undocumented().send().assert_header("allow", "POST"),
+        405,
+    );
+}
+
 /// The log of this process.
 static LOG: Mutex<String> = Mutex::new(String::new());
 
