@@ -256,25 +256,6 @@ impl Head {
         ))
     }
 
-    /// Adds the field `host` with the [authority](Self::authority) if it is missing, as in HTTP/2 (RFC 9113, section
-    /// 8.3.1), so that handlers find the host in the same field with each version of HTTP.
-    pub fn add_host(&mut self) {
-        if self.host.is_some() || self.authority_start == self.authority_end {
-            return;
-        }
-        let (name, name_end) = append(&mut self.bytes, b"host");
-        let value = self.bytes.len() as u32;
-        self.bytes
-            .extend_from_within(self.authority_start as usize..self.authority_end as usize);
-        self.host = Some(self.fields.len() as u32);
-        self.fields.push(Field {
-            name,
-            name_end,
-            value,
-            value_end: self.bytes.len() as u32,
-        });
-    }
-
     /// The fields in their received order and case. A value has no surrounding white space and may contain bytes above
     /// 0x7f (RFC 9110, section 5.5).
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {

@@ -1,5 +1,7 @@
 //! Conversion of a decoded field section into the head of a request (RFC 9113, section 8.3).
 
+use std::ops::Range;
+
 use http::{HeaderMap, Method, Version};
 
 use super::Http2Limits;
@@ -16,8 +18,12 @@ use crate::h1::{BodyLength, Head, TARGET_LIMIT};
 /// A range of the head's bytes.
 type ByteSpan = (u32, u32);
 
-/// The values of pseudo-fields that most requests have. Each head begins with them, so that they need no copy.
-const KNOWN: &[u8; 12] = b"GETPOSThttps";
+/// The values of pseudo-fields that most requests have, and a name. Each head begins with them, so that they need no copy.
+const KNOWN: &[u8; 16] = b"GETPOSThttpshost";
+/// The range of `host` in [`KNOWN`].
+const HOST_NAME: ByteSpan = (12, 16);
+/// A longer buffer of a head keeps no spare capacity: a connection may hold one for each stream.
+const SPARE_BYTES: usize = 16 * 1024;
 
 /// The kind and the range in [`KNOWN`] of an entry of the static table.
 fn known_range(index: usize) -> Option<(FieldKind, ByteSpan)> {
@@ -213,6 +219,9 @@ pub(super) fn read_head(
     if cookies > 1 {
         join_cookies(head);
     }
+    if head.bytes.capacity() > SPARE_BYTES {
+        head.bytes.shrink_to_fit();
+    }
     head.body = match content_length {
         None | Some(0) if end_stream => BodyLength::None,
         Some(_) if end_stream => return Err(Fault::Stream(Http2Reason::BodyLength)),
@@ -308,38 +317,80 @@ fn read_authority(head: &mut Head, authority: Option<ByteSpan>, is_needed: bool)
 }
 
 /// Joins the parts of the field `cookie` (RFC 9113, section 8.2.3). The joined field is the last one, because the bytes
-/// of fields are stored in order.
+/// of fields are stored in order; it takes the memory of its parts.
 #[cold]
 fn join_cookies(head: &mut Head) {
-    let name = head.bytes.len() as u32;
+    let joined = head.bytes.len();
     head.bytes.extend_from_slice(b"cookie");
     let value = head.bytes.len();
+    for index in 0..head.fields.len() {
+        let field = head.fields[index];
+        if field.name(&head.bytes) == b"cookie" {
+            if head.bytes.len() > value {
+                head.bytes.extend_from_slice(b"; ");
+            }
+            head.bytes
+                .extend_from_within(field.value as usize..field.value_end as usize);
+        }
+    }
+    let (name_length, total) = (value - joined, head.bytes.len());
     let host = head.host.take();
     let (mut index, mut kept) = (0, 0);
-    let bytes = &mut head.bytes;
-    let moved_host = &mut head.host;
-    head.fields.retain(|field| {
+    // The other fields, and then the joined one, move to the end of those before.
+    let mut end = head.fields.first().map_or(joined, |field| field.name as usize);
+    let (bytes, moved_host) = (&mut head.bytes, &mut head.host);
+    head.fields.retain_mut(|field| {
         let is_cookie = field.name(bytes) == b"cookie";
-        if is_cookie {
-            if bytes.len() > value {
-                bytes.extend_from_slice(b"; ");
-            }
-            bytes.extend_from_within(field.value as usize..field.value_end as usize);
-        } else {
+        if !is_cookie {
             if host == Some(index) {
                 *moved_host = Some(kept);
             }
             kept += 1;
+            *field = moved(
+                bytes,
+                field.name as usize..field.value_end as usize,
+                field.name_end - field.name,
+                &mut end,
+            );
         }
         index += 1;
         !is_cookie
     });
-    head.fields.push(Field {
+    let cookie = moved(bytes, joined..total, name_length as u32, &mut end);
+    head.bytes.truncate(end);
+    head.fields.push(cookie);
+}
+
+/// Moves the bytes of a field, whose value follows its name, to `end`, which advances.
+fn moved(bytes: &mut [u8], from: Range<usize>, name_length: u32, end: &mut usize) -> Field {
+    let (name, length) = (*end as u32, from.len());
+    bytes.copy_within(from, *end);
+    *end += length;
+    Field {
         name,
-        name_end: value as u32,
-        value: value as u32,
-        value_end: head.bytes.len() as u32,
-    });
+        name_end: name + name_length,
+        value: name + name_length,
+        value_end: *end as u32,
+    }
+}
+
+impl Head {
+    /// Adds the field `host` with the [authority](Self::authority) of a request in HTTP/2 if it is missing (RFC 9113,
+    /// section 8.3.1), so that handlers find the host in the same field with each version of HTTP. It is the first field.
+    pub fn add_host(&mut self) {
+        if self.version != Version::HTTP_2 || self.host.is_some() || self.authority_start == self.authority_end {
+            return;
+        }
+        self.host = Some(0);
+        // The fields are in the order of their bytes, which have the authority before all others.
+        let host = Field {
+            name: HOST_NAME.0,
+            name_end: HOST_NAME.1,
+            value: self.authority_start,
+            value_end: self.authority_end,
+        };
+        self.fields.insert(0, host);
+    }
 }
 
 /// Decodes the block of a trailer section, and returns its allowed fields, if there are any.

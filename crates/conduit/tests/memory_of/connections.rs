@@ -10,9 +10,9 @@ use crate::{LIVE_BYTES, Relaxed, alone};
 
 const KIB: usize = 1024;
 const STREAMS: usize = 128;
-/// The limit of a head. A buffer doubles, so that it may have twice the capacity.
-const HEAD: usize = 2 * 64 * KIB;
-/// The window of a connection, the same.
+/// The limit of a head. A long one has no spare capacity.
+const HEAD: usize = 64 * KIB;
+/// The window of a connection. A buffer doubles, so that it may have twice the capacity.
 const BODIES: usize = 2 * 1024 * KIB;
 /// The connection, its streams, tasks of handlers, and buffers of the worker.
 const REST: usize = 512 * KIB;
@@ -46,16 +46,14 @@ fn growth(server: &Running, opening: &[u8], bytes: &[u8]) -> usize {
     LIVE_BYTES.load(Relaxed).saturating_sub(before)
 }
 
+/// In development, the form of errors keeps a copy of each head.
 fn server() -> Running {
-    serve(App::new(()).routes(routes![held, socket]))
+    serve(App::new(()).development(false).routes(routes![held, socket]))
 }
 
-/// HEADERS and CONTINUATION of a request with 15 fields of 4 KiB, which is below the limit of a head.
-fn large_head(stream: u32) -> Vec<u8> {
-    let value = "v".repeat(4 * KIB);
-    let mut fields = pseudo("POST", "/held").to_vec();
-    fields.extend([("x-large", &value[..]); 15]);
-    let block = block(&fields);
+/// HEADERS and CONTINUATION of a request with these fields.
+fn request(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
+    let block = block(fields);
     let mut pieces = block.chunks(16_000).enumerate().peekable();
     let mut bytes = Vec::new();
     while let Some((index, piece)) = pieces.next() {
@@ -66,14 +64,20 @@ fn large_head(stream: u32) -> Vec<u8> {
     bytes
 }
 
+/// Requests with the same fields on all streams.
+fn requests(fields: &[(&str, &str)]) -> Vec<u8> {
+    (0..STREAMS as u32)
+        .flat_map(|index| request(2 * index + 1, fields))
+        .collect()
+}
+
 #[test]
 fn http2_connection_holds_its_heads_and_a_window_of_bodies() {
     let _alone = alone();
     let server = server();
-    let mut bytes = Vec::new();
-    for index in 0..STREAMS as u32 {
-        bytes.extend(large_head(2 * index + 1));
-    }
+    let value = "v".repeat(4 * KIB);
+    // 15 fields of 4 KiB are below the limit of a head.
+    let mut bytes = requests(&[&pseudo("POST", "/held"), &[("x-large", &value[..]); 15][..]].concat());
     // All of the connection's window: 64 KiB for each of 16 streams.
     for index in 0..16 {
         for _ in 0..4 {
@@ -83,6 +87,31 @@ fn http2_connection_holds_its_heads_and_a_window_of_bodies() {
     let grown = growth(&server, &opening(), &bytes);
     assert!(grown >= STREAMS * HEAD / 3, "{grown} bytes: the requests are not held");
     assert!(grown <= STREAMS * HEAD + BODIES + REST, "{grown} bytes");
+}
+
+#[test]
+fn http2_connection_holds_a_joined_cookie_once() {
+    let _alone = alone();
+    let server = server();
+    let half = "v".repeat(31 * KIB);
+    let fields = [&pseudo("POST", "/held")[..], &[("cookie", &half[..]); 2]].concat();
+    let grown = growth(&server, &opening(), &requests(&fields));
+    assert!(grown >= STREAMS * HEAD / 3, "{grown} bytes: the requests are not held");
+    assert!(grown <= STREAMS * HEAD + REST, "{grown} bytes");
+}
+
+/// A head that is refused leaves a large buffer to the next request.
+#[test]
+fn http2_connection_holds_no_buffer_of_a_refused_head() {
+    let _alone = alone();
+    let server = server();
+    let (value, small) = ("v".repeat(30 * KIB), pseudo("POST", "/held"));
+    let refused = [&small[..], &[("x-large", &value[..]); 3]].concat();
+    let bytes: Vec<u8> = (0..STREAMS as u32 - 1)
+        .flat_map(|index| [request(4 * index + 1, &refused), request(4 * index + 3, &small)].concat())
+        .collect();
+    let grown = growth(&server, &opening(), &bytes);
+    assert!(grown <= STREAMS * 4 * KIB + REST, "{grown} bytes");
 }
 
 #[test]
