@@ -1,4 +1,4 @@
-//! The rows of the engine's table on a live server: whole, byte by byte, and cut in two; over TCP and TLS.
+//! The rows of the engine's table on a live server: whole, byte by byte, and cut at each byte; over TCP and TLS.
 //!
 //! The table has more expectations than a client can observe: events of the engine are left to its own tests. The application
 //! responds as the server of those tests does.
@@ -38,10 +38,10 @@ const THREADS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The stream of the request that checks that a connection still works.
 const LAST: u32 = 0x7fff_fff1;
-/// The distance of the positions at which a row is cut in two: each one over TCP, except for long rows. A connection of TLS costs a
-/// handshake, so that there are fewer; byte by byte a row is cut at each.
-const TCP_STEP: usize = 1;
-const TLS_STEP: usize = 40;
+/// The number of positions at which a row is cut in two over TCP.
+const MOST_CUTS: usize = 400;
+/// The distance of the cuts of one connection over TLS, where each costs a handshake.
+const DISTANCE: usize = 16;
 
 /// The requests that have reached the application, by the address of their client.
 static SEEN: LazyLock<Mutex<HashMap<SocketAddr, Vec<drive::Request>>>> = LazyLock::new(Mutex::default);
@@ -300,11 +300,22 @@ fn check_all(wire: &str, deliveries: impl Fn(&[u8]) -> Vec<Vec<&[u8]>> + Sync) {
     assert!(cases.len() >= 250, "{} rows", cases.len());
 }
 
-/// The row in two pieces, for positions at this distance after the preface; at most 400 of them.
-fn halves(stream: &[u8], step: usize) -> Vec<Vec<&[u8]>> {
-    let step = step.max(stream.len() / 400);
-    let cuts = (PREFACE.len().min(stream.len())..stream.len()).step_by(step);
+/// The row in two pieces, for each position after the preface; at most [`MOST_CUTS`] of them.
+fn halves(stream: &[u8]) -> Vec<Vec<&[u8]>> {
+    let start = PREFACE.len().min(stream.len());
+    let cuts = (start..stream.len()).step_by(1 + stream.len() / MOST_CUTS);
     cuts.map(|at| vec![&stream[..at], &stream[at..]]).collect()
+}
+
+/// The row in pieces of [`DISTANCE`] bytes, with each possible length of the first one: each byte begins a piece once.
+fn combs(stream: &[u8]) -> Vec<Vec<&[u8]>> {
+    let firsts = 0..DISTANCE.min(stream.len());
+    firsts
+        .map(|first| {
+            let (first, rest) = stream.split_at(first);
+            std::iter::once(first).chain(rest.chunks(DISTANCE)).collect()
+        })
+        .collect()
 }
 
 /// The row byte by byte; a long one in pieces that are a little longer.
@@ -319,7 +330,7 @@ fn each_row_holds_over_tcp() {
 
 #[test]
 fn each_row_holds_over_tcp_cut_in_two() {
-    check_all("TCP", |stream| halves(stream, TCP_STEP));
+    check_all("TCP", halves);
 }
 
 #[test]
@@ -328,6 +339,6 @@ fn each_row_holds_over_tls() {
 }
 
 #[test]
-fn each_row_holds_over_tls_cut_in_two() {
-    check_all("TLS", |stream| halves(stream, TLS_STEP));
+fn each_row_holds_over_tls_cut_at_each_byte() {
+    check_all("TLS", combs);
 }
