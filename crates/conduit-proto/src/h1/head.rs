@@ -257,7 +257,7 @@ impl Head {
     }
 
     /// The fields in their received order and case. A value has no surrounding white space and may contain bytes above
-    /// 0x7f (RFC 9110, section 5.5).
+    /// 0x7f (RFC 9110, section 5.5). A `cookie` that is joined of parts may end with `"; "` (RFC 9113, section 8.2.3).
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
         self.fields.iter().map(|field| {
             // A name consists of token bytes, which are ASCII, so the default is never used.

@@ -323,10 +323,10 @@ fn join_cookies(head: &mut Head) {
     let joined = head.bytes.len();
     head.bytes.extend_from_slice(b"cookie");
     let value = head.bytes.len();
-    for index in 0..head.fields.len() {
-        let field = head.fields[index];
+    let mut is_first = true;
+    for field in &head.fields {
         if field.name(&head.bytes) == b"cookie" {
-            if head.bytes.len() > value {
+            if !std::mem::take(&mut is_first) {
                 head.bytes.extend_from_slice(b"; ");
             }
             head.bytes

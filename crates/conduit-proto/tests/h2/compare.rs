@@ -130,8 +130,8 @@ fn only_h2_rejects(frame: &[u8], engine: &Reading) -> bool {
             .any(|(name, value)| name == "te" && value != b"trailers")
     };
     match frame.get(3..5) {
-        // ACK without SETTINGS.
-        Some([4, 1]) => true,
+        // ACK without SETTINGS; other flags are ignored (RFC 9113, section 4.1).
+        Some([4, flags]) if flags & 1 != 0 => true,
         // An increment of 0 on a closed stream.
         Some([8, _]) => frame.get(9..13) == Some(&[0; 4]),
         // A frame of a stream that both have rejected: the engine ignores it (RFC 9113, section 5.1).
@@ -157,7 +157,7 @@ fn frames(mut input: &[u8]) -> impl Iterator<Item = &[u8]> {
             let frame = &input[end..];
             let [a, b, c, kind, flags, ..] = *frame.first_chunk::<9>()?;
             let length = 9 + u32::from_be_bytes([0, a, b, c]) as usize;
-            if kind == 0 && frame.len() < length {
+            if matches!(kind, 0 | 9) && frame.len() < length {
                 return None;
             }
             end += frame.len().min(length);
@@ -467,7 +467,8 @@ impl Message {
             // The engine takes `host` where `:authority` is missing.
             authority: head.uri.authority().map(ToString::to_string).or_else(|| {
                 let host = head.headers.get("host")?.to_str().ok()?;
-                Some(host.to_owned())
+                // An empty host is that of a target without an authority (RFC 9110, section 7.2).
+                (!host.is_empty()).then(|| host.to_owned())
             }),
             protocol: head
                 .extensions

@@ -146,6 +146,14 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "8.2.3",
+            "empty parts of a cookie are joined",
+            with_fields(1, &[("cookie", ""), ("cookie", "a=1"), ("cookie", "")]),
+            Request(1, |request| {
+                request.headers == [("cookie".to_owned(), b"; a=1; ".to_vec())]
+            }),
+        ),
+        case(
+            "8.2.3",
             "a whole cookie",
             with_fields(1, &[("cookie", "a=1; b=2"), ("x", "y")]),
             Request(1, |request| request.headers[0].1 == b"a=1; b=2"),
