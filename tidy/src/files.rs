@@ -28,9 +28,11 @@ fn check_functions(source: &Source) -> Vec<Finding> {
     let finding = |(index, line): (usize, &&str)| {
         let indent = line.len() - line.trim_start().len();
         let name = function(line.trim_start())?;
-        // The format puts the end of an item under its beginning.
-        let is_end =
-            |line: &&str| line.len() > indent && line[..indent].trim().is_empty() && line[indent..].starts_with('}');
+        // The format puts the end of an item under its beginning; a declaration in a trait ends with its arguments.
+        let is_end = |line: &&str| {
+            let end = line.get(indent..).filter(|_| line[..indent].trim().is_empty());
+            end.is_some_and(|end| end.starts_with('}') || (end.starts_with(')') && end.ends_with(';')))
+        };
         let length = lines[index..].iter().position(is_end)? + 1;
         let is_declaration = line.ends_with(';') || line.ends_with('}');
         (length > FUNCTION_LINES && !is_declaration).then(|| Finding {

@@ -1,19 +1,14 @@
 //! The engine of a hub.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use conduit::health::Dependency;
-use conduit::hub::{EngineFuture, HubEngine, HubError, Position, Replica};
+use conduit::hub::remote::{RemoteEngine, RemoteEngineConfig, SessionError, TopicServer};
+use conduit::hub::{EngineFuture, HubConfig, HubEngine, Position, Replica};
 use redis::{Client, IntoConnectionInfo, RedisResult};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
 use crate::config::RedisEngineConfig;
-use crate::driver::Driver;
-use crate::request::{Membership, Pending, Permit, PublishRequest, Request, Waiting};
+use crate::session::{Names, Session, session_error};
 
 /// Carries the messages and members of a hub between processes, through one stream of Redis for each topic. The engine has
 /// a thread with two connections for all topics and workers of the process.
@@ -23,7 +18,7 @@ use crate::request::{Membership, Pending, Permit, PublishRequest, Request, Waiti
 /// - **Order**: all subscribers of a topic, in all processes, receive its messages in the same order, that of the stream.
 /// - **At most once**: a subscriber receives no message twice. A publisher whose connection is lost repeats the message with
 ///   the same token, and the server keeps one of both. A hub without a history cannot recognise a repetition: its publishers
-///   receive [`HubError::Unavailable`].
+///   receive [`HubError::Unavailable`](conduit::hub::HubError::Unavailable).
 /// - **Reconnects**: after the connection or the server was lost, subscribers continue without a gap as long as the stream has
 ///   the messages that they lack. Otherwise they receive [`Update::Missed`](conduit::hub::Update::Missed).
 /// - **History**: at least [`history_messages`](conduit::hub::HubConfig::history_messages) and about a hundred more per topic
@@ -34,19 +29,36 @@ use crate::request::{Membership, Pending, Permit, PublishRequest, Request, Waiti
 ///   messages since then; subscribers notice it unless others have taken the same positions before the reconnect.
 /// - **Presence**: the members of a process that ends without notice leave after the [lease](RedisEngineConfig::lease).
 /// - **Bounds**: besides the messages of the settings, 32,768 new subscribers and members wait; a further one is
-///   [`HubError::Full`].
-/// - **Errors of the server**: one that is full or that refuses a request ends this request with [`HubError::Unavailable`], and a
+///   [`HubError::Full`](conduit::hub::HubError::Full).
+/// - **Errors of the server**: one that is full or that refuses a request ends this request with [`HubError::Unavailable`](conduit::hub::HubError::Unavailable), and a
 ///   key of another type ends the requests of its topic; others continue.
 /// - **Readiness**: [`readyz`](fn@conduit::health::readyz) responds with 503 while the engine has no connection.
 pub struct RedisEngine {
-    sender: mpsc::UnboundedSender<Request>,
-    numbers: AtomicU64,
-    waiting: Arc<Waiting>,
-    /// The new subscribers and members that wait.
-    entering: Arc<Waiting>,
+    remote: RemoteEngine<Server>,
     config: RedisEngineConfig,
-    /// The parts that the thread takes at its start.
-    parts: Mutex<Option<(Client, mpsc::UnboundedReceiver<Request>)>>,
+}
+
+/// The server, and the beginning of the keys.
+struct Server {
+    client: Client,
+    prefix: String,
+}
+
+impl TopicServer for Server {
+    type Session = Session;
+
+    const NAME: &'static str = "Redis";
+    const NOT_CONNECTED: &'static str = "no connection to Redis";
+
+    fn open(
+        &self,
+        hub: &HubConfig,
+        engine: &RemoteEngineConfig,
+    ) -> impl Future<Output = Result<Session, SessionError>> + 'static {
+        let (client, time) = (self.client.clone(), engine.response_timeout);
+        let names = Names::new(&self.prefix, hub);
+        async move { Session::open(client, names, time).await.map_err(session_error) }
+    }
 }
 
 impl RedisEngine {
@@ -69,96 +81,47 @@ impl RedisEngine {
     }
 
     pub(crate) fn of(client: Client, config: RedisEngineConfig) -> Self {
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let server = Server {
+            client,
+            prefix: config.prefix.clone(),
+        };
+        let remote = RemoteEngineConfig {
+            queue_timeout: config.queue_timeout,
+            waiting_messages: config.waiting_messages,
+            waiting_bytes: config.waiting_bytes,
+            lease: config.lease,
+            response_timeout: config.response_timeout,
+        };
         RedisEngine {
-            sender,
-            numbers: AtomicU64::new(0),
-            waiting: Arc::default(),
-            entering: Arc::default(),
+            remote: RemoteEngine::new(server, remote),
             config,
-            parts: Mutex::new(Some((client, receiver))),
         }
-    }
-
-    /// Queues a request whose caller waits.
-    fn request<T: Send + 'static>(&self, request: impl FnOnce(Pending<T>) -> Request) -> EngineFuture<T> {
-        let (reply, result) = oneshot::channel();
-        let deadline = Instant::now() + self.config.queue_timeout;
-        self.send(request(Pending::new(reply, deadline)));
-        Box::pin(async move { result.await.unwrap_or(Err(HubError::Unavailable)) })
-    }
-
-    /// Queues a request of a subscriber or a member.
-    fn enter(&self, request: impl FnOnce(Pending<()>, Permit) -> Request) -> EngineFuture<()> {
-        match self.entering.enter_topic() {
-            Ok(permit) => self.request(|pending| request(pending, permit)),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
-        }
-    }
-
-    fn send(&self, request: Request) {
-        // It fails after a panic of the thread, and drops the reply.
-        let _ = self.sender.send(request);
     }
 }
 
 impl HubEngine for RedisEngine {
     fn start(&self, replica: Replica) {
-        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((client, receiver)) = parts else { return };
-        let dependency = Dependency::new("no connection to Redis");
-        dependency.set_available(false);
-        // Random for each process and engine.
-        let process = RandomState::new().hash_one(std::process::id());
-        let driver = Driver::new(client, self.config.clone(), replica, receiver, dependency, process);
-        let thread = std::thread::Builder::new().name("conduit-redis".to_owned());
-        let started = thread.spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            match runtime {
-                Ok(runtime) => runtime.block_on(driver.run()),
-                Err(error) => tracing::error!(%error, "the thread of the engine in Redis has no runtime"),
-            }
-        });
-        if let Err(error) = started {
-            tracing::error!(%error, "the thread of the engine in Redis cannot be started");
-        }
+        self.remote.start(replica);
     }
 
     fn publish(&self, topic: Arc<str>, json: Arc<str>) -> EngineFuture<Position> {
-        let permit = match self.waiting.enter(json.len(), &self.config) {
-            Ok(permit) => permit,
-            Err(error) => return Box::pin(std::future::ready(Err(error))),
-        };
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        self.request(|pending| {
-            Request::Publish(PublishRequest {
-                topic,
-                json,
-                number,
-                was_sent: false,
-                pending,
-                _permit: permit,
-            })
-        })
+        self.remote.publish(topic, json)
     }
 
     fn follow(&self, topic: Arc<str>) -> EngineFuture<()> {
-        self.enter(|pending, permit| Request::Follow(topic, pending, permit))
+        self.remote.follow(topic)
     }
 
     fn unfollow(&self, topic: &Arc<str>) {
-        self.send(Request::Unfollow(Arc::clone(topic)));
+        self.remote.unfollow(topic);
     }
 
     fn join(&self, topic: Arc<str>, member: Arc<str>) -> EngineFuture<()> {
-        self.enter(|pending, permit| Request::Join(Membership { topic, member }, pending, permit))
+        self.remote.join(topic, member)
     }
 
     fn leave(&self, topic: &Arc<str>, member: &Arc<str>) {
-        self.send(Request::Leave(Membership {
-            topic: Arc::clone(topic),
-            member: Arc::clone(member),
-        }));
+        self.remote.leave(topic, member);
     }
 }
 

@@ -46,10 +46,8 @@
 //! restart of the server. A Redis Cluster is not supported: one script uses the keys of several topics.
 
 mod config;
-mod driver;
 mod engine;
 mod engines;
-mod request;
 mod scripts;
 mod session;
 mod store;

@@ -5,7 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conduit::hub::{EngineMessage, HubError, Position, TopicSnapshot};
+use conduit::hub::remote::{
+    MemberChange, MemberChangeKind, ProcessLease, RemoteMessage, RemoteUpdate, SessionError, TopicSession, time_to_live,
+};
+use conduit::hub::{EngineMessage, HubConfig, HubError, Position, TopicSnapshot};
 use futures_core::Stream as _;
 use redis::aio::{MultiplexedConnection, PubSubSink, PubSubStream};
 use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Msg, RedisError, RedisResult, ServerErrorKind};
@@ -33,35 +36,20 @@ pub(crate) struct Names {
     members: String,
     leases: String,
     /// The time to live of a topic.
-    pub(crate) ttl: Duration,
+    ttl: Duration,
     /// The bounds of a history.
-    pub(crate) history_messages: usize,
-    pub(crate) history_bytes: usize,
-    pub(crate) member_limit: usize,
-}
-
-/// A message, or the change of a member.
-pub(crate) enum Update {
-    Message(Position, Arc<str>),
-    Joined(u64, Arc<str>),
-    Left(u64, Arc<str>),
-}
-
-/// The result of a renewed lease.
-pub(crate) struct Lease {
-    /// The lease had ended, and the members of this process with it.
-    pub(crate) had_ended: bool,
-    /// The processes with a lease.
-    pub(crate) live: Vec<u64>,
+    history_messages: usize,
+    history_bytes: usize,
+    member_limit: usize,
 }
 
 impl Names {
-    pub(crate) fn new(prefix: &str, config: &conduit::hub::HubConfig) -> Self {
+    pub(crate) fn new(prefix: &str, config: &HubConfig) -> Self {
         Names {
             streams: format!("{prefix}:hub:"),
             members: format!("{prefix}:members:"),
             leases: format!("{prefix}:processes"),
-            ttl: (2 * config.history_time).max(Duration::from_secs(60)),
+            ttl: time_to_live(config),
             history_messages: config.history_messages,
             history_bytes: config.history_bytes,
             member_limit: config.members,
@@ -101,57 +89,59 @@ impl Session {
         })
     }
 
-    /// The next update of a topic; an error after the end of the connection.
-    pub(crate) async fn update(&mut self) -> RedisResult<(Arc<str>, Update)> {
+    /// The update in a message; another publisher may use the channel.
+    fn parse(&self, message: &Msg) -> Option<RemoteUpdate> {
+        let topic = message.get_channel_name().strip_prefix(&self.names.streams)?.into();
+        let (kind, text) = str::from_utf8(message.get_payload_bytes()).ok()?.split_at_checked(1)?;
+        match kind {
+            "m" => {
+                let (id, json) = text.split_once(' ')?;
+                Some(RemoteUpdate::Message(topic, position(id)?, json.into()))
+            }
+            "+" | "-" => {
+                let (process, member) = parse_member(text)?;
+                Some(match kind {
+                    "+" => RemoteUpdate::Joined(topic, process, member),
+                    _ => RemoteUpdate::Left(topic, process, member),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    async fn query<T: FromRedisValue>(&mut self, command: &redis::Cmd) -> RedisResult<T> {
+        command.query_async(&mut self.connection).await
+    }
+}
+
+impl TopicSession for Session {
+    async fn update(&mut self) -> Result<RemoteUpdate, SessionError> {
         loop {
             let message = poll_fn(|context| Pin::new(&mut self.messages).poll_next(context)).await;
-            let message = message.ok_or_else(|| broken("the connection for messages was lost"))?;
+            let message =
+                message.ok_or_else(|| SessionError::Lost("the connection for messages was lost".to_owned()))?;
             if let Some(update) = self.parse(&message) {
                 return Ok(update);
             }
         }
     }
 
-    /// The update in a message; another publisher may use the channel.
-    fn parse(&self, message: &Msg) -> Option<(Arc<str>, Update)> {
-        let topic = message.get_channel_name().strip_prefix(&self.names.streams)?;
-        let (kind, text) = str::from_utf8(message.get_payload_bytes()).ok()?.split_at_checked(1)?;
-        let update = match kind {
-            "m" => {
-                let (id, json) = text.split_once(' ')?;
-                Update::Message(position(id)?, json.into())
-            }
-            "+" | "-" => {
-                let (process, member) = parse_member(text)?;
-                match kind {
-                    "+" => Update::Joined(process, member),
-                    _ => Update::Left(process, member),
-                }
-            }
-            _ => return None,
-        };
-        Some((topic.into(), update))
-    }
-
-    /// Subscribes to the channels of topics. Their messages are received from now on.
-    pub(crate) async fn subscribe(&mut self, topics: &[Arc<str>]) -> RedisResult<()> {
+    async fn subscribe(&mut self, topics: &[Arc<str>]) -> Result<(), SessionError> {
         let names: Vec<Vec<u8>> = topics.iter().map(|topic| self.names.stream(topic)).collect();
-        within(self.response_timeout, self.channels.subscribe(names)).await
+        let subscribed = within(self.response_timeout, self.channels.subscribe(names));
+        subscribed.await.map_err(session_error)
     }
 
-    pub(crate) async fn unsubscribe(&mut self, topic: &str) -> RedisResult<()> {
-        within(
-            self.response_timeout,
-            self.channels.unsubscribe(self.names.stream(topic)),
-        )
-        .await
+    async fn unsubscribe(&mut self, topic: &Arc<str>) -> Result<(), SessionError> {
+        let name = self.names.stream(topic);
+        let ended = within(self.response_timeout, self.channels.unsubscribe(name));
+        ended.await.map_err(session_error)
     }
 
-    /// Reads topics, each after the position that this process has. An error of the server concerns one topic.
-    pub(crate) async fn read(
+    async fn read(
         &mut self,
         topics: &[(Arc<str>, Option<Position>)],
-    ) -> RedisResult<Vec<RedisResult<TopicSnapshot>>> {
+    ) -> Result<Vec<Result<TopicSnapshot, String>>, SessionError> {
         let mut snapshots = Vec::new();
         for topics in topics.chunks(TOPICS_AT_ONCE) {
             let mut pipeline = redis::pipe();
@@ -170,50 +160,59 @@ impl Session {
                     .arg(known.map(id).unwrap_or_default());
                 pipeline.add_command(command);
             }
-            let replies: Vec<RedisResult<Vec<String>>> = pipeline.query_async(&mut self.connection).await?;
+            let replies = pipeline.query_async(&mut self.connection).await;
+            let replies: Vec<RedisResult<Vec<String>>> = replies.map_err(session_error)?;
             for reply in replies {
                 if let Err(error) = &reply
                     && ends_session(error)
                 {
-                    return Err(error.clone());
+                    return Err(session_error(error.clone()));
                 }
-                snapshots.push(reply.and_then(|reply| snapshot(&reply).ok_or_else(foreign_entries)));
+                let snapshot = reply.and_then(|reply| snapshot(&reply).ok_or_else(foreign_entries));
+                snapshots.push(snapshot.map_err(|error| error.to_string()));
             }
         }
         Ok(snapshots)
     }
 
-    /// Publishes messages: the topic, whether it is another attempt, the token and the JSON of each.
-    pub(crate) async fn publish(
-        &mut self,
-        messages: &[(&str, bool, String, &str)],
-    ) -> RedisResult<Vec<Result<Position, String>>> {
-        let keys: Vec<_> = messages.iter().map(|(topic, ..)| self.names.stream(topic)).collect();
+    async fn publish(&mut self, messages: &[RemoteMessage]) -> Result<Vec<Result<Position, String>>, SessionError> {
+        let keys: Vec<_> = messages
+            .iter()
+            .map(|message| self.names.stream(&message.topic))
+            .collect();
         let mut command = call(&self.scripts.publish, &keys);
         command.arg(self.names.ttl_millis()).arg(self.names.history_messages);
-        for (_, is_retry, token, json) in messages {
-            command.arg(u8::from(*is_retry)).arg(token).arg(json);
+        for message in messages {
+            command
+                .arg(u8::from(message.is_retry))
+                .arg(&message.token)
+                .arg(&*message.json);
         }
-        let results: Vec<String> = self.query(&command).await?;
+        let results: Vec<String> = self.query(&command).await.map_err(session_error)?;
         let result = |text: String| position(&text).ok_or(text);
         Ok(results.into_iter().map(result).collect())
     }
 
-    /// Changes members: `+`, `-` or `!`, the topic, and the member with its process.
-    pub(crate) async fn change_members(
+    async fn change_members(
         &mut self,
-        changes: &[(char, &str, String)],
-    ) -> RedisResult<Vec<Result<(), HubError>>> {
+        process: u64,
+        changes: &[MemberChange],
+    ) -> Result<Vec<Result<(), HubError>>, SessionError> {
         let mut keys = vec![self.names.leases.clone().into_bytes()];
-        for (_, topic, _) in changes {
-            keys.extend([self.names.members(topic), self.names.stream(topic)]);
+        for change in changes {
+            keys.extend([self.names.members(&change.topic), self.names.stream(&change.topic)]);
         }
         let mut command = call(&self.scripts.members, &keys);
         command.arg(self.names.ttl_millis()).arg(self.names.member_limit);
-        for (change, _, member) in changes {
-            command.arg(change.to_string()).arg(member);
+        for change in changes {
+            let kind = match change.kind {
+                MemberChangeKind::Join => "+",
+                MemberChangeKind::Announce => "!",
+                MemberChangeKind::Leave => "-",
+            };
+            command.arg(kind).arg(member_text(process, &change.member));
         }
-        let results: Vec<String> = self.query(&command).await?;
+        let results: Vec<String> = self.query(&command).await.map_err(session_error)?;
         let result = |text: String| match &*text {
             "1" => Ok(()),
             "0" => Err(HubError::Full { what: "members" }),
@@ -225,14 +224,15 @@ impl Session {
         Ok(results.into_iter().map(result).collect())
     }
 
-    pub(crate) async fn renew_lease(&mut self, process: u64, lease: Duration) -> RedisResult<Lease> {
+    async fn renew_lease(&mut self, process: u64, lease: Duration) -> Result<ProcessLease, SessionError> {
         let mut command = call(&self.scripts.lease, &[self.names.leases.clone().into_bytes()]);
         command
             .arg(process.to_string())
             .arg(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
-        let reply: Vec<String> = self.query(&command).await?;
-        within(self.response_timeout, self.channels.ping::<redis::Value>()).await?;
-        Ok(Lease {
+        let reply: Vec<String> = self.query(&command).await.map_err(session_error)?;
+        let alive = within(self.response_timeout, self.channels.ping::<redis::Value>());
+        alive.await.map_err(session_error)?;
+        Ok(ProcessLease {
             had_ended: reply.first().is_some_and(|had_ended| had_ended == "1"),
             live: reply
                 .iter()
@@ -242,17 +242,13 @@ impl Session {
         })
     }
 
-    /// Extends the time to live of topics.
-    pub(crate) async fn refresh(&mut self, topics: &[Arc<str>]) -> RedisResult<()> {
+    async fn refresh(&mut self, topics: &[Arc<str>]) -> Result<(), SessionError> {
         let keys = |topic: &Arc<str>| [self.names.stream(topic), self.names.members(topic)];
         let keys: Vec<_> = topics.iter().flat_map(keys).collect();
         let mut command = call(&self.scripts.refresh, &keys);
         command.arg(self.names.ttl_millis());
-        self.query::<i64>(&command).await.map(drop)
-    }
-
-    async fn query<T: FromRedisValue>(&mut self, command: &redis::Cmd) -> RedisResult<T> {
-        command.query_async(&mut self.connection).await
+        let refreshed = self.query::<i64>(&command).await;
+        refreshed.map(drop).map_err(session_error)
     }
 }
 
@@ -266,15 +262,11 @@ fn ends_session(error: &RedisError) -> bool {
     is_lost(error) || error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-/// Logs an error that concerns one request, such as that of a full server; returns one that ends the session.
-pub(crate) fn unless_lost<T>(result: RedisResult<T>) -> RedisResult<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if ends_session(&error) => Err(error),
-        Err(error) => {
-            tracing::error!(%error, "Redis has refused a request");
-            Ok(None)
-        }
+/// An error that ends the session, or one that concerns a request, such as that of a full server.
+pub(crate) fn session_error(error: RedisError) -> SessionError {
+    match ends_session(&error) {
+        true => SessionError::Lost(error.to_string()),
+        false => SessionError::Refused(error.to_string()),
     }
 }
 
@@ -287,7 +279,7 @@ fn broken(cause: &'static str) -> RedisError {
 }
 
 /// The member of a process as the server has it.
-pub(crate) fn member_text(process: u64, member: &str) -> String {
+fn member_text(process: u64, member: &str) -> String {
     format!("{process} {member}")
 }
 

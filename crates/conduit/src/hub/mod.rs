@@ -64,14 +64,19 @@
 //! assert_eq!(bob.event().expect("an event").data, r#"{"text":"hello"}"#);
 //! ```
 
+mod driver;
 mod engine;
 mod local;
 mod message;
+pub mod remote;
+mod remote_engine;
 mod replica;
+mod request;
 mod ring;
 mod shared;
 mod subscription;
 mod topic;
+mod topic_server;
 
 use std::fmt;
 use std::sync::Arc;

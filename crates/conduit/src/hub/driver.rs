@@ -1,19 +1,22 @@
-//! The task of an engine: it connects, carries out the requests of the hub in their order, and updates the replica.
+//! The task of a remote engine: it connects, carries out the requests of the hub in their order, and updates the replica.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conduit::health::Dependency;
-use conduit::hub::{HubError, Position, Replica};
-use redis::{Client, RedisError, RedisResult};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 
-use crate::config::RedisEngineConfig;
-use crate::request::{Membership, PublishRequest, Request};
-use crate::session::{Names, Session, Update, member_text, unless_lost};
+use super::HubError;
+use super::engine::Replica;
+use super::message::Position;
+use super::request::{Membership, PublishRequest, Request};
+use super::topic_server::{
+    MemberChange, MemberChangeKind, RemoteEngineConfig, RemoteMessage, RemoteUpdate, SessionError, TopicServer,
+    TopicSession, time_to_live,
+};
+use crate::health::Dependency;
 
 /// The pauses before another attempt to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -25,11 +28,12 @@ const BATCH: usize = 128;
 /// The interval in which topics without a message, which the server removes after a minute, receive the full time to live.
 const FRESH: Duration = Duration::from_secs(20);
 const BATCH_BYTES: usize = 1024 * 1024;
+/// The most topics that are checked at each renewal of the lease.
+const CHECKED_AT_ONCE: usize = 4096;
 
-pub(crate) struct Driver {
-    client: Client,
-    config: RedisEngineConfig,
-    names: Names,
+pub(super) struct Driver<S> {
+    server: S,
+    config: RemoteEngineConfig,
     replica: Replica,
     receiver: UnboundedReceiver<Request>,
     dependency: Dependency,
@@ -50,20 +54,21 @@ pub(crate) struct Driver {
     leaving: HashMap<Membership, bool>,
     /// The other processes with members in a topic of the replica.
     processes: HashSet<u64>,
+    /// The number of topics that the present round of checks has read.
+    checked: usize,
 }
 
-impl Driver {
-    pub(crate) fn new(
-        client: Client,
-        config: RedisEngineConfig,
+impl<S: TopicServer> Driver<S> {
+    pub(super) fn new(
+        server: S,
+        config: RemoteEngineConfig,
         replica: Replica,
         receiver: UnboundedReceiver<Request>,
         dependency: Dependency,
         process: u64,
     ) -> Self {
         Driver {
-            names: Names::new(&config.prefix, replica.config()),
-            client,
+            server,
             config,
             replica,
             receiver,
@@ -76,11 +81,12 @@ impl Driver {
             members: HashSet::new(),
             leaving: HashMap::new(),
             processes: HashSet::new(),
+            checked: 0,
         }
     }
 
     /// Runs until the hub is dropped.
-    pub(crate) async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let mut loss = None;
         while let Some(mut session) = self.connect(loss.take()).await {
             match self.serve(&mut session).await {
@@ -91,12 +97,13 @@ impl Driver {
     }
 
     /// Connects, as often as necessary. Returns `None` after the end of the hub.
-    async fn connect(&mut self, loss: Option<RedisError>) -> Option<Session> {
+    async fn connect(&mut self, loss: Option<SessionError>) -> Option<S::Session> {
         if self.dependency.set_available(false) {
             let error = loss.as_ref().map(ToString::to_string).unwrap_or_default();
             tracing::error!(
                 error,
-                "the connection to Redis was lost; messages wait for up to {:?}",
+                "the connection to {} was lost; messages wait for up to {:?}",
+                S::NAME,
                 self.config.queue_timeout
             );
         }
@@ -108,10 +115,10 @@ impl Driver {
         let mut pause = Duration::ZERO;
         let mut has_logged = loss.is_some();
         loop {
-            let (client, names, time) = (self.client.clone(), self.names.clone(), self.config.response_timeout);
+            let opened = self.server.open(self.replica.config(), &self.config);
             let mut attempt = pin!(async move {
                 sleep(pause).await;
-                Session::open(client, names, time).await
+                opened.await
             });
             let opened = loop {
                 tokio::select! {
@@ -124,7 +131,7 @@ impl Driver {
                 Ok(session) => return Some(session),
                 Err(error) => {
                     if !std::mem::replace(&mut has_logged, true) {
-                        tracing::error!(%error, "there is no connection to Redis");
+                        tracing::error!(%error, "there is no connection to {}", S::NAME);
                     }
                     pause = (2 * pause).clamp(FIRST_PAUSE, LONGEST_PAUSE);
                 }
@@ -160,7 +167,7 @@ impl Driver {
     /// Ends the requests that do not wait any longer.
     fn end_expired(&mut self) {
         let now = Instant::now();
-        let has_history = self.names.history_messages > 0;
+        let has_history = self.replica.config().history_messages > 0;
         self.backlog.retain_mut(|request| {
             // Without a history, a repetition cannot be recognised.
             let is_unknown = matches!(&*request, Request::Publish(request) if request.was_sent && !has_history);
@@ -179,15 +186,15 @@ impl Driver {
     }
 
     /// Serves requests until a connection is lost, or until the end of the hub.
-    async fn serve(&mut self, session: &mut Session) -> RedisResult<()> {
+    async fn serve(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         self.renew_lease(session).await?;
         let topics: Vec<_> = self.topics.keys().cloned().collect();
         self.subscribe(session, &topics).await?;
         self.announce_members(session).await?;
         self.dependency.set_available(true);
-        tracing::info!("connected to Redis");
+        tracing::info!("connected to {}", S::NAME);
         let mut leases = interval_of((self.config.lease / 3).max(Duration::from_millis(1)));
-        let mut refreshes = interval_of(self.names.ttl / 2);
+        let mut refreshes = interval_of(time_to_live(self.replica.config()) / 2);
         let mut fresh = interval_of(FRESH);
         loop {
             while !self.backlog.is_empty() {
@@ -205,13 +212,13 @@ impl Driver {
                     None => return self.leave(session).await,
                 },
                 update = session.update() => {
-                    let (topic, update) = update?;
-                    self.update(session, topic, update).await?;
+                    self.update(session, update?).await?;
                 }
                 _ = leases.tick() => {
                     self.renew_lease(session).await?;
                     let topics: Vec<_> = self.stale.drain().collect();
                     self.subscribe(session, &topics).await?;
+                    self.check(session).await?;
                 }
                 _ = fresh.tick() => {
                     let mut topics: Vec<_> = self.fresh.drain().collect();
@@ -227,7 +234,7 @@ impl Driver {
     }
 
     /// Carries out the first requests of the backlog, which are of one kind. After an error they are still there.
-    async fn carry_out(&mut self, session: &mut Session) -> RedisResult<()> {
+    async fn carry_out(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         match self.backlog.front() {
             Some(Request::Publish(_)) => self.publish(session).await,
             Some(Request::Follow(..)) => self.follow(session).await,
@@ -244,7 +251,7 @@ impl Driver {
         }
     }
 
-    async fn publish(&mut self, session: &mut Session) -> RedisResult<()> {
+    async fn publish(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         let mut bytes = 0;
         let mut messages = Vec::new();
         for request in &mut self.backlog {
@@ -263,24 +270,29 @@ impl Driver {
                 break;
             }
             let is_retry = std::mem::replace(was_sent, true);
-            messages.push((&**topic, is_retry, format!("{}-{number}", self.process), &**json));
+            messages.push(RemoteMessage {
+                topic: Arc::clone(topic),
+                json: Arc::clone(json),
+                token: format!("{}-{number}", self.process),
+                is_retry,
+            });
         }
         let count = messages.len();
         let results = unless_lost(session.publish(&messages).await)?;
-        let refused = || vec![Err("Redis has refused all messages of a batch".to_owned()); count];
+        let refused = || vec![Err("all messages of a batch are refused".to_owned()); count];
         for result in results.unwrap_or_else(refused) {
             let Some(Request::Publish(mut request)) = self.backlog.pop_front() else {
                 continue;
             };
             request.pending.end(result.map_err(|error| {
-                tracing::error!(error, "Redis has refused a message");
+                tracing::error!(error, "{} has refused a message", S::NAME);
                 HubError::Unavailable
             }));
         }
         Ok(())
     }
 
-    async fn follow(&mut self, session: &mut Session) -> RedisResult<()> {
+    async fn follow(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         let mut topics: Vec<Arc<str>> = Vec::new();
         let mut count = 0;
         for request in self.backlog.iter().take(BATCH) {
@@ -310,18 +322,18 @@ impl Driver {
         Ok(())
     }
 
-    async fn change_members(&mut self, session: &mut Session) -> RedisResult<()> {
+    async fn change_members(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         let mut changes = Vec::new();
         for request in self.backlog.iter().take(BATCH) {
             let (kind, membership) = match request {
-                Request::Join(membership, ..) => ('+', membership),
-                Request::Leave(membership) => ('-', membership),
+                Request::Join(membership, ..) => (MemberChangeKind::Join, membership),
+                Request::Leave(membership) => (MemberChangeKind::Leave, membership),
                 _ => break,
             };
-            changes.push(change_of(kind, self.process, membership));
+            changes.push(change_of(kind, membership));
         }
         let count = changes.len();
-        let changed = session.change_members(&changes).await;
+        let changed = session.change_members(self.process, &changes).await;
         if changed.is_err() {
             // The server may have these members, and their callers may not wait for another connection.
             for request in self.backlog.iter().take(count) {
@@ -352,7 +364,7 @@ impl Driver {
     }
 
     /// Subscribes to topics, and brings the replica to the state of the server.
-    async fn subscribe(&mut self, session: &mut Session, topics: &[Arc<str>]) -> RedisResult<()> {
+    async fn subscribe(&mut self, session: &mut S::Session, topics: &[Arc<str>]) -> Result<(), SessionError> {
         for topics in topics.chunks(BATCH) {
             match unless_lost(session.subscribe(topics).await)? {
                 Some(()) => self.synchronize(session, topics).await?,
@@ -363,7 +375,7 @@ impl Driver {
     }
 
     /// Brings topics of the replica to the state of the server. Those that the server refuses are stale.
-    async fn synchronize(&mut self, session: &mut Session, topics: &[Arc<str>]) -> RedisResult<()> {
+    async fn synchronize(&mut self, session: &mut S::Session, topics: &[Arc<str>]) -> Result<(), SessionError> {
         let known = |topic: &Arc<str>| (Arc::clone(topic), self.topics.get(topic).copied());
         let topics: Vec<_> = topics.iter().map(known).collect();
         let snapshots = session.read(&topics).await?;
@@ -371,7 +383,7 @@ impl Driver {
             let snapshot = match snapshot {
                 Ok(snapshot) => snapshot,
                 Err(error) => {
-                    tracing::error!(%error, ?topic, "Redis has refused to read a topic");
+                    tracing::error!(error, ?topic, "{} has refused to read a topic", S::NAME);
                     self.stale.insert(Arc::clone(topic));
                     continue;
                 }
@@ -387,32 +399,97 @@ impl Driver {
         Ok(())
     }
 
-    async fn update(&mut self, session: &mut Session, topic: Arc<str>, update: Update) -> RedisResult<()> {
+    async fn update(&mut self, session: &mut S::Session, update: RemoteUpdate) -> Result<(), SessionError> {
+        match update {
+            RemoteUpdate::Message(topic, position, json) => self.receive(session, topic, position, json).await,
+            RemoteUpdate::Joined(topic, process, member) => {
+                if self.topics.contains_key(&topic) {
+                    self.processes.insert(process);
+                    self.replica.joined(&topic, process, member);
+                }
+                Ok(())
+            }
+            RemoteUpdate::Left(topic, process, member) => {
+                if self.topics.contains_key(&topic) {
+                    self.replica.left(&topic, process, &member);
+                }
+                Ok(())
+            }
+            RemoteUpdate::Published(topics) => self.read_messages(session, topics).await,
+            RemoteUpdate::Changed(mut topics) => {
+                topics.retain(|topic| self.topics.contains_key(topic));
+                for topics in topics.chunks(BATCH) {
+                    self.synchronize(session, topics).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn receive(
+        &mut self,
+        session: &mut S::Session,
+        topic: Arc<str>,
+        position: Position,
+        json: Arc<str>,
+    ) -> Result<(), SessionError> {
         let Some(last) = self.topics.get_mut(&topic) else {
             return Ok(());
         };
-        match update {
-            Update::Message(position, json) => {
-                let known = *last;
-                if position.epoch() == known.epoch() && position.number() == known.number() + 1 {
-                    *last = position;
-                    self.replica.receive(&topic, position, json);
-                } else if position.epoch() != known.epoch() || position > known {
-                    // Messages between are missing here, or the topic has begun again.
-                    self.synchronize(session, &[topic]).await?;
-                }
-            }
-            Update::Joined(process, member) => {
-                self.processes.insert(process);
-                self.replica.joined(&topic, process, member);
-            }
-            Update::Left(process, member) => self.replica.left(&topic, process, &member),
+        let known = *last;
+        if position.epoch() == known.epoch() && position.number() == known.number() + 1 {
+            *last = position;
+            self.replica.receive(&topic, position, json);
+        } else if position.epoch() != known.epoch() || position > known {
+            // Messages between are missing here, or the topic has begun again.
+            self.synchronize(session, &[topic]).await?;
         }
         Ok(())
     }
 
+    /// Reads the messages of topics after those that the replica has.
+    async fn read_messages(&mut self, session: &mut S::Session, topics: Vec<Arc<str>>) -> Result<(), SessionError> {
+        for topics in topics.chunks(BATCH) {
+            loop {
+                let known = |topic: &Arc<str>| self.topics.get(topic).map(|&last| (Arc::clone(topic), last));
+                let behind: Vec<_> = topics.iter().filter_map(known).collect();
+                let Some(later) = unless_lost(session.read_after(&behind).await)? else {
+                    self.stale.extend(behind.into_iter().map(|(topic, _)| topic));
+                    break;
+                };
+                let is_progress = !later.messages.is_empty();
+                for (topic, position, json) in later.messages {
+                    self.receive(session, topic, position, json).await?;
+                }
+                if !(later.has_more && is_progress) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the messages of some topics whose hints may be lost, as of a process that has ended after it has published.
+    async fn check(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
+        if !S::Session::SENDS_HINTS {
+            return Ok(());
+        }
+        if self.checked >= self.topics.len() {
+            self.checked = 0;
+        }
+        let topics: Vec<_> = self
+            .topics
+            .keys()
+            .skip(self.checked)
+            .take(CHECKED_AT_ONCE)
+            .cloned()
+            .collect();
+        self.checked += topics.len();
+        self.read_messages(session, topics).await
+    }
+
     /// Renews the lease of this process, and removes the members of those that have lost theirs.
-    async fn renew_lease(&mut self, session: &mut Session) -> RedisResult<()> {
+    async fn renew_lease(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         let lease = unless_lost(session.renew_lease(self.process, self.config.lease).await)?;
         let Some(lease) = lease else { return Ok(()) };
         let live: HashSet<u64> = lease.live.into_iter().collect();
@@ -427,22 +504,22 @@ impl Driver {
     }
 
     /// Makes the members of this process present again: the server or the other processes may have lost them.
-    async fn announce_members(&mut self, session: &mut Session) -> RedisResult<()> {
-        let change = |membership| change_of('!', self.process, membership);
+    async fn announce_members(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
+        let change = |membership| change_of(MemberChangeKind::Announce, membership);
         let changes: Vec<_> = self.members.iter().map(change).collect();
         for changes in changes.chunks(BATCH) {
-            unless_lost(session.change_members(changes).await)?;
+            unless_lost(session.change_members(self.process, changes).await)?;
         }
         Ok(())
     }
 
     /// Removes the members from the server that have left without a connection.
-    async fn end_presences(&mut self, session: &mut Session) -> RedisResult<()> {
+    async fn end_presences(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         while !self.leaving.is_empty() {
             let members: Vec<_> = self.leaving.keys().take(BATCH).cloned().collect();
-            let change = |membership| change_of('-', self.process, membership);
+            let change = |membership| change_of(MemberChangeKind::Leave, membership);
             let changes: Vec<_> = members.iter().map(change).collect();
-            let changed = session.change_members(&changes).await;
+            let changed = session.change_members(self.process, &changes).await;
             if changed.is_err() {
                 // Another connection tries again.
                 self.leaving
@@ -458,16 +535,31 @@ impl Driver {
     }
 
     /// The hub has ended: its members leave at once.
-    async fn leave(&mut self, session: &mut Session) -> RedisResult<()> {
+    async fn leave(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         self.leaving
             .extend(self.members.drain().map(|membership| (membership, true)));
         self.end_presences(session).await
     }
 }
 
-/// A change of a member as the session takes it: its kind, the topic, and the member with its process.
-fn change_of(kind: char, process: u64, membership: &Membership) -> (char, &str, String) {
-    (kind, &membership.topic, member_text(process, &membership.member))
+fn change_of(kind: MemberChangeKind, membership: &Membership) -> MemberChange {
+    MemberChange {
+        kind,
+        topic: Arc::clone(&membership.topic),
+        member: Arc::clone(&membership.member),
+    }
+}
+
+/// Logs an error that concerns one request, such as that of a full server; returns one that ends the session.
+fn unless_lost<T>(result: Result<T, SessionError>) -> Result<Option<T>, SessionError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(SessionError::Refused(error)) => {
+            tracing::error!(error, "the server of an engine has refused a request");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// An interval whose ticks keep their distance after a delay.
@@ -477,7 +569,7 @@ fn interval_of(period: Duration) -> Interval {
     interval
 }
 
-async fn refresh(session: &mut Session, topics: &[Arc<str>]) -> RedisResult<()> {
+async fn refresh(session: &mut impl TopicSession, topics: &[Arc<str>]) -> Result<(), SessionError> {
     for topics in topics.chunks(BATCH) {
         unless_lost(session.refresh(topics).await)?;
     }

@@ -1,20 +1,21 @@
-//! The requests of a hub to the task of its engine, and their bounds.
+//! The requests of a hub to the task of a remote engine, and their bounds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use conduit::hub::{HubError, Position};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::config::RedisEngineConfig;
+use super::HubError;
+use super::message::Position;
+use super::topic_server::RemoteEngineConfig;
 
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, HubError>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, HubError>>;
 
 /// The maximum number of new subscribers and members that wait: enough for the clients of a process that connect again at once.
 const WAITING_REQUESTS: usize = 32 * 1024;
 
-pub(crate) enum Request {
+pub(super) enum Request {
     Publish(PublishRequest),
     Follow(
         Arc<str>,
@@ -28,30 +29,30 @@ pub(crate) enum Request {
 
 /// A member of a topic.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Membership {
-    pub(crate) topic: Arc<str>,
-    pub(crate) member: Arc<str>,
+pub(super) struct Membership {
+    pub(super) topic: Arc<str>,
+    pub(super) member: Arc<str>,
 }
 
 /// A caller that waits until its deadline while the server is unavailable.
-pub(crate) struct Pending<T> {
+pub(super) struct Pending<T> {
     reply: Option<Reply<T>>,
-    pub(crate) deadline: Instant,
+    pub(super) deadline: Instant,
 }
 
-pub(crate) struct PublishRequest {
-    pub(crate) topic: Arc<str>,
-    pub(crate) json: Arc<str>,
+pub(super) struct PublishRequest {
+    pub(super) topic: Arc<str>,
+    pub(super) json: Arc<str>,
     /// Identifies the message among those of all processes.
-    pub(crate) number: u64,
+    pub(super) number: u64,
     /// An attempt was made whose result is unknown.
-    pub(crate) was_sent: bool,
-    pub(crate) pending: Pending<Position>,
-    pub(crate) _permit: Permit,
+    pub(super) was_sent: bool,
+    pub(super) pending: Pending<Position>,
+    pub(super) _permit: Permit,
 }
 
 impl<T> Pending<T> {
-    pub(crate) fn new(reply: Reply<T>, deadline: Instant) -> Self {
+    pub(super) fn new(reply: Reply<T>, deadline: Instant) -> Self {
         Pending {
             reply: Some(reply),
             deadline,
@@ -59,11 +60,11 @@ impl<T> Pending<T> {
     }
 
     /// Returns whether the caller has been dropped.
-    pub(crate) fn is_abandoned(&self) -> bool {
+    pub(super) fn is_abandoned(&self) -> bool {
         self.reply.as_ref().is_none_or(Reply::is_closed)
     }
 
-    pub(crate) fn end(&mut self, result: Result<T, HubError>) {
+    pub(super) fn end(&mut self, result: Result<T, HubError>) {
         if let Some(reply) = self.reply.take() {
             // The caller may have been dropped.
             let _ = reply.send(result);
@@ -73,7 +74,7 @@ impl<T> Pending<T> {
 
 impl Request {
     /// Ends a request that does not wait any longer. Returns whether it has ended.
-    pub(crate) fn end_if(&mut self, is_over: impl Fn(Instant) -> bool) -> bool {
+    pub(super) fn end_if(&mut self, is_over: impl Fn(Instant) -> bool) -> bool {
         match self {
             Request::Publish(PublishRequest { pending, .. }) if is_over(pending.deadline) => {
                 pending.end(Err(HubError::Unavailable));
@@ -90,25 +91,25 @@ impl Request {
 
 /// The requests that wait.
 #[derive(Default)]
-pub(crate) struct Waiting {
+pub(super) struct WaitingRequests {
     messages: AtomicUsize,
     bytes: AtomicUsize,
 }
 
 /// The place of a request among those that wait.
-pub(crate) struct Permit {
-    waiting: Arc<Waiting>,
+pub(super) struct Permit {
+    waiting: Arc<WaitingRequests>,
     bytes: usize,
 }
 
-impl Waiting {
-    pub(crate) fn enter(self: &Arc<Self>, bytes: usize, config: &RedisEngineConfig) -> Result<Permit, HubError> {
+impl WaitingRequests {
+    pub(super) fn enter(self: &Arc<Self>, bytes: usize, config: &RemoteEngineConfig) -> Result<Permit, HubError> {
         let limits = (config.waiting_messages, config.waiting_bytes);
         self.enter_within(bytes, limits, "waiting messages")
     }
 
     /// Enters a subscriber or a member.
-    pub(crate) fn enter_topic(self: &Arc<Self>) -> Result<Permit, HubError> {
+    pub(super) fn enter_topic(self: &Arc<Self>) -> Result<Permit, HubError> {
         self.enter_within(0, (WAITING_REQUESTS, 0), "waiting requests")
     }
 
