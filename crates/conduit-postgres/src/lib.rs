@@ -1,6 +1,9 @@
 #![forbid(unsafe_code)]
-//! A [`Store`](conduit::layer::Store) in PostgreSQL (12 or newer): sessions, rate limits and idempotency keys that survive a
-//! restart, and that the processes of several machines share.
+//! Topics, sessions, rate limits and idempotency keys in PostgreSQL (12 or newer), for a service of several processes.
+//!
+//! - [`PostgresEngine`] carries the messages and members of a [`Hub`](conduit::hub::Hub), and the updates of
+//!   [`Runs`](conduit::runs::Runs), between processes.
+//! - [`PostgresStore`] is a [`Store`](conduit::layer::Store): for `RateLimit`, `Idempotency` and `Sessions`.
 //!
 //! # Example
 //!
@@ -45,10 +48,22 @@
 //! }
 //! ```
 
+mod engine;
+mod notices;
+mod session;
 mod statements;
 mod store;
+mod topics;
 
+pub use engine::PostgresEngine;
 pub use store::PostgresStore;
+
+/// The SQL of the tables of topics, for a migration.
+///
+/// ```sql
+#[doc = include_str!("topics.sql")]
+/// ```
+pub const CREATE_TOPIC_TABLES: &str = include_str!("topics.sql");
 
 /// The SQL of the table `conduit_store` and its index, for a migration.
 ///

@@ -130,7 +130,7 @@ fn lifetime(value: Value<'_>) -> PgInterval {
     interval(value.lifetime.min(LONGEST_LIFETIME))
 }
 
-fn interval(time: Duration) -> PgInterval {
+pub(crate) fn interval(time: Duration) -> PgInterval {
     PgInterval {
         months: 0,
         days: 0,

@@ -19,8 +19,8 @@ type Connection = sqlx::pool::PoolConnection<Postgres>;
 /// The interval in which a store removes rows that have expired.
 const REMOVAL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The lock of the transactions that create the table.
-const CREATION_LOCK: &str = "SELECT pg_advisory_xact_lock(8026664177);";
+/// The lock of the transactions that create tables.
+pub(crate) const CREATION_LOCK: &str = "SELECT pg_advisory_xact_lock(8026664177);";
 
 /// Values in the table `conduit_store` of a PostgreSQL database, found by the `search_path` of the connections. Services that
 /// share a database use a schema each. Clones share the connections.

@@ -12,13 +12,15 @@ mod tests;
 mod topics;
 mod uploads;
 
+use std::env;
 use std::sync::LazyLock;
 
 use conduit::events::LastEventId;
 use conduit::hub::{Hub, HubConfig, StartFrom};
 use conduit::prelude::*;
 use conduit::{Embedded, Events, Files, asset, embed, health};
-use conduit_redis::{Engines, EnginesError};
+use conduit_postgres::PostgresEngine;
+use conduit_redis::Engines;
 
 use topics::{Activity, Feed, Name};
 use uploads::Uploads;
@@ -36,19 +38,26 @@ struct Board {
 struct CursorHub(Hub);
 
 impl Board {
-    /// The topics are in Redis if `CONDUIT_REDIS_URL` is set, and processes share them. Otherwise this process has them.
-    fn from_env() -> Result<Self, EnginesError> {
-        let engines = Engines::from_env()?;
+    /// The topics are in PostgreSQL if `CONDUIT_DATABASE_URL` is set, or in Redis if `CONDUIT_REDIS_URL` is, and processes share
+    /// them. Otherwise this process has them.
+    fn from_env() -> conduit::Result<Self> {
         let cursors = HubConfig {
             history_messages: 0,
             ..HubConfig::default()
         };
         Ok(Board {
-            hub: engines.hub(HubConfig::default()),
-            cursors: CursorHub(engines.hub(cursors)),
+            hub: hub(HubConfig::default())?,
+            cursors: CursorHub(hub(cursors)?),
             uploads: Uploads::default(),
         })
     }
+}
+
+fn hub(config: HubConfig) -> conduit::Result<Hub> {
+    Ok(match env::var("CONDUIT_DATABASE_URL") {
+        Ok(url) => Hub::with_engine(config, PostgresEngine::at(&url)?),
+        Err(_) => Engines::from_env()?.hub(config),
+    })
 }
 
 const ROUTES: Routes<Board> = routes![

@@ -1,7 +1,7 @@
 //! A database that tests start by the script `tests/support/postgresql`.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 /// The exit code of the script if its server is not installed.
@@ -10,10 +10,12 @@ const NOT_INSTALLED: i32 = 77;
 /// A running server.
 pub(crate) struct Service {
     /// Stops the server when its input ends.
-    _script: Child,
+    script: Child,
+    output: BufReader<ChildStdout>,
     pub(crate) url: String,
 }
 
+#[allow(dead_code, reason = "not each test file uses all of these")]
 impl Service {
     /// A PostgreSQL server for all tests of this process, with whose end it stops.
     pub(crate) fn postgresql() -> Option<&'static Self> {
@@ -22,8 +24,11 @@ impl Service {
     }
 
     /// Starts a server. Returns `None` where it is not installed and the test is to be skipped; with `CI=true` it fails.
-    fn start() -> Option<Self> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../conduit/tests/support/postgresql");
+    pub(crate) fn start() -> Option<Self> {
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../crates/conduit/tests/support/postgresql"
+        );
         let mut script = Command::new(script)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -31,8 +36,8 @@ impl Service {
             .spawn()
             .expect("the script is there");
         let mut url = String::new();
-        let output = script.stdout.take().expect("a pipe");
-        BufReader::new(output).read_line(&mut url).expect("the output is text");
+        let mut output = BufReader::new(script.stdout.take().expect("a pipe"));
+        output.read_line(&mut url).expect("the output is text");
         if url.is_empty() {
             let mut errors = String::new();
             let mut pipe = script.stderr.take().expect("a pipe");
@@ -44,6 +49,15 @@ impl Service {
             return None;
         }
         let url = url.trim_end().to_owned();
-        Some(Service { _script: script, url })
+        Some(Service { script, output, url })
+    }
+
+    /// Sends a command to the script, `stop`, `kill` or `start`, and waits for its end.
+    pub(crate) fn command(&mut self, command: &str) {
+        let mut input = self.script.stdin.as_ref().expect("a pipe");
+        writeln!(input, "{command}").expect("the script runs");
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).expect("the output is text");
+        assert_eq!(answer.trim_end(), command);
     }
 }

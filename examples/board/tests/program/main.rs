@@ -1,9 +1,11 @@
-//! The program with two pages of Chromium, across restarts, and two processes that share Redis.
+//! The program with two pages of Chromium, across restarts, and two processes that share Redis or PostgreSQL.
 
 #[path = "../../../../crates/conduit/tests/support/chromium.rs"]
 mod chromium;
 #[path = "../../../../crates/conduit/tests/support/redis.rs"]
 mod redis_server;
+#[path = "../../../../crates/conduit/tests/support/service.rs"]
+mod service;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +15,7 @@ use serde_json::json;
 
 use chromium::{Browser, Page};
 use redis_server::RedisServer;
+use service::Service;
 
 /// The number of times that the program stops and starts again while the pages stay open.
 const RESTARTS: usize = 10;
@@ -96,11 +99,29 @@ fn two_processes_share_the_board_across_stops_of_redis() {
     let Some(mut redis) = RedisServer::durable() else {
         return;
     };
-    let directory = std::env::temp_dir().join(format!("board-redis-{}", std::process::id()));
+    share_board("redis", ("CONDUIT_REDIS_URL", redis.url()), |is_up| match is_up {
+        true => redis.start(),
+        false => redis.stop(Signal::TERM),
+    });
+}
+
+#[test]
+fn two_processes_share_the_board_across_stops_of_postgresql() {
+    let Some(mut database) = Service::start() else {
+        return;
+    };
+    share_board("postgresql", ("CONDUIT_DATABASE_URL", database.url.clone()), |is_up| {
+        database.command(if is_up { "start" } else { "stop" });
+    });
+}
+
+/// Two pages at a process each, while the server that both share stops and starts.
+fn share_board(server: &str, variable: (&str, String), mut switch: impl FnMut(bool)) {
+    let directory = std::env::temp_dir().join(format!("board-{server}-{}", std::process::id()));
     let Some(mut browser) = Browser::start(&directory) else {
         return;
     };
-    let variables = [("CONDUIT_REDIS_URL", redis.url())];
+    let variables = [variable];
     let programs = [(); 2].map(|()| Program::start_with("127.0.0.1:0", &variables));
     let page = |program: &Program, name: &str| format!("http://{}/?name={name}", program.address);
     let ada = browser.open(&page(&programs[0], "ada"));
@@ -118,10 +139,10 @@ fn two_processes_share_the_board_across_stops_of_redis() {
     };
     for round in 0..=STOPS {
         if round > 0 {
-            redis.stop(Signal::TERM);
+            switch(false);
             expected.push(write(&mut browser, &ada, format!("ada during {round}")));
             expected.push(write(&mut browser, &bob, format!("bob during {round}")));
-            redis.start();
+            switch(true);
         }
         expected.push(write(&mut browser, &ada, format!("ada {round}")));
         expected.push(write(&mut browser, &bob, format!("bob {round}")));
@@ -130,7 +151,7 @@ fn two_processes_share_the_board_across_stops_of_redis() {
     for page in [&ada, &bob] {
         browser.wait(page, "document.querySelectorAll('#present li').length === 2");
     }
-    browser.screenshot(&bob, "BOARD_SCREENSHOTS", "board-redis");
+    browser.screenshot(&bob, "BOARD_SCREENSHOTS", &format!("board-{server}"));
     drop(browser);
     // The system cleans files that cannot be removed.
     let _ = std::fs::remove_dir_all(directory);

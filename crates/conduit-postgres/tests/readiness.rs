@@ -1,0 +1,37 @@
+//! The readiness of a process whose engine has no connection. All engines of a process count, so this is the only test.
+
+#[path = "../../conduit/tests/support/service.rs"]
+mod service;
+
+use std::time::Duration;
+
+use conduit::health;
+use conduit::hub::{Hub, HubConfig};
+use conduit::prelude::*;
+use conduit::testing::TestClient;
+use conduit_postgres::PostgresEngine;
+use service::Service;
+
+#[test]
+fn process_is_ready_while_its_engine_has_a_connection() {
+    let Some(mut server) = Service::start() else { return };
+    let engine = PostgresEngine::new(server.url.parse().expect("a URL"));
+    let hub = Hub::with_engine(HubConfig::default(), engine);
+    let client = TestClient::new(App::new(hub).routes(routes![health::healthz, health::readyz]));
+    let wait_for = |status: u16| {
+        while client.get("/readyz").undocumented().send().status() != status {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    wait_for(200);
+    server.command("stop");
+    wait_for(503);
+    client
+        .get("/readyz")
+        .undocumented()
+        .send()
+        .assert_text("no connection to PostgreSQL\n");
+    client.get("/healthz").send().assert_status(200);
+    server.command("start");
+    wait_for(200);
+}

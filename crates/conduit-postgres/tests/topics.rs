@@ -1,0 +1,274 @@
+//! Topics in PostgreSQL: the rows of all engines, and those of this server.
+
+#[path = "../../conduit/tests/support/service.rs"]
+mod service;
+#[path = "../../conduit/tests/support/topic_rows.rs"]
+mod topic_rows;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use conduit::hub::remote::RemoteEngineConfig;
+use conduit::hub::{HubConfig, HubEngine, StartFrom, Topic};
+use conduit_postgres::PostgresEngine;
+use service::Service;
+use sqlx::PgConnection;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection as _};
+use topic_rows::{Numbers, TestServer, hub_with, next, patient, process, run, subscribe, topic, topic_rows};
+
+topic_rows!(Database);
+
+/// Servers of tests that have ended, for later tests of this process.
+static FREE: Mutex<Vec<Service>> = Mutex::new(Vec::new());
+
+/// A server for one test. Its data survives its end, so that `kill` removes that of a volatile one first.
+struct Database {
+    service: Option<Service>,
+    options: PgConnectOptions,
+    is_volatile: bool,
+}
+
+impl Database {
+    fn open(is_volatile: bool) -> Option<Self> {
+        // A server of an earlier test is used again with another schema.
+        let free = FREE.lock().expect("no panic").pop();
+        let service = free.or_else(Service::start)?;
+        let options: PgConnectOptions = service.url.parse().expect("a URL");
+        let mut database = Database {
+            service: Some(service),
+            options,
+            is_volatile,
+        };
+        database.execute_and_wait("DROP SCHEMA IF EXISTS topics CASCADE; CREATE SCHEMA topics");
+        database.options = database.options.clone().options([("search_path", "topics")]);
+        Some(database)
+    }
+
+    fn command(&mut self, command: &str) {
+        let service = self.service.as_mut().expect("it is returned with the drop");
+        service.command(command);
+    }
+
+    async fn connect(&self) -> PgConnection {
+        PgConnection::connect_with(&self.options).await.expect("a connection")
+    }
+
+    async fn execute(&self, sql: &str) {
+        let mut connection = self.connect().await;
+        let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut connection)
+            .await;
+        done.unwrap_or_else(|error| panic!("{error}: {sql}"));
+        connection.close().await.expect("it closes");
+    }
+
+    /// As [`execute`](Self::execute), outside of a runtime or inside.
+    fn execute_and_wait(&self, sql: &str) {
+        let execute = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(self.execute(sql));
+        };
+        std::thread::scope(|scope| scope.spawn(execute).join().expect("no panic"));
+    }
+
+    async fn count(&self, of: &str) -> i64 {
+        let count = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {of}")));
+        count.fetch_one(&mut self.connect().await).await.expect("a number")
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if !std::thread::panicking()
+            && let Some(service) = self.service.take()
+        {
+            FREE.lock().expect("no panic").push(service);
+        }
+    }
+}
+
+impl TestServer for Database {
+    fn volatile() -> Option<Self> {
+        Database::open(true)
+    }
+
+    fn durable() -> Option<Self> {
+        Database::open(false)
+    }
+
+    fn engine(&self, config: RemoteEngineConfig) -> impl HubEngine {
+        PostgresEngine::with(self.options.clone(), config)
+    }
+
+    fn without_server() -> impl HubEngine {
+        PostgresEngine::new(PgConnectOptions::new_without_pgpass().socket("/nonexistent/conduit"))
+    }
+
+    fn stop(&mut self) {
+        self.command("stop");
+    }
+
+    fn kill(&mut self) {
+        if self.is_volatile {
+            let tables = "conduit_topics, conduit_messages, conduit_processes, conduit_members";
+            self.execute_and_wait(&format!("TRUNCATE {tables}"));
+        }
+        self.command("kill");
+    }
+
+    fn start(&mut self) {
+        self.command("start");
+    }
+
+    async fn close_connections(&self) {
+        self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+            .await;
+    }
+
+    async fn join_elsewhere(&self, topic: &str, process: u32, members: &[&str], lease: Option<Duration>) {
+        // The first connection of an engine creates the tables.
+        let mut sql = conduit_postgres::CREATE_TOPIC_TABLES.to_owned();
+        let topic: String = topic.bytes().map(|byte| format!("{byte:02x}")).collect();
+        if let Some(lease) = lease {
+            let until = format!("clock_timestamp() + interval '{} ms'", lease.as_millis());
+            sql += &format!("INSERT INTO conduit_processes VALUES ({process}, {until});");
+        }
+        for member in members {
+            let row = format!("'\\x{topic}', {process}, '{member}'");
+            sql += &format!("INSERT INTO conduit_members VALUES ({row}) ON CONFLICT DO NOTHING;");
+        }
+        let channel = "'conduit_topics_' || 'conduit_topics'::regclass::oid";
+        sql += &format!("SELECT pg_notify({channel}, '*')");
+        self.execute(&sql).await;
+    }
+}
+
+#[test]
+fn message_whose_notice_is_lost_is_received_with_a_check() {
+    let Some(database) = Database::open(true) else { return };
+    run(async {
+        let engine = RemoteEngineConfig {
+            lease: Duration::from_millis(300),
+            ..patient()
+        };
+        let one = topic(&hub_with(&database, HubConfig::default(), engine));
+        let mut updates = subscribe(&one, StartFrom::Now).await;
+        one.publish(&1).await.expect("it is published");
+        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(1));
+        // A process that ends after the commit.
+        let message = "WITH numbered AS (UPDATE conduit_topics SET last = last + 1 RETURNING name, epoch, last)
+            INSERT INTO conduit_messages SELECT name, epoch, last, 'elsewhere', now(), '2' FROM numbered";
+        database.execute(message).await;
+        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(2));
+        one.publish(&3).await.expect("it is published");
+        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(3));
+    });
+}
+
+#[test]
+fn burst_longer_than_the_history_reaches_subscribers() {
+    let Some(database) = Database::open(true) else { return };
+    run(async {
+        let config = HubConfig {
+            history_messages: 2,
+            lag_messages: 1000,
+            ..HubConfig::default()
+        };
+        let one = topic(&hub_with(&database, config.clone(), patient()));
+        let two = topic(&hub_with(&database, config, patient()));
+        let mut updates = subscribe(&two, StartFrom::Now).await;
+        let burst: Vec<_> = (0..700)
+            .map(|number| {
+                let one = one.clone();
+                tokio::task::spawn_local(async move { one.publish(&number).await.expect("it is published") })
+            })
+            .collect();
+        for number in 0..700 {
+            assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
+        }
+        drop(burst);
+    });
+}
+
+#[test]
+fn rows_are_removed_beyond_their_bounds_and_after_their_time() {
+    let Some(database) = Database::open(true) else { return };
+    run(async {
+        let config = HubConfig {
+            history_messages: 10,
+            ..HubConfig::default()
+        };
+        let engine = RemoteEngineConfig {
+            lease: Duration::from_millis(300),
+            ..patient()
+        };
+        let hub = hub_with(&database, config, engine);
+        let one = topic(&hub);
+        one.publish(&0).await.expect("it is published");
+        let earlier = "INSERT INTO conduit_messages
+            SELECT name, epoch, n, 'old ' || n, now(), '0' FROM conduit_topics, generate_series(2, 1400) n;
+            UPDATE conduit_topics SET last = 1400";
+        database.execute(earlier).await;
+        for number in 1401..=1408 {
+            one.publish(&number).await.expect("it is published");
+        }
+        // The bound of this step is that of the number 1408: ten and a thousand.
+        assert_eq!(database.count("conduit_messages").await, 1010);
+        database
+            .join_elsewhere("numbers\0old", 9, &["ada"], Some(Duration::ZERO))
+            .await;
+        let old = "UPDATE conduit_messages SET published_at = now() - interval '1 hour' WHERE number < 1400;
+            INSERT INTO conduit_topics VALUES ('gone', 1, 1, now() - interval '1 second');
+            INSERT INTO conduit_messages VALUES ('gone', 1, 1, 'gone', now(), '1')";
+        database.execute(old).await;
+        for (rows, left) in [
+            ("conduit_messages", 9),
+            ("conduit_topics", 1),
+            ("conduit_members", 0),
+            ("conduit_processes", 1),
+        ] {
+            while database.count(rows).await != left {}
+        }
+    });
+}
+
+#[test]
+fn database_with_an_older_state_is_a_gap() {
+    let Some(mut database) = Database::open(false) else {
+        return;
+    };
+    run(async {
+        let (one, two) = (process(&database), process(&database));
+        let mut updates = subscribe(&two, StartFrom::Now).await;
+        for number in 0..3 {
+            one.publish(&number).await.expect("it is published");
+            assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
+        }
+        let older = "DELETE FROM conduit_messages WHERE number > 1; UPDATE conduit_topics SET last = 1";
+        database.execute_and_wait(older);
+        TestServer::stop(&mut database);
+        TestServer::start(&mut database);
+        assert_eq!(next(&mut updates).await, None);
+        let position = one.publish(&3).await.expect("it is published");
+        assert_eq!(next(&mut updates).await, Some((position, 3)));
+    });
+}
+
+#[test]
+fn services_of_one_database_have_a_schema_each() {
+    let Some(database) = Database::open(true) else { return };
+    run(async {
+        database
+            .execute("DROP SCHEMA IF EXISTS other CASCADE; CREATE SCHEMA other")
+            .await;
+        let options = database.options.clone().options([("search_path", "other")]);
+        let other = PostgresEngine::new(options);
+        let other: Topic<Numbers> = topic(&conduit::hub::Hub::with_engine(HubConfig::default(), other));
+        let one = process(&database);
+        let mut updates = subscribe(&other, StartFrom::Now).await;
+        one.publish(&1).await.expect("it is published");
+        other.publish(&2).await.expect("it is published");
+        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(2));
+    });
+}
