@@ -66,8 +66,9 @@ pub mod internal {
     }
 
     pub mod openapi {
+        pub use crate::openapi::fields::insert;
         pub use crate::openapi::info::Webhook;
-        pub use crate::openapi::operation::{BodyExample, Content, OperationLink, OperationParts, PROBLEM, insert};
+        pub use crate::openapi::operation::{BodyExample, Content, OperationLink, OperationParts, PROBLEM};
         pub use crate::openapi::schemas::{SchemaType, TypeKey};
     }
 }

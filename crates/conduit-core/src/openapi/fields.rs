@@ -1,6 +1,6 @@
 //! The fields of a struct, from its schema: each becomes a separate parameter.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// The depth to which references of a schema are followed; a recursive schema ends here.
 const DEPTH_LIMIT: usize = 8;
@@ -80,8 +80,28 @@ fn add(all: &mut Vec<Field>, field: Field) {
         Some(known) if known.schema == field.schema => known.required &= field.required,
         Some(known) => {
             known.required &= field.required;
-            known.schema = super::operation::any_of(known.schema.take(), field.schema);
+            known.schema = any_of(known.schema.take(), field.schema);
         }
+    }
+}
+
+/// Adds a schema, unless the list contains it.
+pub fn insert(schemas: &mut Vec<Value>, schema: Value) {
+    if !schemas.contains(&schema) {
+        schemas.push(schema);
+    }
+}
+
+/// A value that one of two schemas describes.
+fn any_of(first: Value, second: Value) -> Value {
+    match first {
+        Value::Object(mut members) if members.len() == 1 && members.contains_key("anyOf") => {
+            if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
+                insert(choices, second);
+            }
+            Value::Object(members)
+        }
+        first => json!({ "anyOf": [first, second] }),
     }
 }
 

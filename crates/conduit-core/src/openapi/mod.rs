@@ -7,7 +7,7 @@
 // Without the feature the descriptions are never read.
 #![cfg_attr(not(feature = "openapi"), allow(dead_code))]
 
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod info;
 mod kind;
 pub(crate) mod operation;

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 pub use self::answers::Answer;
 pub use self::documentation::DocComment;
 pub use self::examples::{BodyExample, OperationLink};
-use super::fields::{fields, has_null, without_null};
+use super::fields::{fields, has_null, insert, without_null};
 use super::parameter::name_in_head;
 use super::{Direction, Parameter, SchemaRegistry, SecurityScheme, TypeKey};
 
@@ -525,26 +525,6 @@ fn cookie_parameter(name: &str, kind: &str) -> Parameter {
     match (Parameter::cookie(name), kind) {
         (parameter, "array") => parameter.member("explode", false),
         (parameter, _) => parameter,
-    }
-}
-
-/// Adds a schema, unless the list contains it.
-pub fn insert(schemas: &mut Vec<Value>, schema: Value) {
-    if !schemas.contains(&schema) {
-        schemas.push(schema);
-    }
-}
-
-/// A value that one of two schemas describes.
-pub(super) fn any_of(first: Value, second: Value) -> Value {
-    match first {
-        Value::Object(mut members) if members.len() == 1 && members.contains_key("anyOf") => {
-            if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
-                insert(choices, second);
-            }
-            Value::Object(members)
-        }
-        first => json!({ "anyOf": [first, second] }),
     }
 }
 

@@ -36,6 +36,7 @@
 //! At most one argument may consume the body; two are a compile error. The order of the arguments is free: they are extracted
 //! from left to right, [`Request`] last, and the first rejection is the response.
 
+mod attempts;
 pub mod auth;
 mod client;
 #[cfg(feature = "validate")]

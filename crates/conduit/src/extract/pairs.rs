@@ -9,10 +9,8 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use http::StatusCode;
-use serde::de::DeserializeOwned;
 
-use super::error::{Error, Kind};
-use super::fields::Root;
+use super::error::Error;
 use super::refusals;
 use crate::problem::{Excerpt, Fault, Problem, Step};
 
@@ -21,10 +19,6 @@ const COUNT_LIMIT: usize = 10_000;
 
 /// The maximum number of names in brackets: `a[b][c]` has two.
 const DEPTH_LIMIT: usize = 8;
-
-/// The number of pairs read over all attempts with other text forms, and the minimum number of attempts.
-const ATTEMPTED_PAIRS: usize = 100_000;
-const ATTEMPTS: usize = 32;
 
 /// Name-value pairs.
 pub(super) struct Pairs<'a> {
@@ -282,59 +276,23 @@ impl<'a> Pairs<'a> {
         self.all.sort_unstable_by(|one, other| one.compare(other, text));
     }
 
-    /// Reads a value from the pairs.
-    ///
-    /// A type that accepts any value receives texts. If it later rejects one, the pairs are read again with that text as a
-    /// number or a boolean, as a list, or as no value.
-    pub(super) fn read<T: DeserializeOwned>(mut self) -> Result<T, Error> {
-        let mut values = Values::<T> {
-            last: None,
-            before: None,
-        };
-        let value = match self.attempts(&mut values)? {
-            Attempt::Last => values.last,
-            Attempt::Before => values.before,
-        };
-        Ok(value.expect("a successful attempt stores its value"))
+    /// Takes the names of a struct that has to be read once more with its brackets taken literally.
+    pub(super) fn take_literal_names(&mut self) -> Option<&'static [&'static str]> {
+        self.literal_names.take()
     }
 
-    /// Reads a value until no text has another form to try. Compiled once for all value types.
-    fn attempts(&mut self, values: &mut dyn Attempts) -> Result<Attempt, Error> {
-        // The outcome before the last change, and the pairs that it changed.
-        let mut before: Option<Result<(), Error>> = None;
-        let mut changed = Vec::new();
-        for _ in 0..ATTEMPTS.max(ATTEMPTED_PAIRS / self.all.len().max(1)) {
-            let outcome = values.read(self);
-            if let Some(names) = self.literal_names.take() {
-                self.take_literally(names);
-            } else if let Some(index) = self.refused_empty.take() {
-                self.change(index, TextForm::Nothing);
-                before = None;
-            } else if outcome.is_err() && matches!(before, Some(Ok(()))) {
-                break;
-            } else if let indices @ [_, ..] = &*self.change_refused(outcome.is_err()) {
-                changed = indices.to_vec();
-                values.keep();
-                before = Some(outcome.map_err(|error| self.placed(error)));
-            } else if is_about_a_reading(outcome.as_ref().err()) && self.is_scalar(&changed) {
-                // A list of one number was passed as that number.
-                changed
-                    .iter()
-                    .for_each(|index| self.all[*index].reading = TextForm::List);
-            } else if is_about_a_reading(outcome.as_ref().err()) && before.is_some() {
-                break;
-            } else {
-                return outcome.map(|()| Attempt::Last).map_err(|error| self.placed(error));
-            }
-        }
-        match before {
-            Some(outcome) => outcome.map(|()| Attempt::Before),
-            None => Err(Error::new("too many fields have values that their types reject")),
-        }
+    /// Takes the index of the pair whose empty text an optional value rejected.
+    pub(super) fn take_refused_empty(&mut self) -> Option<usize> {
+        self.refused_empty.take()
+    }
+
+    /// Sets the form of these pairs.
+    pub(super) fn set_form(&mut self, indices: &[usize], form: TextForm) {
+        indices.iter().for_each(|index| self.all[*index].reading = form);
     }
 
     /// Selects another form for the rejected texts, if there is one, and returns the changed pairs.
-    fn change_refused(&mut self, has_failed: bool) -> Vec<usize> {
+    pub(super) fn change_refused(&mut self, has_failed: bool) -> Vec<usize> {
         if !self.was_taken.take() {
             return Vec::new();
         }
@@ -354,13 +312,13 @@ impl<'a> Pairs<'a> {
         changed
     }
 
-    fn is_scalar(&self, changed: &[usize]) -> bool {
+    pub(super) fn is_scalar(&self, changed: &[usize]) -> bool {
         !changed.is_empty() && changed.iter().all(|index| self.all[*index].reading == TextForm::Scalar)
     }
 
     /// Changes the form of a pair, and of those at the same position in other elements of a list: `items[0][date]` and
     /// `items[1][date]` have the same type.
-    fn change(&mut self, index: usize, reading: TextForm) -> Vec<usize> {
+    pub(super) fn change(&mut self, index: usize, reading: TextForm) -> Vec<usize> {
         let model = self.all[index].clone();
         let before = model.reading;
         let is_like = |pair: &Pair| {
@@ -375,7 +333,7 @@ impl<'a> Pairs<'a> {
             fits && pair.reading == before && pair.is_like(&model, &self.text)
         };
         let indices: Vec<usize> = (0..self.all.len()).filter(|index| is_like(&self.all[*index])).collect();
-        indices.iter().for_each(|index| self.all[*index].reading = reading);
+        self.set_form(&indices, reading);
         indices
     }
 
@@ -396,7 +354,7 @@ impl<'a> Pairs<'a> {
     }
 
     /// Adds the name of the pair to an error about a text that serde had kept.
-    fn placed(&self, error: Error) -> Error {
+    pub(super) fn placed(&self, error: Error) -> Error {
         match error.refused_text().and_then(|place| self.index_of(place)) {
             Some(index) => error.at(self.all[index].steps(&self.text)),
             None => error,
@@ -404,7 +362,7 @@ impl<'a> Pairs<'a> {
     }
 
     /// Treats the brackets in these names literally.
-    fn take_literally(&mut self, names: &[&str]) {
+    pub(super) fn take_literally(&mut self, names: &[&str]) {
         for pair in &mut self.all {
             if names.contains(&&self.text[pair.name.clone()]) {
                 (pair.has_steps, pair.is_open, pair.is_too_deep) = (false, false, false);
@@ -503,49 +461,6 @@ impl<'a> Pairs<'a> {
     pub(super) fn note_refused_empty(&self, index: usize) {
         self.refused_empty.set(Some(index));
     }
-}
-
-/// The attempt whose value is the result.
-enum Attempt {
-    Last,
-    Before,
-}
-
-/// The attempts to read a value, independent of its type.
-trait Attempts {
-    /// Reads and stores the value.
-    fn read(&mut self, pairs: &Pairs<'_>) -> Result<(), Error>;
-
-    /// Keeps the value during the next attempts.
-    fn keep(&mut self);
-}
-
-/// The values of the last attempt and of the attempt before the last change.
-struct Values<T> {
-    last: Option<T>,
-    before: Option<T>,
-}
-
-impl<T: DeserializeOwned> Attempts for Values<T> {
-    fn read(&mut self, pairs: &Pairs<'_>) -> Result<(), Error> {
-        match T::deserialize(Root(pairs)) {
-            Ok(value) => {
-                self.last = Some(value);
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn keep(&mut self) {
-        self.before = self.last.take();
-    }
-}
-
-/// Returns whether the error is about a value that was parsed from a text, and no level has described it.
-fn is_about_a_reading(error: Option<&Error>) -> bool {
-    let kind = error.and_then(Error::refused_kind);
-    kind.is_some_and(|kind| kind != Kind::Text)
 }
 
 impl Pair {

@@ -6,8 +6,9 @@ use std::mem;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::super::fields::insert;
 use super::super::{ProblemKind, TypeKey};
-use super::{Content, Context, DescribedStatus, Operation, PROBLEM, Side, insert};
+use super::{Content, Context, DescribedStatus, Operation, PROBLEM, Side};
 
 /// The known responses with one status.
 #[derive(Debug, Default)]
