@@ -59,10 +59,7 @@ impl fmt::Display for Error {
             ),
             ErrorKind::Listen(error) => error.fmt(f),
             ErrorKind::Variable { name, value, expected } => {
-                write!(
-                    f,
-                    "the environment variable {name} is {value:?}: {expected} is expected"
-                )
+                write!(f, "invalid {name}={value:?}: expected {expected}")
             }
             ErrorKind::FromVariable { name, error } => {
                 write!(f, "{error} (the address is that of {name} in the environment)")

@@ -45,7 +45,7 @@ pub fn message(panic: Box<dyn Any + Send>) -> String {
             if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(other))) {
                 std::mem::forget(another);
             }
-            "a value that is no text".to_owned()
+            "a value that is not text".to_owned()
         }
     }
 }
@@ -76,7 +76,7 @@ mod tests {
         let text = |panics: fn()| catch_unwind(panics).map_err(message);
         assert_eq!(text(|| panic!("plain")), Err("plain".to_owned()));
         assert_eq!(text(|| panic!("{} and {}", 1, 2)), Err("1 and 2".to_owned()));
-        let none = Err("a value that is no text".to_owned());
+        let none = Err("a value that is not text".to_owned());
         assert_eq!(text(|| std::panic::panic_any(7)), none);
         assert_eq!(text(|| std::panic::panic_any(Again)), none);
         assert_eq!(caught("in a test", || 7), Some(7));

@@ -228,7 +228,7 @@ impl Request {
     pub fn inform(&self, status: StatusCode, headers: HeaderMap) {
         assert!(
             status.is_informational() && !matches!(status, StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS),
-            "{status} is no informational response: use 103 Early Hints, or 102"
+            "{status} is not an informational response: use 103 Early Hints, or 102"
         );
         if let Some(informer) = &self.parts().informer {
             informer.inform(status, headers);

@@ -254,7 +254,7 @@ impl Listening {
             Location::Ip(_) | Location::Host(_) => match first.local_address().map_err(failed)? {
                 Address::Ip(ip) => Bound::Ip(ip, self.scheme_of(address)?),
                 other => {
-                    let why = format!("the process before has passed a socket at {other}");
+                    let why = format!("the previous process passed a socket at {other}");
                     return Err(failed(io::Error::other(why)));
                 }
             },

@@ -35,8 +35,8 @@ impl Proxies {
                 return Ok(None);
             };
             let networks = value.to_str().and_then(Networks::listed).ok_or_else(|| {
-                let expected = "a list such as `10.0.0.0/8, 2001:db8::1, unix`, of networks that have no bits behind their \
-                                prefix, addresses, and `unix`,";
+                let expected = "a list such as `10.0.0.0/8, 2001:db8::1, unix`, of networks without bits after their \
+                                prefix, addresses, and `unix`";
                 Error::variable(name, value.to_string_lossy(), expected)
             })?;
             let value = value.to_string_lossy();
@@ -121,8 +121,8 @@ mod tests {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "the environment variable {variable} is {value:?}: a list such as `10.0.0.0/8, 2001:db8::1, unix`, of \
-                     networks that have no bits behind their prefix, addresses, and `unix`, is expected"
+                    "invalid {variable}={value:?}: expected a list such as `10.0.0.0/8, 2001:db8::1, unix`, of networks \
+                     without bits after their prefix, addresses, and `unix`"
                 )
             );
         }

@@ -190,7 +190,7 @@ impl TestClient {
     pub fn request(&self, method: impl AsRef<str>, target: &str) -> TestRequest {
         match Method::from_bytes(method.as_ref().as_bytes()) {
             Ok(method) => TestRequest::new(self.session.clone(), method, target),
-            Err(_) => panic!("{:?} is no method", method.as_ref()),
+            Err(_) => panic!("{:?} is not a method", method.as_ref()),
         }
     }
 

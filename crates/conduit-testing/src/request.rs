@@ -80,7 +80,7 @@ impl TestRequest {
                 self.target.push_str(&query);
                 self
             }
-            Err(error) => panic!("this is no query: {error}"),
+            Err(error) => panic!("the value is not a query: {error}"),
         }
     }
 
@@ -113,7 +113,7 @@ impl TestRequest {
     pub fn json(self, value: &impl Serialize) -> Self {
         match serde_json::to_vec(value) {
             Ok(body) => self.typed("application/json", body),
-            Err(error) => panic!("this cannot be written as JSON: {error}"),
+            Err(error) => panic!("the value cannot be written as JSON: {error}"),
         }
     }
 
@@ -122,7 +122,7 @@ impl TestRequest {
     pub fn form(self, fields: &impl Serialize) -> Self {
         match serde_html_form::to_string(fields) {
             Ok(body) => self.typed("application/x-www-form-urlencoded", body),
-            Err(error) => panic!("this is no form: {error}"),
+            Err(error) => panic!("the value is not a form: {error}"),
         }
     }
 
@@ -323,7 +323,7 @@ impl TestRequest {
     fn connect(&self, name: &str) -> Wire {
         match self.session.open(false) {
             Ok(wire) => wire,
-            Err(error) => panic!("{name}: the application cannot be connected to: {error}"),
+            Err(error) => panic!("{name}: cannot connect to the application: {error}"),
         }
     }
 

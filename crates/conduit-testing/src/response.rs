@@ -51,7 +51,7 @@ impl TestResponse {
     pub fn text(&self) -> &str {
         match str::from_utf8(&self.body) {
             Ok(text) => text,
-            Err(error) => self.fail(format_args!("the body is no text: {error}")),
+            Err(error) => self.fail(format_args!("the body is not text: {error}")),
         }
     }
 
@@ -60,7 +60,7 @@ impl TestResponse {
     pub fn json<T: DeserializeOwned>(&self) -> T {
         match serde_json::from_slice(&self.body) {
             Ok(value) => value,
-            Err(error) => self.fail(format_args!("the body is not the JSON that is expected: {error}")),
+            Err(error) => self.fail(format_args!("the body is not the expected JSON: {error}")),
         }
     }
 

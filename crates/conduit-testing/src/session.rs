@@ -175,6 +175,6 @@ impl fmt::Debug for Session {
 pub(super) fn header(name: &str, value: &str) -> (HeaderName, HeaderValue) {
     match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
         (Ok(name), Ok(value)) => (name, value),
-        _ => panic!("{name:?}: {value:?} is no header field"),
+        _ => panic!("{name:?}: {value:?} is not a header field"),
     }
 }

@@ -317,7 +317,7 @@ impl fmt::Display for BodyError {
             BodyError::TooLarge { limit_bytes } => {
                 write!(f, "the body is longer than the limit of {limit_bytes} bytes")
             }
-            BodyError::Incomplete => f.write_str("the body ended before it was whole"),
+            BodyError::Incomplete => f.write_str("the body ended before it was complete"),
             BodyError::OutOfMemory => {
                 f.write_str("the server has no memory for the body at the moment; try again later")
             }

@@ -543,7 +543,7 @@ mod tests {
                 .expect_err("the value is invalid");
             assert_eq!(
                 error.to_string(),
-                format!("the environment variable {variable} is {value:?}: {expected} is expected")
+                format!("invalid {variable}={value:?}: expected {expected}")
             );
         }
     }

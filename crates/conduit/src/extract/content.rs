@@ -283,14 +283,14 @@ fn check_json(body: &[u8]) -> Result<(), String> {
 fn require_type(request: &Request, expected: &'static str, accepts: fn(&str) -> bool) -> Result<(), Problem> {
     require_decoded(request)?;
     let Some(value) = request.header(CONTENT_TYPE.as_str()) else {
-        let detail = format!("the request has no content-type: {expected} is expected");
+        let detail = format!("the request has no content-type: expected {expected}");
         return Err(Problem::unsupported_media_type(detail));
     };
     if is_type(value, accepts) {
         return Ok(());
     }
     Err(Problem::unsupported_media_type(format!(
-        "the content-type is {:?}: {expected} is expected",
+        "the content-type is {:?}: expected {expected}",
         Excerpt::new(value)
     )))
 }

@@ -249,7 +249,7 @@ pub enum HubError {
     #[problem(
         status = 503,
         title = "Too many live connections",
-        detail = "the hub has its limit of {what}"
+        detail = "the hub has reached its limit of {what}"
     )]
     Full {
         /// The bounded quantity.
@@ -270,7 +270,10 @@ impl fmt::Display for HubError {
             }
             HubError::NotJson => f.write_str("a message cannot be written as JSON"),
             HubError::Unavailable => f.write_str("the engine of the hub does not respond"),
-            HubError::Full { what } => write!(f, "the hub has its limit of {what}, which its configuration sets"),
+            HubError::Full { what } => write!(
+                f,
+                "the hub has reached its limit of {what}, which its configuration sets"
+            ),
         }
     }
 }

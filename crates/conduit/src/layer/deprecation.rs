@@ -65,7 +65,7 @@ impl Deprecation {
         }
     }
 
-    /// Sets the day, in UTC, from which on the routes may be gone.
+    /// Sets the day, in UTC, from which the routes may be gone.
     ///
     /// # Panics
     ///
@@ -133,12 +133,11 @@ impl Layer for Deprecation {
     }
 
     fn describe(&self, operation: &mut Operation) {
-        operation.deprecated().header_of_every_response(
-            DEPRECATION.as_str(),
-            "The time from which on the operation is deprecated.",
-        );
+        operation
+            .deprecated()
+            .header_of_every_response(DEPRECATION.as_str(), "The time from which the operation is deprecated.");
         if self.sunset.is_some() {
-            operation.header_of_every_response(SUNSET.as_str(), "The time from which on the operation may be gone.");
+            operation.header_of_every_response(SUNSET.as_str(), "The time from which the operation may be gone.");
         }
         if self.link.is_some() {
             operation.header_of_every_response(LINK.as_str(), "A page about the deprecation.");

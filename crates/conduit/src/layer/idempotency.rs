@@ -368,7 +368,7 @@ impl<T: Store> Layer for Idempotency<T> {
         let key = Parameter::header(IDEMPOTENCY_KEY.as_str())
             .required(self.required)
             .schema(json!({ "type": "string", "minLength": 1 }))
-            .description("Names the request: sent once more with the same key it is not carried out again.");
+            .description("The key of the request: a repeated request with it is not executed again.");
         let wait = |operation: &mut Operation| {
             operation.response_header(RETRY_AFTER.as_str(), SECONDS_TO_WAIT);
         };
@@ -377,7 +377,7 @@ impl<T: Store> Layer for Idempotency<T> {
             .problem(StatusCode::BAD_REQUEST, "The idempotency key is missing or malformed.")
             .problem(
                 StatusCode::CONFLICT,
-                "A request with this key is being carried out, or its answer was not kept.",
+                "A request with this key is in progress, or its response was not stored.",
             )
             .at_status(StatusCode::CONFLICT, wait)
             .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
@@ -473,7 +473,7 @@ fn replay(stored: &[u8], fingerprint: &[u8; 16]) -> Result<Response, Problem> {
         RUNNING => return Err(in_progress()),
         UNKEPT => {
             return Err(Problem::conflict(
-                "the request with this idempotency-key was carried out, and its answer was not kept",
+                "the request with this idempotency-key was executed, and its response was not stored",
             ));
         }
         _ => {}
@@ -545,7 +545,7 @@ fn read_part(record: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn in_progress() -> Problem {
-    Problem::conflict("a request with this idempotency-key is being carried out")
+    Problem::conflict("a request with this idempotency-key is in progress")
         .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 

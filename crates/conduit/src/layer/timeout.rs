@@ -71,13 +71,13 @@ impl Layer for Timeout {
         match tokio::time::timeout(self.limit, next.run(request)).await {
             Ok(response) => response,
             Err(_) => Problem::new(self.status)
-                .with_detail(format!("there was no answer within {:?}", self.limit))
+                .with_detail(format!("there was no response within {:?}", self.limit))
                 .into_response(),
         }
     }
 
     fn describe(&self, operation: &mut Operation) {
-        operation.problem(self.status, "There was no answer in time.");
+        operation.problem(self.status, "There was no response in time.");
     }
 
     fn name(&self) -> Cow<'static, str> {

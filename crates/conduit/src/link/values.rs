@@ -282,7 +282,7 @@ impl SerializeMap for FieldWriter {
         let key = key.serialize(ValueWriter)?;
         let text = key
             .only()
-            .ok_or_else(|| NoText("the key of a map is no text".to_owned()))?;
+            .ok_or_else(|| NoText("the key of a map is not text".to_owned()))?;
         self.key = text.to_owned();
         Ok(())
     }

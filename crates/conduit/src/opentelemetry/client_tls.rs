@@ -135,7 +135,7 @@ mod tests {
                 .expect("the file is missing");
             assert_eq!(
                 refused.to_string(),
-                format!("the environment variable {variable} is {path:?}: {expected} is expected")
+                format!("invalid {variable}={path:?}: expected {expected}")
             );
         }
     }

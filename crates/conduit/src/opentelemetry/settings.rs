@@ -34,7 +34,7 @@ const ROWS: [Row; 15] = [
 /// A variable, its validator, and a description of valid values.
 struct Row(&'static str, fn(&str) -> bool, &'static str);
 
-const PROTOCOL: &str = "http/protobuf, which a collector takes at its port 4318,";
+const PROTOCOL: &str = "http/protobuf, which a collector takes at its port 4318";
 const MILLISECONDS: &str = "a whole number of milliseconds from 1 up";
 const SAMPLERS: [&str; 6] = [
     "always_on",
@@ -44,7 +44,7 @@ const SAMPLERS: [&str; 6] = [
     "parentbased_always_off",
     "parentbased_traceidratio",
 ];
-const SAMPLER: &str = "always_on, always_off or traceidratio, or one of them with the prefix parentbased_,";
+const SAMPLER: &str = "always_on, always_off or traceidratio, or one of them with the prefix parentbased_";
 const ENDPOINT: &str = if cfg!(feature = "tls") {
     "a URL such as http://localhost:4318 or https://collector.example:4318"
 } else {
@@ -200,7 +200,7 @@ mod tests {
             let error = with(&[(variable, value)]).expect_err("the value is invalid");
             assert_eq!(
                 error.to_string(),
-                format!("the environment variable {variable} is {value:?}: {expected} is expected")
+                format!("invalid {variable}={value:?}: expected {expected}")
             );
         }
     }

@@ -97,11 +97,11 @@ impl Registry {
         self.forget(&mut state);
         if state.in_progress >= self.config.runs {
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE)
-                .with_detail("the server has its limit of runs in progress; try again later"));
+                .with_detail("the server has reached its limit of runs in progress; try again later"));
         }
         if state.of_owners.get(owner).copied().unwrap_or(0) >= self.config.runs_of_owner {
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS)
-                .with_detail("you have the limit of runs in progress; wait for one of them, or cancel it"));
+                .with_detail("you have reached the limit of runs in progress; wait for one of them, or cancel it"));
         }
         let record = Arc::new(RunRecord {
             id: format!("{high:016x}{low:016x}").into(),

@@ -320,12 +320,12 @@ fn invalid_form_is_rejected_with_the_reason() {
     assert_refused(
         &post_as("content-type: text/plain\r\n", "x"),
         415,
-        "the content-type is \"text/plain\": multipart/form-data is expected",
+        "the content-type is \"text/plain\": expected multipart/form-data",
     );
     assert_refused(
         &post_as("", "x"),
         415,
-        "the request has no content-type: multipart/form-data is expected",
+        "the request has no content-type: expected multipart/form-data",
     );
     let typed = "content-type: multipart/form-data; boundary=xyz\r\n";
     assert_refused(

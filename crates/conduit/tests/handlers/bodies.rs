@@ -186,7 +186,7 @@ fn json_with_another_content_type_is_415_with_the_received_and_the_expected_type
     assert_eq!(response.status, 415);
     assert_eq!(
         detail(&response),
-        "the request has no content-type: application/json is expected"
+        "the request has no content-type: expected application/json"
     );
 }
 
@@ -277,7 +277,7 @@ fn a_form_that_does_not_fit_is_415_or_422() {
     assert_eq!(response.status, 415);
     assert_eq!(
         detail(&response),
-        format!("the content-type is \"application/json\": {FORM} is expected")
+        format!("the content-type is \"application/json\": expected {FORM}")
     );
     for (body, part) in [
         ("answer=1", "name"),

@@ -40,7 +40,7 @@ fn a_handler_that_does_not_answer_in_time_is_answered_for() {
     let answer = client.get("/never").send();
     answer.assert_status(503);
     assert!(
-        answer.text().contains("there was no answer within 3600s"),
+        answer.text().contains("there was no response within 3600s"),
         "{}",
         answer.text()
     );

@@ -259,7 +259,7 @@ fn a_request_whose_response_body_fails_is_not_carried_out_again() {
     assert_eq!((again.status, again.header("retry-after")), (409, None));
     assert_eq!(
         again.problem()["detail"],
-        "the request with this idempotency-key was carried out, and its answer was not kept"
+        "the request with this idempotency-key was executed, and its response was not stored"
     );
     assert_eq!(till.paid.load(Ordering::SeqCst), 1);
 }

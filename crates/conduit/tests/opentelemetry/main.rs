@@ -432,8 +432,7 @@ fn a_variable_that_cannot_be_used_stops_the_program() {
     assert!(!succeeded);
     assert!(
         log.contains(
-            "the environment variable OTEL_EXPORTER_OTLP_PROTOCOL is \"grpc\": http/protobuf, which a collector takes at \
-             its port 4318, is expected"
+            "invalid OTEL_EXPORTER_OTLP_PROTOCOL=\"grpc\": expected http/protobuf, which a collector takes at its port 4318"
         ),
         "{log}"
     );
@@ -524,7 +523,7 @@ mod encrypted {
         let mut program = Program::spawn(&url, &[("OTEL_EXPORTER_OTLP_CERTIFICATE", &key)]);
         let (succeeded, log) = program.wait();
         assert!(
-            !succeeded && log.contains("a file with certificates in PEM is expected"),
+            !succeeded && log.contains("expected the path of a file with certificates in PEM"),
             "{log}"
         );
     }

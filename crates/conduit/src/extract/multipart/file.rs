@@ -263,7 +263,7 @@ impl Spool {
         });
         let (file, buffer) = written.await.map_err(|error| {
             let directory = self.directory.display();
-            let message = format!("an uploaded file cannot be kept in {directory}: {error}");
+            let message = format!("cannot store an uploaded file in {directory}: {error}");
             storage_problem(io::Error::new(error.kind(), message))
         })?;
         (self.disk, self.buffer) = (Some(file), buffer);

@@ -115,7 +115,7 @@ impl<S> FromRequest<S> for Multipart {
                     None => "the request has no content-type".to_owned(),
                 };
                 return Err(Problem::unsupported_media_type(format!(
-                    "{given}: {MEDIA_TYPE} is expected"
+                    "{given}: expected {MEDIA_TYPE}"
                 )));
             }
         };
