@@ -80,6 +80,9 @@ pub struct Config {
     /// The connection point of a test client.
     #[cfg(feature = "testing")]
     pub in_process: Option<std::sync::Arc<super::in_process::InProcess>>,
+    /// The certificates for encrypted connections of the test client.
+    #[cfg(feature = "testing")]
+    pub in_process_tls: Option<Arc<dyn super::transport::TlsAcceptor>>,
     /// The rows of [`SETTINGS`] that the program has set itself, a bit each.
     chosen: u64,
 }
@@ -116,6 +119,8 @@ impl Default for Config {
             takes_internal: false,
             #[cfg(feature = "testing")]
             in_process: None,
+            #[cfg(feature = "testing")]
+            in_process_tls: None,
             chosen: 0,
         }
     }

@@ -41,6 +41,17 @@ pub struct InProcess {
     resources: Mutex<Resources>,
 }
 
+/// The bytes that a client writes on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// Requests; the client knows of no PROXY header.
+    Requests,
+    /// All bytes, with a PROXY header where the address of the client must send one.
+    Raw,
+    /// The same, encrypted.
+    Encrypted,
+}
+
 /// The resources that an application holds in process, at the end of a turn of its worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -60,9 +71,8 @@ pub struct Resources {
 }
 
 impl InProcess {
-    /// A new connection from this address. With `skips` the clock jumps to the next timer while the client waits. One that
-    /// is `raw` has a PROXY header where its address must; on others the client knows of none.
-    pub fn connect(self: &Arc<Self>, peer: SocketAddr, skips: bool, raw: bool) -> ClientEnd {
+    /// A new connection from this address. With `skips` the clock jumps to the next timer while the client waits.
+    pub fn connect(self: &Arc<Self>, peer: SocketAddr, skips: bool, opening: Opening) -> ClientEnd {
         let pipe = Arc::new(Pipe {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -70,7 +80,7 @@ impl InProcess {
         let server = ServerEnd {
             pipe: Arc::clone(&pipe),
             process: Arc::clone(self),
-            raw,
+            opening,
         };
         lock(&self.arrivals).push((server, peer));
         self.wake();
@@ -238,13 +248,18 @@ impl PipeState {
 pub struct ServerEnd {
     pipe: Arc<Pipe>,
     process: Arc<InProcess>,
-    raw: bool,
+    opening: Opening,
 }
 
 impl ServerEnd {
     /// Returns whether the client writes every byte itself, the PROXY header included.
     pub(super) fn is_raw(&self) -> bool {
-        self.raw
+        self.opening != Opening::Requests
+    }
+
+    /// Returns whether the client expects TLS.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.opening == Opening::Encrypted
     }
 
     /// As [`recv`](Self::recv), without consuming the bytes.
@@ -317,7 +332,7 @@ impl ServerEnd {
         }
     }
 
-    pub(super) fn shutdown(&mut self) {
+    pub(super) fn shutdown(&self) {
         let mut state = lock(&self.pipe.state);
         state.server_ended = true;
         self.notify_client(state);

@@ -286,6 +286,7 @@ impl Transport {
     pub(super) fn unacknowledged_bytes(&self) -> usize {
         match self {
             Transport::Unix(_) => 0,
+            Transport::Tls(stream) => stream.held_bytes() + stream.stream().unacknowledged_bytes(),
             #[cfg(feature = "testing")]
             Transport::Memory(end) => end.unacknowledged_bytes(),
             _ => self.outgoing_bytes(),
@@ -346,9 +347,22 @@ impl Transport {
                     Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
                     Transport::Tls(_) => Ok(()),
                     #[cfg(feature = "testing")]
-                    Transport::Memory(_) => Ok(()),
+                    Transport::Memory(end) => {
+                        end.shutdown();
+                        Ok(())
+                    }
                 }
             }
+        }
+    }
+
+    /// The connection in memory, below any encryption.
+    #[cfg(feature = "testing")]
+    pub(super) fn memory(&self) -> Option<&super::in_process::ServerEnd> {
+        match self {
+            Transport::Memory(end) => Some(end),
+            Transport::Tls(stream) => stream.stream().memory(),
+            Transport::Tcp(_) | Transport::Unix(_) => None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conduit_server::ServerHandle;
-use conduit_server::internal::in_process::{InProcess, Resources};
+use conduit_server::internal::in_process::{InProcess, Opening, Resources};
 use http::Method;
 
 use super::application::TestApplication;
@@ -143,14 +143,25 @@ impl TestClient {
     }
 
     /// Opens a connection that sends exactly the bytes of the test, including a PROXY header where
-    /// `App::proxy_protocol` names the peer. In process it is never encrypted.
+    /// `App::proxy_protocol` names the peer. In process it is not encrypted: see [`connect_tls`](Self::connect_tls).
     ///
     /// # Panics
     ///
     /// When the application does not accept it.
     #[track_caller]
     pub fn connect(&self) -> TestConnection {
-        self.session.connect()
+        self.session.connect(Opening::Raw)
+    }
+
+    /// As [`connect`](Self::connect), to an application with `App::tls`: the server expects TLS, so that the bytes of the test
+    /// are those of a TLS client in the test. An application without certificates closes the connection.
+    ///
+    /// # Panics
+    ///
+    /// When the application does not accept it.
+    #[track_caller]
+    pub fn connect_tls(&self) -> TestConnection {
+        self.session.connect(Opening::Encrypted)
     }
 
     /// The handle of the server: its statistics, and the methods that stop it.

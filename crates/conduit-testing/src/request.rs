@@ -5,6 +5,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use bytes::Bytes;
+use conduit_server::internal::in_process::Opening;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 
@@ -321,7 +322,7 @@ impl TestRequest {
 
     #[track_caller]
     fn connect(&self, name: &str) -> Wire {
-        match self.session.open(false) {
+        match self.session.open(Opening::Requests) {
             Ok(wire) => wire,
             Err(error) => panic!("{name}: cannot connect to the application: {error}"),
         }

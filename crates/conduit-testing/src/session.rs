@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use conduit_server::internal::in_process::InProcess;
+use conduit_server::internal::in_process::{InProcess, Opening};
 use conduit_server::{Server, ServerHandle};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -100,8 +100,8 @@ impl Session {
     }
 
     #[track_caller]
-    pub(super) fn connect(&self) -> TestConnection {
-        match self.open(true) {
+    pub(super) fn connect(&self, opening: Opening) -> TestConnection {
+        match self.open(opening) {
             Ok(wire) => TestConnection::new(wire),
             Err(error) => panic!("no connection: {error}"),
         }
@@ -119,12 +119,12 @@ impl Session {
         }
     }
 
-    pub(super) fn open(&self, raw: bool) -> io::Result<Wire> {
+    pub(super) fn open(&self, opening: Opening) -> io::Result<Wire> {
         let ClientSettings {
             peer, skips, patience, ..
         } = self.settings;
         match &self.running.reach {
-            Reach::InProcess(process) => Ok(Wire::Memory(Arc::new(process.connect(peer, skips, raw)), patience)),
+            Reach::InProcess(process) => Ok(Wire::Memory(Arc::new(process.connect(peer, skips, opening)), patience)),
             Reach::Socket(address) => {
                 let stream = TcpStream::connect(address)?;
                 stream.set_nodelay(true)?;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::connection::TestConnection;
 use super::session::{Session, header};
+use conduit_server::internal::in_process::Opening;
 use conduit_server::internal::websocket::{CloseCode, Message};
 
 /// The key of each handshake, and the value that a server returns for it (RFC 6455, section 1.3).
@@ -64,7 +65,7 @@ impl TestWebSocketRequest {
     /// [`TestClient::get`](super::TestClient::get).
     #[track_caller]
     pub fn open(self) -> TestWebSocket {
-        let mut connection = self.session.connect();
+        let mut connection = self.session.connect(Opening::Raw);
         let mut head = format!(
             "GET {} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n",

@@ -650,10 +650,7 @@ impl Link {
     /// The readiness that a poller would report for a connection in memory.
     #[cfg(feature = "testing")]
     pub(super) fn memory_readiness(&self) -> Option<Readiness> {
-        match &self.stream {
-            Transport::Memory(end) => end.readiness(self.interest?),
-            _ => None,
-        }
+        self.stream.memory()?.readiness(self.interest?)
     }
 
     /// The memory that it holds for input and output.

@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use super::Worker;
 use crate::connection::Connection;
-use crate::in_process::Resources;
+use crate::in_process::{Resources, ServerEnd};
 use crate::listening::Accepted;
 use crate::transport::Transport;
 use crate::work::WorkCounts;
@@ -16,7 +16,9 @@ impl Worker {
             return;
         };
         for (end, peer) in process.begin_turn(waker) {
-            let transport = Transport::Memory(end);
+            let Some(transport) = self.memory_transport(end) else {
+                continue;
+            };
             self.add_accepted(Accepted {
                 transport,
                 peer,
@@ -34,6 +36,17 @@ impl Worker {
                 connection.on_ready(ready, input, shared)
             });
         }
+    }
+
+    /// The transport of a connection in memory; `None` if it expects TLS, which cannot begin.
+    fn memory_transport(&self, end: ServerEnd) -> Option<Transport> {
+        let is_encrypted = end.is_encrypted();
+        let transport = Transport::Memory(end);
+        if !is_encrypted {
+            return Some(transport);
+        }
+        let acceptor = self.shared.config.in_process_tls.as_ref()?;
+        acceptor.accept(transport).ok().map(Transport::Tls)
     }
 
     /// Reports the resources to a test client.

@@ -31,6 +31,7 @@ impl<S: 'static> TestApplication for App<S, Routes<S>> {
     fn serve_in_process(mut self, process: Arc<InProcess>) -> Result<Server<S>> {
         self.add_pages()?;
         let mut config = observed(self.config, self.observer, &self.routes)?;
+        config.in_process_tls = config.tls.as_ref().map(|tls| tls.load()).transpose()?;
         config.in_process = Some(process);
         let (state, runtime) = self.state.settle()?;
         let plan = Plan::new(self.routes, self.stack);

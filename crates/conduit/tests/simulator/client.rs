@@ -2,15 +2,14 @@
 
 use std::collections::VecDeque;
 
-use conduit::testing::TestConnection;
-
 use crate::http2::{Excuses, Http2};
 use crate::model::{Exchange, Kind};
+use crate::secure::Wire;
 
 /// One connection of a run.
 pub(crate) struct Client {
     /// `None` once the client has closed it.
-    pub(crate) connection: Option<TestConnection>,
+    pub(crate) connection: Option<Wire>,
     /// The streams of a client that uses HTTP/2, instead of the fields for HTTP/1.1: `outgoing` to `closing`.
     http2: Option<Http2>,
     /// The numbers of its exchanges, with the place in `outgoing` where each request ends.
@@ -44,7 +43,7 @@ struct Response {
 }
 
 impl Client {
-    pub(crate) fn new(connection: TestConnection, http2: Option<Http2>) -> Self {
+    pub(crate) fn new(connection: Wire, http2: Option<Http2>) -> Self {
         Client {
             connection: Some(connection),
             http2,
@@ -76,21 +75,25 @@ impl Client {
         self.requests.push((id, self.outgoing.len()));
     }
 
-    /// Sends at most so many bytes; returns the number of bytes sent.
+    /// Sends at most so many bytes, and encrypted ones that wait; returns the number of bytes sent.
     pub(crate) fn send(&mut self, most: usize) -> usize {
-        let Some(connection) = self.connection.as_mut().filter(|_| !self.half_closed) else {
+        let Some(connection) = self.connection.as_mut() else {
             return 0;
         };
+        let flushed = connection.flush();
+        if self.half_closed {
+            return flushed;
+        }
         if let Some(http2) = &mut self.http2 {
-            return send_frames(connection, http2, most);
+            return flushed + send_frames(connection, http2, most);
         }
         let mut end = self.outgoing.len().min(self.sent + most);
         if let Some(pause) = self.pauses.pop_front_if(|pause| *pause <= end) {
             end = pause.max(self.sent);
         }
-        let sent = connection.send_now(&self.outgoing[self.sent..end]).unwrap_or(0);
+        let sent = connection.send_now(&self.outgoing[self.sent..end]);
         self.sent += sent;
-        sent
+        flushed + sent
     }
 
     /// Takes at most so many bytes; returns their number.
@@ -277,12 +280,12 @@ impl Client {
 }
 
 /// Sends at most so many bytes of frames; returns the number of bytes sent.
-fn send_frames(connection: &mut TestConnection, http2: &mut Http2, most: usize) -> usize {
+fn send_frames(connection: &mut Wire, http2: &mut Http2, most: usize) -> usize {
     let mut sent = 0;
     loop {
         let bytes = http2.outgoing();
         let length = bytes.len().min(most - sent);
-        let taken = connection.send_now(&bytes[..length]).unwrap_or(0);
+        let taken = connection.send_now(&bytes[..length]);
         if taken == 0 {
             return sent;
         }

@@ -1,6 +1,6 @@
 //! A simulator of whole connections, in the manner of TigerBeetle's VOPR.
 //!
-//! A seed determines a run: clients of HTTP/1.1 and HTTP/2 that send and read in random pieces, open windows late, reset streams,
+//! A seed determines a run: clients of HTTP/1.1 and HTTP/2, some of them over TLS, that send and read in random pieces, open windows late, reset streams,
 //! stall, half-close, close and reset; handlers that
 //! read all, some or none of their bodies and complete in random order; tasks that read a body after its response;
 //! responses that stream, stay pending and fail; steps of the clock; a graceful stop. The simulator runs as a handler on
@@ -20,6 +20,7 @@ mod http2;
 mod model;
 mod random;
 mod run;
+mod secure;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -45,7 +46,8 @@ fn simulate(seed: u64) -> Result<String, String> {
         .minimum_rate(1, DEADLINE)
         // Windows are opened in small steps, which costs glitches.
         .http2_glitch_limit(1_000_000, 1000)
-        .shutdown_timeout(Duration::from_secs(3600));
+        .shutdown_timeout(Duration::from_secs(3600))
+        .tls(secure::tls());
     let client = TestClient::new(app).with_patience(Duration::from_secs(120));
     world.lock().client = Some(client.clone());
     let response = client.post("/simulate").send();

@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::http2::Http2;
 use crate::model::Exchange;
 use crate::random::Random;
+use crate::secure::Wire;
 
 /// Each deadline of the server. The small steps of the clock add up to less.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -62,7 +63,7 @@ impl Run {
         let steps = 10 + self.random.below(80);
         // The test's thread may have woken the worker again for the request that runs the simulator.
         self.turns(QUIET_TURNS).await;
-        self.connect();
+        self.connect().await;
         for _ in 0..steps {
             self.act().await?;
             let turns = self.random.below(4);
@@ -73,12 +74,18 @@ impl Run {
         self.close().await
     }
 
-    fn connect(&mut self) {
-        let mut connection = self.client.connect();
+    async fn connect(&mut self) {
+        let http2 = self.random.chance(40).then(|| Http2::new(self.random.next()));
+        let mut connection = match self.random.chance(25) {
+            true => Wire::secure(self.client.connect_tls(), http2.is_some()),
+            false => Wire::plain(self.client.connect()),
+        };
+        while !connection.shake_hands() {
+            self.turns(1).await;
+        }
         if self.random.chance(60) {
             connection.shorten_transfers(self.random.next());
         }
-        let http2 = self.random.chance(40).then(|| Http2::new(self.random.next()));
         let mut client = Client::new(connection, http2);
         let mut parts = self.world.lock();
         let uploads = self.random.chance(10);
@@ -114,7 +121,7 @@ impl Run {
             }
             65..=82 => self.open_gate(),
             83..=85 => self.open_gates(),
-            86..=90 if may_connect => self.connect(),
+            86..=90 if may_connect => self.connect().await,
             91 => {
                 if let Some(connection) = client.connection.as_mut() {
                     connection.end();
