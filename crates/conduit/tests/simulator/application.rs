@@ -11,7 +11,7 @@ use conduit::{BoxError, Response, Tasks};
 use futures_core::Stream;
 use tokio::sync::oneshot;
 
-use crate::model::{Answer, Exchange, Piece, Reads, content, digest, streamed_bytes};
+use crate::model::{Answer, Exchange, Piece, Reads, StreamEnd, TRAILER, content, digest, streamed_bytes};
 use crate::run::Run;
 
 /// The part of a run that its handlers share with the simulator.
@@ -135,6 +135,17 @@ async fn read_late(world: World, id: usize, mut body: Body, waits: usize, _alive
     }
 }
 
+/// Reads a body to its end. Returns its digest, and the value of its trailer field.
+async fn read_with_trailer(body: &mut Body) -> Result<String, Problem> {
+    let mut read = Vec::new();
+    while let Some(piece) = poll_fn(|context| Pin::new(&mut *body).poll_next(context)).await {
+        read.extend_from_slice(&piece?);
+    }
+    let trailers = body.trailers().unwrap_or_default();
+    let trailer = trailers.get(TRAILER).and_then(|value| value.to_str().ok());
+    Ok(format!("{} {}", digest(&read), trailer.unwrap_or("without a trailer")))
+}
+
 async fn answer(world: World, tasks: Tasks, id: usize, mut body: Body) -> Result<Response, Problem> {
     let _alive = world.enter(id, |activity| &mut activity.handlers);
     let plan = {
@@ -147,6 +158,7 @@ async fn answer(world: World, tasks: Tasks, id: usize, mut body: Body) -> Result
     }
     let mut held = None;
     let read = match plan.reads {
+        Reads::All if plan.trailer => read_with_trailer(&mut body).await?,
         Reads::All => digest(&body.collect().await?),
         Reads::Part => {
             let _ = poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;
@@ -174,7 +186,7 @@ async fn answer(world: World, tasks: Tasks, id: usize, mut body: Body) -> Result
         Answer::Text(length) => Body::from(content(id, length)),
         Answer::Problem => return Err(Problem::new(StatusCode::IM_A_TEAPOT)),
         Answer::Panic => panic!("a simulated panic"),
-        Answer::Stream { pieces, sized } => {
+        Answer::Stream { pieces, end } => {
             let length = streamed_bytes(&pieces);
             // A stream that fails has less than it declared.
             let declared = length as u64 + u64::from(pieces.contains(&Piece::Fail));
@@ -185,10 +197,14 @@ async fn answer(world: World, tasks: Tasks, id: usize, mut body: Body) -> Result
                 content: content(id, length).into(),
                 gate: None,
             };
-            if sized {
-                Body::from_sized_stream(stream, declared)
-            } else {
-                Body::from_stream(stream)
+            match end {
+                StreamEnd::Sized => Body::from_sized_stream(stream, declared),
+                StreamEnd::Unknown => Body::from_stream(stream),
+                StreamEnd::Trailer => {
+                    let trailer = (HeaderName::from_static(TRAILER), HeaderValue::from(id));
+                    let trailers = std::future::ready(HeaderMap::from_iter([trailer]));
+                    Body::from_stream(stream).with_trailers(trailers)
+                }
             }
         }
     };

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::http2::{Excuses, Http2};
-use crate::model::{Exchange, Kind};
+use crate::model::{Exchange, Kind, TRAILER};
 use crate::secure::Wire;
 
 /// One connection of a run.
@@ -39,6 +39,7 @@ struct Response {
     closes: bool,
     exchange: Option<String>,
     content: Vec<u8>,
+    trailer: Option<String>,
     used: usize,
 }
 
@@ -184,6 +185,9 @@ impl Client {
         if !exchange.content(id).is_none_or(is_right) {
             return wrong("content");
         }
+        if response.trailer != exchange.trailer_of_the_response(id) {
+            return wrong("trailer");
+        }
         if exchange.status() == 200 && response.exchange != Some(exchange.read_by_the_handler(id)) {
             return wrong("request body in the handler");
         }
@@ -317,29 +321,48 @@ fn parse(bytes: &[u8], head_only: bool, ended: bool) -> Result<Option<Response>,
         };
         let close_delimited = !head_only && field("content-length").is_none() && field("transfer-encoding").is_none();
         let content = if head_only {
-            Some((Vec::new(), 0))
+            Some(Content::new(&[]))
         } else if field("transfer-encoding").is_some() {
             chunks(&bytes[start..])?
         } else if let Some(length) = field("content-length") {
             let length: usize = length.parse().map_err(|_| format!("content-length {length:?}"))?;
-            bytes[start..].get(..length).map(|content| (content.to_vec(), length))
+            bytes[start..].get(..length).map(Content::new)
         } else {
-            ended.then(|| (bytes[start..].to_vec(), bytes.len() - start))
+            ended.then(|| Content::new(&bytes[start..]))
         };
-        return Ok(content.map(|(content, used)| Response {
+        return Ok(content.map(|content| Response {
             status,
             continues,
             close_delimited,
             closes: close_delimited || field("connection").as_deref() == Some("close"),
             exchange: field("x-exchange"),
-            content,
-            used: start + used,
+            content: content.bytes,
+            trailer: content.trailer,
+            used: start + content.used,
         }));
     }
 }
 
-/// The content of a chunked body and its length with the framing, if it is complete.
-fn chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
+/// The content of a complete body, the value of its trailer field, and its length with the framing.
+struct Content {
+    bytes: Vec<u8>,
+    trailer: Option<String>,
+    used: usize,
+}
+
+impl Content {
+    /// A body without a framing.
+    fn new(bytes: &[u8]) -> Self {
+        Content {
+            bytes: bytes.to_vec(),
+            trailer: None,
+            used: bytes.len(),
+        }
+    }
+}
+
+/// The content of a chunked body, if it is complete.
+fn chunks(bytes: &[u8]) -> Result<Option<Content>, String> {
     let (mut content, mut place) = (Vec::new(), 0);
     loop {
         let Some(line) = find(&bytes[place..], b"\r\n") else {
@@ -348,6 +371,18 @@ fn chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
         let size = String::from_utf8_lossy(&bytes[place..place + line]).into_owned();
         let size = usize::from_str_radix(&size, 16).map_err(|_| format!("chunk size {size:.20?}"))?;
         place += line + 2;
+        if size == 0 && !bytes[place..].starts_with(b"\r\n") {
+            // The trailer section, and the empty line after it.
+            return Ok(find(&bytes[place..], b"\r\n\r\n").map(|length| {
+                let section = String::from_utf8_lossy(&bytes[place..place + length]);
+                let value = section.strip_prefix(TRAILER).and_then(|rest| rest.strip_prefix(": "));
+                Content {
+                    bytes: content,
+                    trailer: value.map(str::to_owned),
+                    used: place + length + 4,
+                }
+            }));
+        }
         let Some(chunk) = bytes.get(place..place + size + 2) else {
             return Ok(None);
         };
@@ -357,7 +392,12 @@ fn chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
         content.extend_from_slice(&chunk[..size]);
         place += size + 2;
         if size == 0 {
-            return Ok(Some((content, place)));
+            let bytes = content;
+            return Ok(Some(Content {
+                bytes,
+                trailer: None,
+                used: place,
+            }));
         }
     }
 }

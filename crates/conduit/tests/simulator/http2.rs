@@ -6,7 +6,7 @@ use conduit_proto::h2::ErrorCode;
 use conduit_proto::h2::hpack::Decoder;
 
 use crate::frames::{self, Received};
-use crate::model::{Exchange, Framing, Kind, content};
+use crate::model::{Exchange, Framing, Kind, TRAILER, content};
 use crate::random::Random;
 
 const DEFAULT_WINDOW: i64 = 65_535;
@@ -51,6 +51,7 @@ struct Stream {
     /// The field `x-exchange`.
     read: Option<String>,
     content: Vec<u8>,
+    trailer: Option<String>,
     ended: bool,
     /// Either side has reset it.
     is_reset: bool,
@@ -103,7 +104,9 @@ impl Http2 {
     }
 
     pub(crate) fn add(&mut self, id: usize, exchange: &Exchange) {
-        self.planned.push_back((id, exchange.clone()));
+        let mut exchange = exchange.clone();
+        exchange.http10 = false;
+        self.planned.push_back((id, exchange));
     }
 
     /// The bytes that the client sends next; empty while it waits.
@@ -200,6 +203,7 @@ impl Http2 {
             status: None,
             read: None,
             content: Vec::new(),
+            trailer: None,
             ended: false,
             is_reset: false,
         };
@@ -222,6 +226,10 @@ impl Http2 {
         self.windows.client -= count as i64;
         stream.upload_ended = stream.sent == body.len();
         match stream.upload_ended {
+            true if stream.exchange.trailer => {
+                let trailers = frames::trailers(number, &[(TRAILER, &stream.id.to_string())]);
+                [frames::data(number, piece), trailers].concat()
+            }
             true => frames::last_data(number, piece),
             false => frames::data(number, piece),
         }
@@ -266,6 +274,11 @@ impl Http2 {
                 end_stream,
             } => {
                 let model = self.streams.get_mut(&stream).ok_or("a stream without a request")?;
+                if model.status.is_some() && end_stream {
+                    let trailer = fields.into_iter().find(|(name, _)| name == TRAILER);
+                    model.trailer = trailer.map(|(_, value)| value);
+                    return model.end(true, excuses);
+                }
                 let status = fields[0].1.parse().map_err(|_| "a head without a status")?;
                 if status == 100 {
                     model.continues += 1;
@@ -399,6 +412,9 @@ impl Stream {
         }
         if exchange.content(id).is_some_and(|content| content != self.content) {
             return wrong("content");
+        }
+        if self.trailer != exchange.trailer_of_the_response(id) {
+            return wrong("trailer");
         }
         if exchange.status() == 200 && self.read != Some(exchange.read_by_the_handler(id)) {
             return wrong("request body in the handler");

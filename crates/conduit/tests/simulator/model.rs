@@ -2,6 +2,9 @@
 
 use crate::random::Random;
 
+/// The name of the field that follows bodies; its value is the number of the exchange.
+pub(crate) const TRAILER: &str = "x-trailer";
+
 /// One request and its response, as both sides plan it.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
@@ -10,6 +13,8 @@ pub(crate) struct Exchange {
     pub(crate) http10: bool,
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
+    /// A trailer field follows the body of the request, which is chunked.
+    pub(crate) trailer: bool,
     pub(crate) upgrade: bool,
     /// The route declares `disconnect = "abort"`.
     pub(crate) aborts: bool,
@@ -55,7 +60,16 @@ pub(crate) enum Answer {
     Text(usize),
     Problem,
     Panic,
-    Stream { pieces: Vec<Piece>, sized: bool },
+    Stream { pieces: Vec<Piece>, end: StreamEnd },
+}
+
+/// The end of a streamed response, as its head declares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamEnd {
+    Unknown,
+    Sized,
+    /// A trailer field follows the body.
+    Trailer,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +102,7 @@ impl Exchange {
             http10,
             keep_alive: !random.chance(5),
             expects_continue: body != Framing::None && !http10 && random.chance(10),
+            trailer: matches!(body, Framing::Chunked(_)) && random.chance(40),
             upgrade: !http10 && random.chance(5),
             aborts: random.chance(30),
             waits_first: random.chance(15),
@@ -105,7 +120,11 @@ impl Exchange {
                 11 if random.chance(40) => Answer::Panic,
                 _ => Answer::Stream {
                     pieces: pieces(random),
-                    sized: random.chance(40),
+                    end: match random.below(10) {
+                        0..=3 => StreamEnd::Sized,
+                        4..=6 => StreamEnd::Trailer,
+                        _ => StreamEnd::Unknown,
+                    },
                 },
             },
         }
@@ -125,6 +144,7 @@ impl Exchange {
             http10: false,
             keep_alive: true,
             expects_continue: !is_long,
+            trailer: false,
             upgrade: false,
             aborts: random.chance(30),
             waits_first: false,
@@ -178,7 +198,11 @@ impl Exchange {
                     bytes.extend_from_slice(b"\r\n");
                     rest = after;
                 }
-                bytes.extend_from_slice(b"0\r\n\r\n");
+                let trailer = match self.trailer {
+                    true => format!("{TRAILER}: {id}\r\n"),
+                    false => String::new(),
+                };
+                bytes.extend_from_slice(format!("0\r\n{trailer}\r\n").as_bytes());
             }
             _ => bytes.extend_from_slice(&body),
         }
@@ -221,11 +245,25 @@ impl Exchange {
     /// The text with which the handler reports its use of the request body, in the field `x-exchange`.
     pub(crate) fn read_by_the_handler(&self, id: usize) -> String {
         let read = match self.reads {
+            Reads::All if self.trailer => format!("{} {id}", digest(&content(id, self.body_length()))),
             Reads::All => digest(&content(id, self.body_length())),
             Reads::Part => "a part".to_owned(),
             Reads::Drops | Reads::Holds | Reads::Task(_) => "nothing".to_owned(),
         };
         format!("{id} {read}")
+    }
+
+    /// The value of the trailer field of the response.
+    pub(crate) fn trailer_of_the_response(&self, id: usize) -> Option<String> {
+        let has_trailer = matches!(
+            self.answer,
+            Answer::Stream {
+                end: StreamEnd::Trailer,
+                ..
+            }
+        );
+        let is_sent = has_trailer && !self.http10 && self.status() == 200 && self.kind != Kind::Head;
+        is_sent.then(|| id.to_string())
     }
 
     /// Returns whether the server may ask for the body with `100 Continue`: the handler reads of it.
