@@ -4,7 +4,7 @@ use conduit::WebSocketUpgrade;
 use conduit::prelude::*;
 use conduit::websocket::WebSocketClosed;
 
-use crate::frames::{CONTINUATION, END_HEADERS, HEADERS, block, data, frame, opening, pseudo};
+use crate::frames::{CONTINUATION, END_HEADERS, END_STREAM, HEADERS, block, data, frame, literal, opening, pseudo};
 use crate::support::{Running, serve, wait_for};
 use crate::{LIVE_BYTES, Relaxed, alone};
 
@@ -112,6 +112,23 @@ fn http2_connection_holds_no_buffer_of_a_refused_head() {
         .collect();
     let grown = growth(&server, &opening(), &bytes);
     assert!(grown <= STREAMS * 4 * KIB + REST, "{grown} bytes");
+}
+
+/// An entry of 4 KB in the table, and blocks that refer to it once per byte.
+#[test]
+fn http2_connection_holds_at_most_2_mib_under_an_hpack_bomb() {
+    let _alone = alone();
+    let server = server();
+    let flags = END_HEADERS | END_STREAM;
+    let mut entry = block(&pseudo("POST", "/held"));
+    literal(&mut entry, 0x40, b"x-bomb", &[b'b'; 4000]);
+    let bomb = [block(&pseudo("POST", "/held")), vec![0xbe; 16_000]].concat();
+    let mut bytes = frame(HEADERS, flags, 1, &entry);
+    for index in 1..4 * STREAMS as u32 {
+        bytes.extend(frame(HEADERS, flags, 2 * index + 1, &bomb));
+    }
+    let grown = growth(&server, &opening(), &bytes);
+    assert!(grown <= 2 * 1024 * KIB, "{grown} bytes");
 }
 
 #[test]
