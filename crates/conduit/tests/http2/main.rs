@@ -16,6 +16,10 @@ mod flow;
 #[allow(dead_code, reason = "the tests of the engine use the rest")]
 #[path = "../../../conduit-proto/tests/h2/frames.rs"]
 mod frames;
+mod hpack;
+#[allow(dead_code, reason = "other tests run Node.js")]
+#[path = "../support/judges.rs"]
+mod judges;
 mod latency;
 #[cfg(all(feature = "tls", target_os = "linux"))]
 mod proxies;

@@ -5,13 +5,12 @@
 use std::future::poll_fn;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use conduit::prelude::*;
 
 use crate::support::{Running, start};
-use crate::{LARGE, pattern};
+use crate::{LARGE, judges, pattern};
 
 const HTTPX: &str = "httpx[http2]==0.28.1";
 
@@ -203,7 +202,9 @@ fn node() {
 #[test]
 fn httpx_of_python() {
     let server = serve();
-    let Some(python) = httpx() else { return };
+    let Some(folder) = judges::python("httpx", &[HTTPX]) else {
+        return;
+    };
     let program = r#"
 import asyncio, sys, httpx
 async def main(url, http1):
@@ -221,25 +222,7 @@ asyncio.run(main(sys.argv[1], False))
 asyncio.run(main(sys.argv[2], True))
 "#;
     let urls = [format!("http://{}", server.plain), format!("https://{}", server.secure)];
-    run(Command::new(python).args(["-c", program]).args(urls));
-}
-
-/// The Python of an environment below the target directory that has httpx.
-fn httpx() -> Option<std::path::PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("httpx");
-    let python = folder.join("bin/python");
-    let run = |program: &Path, arguments: &[&str]| Command::new(program).args(arguments).output();
-    let is_there = || run(&python, &["-c", "import httpx, h2"]).is_ok_and(|output| output.status.success());
-    if !is_there() {
-        let made = run(Path::new("python3"), &["-m", "venv", &folder.to_string_lossy()])
-            .and_then(|_| run(&python, &["-m", "pip", "install", "--quiet", HTTPX]));
-        if !made.is_ok_and(|output| output.status.success()) {
-            assert!(std::env::var_os("CI").is_none(), "{HTTPX} could not be installed");
-            eprintln!("SKIPPED: {HTTPX} could not be installed");
-            return None;
-        }
-    }
-    Some(python)
+    run(Command::new(folder.join("bin/python")).args(["-c", program]).args(urls));
 }
 
 #[test]
