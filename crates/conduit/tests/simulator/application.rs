@@ -135,6 +135,24 @@ async fn read_late(world: World, id: usize, mut body: Body, waits: usize, _alive
     }
 }
 
+/// The bytes as a part of a file. It is in memory, so that no read waits for a thread, whose end a seed does not determine.
+#[cfg(target_os = "linux")]
+fn file(bytes: &[u8]) -> Body {
+    use std::io::Write as _;
+
+    const BEFORE: &[u8] = b"before";
+    let descriptor = rustix::fs::memfd_create("simulated", rustix::fs::MemfdFlags::CLOEXEC).expect("a file in memory");
+    let mut file = std::fs::File::from(descriptor);
+    file.write_all(&[BEFORE, bytes, b"after"].concat()).expect("memory");
+    let start = BEFORE.len() as u64;
+    Body::from_file(file, start..start + bytes.len() as u64)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn file(bytes: &[u8]) -> Body {
+    Body::from(bytes.to_vec())
+}
+
 /// Reads a body to its end. Returns its digest, and the value of its trailer field.
 async fn read_with_trailer(body: &mut Body) -> Result<String, Problem> {
     let mut read = Vec::new();
@@ -184,6 +202,7 @@ async fn answer(world: World, tasks: Tasks, id: usize, mut body: Body) -> Result
     drop(held);
     let body = match plan.answer {
         Answer::Text(length) => Body::from(content(id, length)),
+        Answer::File(length) => file(&content(id, length)),
         Answer::Problem => return Err(Problem::new(StatusCode::IM_A_TEAPOT)),
         Answer::Panic => panic!("a simulated panic"),
         Answer::Stream { pieces, end } => {

@@ -58,9 +58,14 @@ pub(crate) enum Reads {
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Text(usize),
+    /// A part of a file.
+    File(usize),
     Problem,
     Panic,
-    Stream { pieces: Vec<Piece>, end: StreamEnd },
+    Stream {
+        pieces: Vec<Piece>,
+        end: StreamEnd,
+    },
 }
 
 /// The end of a streamed response, as its head declares it.
@@ -115,7 +120,8 @@ impl Exchange {
             },
             waits_after: random.chance(25),
             answer: match random.below(20) {
-                0..=9 => Answer::Text(random.length()),
+                0..=6 => Answer::Text(random.length()),
+                7..=9 => Answer::File(random.length()),
                 10 => Answer::Problem,
                 11 if random.chance(40) => Answer::Panic,
                 _ => Answer::Stream {
@@ -236,7 +242,7 @@ impl Exchange {
             return None;
         }
         match &self.answer {
-            Answer::Text(length) => Some(content(id, *length)),
+            Answer::Text(length) | Answer::File(length) => Some(content(id, *length)),
             Answer::Stream { pieces, .. } => Some(content(id, streamed_bytes(pieces))),
             _ => None,
         }
