@@ -77,7 +77,10 @@ impl RedisEngine {
     ///
     /// When the URL is malformed.
     pub fn with(url: impl IntoConnectionInfo, config: RedisEngineConfig) -> RedisResult<Self> {
-        Ok(RedisEngine::of(Client::open(url)?, config))
+        let info = url.into_connection_info()?;
+        #[cfg(feature = "tls")]
+        crate::tls::prepare(&info);
+        Ok(RedisEngine::of(Client::open(info)?, config))
     }
 
     pub(crate) fn of(client: Client, config: RedisEngineConfig) -> Self {

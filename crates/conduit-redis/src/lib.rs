@@ -43,7 +43,13 @@
 //! # Configuration of the server
 //!
 //! `maxmemory-policy noeviction`: an evicted key is a lost history, session or budget. With `appendonly yes`, these survive a
-//! restart of the server. A Redis Cluster is not supported: one script uses the keys of several topics.
+//! restart of the server. A Redis Cluster is not supported: one script uses the keys of several topics, and hash tags that put
+//! them together would put all on one node.
+//!
+//! # TLS
+//!
+//! The feature `tls` is for URLs such as `rediss://cache.internal:6379/0`: the certificate of the server is checked against the
+//! authorities of the system, or those of `with_authorities`.
 
 mod config;
 mod engine;
@@ -51,11 +57,15 @@ mod engines;
 mod scripts;
 mod session;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use config::RedisEngineConfig;
 pub use engine::RedisEngine;
 pub use engines::{Engines, EnginesError, EnvStore, StoreError};
 pub use store::RedisStore;
+#[cfg(feature = "tls")]
+pub use tls::with_authorities;
 
 /// The chapter of the guide, which is compiled as a test.
 #[cfg(doctest)]

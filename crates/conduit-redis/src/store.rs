@@ -79,6 +79,8 @@ impl RedisStore {
     /// A client of the third version of the protocol, which reports the end of a connection.
     pub(crate) fn client(url: impl IntoConnectionInfo) -> RedisResult<Client> {
         let info = url.into_connection_info()?;
+        #[cfg(feature = "tls")]
+        crate::tls::prepare(&info);
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         Client::open(info.set_redis_settings(settings))
     }

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) struct RedisServer {
     child: Child,
     directory: PathBuf,
-    arguments: &'static [&'static str],
+    arguments: Vec<String>,
 }
 
 #[allow(dead_code, reason = "not each test file uses all of these")]
@@ -27,7 +27,36 @@ impl RedisServer {
         RedisServer::with(&["--appendonly", "no"])
     }
 
-    fn with(arguments: &'static [&'static str]) -> Option<Self> {
+    /// Starts a server with TLS on this port, with a certificate and its key in PEM. `None` where the port is taken, too.
+    pub(crate) fn tls(port: u16, certificate: &str, key: &str) -> Option<Self> {
+        let arguments = [
+            "--appendonly",
+            "no",
+            "--bind",
+            "127.0.0.1",
+            "--tls-auth-clients",
+            "no",
+            "--tls-port",
+        ];
+        let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
+        arguments.push(port.to_string());
+        RedisServer::in_directory(arguments, |directory| {
+            let mut files = Vec::new();
+            for (name, pem) in [("cert", certificate), ("key", key)] {
+                let file = directory.join(name);
+                std::fs::write(&file, pem).expect("a file");
+                files.extend([format!("--tls-{name}-file"), file.display().to_string()]);
+            }
+            files
+        })
+    }
+
+    fn with(arguments: &[&str]) -> Option<Self> {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        RedisServer::in_directory(arguments, |_| Vec::new())
+    }
+
+    fn in_directory(mut arguments: Vec<String>, files: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         static NUMBERS: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let name = format!("conduit-redis-{}-{number}", std::process::id());
@@ -35,7 +64,8 @@ impl RedisServer {
         // A killed process with this id may have left it.
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir(&directory).expect("a directory");
-        let Some(child) = spawn(&directory, arguments) else {
+        arguments.extend(files(&directory));
+        let Some(child) = spawn(&directory, &arguments) else {
             assert!(
                 std::env::var_os("CI").is_none(),
                 "CI needs Redis: apt-get install redis-server"
@@ -49,8 +79,7 @@ impl RedisServer {
             directory,
             arguments,
         };
-        server.wait();
-        Some(server)
+        server.wait().then_some(server)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -67,23 +96,27 @@ impl RedisServer {
 
     /// Starts the server again, with the data that it has kept.
     pub(crate) fn start(&mut self) {
-        self.child = spawn(&self.directory, self.arguments).expect("it was started before");
-        self.wait();
+        self.child = spawn(&self.directory, &self.arguments).expect("it was started before");
+        assert!(self.wait(), "the server does not start again");
     }
 
-    /// Waits until the server has loaded its data.
-    fn wait(&mut self) {
+    /// Waits until the server has loaded its data. Returns whether it has: its port may be taken.
+    fn wait(&mut self) -> bool {
         let patience = Instant::now() + Duration::from_secs(60);
         let log = || std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
         while !log().contains("eady to accept connections") || !self.directory.join("socket").exists() {
             assert!(Instant::now() < patience, "Redis does not start: {}", log());
+            if log().contains("Address already in use") {
+                return false;
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
+        true
     }
 }
 
 /// Starts the program; `None` where it is not installed. Valkey and other servers: `CONDUIT_TEST_REDIS_SERVER`.
-fn spawn(directory: &Path, arguments: &[&str]) -> Option<Child> {
+fn spawn(directory: &Path, arguments: &[String]) -> Option<Child> {
     let program = std::env::var_os("CONDUIT_TEST_REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
     let _ = std::fs::remove_file(directory.join("log"));
     let mut command = Command::new(program);
