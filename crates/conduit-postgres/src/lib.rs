@@ -56,7 +56,7 @@ mod store;
 mod topics;
 
 pub use engine::PostgresEngine;
-pub use store::PostgresStore;
+pub use store::{PostgresStore, PostgresStoreTransaction};
 
 /// The SQL of the tables of topics, for a migration.
 ///

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use conduit::layer::{Budget, Store, Taken, Value};
+use conduit::layer::{Budget, Store, StoreTransaction, Taken, Value};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool, Postgres};
 
@@ -146,6 +146,35 @@ impl PostgresStore {
         statements::insert(connection, key, value).await
     }
 
+    /// The values of the table in a transaction of the caller, for
+    /// [`IdempotencyKey::complete_in`](conduit::layer::IdempotencyKey::complete_in) and `Session::update_in`: they change when it
+    /// commits, together with its other effects.
+    ///
+    /// The transaction is `READ COMMITTED`; its connection finds the table by its `search_path`.
+    ///
+    /// # Example
+    ///
+    /// A payment that is made once, also if the process ends at any moment:
+    ///
+    /// ```
+    /// use conduit::layer::{Idempotency, IdempotencyKey};
+    /// use conduit::prelude::*;
+    /// use conduit_postgres::PostgresStore;
+    /// use sqlx::PgPool;
+    ///
+    /// #[post("/payments")]
+    /// async fn pay(key: IdempotencyKey, pool: State<PgPool>) -> Result<Response, Problem> {
+    ///     let mut transaction = pool.begin().await?;
+    ///     sqlx::query("UPDATE balance SET payments = payments + 1").execute(&mut *transaction).await?;
+    ///     let response = key.complete_in(&mut PostgresStore::within(&mut transaction), "paid").await?;
+    ///     transaction.commit().await?;
+    ///     Ok(response)
+    /// }
+    /// ```
+    pub fn within(connection: &mut PgConnection) -> PostgresStoreTransaction<'_> {
+        PostgresStoreTransaction(connection)
+    }
+
     async fn connection(&self) -> sqlx::Result<Connection> {
         match &self.0.pool {
             Pool::Open(pool) => pool.acquire().await,
@@ -218,6 +247,22 @@ impl Store for PostgresStore {
             self.remove_expired(&mut connection).await;
         }
         Ok(taken)
+    }
+}
+
+/// The values of a [`PostgresStore`] in a transaction of the caller: [`PostgresStore::within`].
+#[derive(Debug)]
+pub struct PostgresStoreTransaction<'a>(&'a mut PgConnection);
+
+impl StoreTransaction for PostgresStoreTransaction<'_> {
+    type Error = sqlx::Error;
+
+    async fn get(&mut self, key: &[u8]) -> sqlx::Result<Option<Bytes>> {
+        statements::get(self.0, key).await
+    }
+
+    async fn replace(&mut self, key: &[u8], expected: Option<&[u8]>, value: Option<Value<'_>>) -> sqlx::Result<bool> {
+        statements::replace(self.0, key, expected, value).await
     }
 }
 

@@ -3,66 +3,32 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_core::Stream as _;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{ACCEPT_ENCODING, RETRY_AFTER};
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::hash::hash;
+use super::idempotency_key::{IDEMPOTENCY_KEY, IdempotencyKey, KeyState};
+use super::idempotency_record::{REPLAYED, failed, fingerprint, record, replay, running, unkept};
 use super::rate_limit::by_address;
 use super::store::short_name;
 use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store, Value};
-use crate::body::{Body, BodyError, BoxError, PieceStream};
+use crate::body::Body;
 use crate::extract::TOO_LARGE;
 use crate::openapi::{Operation, Parameter};
 use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// The field that marks a replayed response.
-const REPLAYED: &str = "idempotency-replayed";
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 255;
-/// The first byte of a marker, which is stored while a request is processed.
-const RUNNING: u8 = 0;
-/// The first byte of a stored response.
-const DONE: u8 = 1;
-/// The first byte of the marker of a processed request whose response is not stored.
-const UNKEPT: u8 = 2;
-/// The first byte of a stored response with trailers.
-const DONE_WITH_TRAILERS: u8 = 3;
-
 /// The shortest interval between two renewals of a marker.
 const SHORTEST_RENEWAL: Duration = Duration::from_millis(1);
-
-/// Statuses that reject a request for a reason other than its path and body, or before it is processed (RFC 9110, section
-/// 15.5). The key remains valid for the corrected request.
-const REFUSALS: [StatusCode; 16] = [
-    StatusCode::UNAUTHORIZED,
-    StatusCode::FORBIDDEN,
-    StatusCode::METHOD_NOT_ALLOWED,
-    StatusCode::NOT_ACCEPTABLE,
-    StatusCode::REQUEST_TIMEOUT,
-    StatusCode::LENGTH_REQUIRED,
-    StatusCode::PRECONDITION_FAILED,
-    StatusCode::PAYLOAD_TOO_LARGE,
-    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-    StatusCode::EXPECTATION_FAILED,
-    StatusCode::MISDIRECTED_REQUEST,
-    StatusCode::TOO_EARLY,
-    StatusCode::UPGRADE_REQUIRED,
-    StatusCode::PRECONDITION_REQUIRED,
-    StatusCode::TOO_MANY_REQUESTS,
-    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-];
 
 /// The owner of a request's key. A client never receives another owner's response.
 struct Owner {
@@ -104,6 +70,9 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 /// `retry-after`. The memory of a key is charged to the configured owner, or else to the client's address, so a client that
 /// fills the memory store evicts its own responses first. The memory store is lost at a restart: use another [`Store`] if a
 /// duplicate payment must not happen then.
+///
+/// A handler with a transaction in the database of the store can complete its key there:
+/// [`IdempotencyKey::complete_in`](super::IdempotencyKey::complete_in). Then no crash loses or doubles its effects.
 ///
 /// The layer reads the whole request body, within its limit, and removes `accept-encoding` from the request: a response
 /// compressed by a `Compression` inside this layer would be replayed to clients that cannot decode it. A `Compression` outside
@@ -257,19 +226,26 @@ impl<T: Store> Idempotency<T> {
         if request.header(ACCEPT_ENCODING.as_str()).is_some() {
             request.headers_mut().remove(ACCEPT_ENCODING);
         }
-        let running = [&[RUNNING][..], &fingerprint].concat();
+        let running = running(&fingerprint);
         let marker = Value {
             bytes: &running,
             lifetime: self.running,
             account: &owner.account,
             is_pinned: true,
         };
+        request.extensions_mut().insert(IdempotencyKey::new(KeyState {
+            key: key.clone(),
+            fingerprint,
+            account: owner.account.clone(),
+            kept: self.kept,
+            longest_bytes: self.longest_bytes,
+        }));
         let stored = self.store.insert(&key, marker).await.map_err(|error| failed(&error))?;
         if let Some(stored) = stored {
             return replay(&stored, &fingerprint);
         }
         let response = self.run(request, next, &key, marker).await;
-        let (response, record) = self.record(response, &fingerprint).await;
+        let (response, record) = record(response, &fingerprint, self.longest_bytes).await;
         // The request is processed: a store that fails now has logged it, and the response does not change.
         let answer = |bytes| Value {
             bytes,
@@ -306,50 +282,6 @@ impl<T: Store> Idempotency<T> {
     async fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: Option<Value<'_>>) -> Result<bool, Problem> {
         let replaced = self.store.replace(key, expected, value).await;
         replaced.map_err(|error| failed(&error))
-    }
-
-    /// Returns the unchanged response, or the error of its body, and the record for the store; no record if the request may be
-    /// processed again.
-    async fn record(
-        &self,
-        response: Response,
-        fingerprint: &[u8; 16],
-    ) -> (Result<Response, BodyError>, Option<Vec<u8>>) {
-        let status = response.status();
-        if status.is_server_error() || REFUSALS.contains(&status) {
-            return (Ok(response), None);
-        }
-        let (parts, mut body) = response.into_parts();
-        let mut bytes = Vec::new();
-        while let Some(piece) = poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
-            match piece {
-                Ok(piece) => bytes.extend_from_slice(&piece),
-                // The handler has returned, so the request is processed.
-                Err(error) => return (Err(error), Some(unkept(fingerprint))),
-            }
-            if bytes.len() > self.longest_bytes {
-                tracing::warn!(
-                    limit = self.longest_bytes,
-                    "the response is too long to be stored for its idempotency key"
-                );
-                let rest = Rest {
-                    first: Some(Bytes::from(bytes)),
-                    rest: body,
-                };
-                let response = Response::from_parts(parts, Body::from_pieces(rest));
-                return (Ok(response), Some(unkept(fingerprint)));
-            }
-        }
-        let trailers = body.trailers().filter(|trailers| !trailers.is_empty());
-        let mut record = vec![if trailers.is_some() { DONE_WITH_TRAILERS } else { DONE }];
-        record.extend_from_slice(fingerprint);
-        record.extend_from_slice(&status.as_u16().to_be_bytes());
-        write_fields(&mut record, &parts.headers);
-        if let Some(trailers) = &trailers {
-            write_fields(&mut record, trailers);
-        }
-        record.extend_from_slice(&bytes);
-        (Ok(Response::from_parts(parts, body_of(bytes, trailers))), Some(record))
     }
 }
 
@@ -438,137 +370,5 @@ fn by_credentials(request: &Request) -> Owner {
     Owner {
         name: format!("{:032x}", u128::from_be_bytes(hash(authorization.chain(cookies)))),
         account: by_address(request),
-    }
-}
-
-fn unkept(fingerprint: &[u8; 16]) -> Vec<u8> {
-    [&[UNKEPT][..], fingerprint].concat()
-}
-
-/// A hash of the properties that all requests with one key must share: the target, and the body with its type.
-fn fingerprint(request: &Request, body: &[u8]) -> [u8; 16] {
-    let method = request.method().as_str().as_bytes();
-    let query = request.query().unwrap_or_default().as_bytes();
-    let [content_type, coding] =
-        [CONTENT_TYPE, CONTENT_ENCODING].map(|name| request.header(name.as_str()).unwrap_or_default());
-    hash([method, request.path().as_bytes(), query, content_type, coding, body])
-}
-
-/// Returns the response to a request with a known key.
-fn replay(stored: &[u8], fingerprint: &[u8; 16]) -> Result<Response, Problem> {
-    let read = || {
-        let (kind, rest) = stored.split_first()?;
-        let (known, rest) = rest.split_first_chunk::<16>()?;
-        Some((*kind, known, rest))
-    };
-    let Some((kind, known, rest)) = read() else {
-        return Err(failed(&"the stored record is malformed"));
-    };
-    if known != fingerprint {
-        return Err(Problem::unprocessable(
-            "the idempotency-key was sent before with another path, body or content type: send a new one",
-        ));
-    }
-    match kind {
-        RUNNING => return Err(in_progress()),
-        UNKEPT => {
-            return Err(Problem::conflict(
-                "the request with this idempotency-key was executed, and its response was not stored",
-            ));
-        }
-        _ => {}
-    }
-    let stored = stored_response(rest, kind == DONE_WITH_TRAILERS);
-    stored.ok_or_else(|| failed(&"the stored record is malformed"))
-}
-
-fn stored_response(stored: &[u8], has_trailers: bool) -> Option<Response> {
-    let (status, rest) = stored.split_first_chunk()?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::from_u16(u16::from_be_bytes(*status)).ok()?;
-    let (fields, mut rest) = read_fields(rest)?;
-    *response.headers_mut() = fields;
-    let mut trailers = None;
-    if has_trailers {
-        let fields;
-        (fields, rest) = read_fields(rest)?;
-        trailers = Some(fields);
-    }
-    *response.body_mut() = body_of(rest.to_vec(), trailers);
-    let replayed = HeaderName::from_static(REPLAYED);
-    response
-        .headers_mut()
-        .insert(replayed, HeaderValue::from_static("true"));
-    Some(response)
-}
-
-fn body_of(bytes: Vec<u8>, trailers: Option<HeaderMap>) -> Body {
-    let body = Body::from(bytes);
-    match trailers {
-        Some(trailers) => body.with_trailers(std::future::ready(trailers)),
-        None => body,
-    }
-}
-
-/// Appends fields, terminated by an empty name.
-fn write_fields(record: &mut Vec<u8>, fields: &HeaderMap) {
-    for (name, value) in fields {
-        write_part(record, name.as_str().as_bytes());
-        write_part(record, value.as_bytes());
-    }
-    write_part(record, b"");
-}
-
-/// Returns the fields at the start of a record, and the rest of the record.
-fn read_fields(mut record: &[u8]) -> Option<(HeaderMap, &[u8])> {
-    let mut fields = HeaderMap::new();
-    loop {
-        let (name, rest) = read_part(record)?;
-        if name.is_empty() {
-            return Some((fields, rest));
-        }
-        let value;
-        (value, record) = read_part(rest)?;
-        fields.append(HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?);
-    }
-}
-
-fn write_part(record: &mut Vec<u8>, part: &[u8]) {
-    let length = u32::try_from(part.len()).expect("a header field is shorter than 4 GiB");
-    record.extend_from_slice(&length.to_be_bytes());
-    record.extend_from_slice(part);
-}
-
-fn read_part(record: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = record.split_first_chunk()?;
-    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
-}
-
-fn in_progress() -> Problem {
-    Problem::conflict("a request with this idempotency-key is in progress")
-        .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
-}
-
-fn failed(error: &dyn fmt::Display) -> Problem {
-    tracing::error!(%error, "the idempotency store failed");
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
-}
-
-/// A body whose first bytes have been read.
-struct Rest {
-    first: Option<Bytes>,
-    rest: Body,
-}
-
-impl PieceStream for Rest {
-    fn poll_piece(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        match self.first.take() {
-            Some(first) => Poll::Ready(Some(Ok(first))),
-            None => Pin::new(&mut self.rest).poll_next(context).map_err(BoxError::from),
-        }
-    }
-
-    fn trailer_fields(&self) -> Option<HeaderMap> {
-        self.rest.trailers()
     }
 }

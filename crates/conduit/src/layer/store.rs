@@ -139,6 +139,36 @@ pub trait Store: Clone + Send + 'static {
     }
 }
 
+/// The values of a store in a transaction of the caller: they change when it commits, together with its other effects.
+/// `Session::update_in` and [`IdempotencyKey::complete_in`](super::IdempotencyKey::complete_in)
+/// use it. `PostgresStore::within` of `conduit-postgres` is one.
+///
+/// Reads see the changes of the transaction, and those that others have committed. A change waits for the end of other
+/// transactions that change the same key.
+pub trait StoreTransaction {
+    /// The error of a failed operation.
+    type Error: fmt::Display;
+
+    /// Returns the value of a key, unless it has expired.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store is unreachable.
+    fn get(&mut self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Self::Error>>;
+
+    /// Sets or removes the value of a key if its current value is `expected`. Returns whether it was.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store is unreachable or full.
+    fn replace(
+        &mut self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        value: Option<Value<'_>>,
+    ) -> impl Future<Output = Result<bool, Self::Error>>;
+}
+
 /// The stored form of a budget: the arrival time in microseconds since 1970.
 struct StoredBudget {
     arrival: [u8; 8],

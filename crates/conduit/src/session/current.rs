@@ -16,7 +16,7 @@ use super::record::{Record, in_tombstone, tombstone};
 use super::{SessionStorage, Sessions};
 use crate::body::BoxError;
 use crate::extract::{sent_cookies, sent_values};
-use crate::layer::{Value, by_address, vary_on};
+use crate::layer::{StoreTransaction, Value, by_address, vary_on};
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -310,6 +310,46 @@ impl CurrentSession {
                 Stored::Rotated(_) => return Err(ended()),
             };
             if is_written {
+                return Ok(result);
+            }
+        }
+        tracing::error!("session update failed: {ATTEMPTS} conflicts with concurrent requests");
+        Err(unavailable())
+    }
+
+    /// Changes the record in a transaction of the caller. Later writes of this request find the change in the store.
+    pub(super) async fn write_in<R>(
+        &self,
+        transaction: &mut impl StoreTransaction,
+        mut change: impl FnMut(&mut Record) -> Result<R, Problem>,
+    ) -> Result<R, Problem> {
+        if let SessionStorage::Cookie(_) = &self.sessions.storage {
+            return Err(misuse(
+                "sessions in cookies cannot change in a transaction: use sessions in its database",
+            ));
+        }
+        // The id and the cookie have no part in the transaction, whose end this request does not know.
+        self.begin_if_absent().await?;
+        let id = self.id().ok_or_else(ended)?;
+        for _ in 0..ATTEMPTS {
+            let found = transaction
+                .get(&id.key())
+                .await
+                .map_err(|error| failed(&error.to_string()))?;
+            let before = found.as_deref().and_then(Record::parse);
+            let (Some(bytes), Some(before)) = (&found, before) else {
+                return Err(ended());
+            };
+            let mut record = before.clone();
+            let result = change(&mut record)?;
+            if record == before {
+                return Ok(result);
+            }
+            record.touch();
+            let changed = self.bounded(&record)?;
+            let value = self.value(&record, &changed);
+            let replaced = transaction.replace(&id.key(), Some(bytes), Some(value)).await;
+            if replaced.map_err(|error| failed(&error.to_string()))? {
                 return Ok(result);
             }
         }

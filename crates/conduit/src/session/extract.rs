@@ -12,6 +12,7 @@ use super::Sessions;
 use super::current::CurrentSession;
 use super::record::Record;
 use crate::extract::{FromRef, FromRequest};
+use crate::layer::StoreTransaction;
 use crate::openapi::{Operation, SecurityScheme};
 use crate::problem::Problem;
 use crate::request::Request;
@@ -58,6 +59,27 @@ impl<T: SessionData> Session<T> {
     /// the session would begin after the response.
     pub async fn update<R>(&mut self, change: impl FnMut(&mut T) -> R) -> Result<R, Problem> {
         self.write(false, change).await
+    }
+
+    /// Changes the data as [`update`](Self::update) does, in a transaction of the caller in the database of the sessions' store: the
+    /// change is committed together with the other effects of the transaction, or not at all. Other requests that change the
+    /// session wait for the end of the transaction, so keep it short.
+    ///
+    /// A visitor without a session receives one before the change, which has no data if the transaction is rolled back. The data
+    /// of this value is the changed one in either case.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`update`](Self::update), and 500 for [sessions in cookies](crate::session::Sessions::in_cookies). The transaction
+    /// must be rolled back then, as its drop does.
+    pub async fn update_in<R>(
+        &mut self,
+        transaction: &mut impl StoreTransaction,
+        change: impl FnMut(&mut T) -> R,
+    ) -> Result<R, Problem> {
+        let (data, result) = self.current.write_in(transaction, to_record(change)).await?;
+        self.data = data;
+        Ok(result)
     }
 
     /// Changes the data as [`update`](Self::update) does, and continues under a new id: the old one is invalid at once, and the lifetime begins again.
@@ -121,20 +143,26 @@ impl<T: SessionData> Session<T> {
         self.current.is_active()
     }
 
-    async fn write<R>(&mut self, is_rotation: bool, mut change: impl FnMut(&mut T) -> R) -> Result<R, Problem> {
-        let change = |record: &mut Record| {
-            let mut data = parse::<T>(&record.data);
-            let result = change(&mut data);
-            let json = serde_json::to_vec(&data).map_err(|error| Problem::internal(&error))?;
-            // A visitor without a session has none after a change that changes nothing.
-            if !record.data.is_empty() || serde_json::to_vec(&T::default()).ok().as_ref() != Some(&json) {
-                record.data = json;
-            }
-            Ok((data, result))
-        };
-        let (data, result) = self.current.write(is_rotation, change).await?;
+    async fn write<R>(&mut self, is_rotation: bool, change: impl FnMut(&mut T) -> R) -> Result<R, Problem> {
+        let (data, result) = self.current.write(is_rotation, to_record(change)).await?;
         self.data = data;
         Ok(result)
+    }
+}
+
+/// The change of a record by that of its data.
+fn to_record<T: SessionData, R>(
+    mut change: impl FnMut(&mut T) -> R,
+) -> impl FnMut(&mut Record) -> Result<(T, R), Problem> {
+    move |record| {
+        let mut data = parse::<T>(&record.data);
+        let result = change(&mut data);
+        let json = serde_json::to_vec(&data).map_err(|error| Problem::internal(&error))?;
+        // A visitor without a session has none after a change that changes nothing.
+        if !record.data.is_empty() || serde_json::to_vec(&T::default()).ok().as_ref() != Some(&json) {
+            record.data = json;
+        }
+        Ok((data, result))
     }
 }
 

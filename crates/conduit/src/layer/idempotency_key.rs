@@ -1,0 +1,127 @@
+//! The key of a request, which its handler can complete.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HeaderName;
+
+use super::idempotency_record::{Fingerprint, failed, record, running};
+use super::{StoreTransaction, Value};
+use crate::extract::FromRequest;
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The idempotency key of a request, by which a handler stores its response in its own transaction. The layer
+/// [`Idempotency`](super::Idempotency) provides it; `Option<IdempotencyKey>` is `None` for a request without one.
+///
+/// The layer stores a response after the handler has returned. A process that ends between the commit of the handler's
+/// transaction and this moment leaves effects without a response, and the repeated request is processed again.
+/// [`complete_in`](Self::complete_in) closes this gap: effects and response are committed together or not at all.
+///
+/// # Errors
+///
+/// Rejects with 400 without a key, and with 500 if the layer is missing.
+#[derive(Clone)]
+pub struct IdempotencyKey(Arc<KeyState>);
+
+pub(super) struct KeyState {
+    /// The key in the store.
+    pub(super) key: Vec<u8>,
+    pub(super) fingerprint: Fingerprint,
+    /// The account that is charged for memory in the store.
+    pub(super) account: String,
+    pub(super) kept: Duration,
+    pub(super) longest_bytes: usize,
+}
+
+impl IdempotencyKey {
+    pub(super) fn new(state: KeyState) -> Self {
+        IdempotencyKey(Arc::new(state))
+    }
+
+    /// Stores the response in a transaction of the caller, in the database of the layer's store, and returns it. The caller
+    /// then commits, and responds with it: repeated requests receive the same one. After an error the transaction must be
+    /// rolled back, as its drop does. Other requests with the key receive a 409 until the end of the transaction.
+    ///
+    /// A response of more than 1 MiB is not stored: a repeated request receives a 409. Fields that layers add to the response
+    /// afterwards are not part of a repeated one.
+    ///
+    /// # Errors
+    ///
+    /// 409 if the key is no longer that of this request, because the process did not renew its marker in time and another
+    /// request has taken it: that request has the effects. 500 for a status that means that the request had no effect, such as
+    /// 403 or 503, and for a body that fails. 503 if the transaction fails.
+    pub async fn complete_in(
+        &self,
+        transaction: &mut impl StoreTransaction,
+        response: impl IntoResponse,
+    ) -> Result<Response, Problem> {
+        let state = &*self.0;
+        let response = response.into_response();
+        let status = response.status();
+        let (response, stored) = record(response, &state.fingerprint, state.longest_bytes).await;
+        let response = response?;
+        let Some(stored) = stored else {
+            let status = status.as_u16();
+            return Err(misuse(&format!(
+                "invalid response {status} to `IdempotencyKey::complete_in`: it states that the request had no effect; roll the \
+                 transaction back and return it"
+            )));
+        };
+        let value = Value {
+            bytes: &stored,
+            lifetime: state.kept,
+            account: &state.account,
+            is_pinned: false,
+        };
+        let marker = running(&state.fingerprint);
+        let replaced = transaction.replace(&state.key, Some(&marker), Some(value)).await;
+        match replaced.map_err(|error| failed(&error))? {
+            true => Ok(response),
+            false => Err(Problem::conflict(
+                "another request with this idempotency-key was executed meanwhile",
+            )),
+        }
+    }
+}
+
+fn misuse(message: &str) -> Problem {
+    Problem::internal(&*crate::body::BoxError::from(message))
+}
+
+#[diagnostic::do_not_recommend]
+impl<S> FromRequest<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        if let Some(key) = request.extensions().get::<IdempotencyKey>() {
+            return Ok(key.clone());
+        }
+        Err(match <Self as FromRequest<S>>::is_absent(request) {
+            true => Problem::bad_request(
+                "the header field idempotency-key is missing: send a new random value with each new request",
+            ),
+            false => {
+                misuse("the handler takes an `IdempotencyKey`, but has no layer `Idempotency`: add it to the route")
+            }
+        })
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        request.header(IDEMPOTENCY_KEY.as_str()).is_none()
+    }
+
+    /// The layer describes the field.
+    fn describe(_: &mut Operation) {}
+}
+
+impl fmt::Debug for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdempotencyKey(…)")
+    }
+}
