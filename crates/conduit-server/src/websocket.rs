@@ -9,6 +9,7 @@
 //! queues messages and sends one command for all that it queues in a poll.
 
 mod channel;
+mod queue;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

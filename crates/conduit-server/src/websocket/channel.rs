@@ -1,7 +1,6 @@
 //! The channel between a connection and the handler of its WebSocket: two bounded queues, and the end.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -12,44 +11,11 @@ use std::thread::LocalKey;
 use bytes::Bytes;
 use conduit_proto::ws::CloseCode;
 
+use super::queue::{MessageQueue, QueueEntry, QueuePool};
 use crate::commands::{Command, CommandSender, register};
 
 /// The memory that a message in a queue counts besides its bytes, so that empty messages are bounded too.
 const MESSAGE_BYTES: usize = 64;
-/// The number of empty queues of each kind that a thread keeps, and the most messages that each has room for.
-const KEPT_QUEUES: usize = 64;
-const KEPT_MESSAGES: usize = 16;
-
-/// The memory of empty queues: an idle WebSocket has none.
-type QueuePool<T> = LocalKey<RefCell<Vec<VecDeque<T>>>>;
-
-thread_local! {
-    static RECEIVED: RefCell<Vec<VecDeque<Message>>> = const { RefCell::new(Vec::new()) };
-    static QUEUED: RefCell<Vec<VecDeque<Queued>>> = const { RefCell::new(Vec::new()) };
-}
-
-fn push<T>(queue: &mut VecDeque<T>, message: T, pool: &'static QueuePool<T>) {
-    if queue.capacity() == 0 {
-        *queue = pool.with_borrow_mut(Vec::pop).unwrap_or_default();
-    }
-    queue.push_back(message);
-}
-
-fn pop<T>(queue: &mut VecDeque<T>, pool: &'static QueuePool<T>) -> Option<T> {
-    let message = queue.pop_front()?;
-    if queue.is_empty() {
-        let empty = std::mem::take(queue);
-        // A handler can outlive the locals of its thread.
-        let _ = pool.try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            if pool.len() < KEPT_QUEUES && empty.capacity() <= KEPT_MESSAGES {
-                pool.push(empty);
-            }
-        });
-    }
-    Some(message)
-}
-
 /// A message of a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -75,9 +41,16 @@ impl Message {
             Message::Binary(bytes) => bytes,
         }
     }
+}
 
+impl QueueEntry for Message {
     fn cost(&self) -> usize {
         self.as_bytes().len() + MESSAGE_BYTES
+    }
+
+    fn pool() -> &'static LocalKey<QueuePool<Self>> {
+        thread_local!(static RECEIVED: QueuePool<Message> = const { RefCell::new(Vec::new()) });
+        &RECEIVED
     }
 }
 
@@ -141,7 +114,7 @@ pub(crate) enum Queued {
     Close(CloseCode, String),
 }
 
-impl Queued {
+impl QueueEntry for Queued {
     fn cost(&self) -> usize {
         match self {
             Queued::Message(message) => message.cost(),
@@ -150,6 +123,13 @@ impl Queued {
         }
     }
 
+    fn pool() -> &'static LocalKey<QueuePool<Self>> {
+        thread_local!(static QUEUED: QueuePool<Queued> = const { RefCell::new(Vec::new()) });
+        &QUEUED
+    }
+}
+
+impl Queued {
     /// Returns whether it is a message.
     pub(crate) fn is_message(&self) -> bool {
         !matches!(self, Queued::Close(..))
@@ -168,13 +148,11 @@ enum ChannelPhase {
 #[derive(Default)]
 pub(crate) struct Channel {
     phase: Cell<ChannelPhase>,
-    received: RefCell<VecDeque<Message>>,
-    received_bytes: Cell<usize>,
-    queued: RefCell<VecDeque<Queued>>,
-    queued_bytes: Cell<usize>,
+    received: MessageQueue<Message>,
+    queued: MessageQueue<Queued>,
     limit_bytes: Cell<usize>,
     reader: Cell<Option<Waker>>,
-    writers: RefCell<Vec<Waker>>,
+    writers: Cell<Vec<Waker>>,
     /// The task of the handler, which waits for the end.
     task: Cell<Option<Waker>>,
     end: OnceCell<Box<WebSocketClosed>>,
@@ -185,8 +163,8 @@ pub(crate) struct Channel {
     is_paused: Cell<bool>,
     /// The handler no longer receives messages.
     has_no_reader: Cell<bool>,
-    /// The handler has dropped all handles.
-    is_abandoned: Cell<bool>,
+    /// The number of handles of the handler. Without one it is abandoned.
+    handles: Cell<u32>,
     /// The handler was polled.
     has_begun: Cell<bool>,
 }
@@ -206,25 +184,24 @@ impl Channel {
     /// Passes a message to the handler, which [`wake_reader`](Self::wake_reader) wakes.
     pub(crate) fn push(&self, message: Message) {
         if !self.has_no_reader.get() {
-            self.received_bytes.set(self.received_bytes.get() + message.cost());
-            push(&mut self.received.borrow_mut(), message, &RECEIVED);
+            self.received.push(message);
         }
     }
 
     /// Returns whether the handler has to take messages before more are read; a command follows then.
     pub(crate) fn pauses(&self) -> bool {
-        let pauses = self.received_bytes.get() >= self.limit_bytes.get();
+        let pauses = self.received.bytes() >= self.limit_bytes.get();
         self.is_paused.set(pauses);
         pauses
     }
 
     /// Returns whether not even messages that have arrived are passed on.
     pub(crate) fn is_full(&self) -> bool {
-        self.received_bytes.get() >= self.limit_bytes.get().saturating_mul(2)
+        self.received.bytes() >= self.limit_bytes.get().saturating_mul(2)
     }
 
     pub(crate) fn wake_reader(&self) {
-        if !self.received.borrow().is_empty()
+        if !self.received.is_empty()
             && let Some(waker) = self.reader.take()
         {
             waker.wake();
@@ -240,22 +217,18 @@ impl Channel {
 
     /// The next entry of the queue.
     pub(crate) fn take_queued(&self) -> Option<Queued> {
-        let next = pop(&mut self.queued.borrow_mut(), &QUEUED)?;
-        self.queued_bytes.set(self.queued_bytes.get() - next.cost());
-        Some(next)
+        self.queued.pop()
     }
 
     /// Wakes the senders that wait for room in the queue, if there is room.
     pub(crate) fn offer_room(&self) {
-        if self.queued_bytes.get() < self.limit_bytes.get() {
+        if self.queued.bytes() < self.limit_bytes.get() {
             self.wake_writers();
         }
     }
 
     fn wake_writers(&self) {
-        if !self.writers.borrow().is_empty() {
-            self.writers.take().into_iter().for_each(Waker::wake);
-        }
+        self.writers.take().into_iter().for_each(Waker::wake);
     }
 
     /// Queues Close after the messages that are queued; later ones are refused.
@@ -263,7 +236,7 @@ impl Channel {
         if self.phase.get() == ChannelPhase::Open {
             self.phase.set(ChannelPhase::Closing);
             let close = Queued::Close(code, reason.to_owned());
-            push(&mut self.queued.borrow_mut(), close, &QUEUED);
+            self.queued.push(close);
             self.wake_writers();
             self.announce();
         }
@@ -272,14 +245,18 @@ impl Channel {
     /// The handler was polled: from here on the channel closes once its handles are dropped. Before that the handler may still
     /// fail, which has another code.
     pub(crate) fn has_begun(&self) {
-        if !self.has_begun.replace(true) && self.is_abandoned.get() {
+        if !self.has_begun.replace(true) && self.is_abandoned() {
             self.announce();
         }
     }
 
+    fn is_abandoned(&self) -> bool {
+        self.handles.get() == 0
+    }
+
     /// Closes a channel whose handles are dropped.
     pub(crate) fn close_if_abandoned(&self) {
-        if self.is_abandoned.get() && self.has_begun.get() {
+        if self.is_abandoned() && self.has_begun.get() {
             self.close(CloseCode::NORMAL, "");
         }
     }
@@ -291,8 +268,7 @@ impl Channel {
         }
         // It is set once.
         let _ = self.end.set(Box::new(end));
-        drop(self.queued.take());
-        self.queued_bytes.set(0);
+        self.queued.clear();
         self.wake_writers();
         for waker in [self.reader.take(), self.task.take()].into_iter().flatten() {
             waker.wake();
@@ -307,7 +283,7 @@ impl Channel {
     /// The memory of messages.
     #[cfg(feature = "testing")]
     pub(crate) fn buffer_bytes(&self) -> usize {
-        self.received_bytes.get() + self.queued_bytes.get()
+        self.received.bytes() + self.queued.bytes()
     }
 }
 
@@ -323,13 +299,11 @@ impl Channel {
     }
 
     fn has_taken_enough(&self) -> bool {
-        self.received_bytes.get() <= self.limit_bytes.get() / 2
+        self.received.bytes() <= self.limit_bytes.get() / 2
     }
 
     fn poll_recv(&self, context: &mut Context<'_>) -> Poll<Option<Message>> {
-        let next = pop(&mut self.received.borrow_mut(), &RECEIVED);
-        if let Some(message) = next {
-            self.received_bytes.set(self.received_bytes.get() - message.cost());
+        if let Some(message) = self.received.pop() {
             if self.is_paused.get() && self.has_taken_enough() {
                 self.announce();
             }
@@ -346,16 +320,16 @@ impl Channel {
         if self.phase.get() != ChannelPhase::Open {
             return Poll::Ready(Err(self.closed()));
         }
-        if self.queued_bytes.get() >= self.limit_bytes.get() {
-            let mut writers = self.writers.borrow_mut();
+        if self.queued.bytes() >= self.limit_bytes.get() {
+            let mut writers = self.writers.take();
             if !writers.iter().any(|known| known.will_wake(context.waker())) {
                 writers.push(context.waker().clone());
             }
+            self.writers.set(writers);
             return Poll::Pending;
         }
         if let Some(message) = message.take() {
-            self.queued_bytes.set(self.queued_bytes.get() + message.cost());
-            push(&mut self.queued.borrow_mut(), message, &QUEUED);
+            self.queued.push(message);
             self.announce();
         }
         Poll::Ready(Ok(()))
@@ -380,36 +354,32 @@ impl Channel {
 }
 
 /// A handle of a handler on its WebSocket. The drop of the last one closes it with 1000.
-pub struct SocketHandle {
-    handles: Rc<Handles>,
-}
+pub struct SocketHandle(Rc<Channel>);
 
-struct Handles(Rc<Channel>);
-
-impl Drop for Handles {
+impl Drop for SocketHandle {
     fn drop(&mut self) {
-        self.0.is_abandoned.set(true);
-        self.0.announce();
+        let left = self.0.handles.get() - 1;
+        self.0.handles.set(left);
+        if left == 0 {
+            self.0.announce();
+        }
     }
 }
 
 impl SocketHandle {
     pub(super) fn new(channel: Rc<Channel>) -> Self {
-        SocketHandle {
-            handles: Rc::new(Handles(channel)),
-        }
+        channel.handles.set(channel.handles.get() + 1);
+        SocketHandle(channel)
     }
 
     /// Another handle.
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        SocketHandle {
-            handles: Rc::clone(&self.handles),
-        }
+        SocketHandle::new(Rc::clone(&self.0))
     }
 
     fn channel(&self) -> &Channel {
-        &self.handles.0
+        &self.0
     }
 
     /// The next message; `None` after the end.
@@ -455,8 +425,7 @@ impl SocketHandle {
     pub fn stop_receiving(&self) {
         let channel = self.channel();
         channel.has_no_reader.set(true);
-        drop(channel.received.take());
-        channel.received_bytes.set(0);
+        channel.received.clear();
         channel.announce();
     }
 }
