@@ -4,6 +4,7 @@ mod cases;
 mod conformance;
 mod deflate;
 mod drive;
+mod fragments;
 mod frames;
 mod handshake;
 mod naive;

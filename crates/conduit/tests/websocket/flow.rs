@@ -48,6 +48,37 @@ fn a_handler_waits_for_a_client_that_does_not_read() {
     assert!(count() >= 2000);
 }
 
+/// A client that reads no PONG makes the server hold no more of them than its output has room for.
+#[test]
+fn pings_are_read_while_there_is_room_for_their_pongs() {
+    let client = echo_client();
+    let mut socket = client.websocket("/echo").open();
+    let ping = [&b"\x89\xfd\0\0\0\0"[..], &[b'p'; 125]].concat();
+    let stream = ping.repeat(20_000);
+    let (mut sent_bytes, mut rest) = (0, 0);
+    wait_for(|| {
+        client.resources();
+        let more = socket.connection().send_now(&stream[sent_bytes..]).expect("it is open");
+        sent_bytes += more;
+        rest = if more == 0 { rest + 1 } else { 0 };
+        rest > 100
+    });
+    assert!(sent_bytes < stream.len(), "{sent_bytes}");
+    assert!(client.resources().buffer_bytes < 300_000, "{:?}", client.resources());
+    // The rest of a PING, and a message after all of them.
+    let left = (ping.len() - sent_bytes % ping.len()) % ping.len();
+    let mut end = stream[sent_bytes..sent_bytes + left].to_vec();
+    end.extend(b"\x81\x83\0\0\0\0end");
+    while !end.is_empty() {
+        let count = socket.connection().send_now(&end).expect("it is open");
+        end.drain(..count);
+        if count == 0 {
+            socket.connection().read(1 << 16);
+        }
+    }
+    wait_for(|| socket.connection().read(1 << 16).ends_with(b"\x81\x03end"));
+}
+
 /// Takes a message only when it is asked to.
 #[get("/slow")]
 async fn slow(upgrade: WebSocketUpgrade, gate: State<Arc<tokio::sync::Notify>>) -> Response {
