@@ -9,6 +9,8 @@
 //! quiescent, idle connections hold no memory, and the server's counts of connections, handlers and tasks are those of the
 //! model; when all requests are answered, nothing is left of them.
 //!
+//! WebSockets have runs of the same kind in `websocket.rs`.
+//!
 //! A failure names its seed: `CONDUIT_SIMULATOR_SEED=17` replays one run, `CONDUIT_SIMULATOR_SEEDS=100000` runs more.
 
 mod application;
@@ -21,6 +23,7 @@ mod model;
 mod random;
 mod run;
 mod secure;
+mod websocket;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
