@@ -1,14 +1,33 @@
 //! The function of a route with the option `client`: `show::call(&client, 7)`.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{Error, ItemFn, ReturnType, Type};
 
-use crate::arguments::{Argument, Static, generic, unwrapped};
+use crate::arguments::{Argument, Source, Static, unwrapped};
 use crate::attribute::RouteArguments;
 use crate::link::{LinkArgument, link_arguments};
+
+/// Extractors whose value is an argument of a call, with the name of the argument. The trait `CallArgument` has its type, and the
+/// trait `NoArgument` that all others have none.
+const ARGUMENTS: [(&str, &str); 14] = [
+    ("Query", "query"),
+    ("Paging", "page"),
+    ("Sort", "order"),
+    ("Header", "headers"),
+    ("CookieValues", "cookies"),
+    ("Json", "body"),
+    ("Form", "body"),
+    ("Submission", "body"),
+    ("String", "body"),
+    ("Bytes", "body"),
+    ("Body", "body"),
+    ("Upload", "body"),
+    ("Multipart", "body"),
+    ("MultipartForm", "body"),
+];
 
 /// The associated function, or an error; nothing without the option.
 pub(crate) fn function(item: &ItemFn, route: &RouteArguments, arguments: &[Argument]) -> Option<TokenStream> {
@@ -18,12 +37,6 @@ pub(crate) fn function(item: &ItemFn, route: &RouteArguments, arguments: &[Argum
         Ok(of_path) => with_arguments(item, route, &path, &of_path, arguments),
         Err(message) => Error::new(span, message).into_compile_error(),
     })
-}
-
-/// One part of the request: the argument of the function, and the statement that adds it.
-struct CallArgument {
-    input: TokenStream,
-    step: TokenStream,
 }
 
 fn with_arguments(
@@ -41,12 +54,7 @@ fn with_arguments(
         .iter()
         .map(|LinkArgument { name, ty, span, .. }| quote_spanned!(*span=> #name: impl ::conduit::link::LinkValue<#ty>));
     let call = Ident::new("__call", Span::mixed_site());
-    let others: Vec<CallArgument> = arguments
-        .iter()
-        .filter_map(|argument| part(&argument.ty, &call))
-        .collect();
-    let other_inputs = others.iter().map(|other| &other.input);
-    let steps = others.iter().map(|other| &other.step);
+    let (other_inputs, steps) = parts(arguments, &call);
     let mut returned = match &item.sig.output {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => {
@@ -62,7 +70,7 @@ fn with_arguments(
          request without a response."
     );
     quote! {
-        #[allow(dead_code, clippy::needless_pass_by_value, clippy::future_not_send)]
+        #[allow(dead_code, clippy::needless_pass_by_value, clippy::future_not_send, clippy::too_many_arguments)]
         impl #ident {
             #[doc = #text]
             #visibility async fn call<__Transport: ::conduit::client::Transport>(
@@ -85,30 +93,44 @@ fn with_arguments(
     }
 }
 
-/// The part of the request that an extractor reads; nothing for those that the server or the credentials provide.
-fn part(ty: &Type, call: &Ident) -> Option<CallArgument> {
-    let ty = unwrapped(ty);
-    let span = Span::mixed_site().located_at(ty.span());
-    let argument = |name: &str, of_type: TokenStream, step: TokenStream| {
-        let name = Ident::new(name, Span::mixed_site());
-        Some(CallArgument {
-            input: quote_spanned!(span=> #name: #of_type),
-            step: quote_spanned!(span=> #call.#step(#name)?;),
-        })
-    };
-    if let Type::Path(path) = ty
-        && path.path.segments.last().is_some_and(|last| last.ident == "String")
-    {
-        return argument("body", quote!(&::core::primitive::str), quote!(text));
+/// The arguments for the extractors besides those of the path, and the statements that add them to the request. An extractor
+/// without an argument has an assertion instead, so that no input is left out silently.
+fn parts(arguments: &[Argument], call: &Ident) -> (Vec<TokenStream>, Vec<TokenStream>) {
+    let (mut inputs, mut steps) = (Vec::new(), Vec::new());
+    let mut taken: Vec<&str> = Vec::new();
+    for argument in arguments {
+        if !matches!(argument.source, Source::Request) {
+            continue;
+        }
+        let mut ty = argument.ty.clone();
+        Static.visit_type_mut(&mut ty);
+        let span = Span::mixed_site().located_at(ty.span());
+        let Some(name) = name(&argument.ty) else {
+            // The message names the extractor, because an implementation for its wrapper is impossible.
+            let mut inner = unwrapped(&argument.ty).clone();
+            Static.visit_type_mut(&mut inner);
+            let span = Span::mixed_site().located_at(inner.span());
+            steps.push(quote_spanned!(span=> ::conduit::client::has_no_argument::<#inner>();));
+            continue;
+        };
+        let count = taken.iter().filter(|other| **other == name).count();
+        taken.push(name);
+        let variable = match count {
+            0 => Ident::new(name, Span::mixed_site()),
+            _ => format_ident!("{name}_{}", count + 1, span = Span::mixed_site()),
+        };
+        inputs.push(quote_spanned!(span=> #variable: <#ty as ::conduit::client::CallArgument>::Input<'_>));
+        steps.push(quote_spanned! {span=>
+            <#ty as ::conduit::client::CallArgument>::write(#variable, &mut #call)?;
+        });
     }
-    let (name, inner) = generic(ty)?;
-    let mut inner = inner.clone();
-    Static.visit_type_mut(&mut inner);
-    match name.to_string().as_str() {
-        "Query" => argument("query", quote!(&#inner), quote!(query)),
-        "Header" => argument("headers", quote!(&#inner), quote!(headers)),
-        "Json" => argument("body", quote!(&#inner), quote!(json)),
-        "Form" => argument("body", quote!(&#inner), quote!(form)),
-        _ => None,
-    }
+    (inputs, steps)
+}
+
+/// The name of the argument for an extractor.
+fn name(ty: &Type) -> Option<&'static str> {
+    let Type::Path(path) = unwrapped(ty) else { return None };
+    let last = &path.path.segments.last()?.ident;
+    let known = ARGUMENTS.iter().find(|(extractor, _)| last == extractor);
+    known.map(|(_, name)| *name)
 }

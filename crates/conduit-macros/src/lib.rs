@@ -91,12 +91,13 @@ method_attributes! {
 /// # Clients
 /// With the option `client` and the feature `client` of `conduit-web`, the type has the function `call`, which calls the handler at
 /// a server: `show::call(&client, 7).await`. Its arguments are those of the request, its result is the content of the response. The
-/// prefix of the path is that of the option `link`.
+/// prefix of the path is that of the option `link`. An extractor that is neither an argument nor known to have none is a compile
+/// error.
 ///
 /// # Tools
 /// With the option `tool`, as in `#[get("/users/{id}", tool)]`, the handler is a tool for language models, which `App::mcp` and
-/// `program --mcp` serve. Its name is that of its module and function, `users_show`; `tool = "find_user"` names another. The types
-/// of its input need `JsonSchema`.
+/// `program --mcp` serve. Its name is that of its module and function, `users_show`; `tool = "find_user"` names another, in which
+/// `{prefix}` is the prefix of the list. The types of its input need `JsonSchema`.
 ///
 /// # Errors
 /// It is a compile error if `routes!` has a route whose path with all prefixes is not the path of its links. An invalid path, a

@@ -53,7 +53,7 @@ pages! {
     Tools = "docs/guide/tools.md";
 }
 
-#[cfg(all(feature = "testing", feature = "client", feature = "openapi"))]
+#[cfg(all(feature = "testing", feature = "reqwest", feature = "openapi"))]
 pages! {
     Clients = "docs/guide/clients.md";
 }

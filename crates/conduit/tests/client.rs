@@ -3,10 +3,11 @@
 mod support;
 
 use bytes::Bytes;
-use conduit::client::{CallError, Server, Transport, TypedClient};
+use conduit::client::{CallError, FormParts, NoArgument, PageRequest, Pages, Server, Transport, TypedClient};
+use conduit::extract::{Direction, Paged, Paging, Sort, Submission, Valid};
 use conduit::prelude::*;
 use conduit::testing::TestClient;
-use conduit::{Auth, Authenticate, Bearer};
+use conduit::{Auth, Authenticate, Bearer, CookieValues, MultipartForm, Upload, UploadedFile};
 use serde::{Deserialize, Serialize};
 
 struct User(String);
@@ -89,8 +90,222 @@ fn flags(flags: Header<Flags>) -> String {
     flags.0.x_flags.join("+")
 }
 
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Column {
+    Id,
+    Text,
+}
+
+/// Notes with ids from 1 to 5, in pages.
+#[get("/pages", client)]
+fn pages(paging: Paging<u64, 2>, order: Sort<Column>, search: Query<Search>) -> Result<Paged<Note>, Problem> {
+    let mut ids: Vec<u64> = (1..=5).collect();
+    if let Some((Column::Id, Direction::Descending)) = order.0.first() {
+        ids.reverse();
+    }
+    let is_next = |id: &u64| match (paging.cursor(), order.0.first()) {
+        (None, _) => true,
+        (Some(cursor), Some((_, Direction::Descending))) => id < cursor,
+        (Some(cursor), _) => id > cursor,
+    };
+    let text = format!("{} in an order of {} columns", search.0.tags.join("+"), order.0.len());
+    let notes = ids.into_iter().filter(is_next).take(paging.rows());
+    let notes = notes.map(|id| Note { id, text: text.clone() });
+    Ok(paging.page(notes.collect(), |note| note.id))
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Look {
+    theme: Option<String>,
+    #[serde(default)]
+    columns: Vec<String>,
+}
+
+#[get("/cookies", client)]
+fn cookies(look: CookieValues<Look>, all: HeaderMap) -> String {
+    let sent = all["cookie"].to_str().expect("ASCII");
+    format!("{:?} {:?} of {sent}", look.0.theme, look.0.columns)
+}
+
+#[put("/bytes", client)]
+fn raw(media_type: HeaderMap, body: Bytes) -> String {
+    format!("{} bytes of {:?}", body.len(), media_type["content-type"])
+}
+
+#[put("/stream", client)]
+async fn stream(body: Body) -> Result<String, Problem> {
+    Ok(format!("{} bytes", body.collect().await?.len()))
+}
+
+#[put("/upload", client)]
+async fn upload(body: Upload) -> Result<String, Problem> {
+    let path = std::env::temp_dir().join(format!("conduit-call-{}-{:p}", std::process::id(), &raw const body));
+    let media_type = body.content_type().unwrap_or_default().to_owned();
+    let length = body.save(&path).await?;
+    let _ = std::fs::remove_file(&path);
+    Ok(format!("{length} bytes of {media_type}"))
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Picture {
+    title: String,
+    picture: UploadedFile,
+}
+
+#[post("/pictures", client)]
+fn picture(form: MultipartForm<Picture>) -> String {
+    let Picture { title, picture } = form.0;
+    format!(
+        "{title}: {:?}, {} bytes of {:?}",
+        picture.file_name(),
+        picture.len(),
+        picture.content_type()
+    )
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, garde::Validate)]
+struct Registration {
+    #[garde(range(min = 18))]
+    age: u8,
+}
+
+#[post("/register", client)]
+fn register(form: Submission<Valid<Form<Registration>>>) -> Result<String, String> {
+    match form.into_result() {
+        Ok(form) => Ok(format!("welcome at {}", form.0.age)),
+        Err(fields) => Ok(format!("{:?}", fields.error("age"))),
+    }
+}
+
+#[post("/optional", client)]
+fn optional(search: Option<Query<Search>>, note: Option<Json<Note>>) -> String {
+    format!("{} {}", search.is_some(), note.is_some())
+}
+
+/// An extractor of the application that reads a field which the client sends with each request.
+struct Locale(String);
+
+impl<S> FromRequest<S> for Locale {
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        let locale = request
+            .header("accept-language")
+            .and_then(|value| str::from_utf8(value).ok());
+        Ok(Locale(locale.unwrap_or("en").to_owned()))
+    }
+}
+
+impl NoArgument for Locale {}
+
+#[get("/locale/{id}", client)]
+fn locale(id: Path<u8>, locale: Locale, _state: State<()>, _peer: PeerAddr) -> String {
+    format!("{} {}", *id, locale.0)
+}
+
 fn app() -> App<(), Routes> {
-    App::new(()).routes(routes!["/notes" => notes::ROUTES, search, set, form, flags])
+    App::new(()).routes(routes![
+        "/notes" => notes::ROUTES,
+        search, set, form, flags, pages, cookies, raw, stream, upload, picture, register, optional, locale
+    ])
+}
+
+async fn each_extractor_has_its_argument<T: Transport + Clone>(client: TypedClient<T>) {
+    let wanted = Search {
+        text: None,
+        tags: vec!["a".to_owned(), "b&c".to_owned()],
+    };
+    let first = PageRequest::first().with_limit(3);
+    let page = pages::call(&client, first.clone(), &[], &wanted).await.expect("a page");
+    assert_eq!(page.items.len(), 3);
+    assert_eq!(page.items[0].text, "a+b&c in an order of 0 columns");
+    let order = [
+        (Column::Id, Direction::Descending),
+        (Column::Text, Direction::Ascending),
+    ];
+    let list = Pages::new(async |page| pages::call(&client, page, &order, &wanted).await);
+    let all = list.starting_at(first).items().await.expect("all pages");
+    assert_eq!(all.iter().map(|note| note.id).collect::<Vec<_>>(), [5, 4, 3, 2, 1]);
+    assert_eq!(all[0].text, "a+b&c in an order of 2 columns");
+    let invalid = pages::call(&client, PageRequest::first().after("?"), &[], &wanted).await;
+    assert!(matches!(invalid, Err(CallError::Problem(problem)) if problem.status == 422));
+
+    let look = Look {
+        theme: Some("a; b".to_owned()),
+        columns: vec!["x".to_owned(), "y".to_owned()],
+    };
+    let with_cookie = client.clone().with_header("cookie", "session=1");
+    assert_eq!(
+        cookies::call(&with_cookie, &look).await.expect("a text"),
+        r#"Some("a; b") ["x", "y"] of session=1; theme=a%3B%20b; columns=x,y"#
+    );
+
+    let sent = raw::call(&client, Bytes::from_static(b"\0\x01")).await.expect("a text");
+    assert_eq!(sent, r#"2 bytes of "application/octet-stream""#);
+    let image = client.clone().with_header("content-type", "image/png");
+    let sent = raw::call(&image, vec![0; 3].into()).await.expect("a text");
+    assert_eq!(sent, r#"3 bytes of "image/png""#);
+    assert_eq!(
+        stream::call(&client, vec![0; 70_000].into()).await.expect("a text"),
+        "70000 bytes"
+    );
+    let sent = upload::call(&image, vec![0; 4].into()).await.expect("a text");
+    assert_eq!(sent, "4 bytes of image/png");
+    // The form sets the media type also where the client names another one.
+    let form = FormParts::new()
+        .text("title", "conduit-boundary\r\n--conduit-boundary-0")
+        .file("picture", "a\"b.png", "image/png", vec![0; 5]);
+    assert_eq!(
+        picture::call(&image, form).await.expect("a text"),
+        "conduit-boundary\r\n--conduit-boundary-0: Some(\"a%22b.png\"), 5 bytes of Some(\"image/png\")"
+    );
+    let young = register::call(&client, &Registration { age: 9 }).await.expect("a text");
+    assert!(young.contains("18"), "{young}");
+    assert_eq!(
+        register::call(&client, &Registration { age: 18 })
+            .await
+            .expect("a text"),
+        "welcome at 18"
+    );
+    let note = Note {
+        id: 1,
+        text: String::new(),
+    };
+    assert_eq!(
+        optional::call(&client, None, Some(&note)).await.expect("a text"),
+        "false true"
+    );
+    assert_eq!(
+        optional::call(&client, Some(&wanted), None).await.expect("a text"),
+        "true false"
+    );
+    let german = client.with_header("accept-language", "de");
+    assert_eq!(locale::call(&german, 7).await.expect("a text"), "7 de");
+}
+
+#[test]
+fn page_that_is_its_own_next_page_ends_the_iteration() {
+    block_on(async {
+        let wanted = Search {
+            text: None,
+            tags: Vec::new(),
+        };
+        let client = TypedClient::new(SamePage);
+        let mut list = Pages::new(async |page| pages::call(&client, page, &[], &wanted).await);
+        assert!(matches!(list.next().await, Some(Ok(_))));
+        assert!(matches!(list.next().await, Some(Err(CallError::Unreadable { .. }))));
+        assert!(list.next().await.is_none());
+    });
+}
+
+/// A service whose pages never end.
+struct SamePage;
+
+impl Transport for SamePage {
+    async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, conduit::BoxError> {
+        Ok(http::Response::new(Bytes::from_static(br#"{"items":[],"next":"a"}"#)))
+    }
 }
 
 async fn calls_have_the_types_of_the_handlers<T: Transport>(client: TypedClient<T>) {
@@ -185,14 +400,17 @@ fn block_on(future: impl Future<Output = ()>) {
 
 #[test]
 fn in_the_process() {
-    block_on(calls_have_the_types_of_the_handlers(TypedClient::new(TestClient::new(
-        app(),
-    ))));
+    let client = || TypedClient::new(TestClient::new(app()));
+    block_on(calls_have_the_types_of_the_handlers(client()));
+    block_on(each_extractor_has_its_argument(client()));
 }
 
 #[test]
 fn over_http() {
     let server = support::serve(app());
     let transport = Server::new(format!("http://{}/", server.address), reqwest::Client::new());
-    block_on(calls_have_the_types_of_the_handlers(TypedClient::new(transport)));
+    block_on(calls_have_the_types_of_the_handlers(TypedClient::new(
+        transport.clone(),
+    )));
+    block_on(each_extractor_has_its_argument(TypedClient::new(transport)));
 }

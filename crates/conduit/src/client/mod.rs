@@ -2,10 +2,25 @@
 //! `client`.
 //!
 //! With the option `client`, `#[get("/users/{id}", client)]`, the type of a handler has a function `call`. Its arguments are a
-//! [`TypedClient`], the values of the path's parameters, and references to the content of `Query`, `Header`, `Json` and `Form`; the
-//! types implement `serde::Serialize`. Its result is the content of the handler's response, whose type implements
-//! `serde::Deserialize`; an error of the handler is a [`CallError`] with the problem. A function and a type share the handler's
-//! name, and a value `show` is the function, so that the call is `show::call(&client, 7)`.
+//! [`TypedClient`], the values of the path's parameters, and the input of the other extractors in the order of the handler:
+//!
+//! | extractor | argument |
+//! | --- | --- |
+//! | `Query<T>`, `Header<T>`, `CookieValues<T>`, `Json<T>`, `Form<T>` | `&T`, which implements `serde::Serialize` |
+//! | `Paging<C>` | [`PageRequest`]; [`Pages`] iterates over all pages |
+//! | `Sort<F>` | `&[(F, Direction)]` |
+//! | `String` | `&str` |
+//! | `Bytes`, `Body`, `Upload` | `Bytes`, the whole body |
+//! | `Multipart`, `MultipartForm<T>` | [`FormParts`] |
+//! | `Option<E>` | an `Option` of the argument for `E` |
+//! | `Result<E, _>`, `Valid<E>`, `Submission<E>` | the argument for `E` |
+//!
+//! State, guards, sessions, cookies and other values of the server or of the credentials have no argument. An extractor of the
+//! application implements [`NoArgument`] if it is one of them; otherwise it is a compile error, as is `Request`.
+//!
+//! The result is the content of the handler's response, whose type implements `serde::Deserialize`; an error of the handler is a
+//! [`CallError`] with the problem. A function and a type share the handler's name, and a value `show` is the function, so that
+//! the call is `show::call(&client, 7)`.
 //!
 //! A [`Transport`] sends the request: the client for tests, with the feature `testing`, or [`Server`] over HTTP, with the feature
 //! `reqwest`. Other programs use the output of `program --client rust` or `program --client typescript`.
@@ -45,21 +60,29 @@
 //! # }
 //! ```
 
+mod argument;
+mod call_parts;
+mod error;
+mod form_parts;
+mod pages;
 mod reply;
 mod transport;
 
-use std::fmt;
-
-use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use serde::Serialize;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub use self::reply::{CallError, FromReply, ReceivedProblem};
+#[doc(hidden)]
+pub use self::argument::has_no_argument;
+pub use self::argument::{CallArgument, NoArgument};
+#[doc(hidden)]
+pub use self::call_parts::CallParts;
+pub use self::error::{CallError, ReceivedProblem};
+pub use self::form_parts::FormParts;
+pub use self::pages::{PageRequest, Pages, ReceivedPage};
+pub use self::reply::FromReply;
 #[cfg(feature = "reqwest")]
 pub use self::transport::Server;
 pub use self::transport::Transport;
-use crate::link::{LinkPairs, LinkValue as _, pairs_of_fields, try_path, with_query};
 
 /// Calls handlers of one service.
 #[derive(Clone, Debug)]
@@ -110,82 +133,27 @@ impl<T: Transport> TypedClient<T> {
         let mut request = http::Request::new(call.body);
         *request.method_mut() = call.method;
         *request.uri_mut() = http::Uri::try_from(&call.target).map_err(CallError::input)?;
-        *request.headers_mut() = self.headers.clone();
-        request.headers_mut().extend(call.headers);
+        let mut headers = self.headers.clone();
+        headers.extend(call.headers);
+        if !call.cookies.is_empty() {
+            let mut cookies = call.cookies;
+            if let Some(known) = headers.get(COOKIE) {
+                let known = known.to_str().map_err(CallError::input)?;
+                cookies = format!("{known}; {cookies}");
+            }
+            let mut cookies = HeaderValue::try_from(cookies).map_err(CallError::input)?;
+            cookies.set_sensitive(true);
+            headers.insert(COOKIE, cookies);
+        }
         let any = HeaderValue::from_static("*/*");
-        request.headers_mut().entry(ACCEPT).or_insert(any);
+        headers.entry(ACCEPT).or_insert(any);
+        if let Some(media_type) = call.raw_type {
+            headers
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static(media_type));
+        }
+        *request.headers_mut() = headers;
         let response = self.transport.send(request).await.map_err(CallError::Transport)?;
         reply::read::<R>(response)
-    }
-}
-
-/// The request of a call.
-#[derive(Debug)]
-#[doc(hidden)]
-pub struct CallParts {
-    method: Method,
-    target: String,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-#[doc(hidden)]
-impl CallParts {
-    pub fn new(
-        method: &'static str,
-        path: &'static str,
-        values: &[(&'static str, LinkPairs)],
-    ) -> Result<Self, CallError> {
-        Ok(CallParts {
-            method: Method::from_bytes(method.as_bytes()).map_err(CallError::input)?,
-            target: try_path(path, values).map_err(CallError::input)?,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        })
-    }
-
-    pub fn query<Q: Serialize>(&mut self, query: &Q) -> Result<(), CallError> {
-        self.target = with_query(std::mem::take(&mut self.target), &query.pairs());
-        Ok(())
-    }
-
-    pub fn headers<H: Serialize>(&mut self, fields: &H) -> Result<(), CallError> {
-        for (name, value) in pairs_of_fields(&fields.pairs()) {
-            let name = HeaderName::try_from(name.replace('_', "-")).map_err(CallError::input)?;
-            self.headers
-                .append(name, HeaderValue::try_from(value).map_err(CallError::input)?);
-        }
-        Ok(())
-    }
-
-    pub fn json<B: Serialize>(&mut self, body: &B) -> Result<(), CallError> {
-        let body = serde_json::to_vec(body).map_err(CallError::input)?;
-        self.set_body("application/json", body);
-        Ok(())
-    }
-
-    pub fn form<B: Serialize>(&mut self, body: &B) -> Result<(), CallError> {
-        let form = with_query(String::new(), &body.pairs());
-        self.set_body(
-            "application/x-www-form-urlencoded",
-            form.trim_start_matches('?').to_owned(),
-        );
-        Ok(())
-    }
-
-    pub fn text(&mut self, body: &str) -> Result<(), CallError> {
-        self.set_body("text/plain; charset=utf-8", body.to_owned());
-        Ok(())
-    }
-
-    fn set_body(&mut self, media_type: &'static str, body: impl Into<Bytes>) {
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-        self.body = body.into();
-    }
-}
-
-impl CallError {
-    fn input(error: impl fmt::Display) -> Self {
-        CallError::Input(error.to_string())
     }
 }

@@ -1,14 +1,13 @@
 //! The responses of calls as values.
 
-use std::fmt;
-
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::LOCATION;
-use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
+use super::error::{CallError, ReceivedProblem};
+use super::pages::ReceivedPage;
+use crate::extract::Paged;
 use crate::response::{Created, Html, NoContent, Redirect, Status};
 use crate::runs::Accepted;
 use crate::{BoxError, Json};
@@ -17,7 +16,7 @@ use crate::{BoxError, Json};
 #[diagnostic::on_unimplemented(
     message = "a client cannot read the response `{Self}`",
     label = "no value of a response",
-    note = "the option `client` needs a return type such as `Json<T>`, `Created<Json<T>>`, `NoContent`, `String` or a `Result` of them, written out, and `T` must derive `serde::Deserialize`"
+    note = "the option `client` needs a return type such as `Json<T>`, `Created<Json<T>>`, `Paged<T>`, `NoContent`, `String` or a `Result` of them, written out, and `T` must derive `serde::Deserialize`"
 )]
 pub trait FromReply {
     /// The content of a successful response.
@@ -34,6 +33,15 @@ impl<T: DeserializeOwned> FromReply for Json<T> {
     type Value = T;
 
     fn read(_: &HeaderMap, body: &Bytes) -> Result<T, BoxError> {
+        Ok(serde_json::from_slice(body)?)
+    }
+}
+
+/// The value is the page with its items, whose type derives `serde::Deserialize`.
+impl<T: DeserializeOwned> FromReply for Paged<T> {
+    type Value = ReceivedPage<T>;
+
+    fn read(_: &HeaderMap, body: &Bytes) -> Result<ReceivedPage<T>, BoxError> {
         Ok(serde_json::from_slice(body)?)
     }
 }
@@ -90,10 +98,10 @@ macro_rules! empty {
 
 empty!((), NoContent);
 
-macro_rules! places {
-    ($($place:ty),*) => {$(
+macro_rules! locations {
+    ($($response:ty),*) => {$(
         /// The value is the `location`.
-        impl FromReply for $place {
+        impl FromReply for $response {
             type Value = String;
 
             fn read(headers: &HeaderMap, _: &Bytes) -> Result<String, BoxError> {
@@ -104,79 +112,13 @@ macro_rules! places {
     )*};
 }
 
-places!(Accepted, Redirect);
+locations!(Accepted, Redirect);
 
 impl FromReply for Bytes {
     type Value = Bytes;
 
     fn read(_: &HeaderMap, body: &Bytes) -> Result<Bytes, BoxError> {
         Ok(body.clone())
-    }
-}
-
-/// The reason why a call has no value.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The response is an error.
-    Problem(Box<ReceivedProblem>),
-    /// The arguments have no form in a request, or lead to another route.
-    Input(String),
-    /// The request could not be sent, or the response not be received.
-    Transport(BoxError),
-    /// The response is a success of another form than that of the handler: the versions of client and server differ.
-    Unreadable {
-        /// The status.
-        status: StatusCode,
-        /// The reason.
-        cause: BoxError,
-    },
-}
-
-/// A problem (RFC 9457) that a server has sent; a response with an error of another form has only the status and its text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[non_exhaustive]
-pub struct ReceivedProblem {
-    /// The status of the response.
-    #[serde(skip)]
-    pub status: StatusCode,
-    /// The summary of the kind of problem.
-    pub title: Option<String>,
-    /// The URI of the kind.
-    #[serde(rename = "type")]
-    pub kind: Option<String>,
-    /// The explanation of this occurrence.
-    pub detail: Option<String>,
-    /// The other members, such as `errors` with the faults of the input.
-    #[serde(flatten)]
-    pub members: Map<String, Value>,
-}
-
-impl fmt::Display for CallError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CallError::Problem(problem) => {
-                write!(f, "the response is {}", problem.status)?;
-                match problem.detail.as_ref().or(problem.title.as_ref()) {
-                    Some(text) => write!(f, ": {text}"),
-                    None => Ok(()),
-                }
-            }
-            CallError::Input(reason) => f.write_str(reason),
-            CallError::Transport(cause) => write!(f, "the request failed: {cause}"),
-            CallError::Unreadable { status, cause } => {
-                write!(f, "the response {status} is not that of the handler: {cause}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for CallError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            CallError::Transport(cause) | CallError::Unreadable { cause, .. } => Some(&**cause),
-            CallError::Problem(_) | CallError::Input(_) => None,
-        }
     }
 }
 

@@ -19,7 +19,7 @@ impl LinkPairs {
     }
 
     /// The text of a single value.
-    pub(super) fn only(&self) -> Option<&str> {
+    pub(crate) fn only(&self) -> Option<&str> {
         match &*self.0 {
             [(name, text)] if name.is_empty() => Some(text),
             _ => None,

@@ -1,0 +1,139 @@
+//! The request of a call, as its arguments add to it.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+#[cfg(feature = "cookies")]
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+
+use super::error::CallError;
+#[cfg(feature = "multipart")]
+use super::form_parts::FormParts;
+use crate::link::{LinkPairs, LinkValue as _, pairs_of_fields, try_path, with_query};
+
+/// The request of a call.
+#[derive(Debug)]
+#[doc(hidden)]
+pub struct CallParts {
+    pub(super) method: Method,
+    pub(super) target: String,
+    has_query: bool,
+    pub(super) headers: HeaderMap,
+    /// The pairs of the field `cookie`, which are added to those of the client.
+    pub(super) cookies: String,
+    pub(super) body: Bytes,
+    /// The media type of a body whose type a header field of the client may name.
+    pub(super) raw_type: Option<&'static str>,
+}
+
+#[doc(hidden)]
+impl CallParts {
+    pub fn new(
+        method: &'static str,
+        path: &'static str,
+        values: &[(&'static str, LinkPairs)],
+    ) -> Result<Self, CallError> {
+        Ok(CallParts {
+            method: Method::from_bytes(method.as_bytes()).map_err(CallError::input)?,
+            target: try_path(path, values).map_err(CallError::input)?,
+            has_query: false,
+            headers: HeaderMap::new(),
+            cookies: String::new(),
+            body: Bytes::new(),
+            raw_type: None,
+        })
+    }
+
+    pub(super) fn query<Q: Serialize>(&mut self, query: &Q) -> Result<(), CallError> {
+        let pairs = encoded(query);
+        if !pairs.is_empty() {
+            self.target.push(if self.has_query { '&' } else { '?' });
+            self.target.push_str(&pairs);
+            self.has_query = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn headers<H: Serialize>(&mut self, fields: &H) -> Result<(), CallError> {
+        for (name, value) in pairs_of_fields(&fields.pairs()) {
+            let name = HeaderName::try_from(name.replace('_', "-")).map_err(CallError::input)?;
+            self.headers
+                .append(name, HeaderValue::try_from(value).map_err(CallError::input)?);
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "cookies")]
+    pub(super) fn cookies<C: Serialize>(&mut self, cookies: &C) -> Result<(), CallError> {
+        let more = cookies_of(cookies);
+        if !self.cookies.is_empty() && !more.is_empty() {
+            self.cookies.push_str("; ");
+        }
+        self.cookies.push_str(&more);
+        Ok(())
+    }
+
+    pub(super) fn json<B: Serialize>(&mut self, body: &B) -> Result<(), CallError> {
+        self.body = serde_json::to_vec(body).map_err(CallError::input)?.into();
+        self.set_type(HeaderValue::from_static("application/json"));
+        Ok(())
+    }
+
+    pub(super) fn form<B: Serialize>(&mut self, body: &B) -> Result<(), CallError> {
+        self.body = encoded(body).into();
+        self.set_type(HeaderValue::from_static("application/x-www-form-urlencoded"));
+        Ok(())
+    }
+
+    #[cfg(feature = "multipart")]
+    pub(super) fn form_parts(&mut self, form: &FormParts) -> Result<(), CallError> {
+        let (media_type, body) = form.encoded();
+        self.body = body;
+        self.set_type(HeaderValue::try_from(media_type).map_err(CallError::input)?);
+        Ok(())
+    }
+
+    pub(super) fn text(&mut self, body: &str) {
+        self.body = Bytes::copy_from_slice(body.as_bytes());
+        self.raw_type = Some("text/plain; charset=utf-8");
+    }
+
+    pub(super) fn bytes(&mut self, body: Bytes) {
+        self.body = body;
+        self.raw_type = Some("application/octet-stream");
+    }
+
+    fn set_type(&mut self, media_type: HeaderValue) {
+        self.headers.insert(CONTENT_TYPE, media_type);
+    }
+}
+
+/// The pairs of a query or a form.
+fn encoded(value: &impl Serialize) -> String {
+    let mut text = with_query(String::new(), &value.pairs());
+    if !text.is_empty() {
+        text.remove(0);
+    }
+    text
+}
+
+/// The bytes that are not encoded in the value of a cookie.
+#[cfg(feature = "cookies")]
+const COOKIE_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The cookies of a struct, as `CookieValues` reads them: a list has one value with commas.
+#[cfg(feature = "cookies")]
+fn cookies_of<T: Serialize>(value: &T) -> String {
+    let pairs = value.pairs();
+    let mut cookies: Vec<(String, String)> = Vec::new();
+    for (name, value) in pairs_of_fields(&pairs) {
+        let value = utf8_percent_encode(value, COOKIE_VALUE).to_string();
+        match cookies.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = format!("{known},{value}"),
+            None => cookies.push((name, value)),
+        }
+    }
+    let cookies: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    cookies.join("; ")
+}
