@@ -195,11 +195,12 @@ impl Function {
         };
         let tool = match route.and_then(|route| route.tool.as_ref()) {
             None => quote!(::core::option::Option::None),
-            Some(ToolOption { name: None, .. }) => {
-                quote!(::core::option::Option::Some(::conduit::route::ToolName::OfHandler))
-            }
-            Some(ToolOption { name: Some(name), .. }) => {
-                quote!(::core::option::Option::Some(::conduit::route::ToolName::Named(#name)))
+            Some(ToolOption { name, .. }) => {
+                let text = match name {
+                    Some(name) => quote!(::core::option::Option::Some(#name)),
+                    None => quote!(::core::option::Option::None),
+                };
+                quote!(::core::option::Option::Some(::conduit::route::ToolName { text: #text, prefix_bytes: 0 }))
             }
         };
         quote! {

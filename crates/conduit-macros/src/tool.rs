@@ -8,7 +8,7 @@ use syn::{Error, ItemFn, LitStr, ReturnType, Type};
 
 use crate::arguments::{Argument, Static, generic, unwrapped};
 
-/// The option `tool`, or `tool = "find_user"`.
+/// The option `tool`, or `tool = "find_user"`, in which `{prefix}` is the prefix of the list.
 pub(crate) struct ToolOption {
     pub(crate) name: Option<LitStr>,
     pub(crate) span: Span,
@@ -40,11 +40,12 @@ pub(crate) fn assertions(item: &ItemFn, tool: &ToolOption, arguments: &[Argument
         .as_ref()
         .map_or_else(|| item.sig.ident.to_string(), LitStr::value);
     let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    if !(1..=128).contains(&name.len()) || !name.bytes().all(is_valid) {
+    // The list checks the length with its prefix.
+    if !(1..=128).contains(&name.len()) || !name.replace("{prefix}", "").bytes().all(is_valid) {
         let span = tool.name.as_ref().map_or(tool.span, LitStr::span);
         let message = format!(
             "invalid name of a tool `{}`: write 1 to 128 letters, digits, `_`, `-` and `.` of ASCII, as in \
-             `tool = \"find_user\"`",
+             `tool = \"find_user\"`, and `{{prefix}}` for the prefix of the list",
             name.chars().take(40).collect::<String>()
         );
         return Err(Error::new(span, message));

@@ -27,11 +27,12 @@ pub struct Definition {
 
 /// The name of a handler as a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ToolName {
-    /// Module and function of the handler without its crate: `users_show`.
-    OfHandler,
-    /// The name in the attribute.
-    Named(&'static str),
+pub struct ToolName {
+    /// The name in the attribute, in which `{prefix}` is the prefix of the route. Without one, the name is module and function of
+    /// the handler without its crate: `users_show`.
+    pub text: Option<&'static str>,
+    /// The number of bytes at the begin of the path that are the prefixes of lists.
+    pub prefix_bytes: usize,
 }
 
 /// The action on a pending handler whose client disconnects.
@@ -173,6 +174,9 @@ pub const fn flatten<const ROUTES: usize>(parts: &[Part], joined: &'static [u8])
                             Err(_) => panic!("`joined` does not contain the paths of these parts"),
                         };
                         joined = rest;
+                    }
+                    if let Some(tool) = &mut all[next].tool {
+                        tool.prefix_bytes += prefix.len();
                     }
                     next += 1;
                     route += 1;

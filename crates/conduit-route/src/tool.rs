@@ -3,6 +3,12 @@
 use crate::definition::{Definition, ToolName};
 use crate::text::Text;
 
+/// The part of a name that is the prefix of the route.
+const PREFIX: &[u8] = b"{prefix}";
+
+/// The maximum length of a name.
+const NAME_BYTES: usize = 128;
+
 impl Definition {
     /// The name of the handler as a tool, if it is one: letters, digits, `_`, `-` and `.`.
     pub fn tool_name(&self) -> Option<String> {
@@ -19,18 +25,30 @@ impl Definition {
 struct NameBytes {
     text: &'static [u8],
     at: usize,
-    /// `::` is `_`.
+    /// The text is the path of a handler, in which `::` is `_`.
     is_path: bool,
+    /// The prefix of the route.
+    prefix: &'static [u8],
+    /// The position in the prefix, while that is a part of the name.
+    in_prefix: Option<usize>,
 }
 
 impl NameBytes {
     const fn of(definition: &Definition) -> Option<Self> {
-        let (text, is_path) = match definition.tool {
-            None => return None,
-            Some(ToolName::Named(name)) => (name.as_bytes(), false),
-            Some(ToolName::OfHandler) => (definition.handler.as_bytes(), true),
+        let Some(ToolName { text, prefix_bytes }) = definition.tool else {
+            return None;
         };
-        let mut bytes = NameBytes { text, at: 0, is_path };
+        let (text, is_path) = match text {
+            Some(text) => (text.as_bytes(), false),
+            None => (definition.handler.as_bytes(), true),
+        };
+        let mut bytes = NameBytes {
+            text,
+            at: 0,
+            is_path,
+            prefix: definition.path.as_bytes().split_at(prefix_bytes).0,
+            in_prefix: None,
+        };
         if is_path {
             bytes.leave_crate();
         }
@@ -50,40 +68,131 @@ impl NameBytes {
     }
 
     const fn next_byte(&mut self) -> Option<u8> {
-        if self.at >= self.text.len() {
-            return None;
+        loop {
+            if let Some(byte) = self.next_of_prefix() {
+                return Some(byte);
+            }
+            if self.at >= self.text.len() {
+                return None;
+            }
+            let byte = self.text[self.at];
+            if self.is_path && byte == b':' {
+                self.at += 2;
+                return Some(b'_');
+            }
+            if self.is_prefix_at(self.at) {
+                self.at += PREFIX.len();
+                // Without a prefix, a name has no separator next to it.
+                if self.prefix.is_empty() && self.at < self.text.len() && is_separator(self.text[self.at]) {
+                    self.at += 1;
+                }
+                self.in_prefix = Some(0);
+                continue;
+            }
+            self.at += 1;
+            if self.prefix.is_empty() && is_separator(byte) && self.is_prefix_at(self.at) {
+                continue;
+            }
+            return Some(byte);
         }
-        let byte = self.text[self.at];
-        if self.is_path && byte == b':' {
-            self.at += 2;
-            return Some(b'_');
+    }
+
+    const fn is_prefix_at(&self, at: usize) -> bool {
+        if self.is_path || self.text.len() < at + PREFIX.len() {
+            return false;
         }
-        self.at += 1;
-        Some(byte)
+        let mut place = 0;
+        while place < PREFIX.len() {
+            if self.text[at + place] != PREFIX[place] {
+                return false;
+            }
+            place += 1;
+        }
+        true
+    }
+
+    /// The next byte of the prefix: `/api/v{version}` is `api_vversion`.
+    const fn next_of_prefix(&mut self) -> Option<u8> {
+        while let Some(at) = self.in_prefix {
+            if at >= self.prefix.len() {
+                self.in_prefix = None;
+                return None;
+            }
+            self.in_prefix = Some(at + 1);
+            match self.prefix[at] {
+                b'/' if at == 0 => {}
+                b'{' | b'}' => {}
+                byte if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.' => return Some(byte),
+                _ => return Some(b'_'),
+            }
+        }
+        None
     }
 }
 
-/// Panics if two of the routes are tools of one name.
+const fn is_separator(byte: u8) -> bool {
+    matches!(byte, b'_' | b'-' | b'.')
+}
+
+/// Panics if two of the routes are tools of one name, or a name is empty or too long.
 #[track_caller]
 pub(crate) const fn require_tools(definitions: &[Definition]) {
     let mut one = 0;
     while one < definitions.len() {
+        require_length(&definitions[one]);
         let mut other = one + 1;
         while definitions[one].tool.is_some() && other < definitions.len() {
             if is_same_tool(&definitions[one], &definitions[other]) {
-                let text = Text::new().with("two tools have one name: ");
-                let text = named(text, &definitions[one]).with(" and ");
-                let text = named(text, &definitions[other]);
-                panic!(
-                    "{}",
-                    text.with(": name one of them in its attribute, as in `tool = \"find_user\"`")
-                        .as_str()
-                );
+                panic!("{}", two_tools(&definitions[one], &definitions[other]).as_str());
             }
             other += 1;
         }
         one += 1;
     }
+}
+
+const fn two_tools(one: &Definition, other: &Definition) -> Text {
+    let text = named(Text::new().with("two tools have one name: "), one);
+    let is_one_handler = one.line == other.line && is_same(one.file, other.file);
+    if !is_one_handler {
+        let text = named(text.with(" and "), other);
+        return text.with(": name one of them in its attribute, as in `tool = \"find_user\"`");
+    }
+    let text = text
+        .with(" has the paths `")
+        .with(one.path)
+        .with("` and `")
+        .with(other.path);
+    text.with("`: write `{prefix}` for the prefix of the list in its name, as in `tool = \"{prefix}_find_user\"`")
+}
+
+#[track_caller]
+const fn require_length(definition: &Definition) {
+    let Some(mut bytes) = NameBytes::of(definition) else {
+        return;
+    };
+    let mut length = 0;
+    while bytes.next_byte().is_some() {
+        length += 1;
+    }
+    if length == 0 || length > NAME_BYTES {
+        let text = named(Text::new().with("the name of the tool "), definition).with(" has ");
+        let text = text
+            .with_number(length)
+            .with(" bytes with the path `")
+            .with(definition.path);
+        let text = text.with("`: write one of 1 to 128 bytes, as in `tool = \"find_user\"`");
+        panic!("{}", text.as_str());
+    }
+}
+
+const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
 }
 
 const fn is_same_tool(one: &Definition, other: &Definition) -> bool {
@@ -107,4 +216,45 @@ const fn named(text: Text, definition: &Definition) -> Text {
         .with(":")
         .with_number(definition.line as usize)
         .with(")")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(prefix: &'static str, path: &'static str, text: Option<&'static str>) -> String {
+        let definition = Definition {
+            method: "GET",
+            path,
+            handler: "app::users::show",
+            file: "",
+            line: 1,
+            disconnect: None,
+            of_prefix: &[],
+            link: None,
+            tool: Some(ToolName {
+                text,
+                prefix_bytes: prefix.len(),
+            }),
+        };
+        definition.tool_name().expect("a tool")
+    }
+
+    #[test]
+    fn names_contain_the_prefix_of_the_route() {
+        for (prefix, path, text, expected) in [
+            ("", "/users", None, "users_show"),
+            ("/v1", "/v1/users", None, "users_show"),
+            ("/v1", "/v1/users", Some("show"), "show"),
+            ("/v1", "/v1/users", Some("{prefix}_show"), "v1_show"),
+            ("/v1", "/v1", Some("{prefix}_show"), "v1_show"),
+            ("/api/v1", "/api/v1/users", Some("show-{prefix}"), "show-api_v1"),
+            ("/v{n}~é", "/v{n}~é/users", Some("a.{prefix}.b"), "a.vn___.b"),
+            ("", "/users", Some("{prefix}_show"), "show"),
+            ("", "/users", Some("show_{prefix}"), "show"),
+            ("", "/users", Some("a_{prefix}_b"), "ab"),
+        ] {
+            assert_eq!(name(prefix, path, text), expected, "{path} {text:?}");
+        }
+    }
 }

@@ -68,4 +68,19 @@ mod two_of_a_name {
     const TWICE: Routes = routes![super::lists::show, super::users::ROUTES];
 }
 
+mod twice_mounted {
+    use conduit::prelude::*;
+
+    const ROUTES: Routes = routes!["/v1" => super::users::ROUTES, "/v2" => super::users::ROUTES];
+}
+
+mod named_by_nothing {
+    use conduit::prelude::*;
+
+    #[get("/l", tool = "{prefix}")]
+    pub fn show() {}
+
+    const ROUTES: Routes = routes![show];
+}
+
 fn main() {}

@@ -361,3 +361,36 @@ fn a_route_with_the_path_of_the_endpoint_ends_the_start() {
     let started = App::new(()).routes(routes![taken]).mcp("/mcp").listen("127.0.0.1:0");
     assert!(started.err().expect("the path is taken").to_string().contains("/mcp"));
 }
+
+mod versioned {
+    use super::*;
+
+    /// Show the version of the shelf.
+    #[get("/shelf/{id}", tool = "{prefix}_shelf")]
+    pub(super) fn shelf(id: Path<u32>, uri: Uri) -> String {
+        format!("{} at {}", *id, uri.path())
+    }
+
+    pub(super) const ROUTES: Routes = routes![shelf];
+}
+
+#[test]
+fn handler_under_two_prefixes_is_two_tools() {
+    let list = routes!["/v1" => versioned::ROUTES, "/api/v2" => versioned::ROUTES, versioned::shelf];
+    let client = TestClient::new(App::new(()).routes(list).mcp("/mcp"));
+    let tools = result(&message(&client, "tools/list", json!({})).send());
+    let names = tools["tools"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|tool| &tool["name"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["v1_shelf", "api_v2_shelf", "shelf"]);
+    for (name, path) in [
+        ("v1_shelf", "/v1/shelf/7"),
+        ("api_v2_shelf", "/api/v2/shelf/7"),
+        ("shelf", "/shelf/7"),
+    ] {
+        let called = result(&call(&client, name, json!({ "id": 7 })).send());
+        assert_eq!(called["content"][0]["text"], format!("7 at {path}"), "{called}");
+    }
+}
