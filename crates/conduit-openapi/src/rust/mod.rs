@@ -66,7 +66,8 @@ impl Document {
             "[package]\nname = \"{name}-client\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n\
              # Add the feature `rustls` for addresses with https.\n\
              reqwest = {{ version = \"0.13\", default-features = false }}\n\
-             serde = {{ version = \"1\", features = [\"derive\"] }}\nserde_json = \"1\"\n"
+             serde = {{ version = \"1\", features = [\"derive\"] }}\nserde_json = \"1\"\n\
+             tokio = {{ version = \"1\", features = [\"time\"] }}\n"
         )
     }
 }
@@ -124,13 +125,62 @@ fn write_credentials(text: &mut String, schemes: &Map<String, Value>) {
 
 /// Returns whether a type has a default without a derive.
 fn has_default(of_type: &str) -> bool {
-    const PLAIN: [&str; 12] = [
-        "String", "bool", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "RawBody",
+    const PLAIN: [&str; 13] = [
+        "String",
+        "bool",
+        "f64",
+        "i8",
+        "i16",
+        "i32",
+        "i64",
+        "u8",
+        "u16",
+        "u32",
+        "u64",
+        "RawBody",
+        "FormParts",
     ];
     PLAIN.contains(&of_type)
         || ["Option<", "Vec<", "BTreeMap<"]
             .iter()
             .any(|begin| of_type.starts_with(begin))
+}
+
+/// The type of the body of a 200, from the variants of the responses.
+fn page_of(variants: &str) -> Option<&str> {
+    let (_, rest) = variants.split_once("    Status200(")?;
+    rest.split_once("),\n").map(|(page, _)| page)
+}
+
+/// Writes the type that iterates over the pages of an operation, and the function that begins.
+fn write_pages(
+    text: &mut String,
+    types: &mut RustTypes<'_>,
+    function: &str,
+    of_type: &str,
+    [input, reply, page]: [&str; 3],
+) {
+    let pages = types.name(format!("{of_type}Pages"));
+    let _ = write!(
+        text,
+        "\n/// The pages of a list: [`{function}_pages`] begins them.\n#[derive(Clone, Debug)]\npub struct {pages}<'c> {{\n    \
+         client: &'c Client,\n    /// The input for the next page; `None` after the last one.\n    input: Option<{input}>,\n}}\n\n\
+         /// The pages of [`{function}`], from the first or the one of `cursor` on.\n\
+         pub fn {function}_pages(client: &Client, input: {input}) -> {pages}<'_> {{\n    {pages} {{\n        client,\n        \
+         input: Some(input),\n    }}\n}}\n\nimpl {pages}<'_> {{\n    \
+         /// The next page; `None` after the last one. After an error, the same page is requested again.\n    ///\n    \
+         /// # Errors\n    ///\n    /// As [`{function}`], and for a response without a page.\n    \
+         pub async fn next(&mut self) -> Result<Option<{page}>, Error> {{\n        \
+         let Some(input) = &mut self.input else {{\n            return Ok(None);\n        }};\n        \
+         let reply = {function}(self.client, input).await?;\n        \
+         let {reply}::Status200(page) = reply.body else {{\n            \
+         return Err(unexpected(reply.status, format!(\"no page: {{:?}}\", reply.body)));\n        }};\n        \
+         if page.next.is_some() && page.next == input.cursor {{\n            self.input = None;\n            \
+         return Err(unexpected(reply.status, \"the page is its own next page\"));\n        }}\n        \
+         match &page.next {{\n            Some(next) => input.cursor = Some(next.clone()),\n            \
+         None => self.input = None,\n        }}\n        \
+         Ok(Some(page))\n    }}\n}}\n"
+    );
 }
 
 /// Writes the function of one operation.
@@ -198,12 +248,27 @@ impl FunctionWriter<'_> {
             "pub async fn {function}(client: &Client{passed}) -> Result<Reply<{reply}>, Error> {{\n    \
              let {mutable}parts = Parts::new({}, {})?;\n{steps}    \
              let response = parts.send(client, &[{}]).await?;\n    \
-             let headers = response.headers();\n    \
-             let body = match response.status() {{\n{arms}    }};\n    Ok(Reply {{ headers, body }})\n}}\n",
+             let (status, headers) = (response.status(), response.headers());\n    \
+             let body = match status {{\n{arms}    }};\n    Ok(Reply {{ status, headers, body }})\n}}\n",
             Value::from(method.as_str()),
             Value::from(self.path),
             ways.join(", "),
         );
+        let is_cursor = |(name, of_type, _): &(String, String, String)| name == "cursor" && of_type == "Option<String>";
+        if value["x-pages"] == Value::Bool(true)
+            && fields.iter().any(is_cursor)
+            && self.has_next_page()
+            && let Some(page) = page_of(&variants)
+        {
+            write_pages(text, types, &function, &of_type, [&input, &reply, page]);
+        }
+    }
+
+    /// Returns whether the response has the cursor of the next page.
+    fn has_next_page(&self) -> bool {
+        let response = resolved(self.document, &self.operation.value["responses"]["200"]);
+        let schema = resolved(self.document, &response["content"]["application/json"]["schema"]);
+        schema["properties"]["next"]["type"] == serde_json::json!(["string", "null"])
     }
 
     fn comment(&self, method: &str) -> String {
@@ -231,7 +296,7 @@ impl FunctionWriter<'_> {
                 Some("path") => format!("path({quoted}, &input.{field}, {is_rest})"),
                 Some("query") => format!("query({quoted}, &input.{field})"),
                 Some("header") => format!("header({quoted}, &input.{field})"),
-                // Cookies are credentials.
+                Some("cookie") => format!("cookie({quoted}, &input.{field})"),
                 _ => continue,
             };
             let mut of_type = types.of_value(&parameter["schema"], &format!("{name}{}", pascal(key)));
@@ -267,6 +332,7 @@ impl FunctionWriter<'_> {
                 let of_type = types.of_value(&media["schema"], &format!("{name}Body"));
                 (of_type, "parts.form(body)?;".to_owned())
             }
+            "multipart/form-data" => ("FormParts".to_owned(), "parts.form_parts(body)?;".to_owned()),
             _ => ("RawBody".to_owned(), "parts.raw(body)?;".to_owned()),
         };
         let documented = comment(&format!("`{kind}`"), 1);

@@ -1,6 +1,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
@@ -78,6 +79,8 @@ impl From<reqwest::Error> for Error {
 /// A response: its header fields, and its status with the body.
 #[derive(Clone, Debug)]
 pub struct Reply<B> {
+    /// The status.
+    pub status: u16,
     /// The header fields.
     pub headers: HeaderMap,
     /// The status selects the type of the body.
@@ -104,65 +107,199 @@ pub struct ServerEvent<T> {
     pub data: T,
 }
 
-/// The events of a response, which end with it.
+/// The texts and files of a form.
+#[derive(Clone, Debug, Default)]
+pub struct FormParts {
+    /// The head of each part without its end, and the content.
+    parts: Vec<(String, Vec<u8>)>,
+}
+
+impl FormParts {
+    /// A form without parts.
+    pub fn new() -> Self {
+        FormParts::default()
+    }
+
+    /// Adds a text.
+    pub fn text(mut self, name: &str, text: impl Into<String>) -> Self {
+        let head = format!("content-disposition: form-data; name=\"{}\"", FormParts::escaped(name));
+        self.parts.push((head, text.into().into_bytes()));
+        self
+    }
+
+    /// Adds a file. Control characters in the media type are left out.
+    pub fn file(mut self, name: &str, file_name: &str, media_type: &str, content: impl Into<Vec<u8>>) -> Self {
+        let (name, file_name) = (FormParts::escaped(name), FormParts::escaped(file_name));
+        let media_type: String = media_type.chars().filter(|character| !character.is_control()).collect();
+        let head = format!(
+            "content-disposition: form-data; name=\"{name}\"; filename=\"{file_name}\"\r\ncontent-type: {media_type}"
+        );
+        self.parts.push((head, content.into()));
+        self
+    }
+
+    /// A name in a head, as browsers write it (WHATWG HTML, section 4.10.21.8).
+    fn escaped(name: &str) -> String {
+        name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
+    }
+
+    /// A boundary that no content contains.
+    fn boundary(&self) -> String {
+        let is_taken = |boundary: &str| {
+            let mut contents = self.parts.iter();
+            contents.any(|(_, content)| content.windows(boundary.len()).any(|window| window == boundary.as_bytes()))
+        };
+        let mut boundary = "form-boundary".to_owned();
+        while is_taken(&boundary) {
+            boundary.push('x');
+        }
+        boundary
+    }
+}
+
+/// The events of a stream. It connects again when the connection is lost, from the last event on, and ends when the server
+/// answers 204. Dropping it ends the stream at the server.
 #[derive(Debug)]
 pub struct Events<T> {
-    response: reqwest::Response,
-    buffer: Vec<u8>,
-    data: PhantomData<fn() -> T>,
+    http: reqwest::Client,
+    /// The request that connects again.
+    request: Option<reqwest::Request>,
+    response: Option<reqwest::Response>,
+    lines: Lines,
+    /// The fields of the event whose end is not received yet.
+    partial: PartialEvent,
+    last_id: String,
+    retry: Duration,
+    of_type: PhantomData<fn() -> T>,
+}
+
+#[derive(Debug, Default)]
+struct PartialEvent {
+    id: Option<String>,
+    event: String,
+    data: Vec<String>,
 }
 
 impl<T: DeserializeOwned> Events<T> {
-    /// The next event; `None` at the end of the stream.
+    /// The next event; `None` at the end of the stream. An event that the connection cuts is received again.
     ///
     /// # Errors
     ///
-    /// When the connection is lost, or the data is not of the documented form.
+    /// When the server rejects to continue the stream, or the data is not of the documented form.
     pub async fn next(&mut self) -> Result<Option<ServerEvent<T>>, Error> {
         loop {
-            while let Some(end) = self.buffer.windows(2).position(|bytes| bytes == b"\n\n") {
-                let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
-                if let Some(event) = self.event(&String::from_utf8_lossy(&block))? {
+            while let Some(line) = self.lines.next() {
+                if let Some(event) = self.line(&line)? {
                     return Ok(Some(event));
                 }
             }
-            match self.response.chunk().await? {
+            let piece = match &mut self.response {
+                Some(response) => response.chunk().await.ok().flatten(),
+                None => None,
+            };
+            match piece {
+                Some(piece) => self.lines.bytes.extend_from_slice(&piece),
+                None if self.connect().await? => {}
                 None => return Ok(None),
-                Some(piece) => self.buffer.extend(piece.iter().filter(|byte| **byte != b'\r')),
             }
         }
     }
 
-    fn event(&self, block: &str) -> Result<Option<ServerEvent<T>>, Error> {
-        let mut event = ServerEvent {
-            id: String::new(),
-            event: "message".to_owned(),
-            data: Vec::new(),
-        };
-        for line in block.lines() {
-            let (name, value) = line.split_once(':').unwrap_or((line, ""));
-            let value = value.strip_prefix(' ').unwrap_or(value);
-            match name {
-                "id" => value.clone_into(&mut event.id),
-                "event" => value.clone_into(&mut event.event),
-                "data" => event.data.push(value),
-                _ => {}
+    /// Connects again. Returns `false` at the end of the stream.
+    async fn connect(&mut self) -> Result<bool, Error> {
+        (self.response, self.lines, self.partial) = (None, Lines::default(), PartialEvent::default());
+        loop {
+            let Some(mut request) = self.request.as_ref().and_then(reqwest::Request::try_clone) else {
+                return Ok(false);
+            };
+            tokio::time::sleep(self.retry).await;
+            if !self.last_id.is_empty() {
+                set(request.headers_mut(), "last-event-id", &self.last_id)?;
+            }
+            let Ok(response) = self.http.execute(request).await else { continue };
+            let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+            match response.status().as_u16() {
+                204 => {
+                    self.request = None;
+                    return Ok(false);
+                }
+                200 if kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) => {
+                    self.response = Some(response);
+                    return Ok(true);
+                }
+                500..=599 => {}
+                status => return Err(unexpected(status, "the event stream cannot be continued")),
             }
         }
-        if event.data.is_empty() {
+    }
+
+    /// Reads one line of the stream (WHATWG HTML, section 9.2.6).
+    fn line(&mut self, line: &str) -> Result<Option<ServerEvent<T>>, Error> {
+        if line.is_empty() {
+            return self.end_of_event();
+        }
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match name {
+            "id" if !value.contains('\0') => self.partial.id = Some(value.to_owned()),
+            "event" => value.clone_into(&mut self.partial.event),
+            "data" => self.partial.data.push(value.to_owned()),
+            "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                self.retry = value.parse().map_or(self.retry, Duration::from_millis);
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn end_of_event(&mut self) -> Result<Option<ServerEvent<T>>, Error> {
+        let PartialEvent { id, event, data } = std::mem::take(&mut self.partial);
+        // It counts with the end of its event: an event that the connection cuts is sent again.
+        self.last_id = id.unwrap_or_else(|| std::mem::take(&mut self.last_id));
+        if data.is_empty() {
             return Ok(None);
         }
-        let text = event.data.join("\n");
+        let text = data.join("\n");
         // Data that is not JSON is a text.
         let data = serde_json::from_str(&text).or_else(|error| match serde_json::from_value(Value::String(text)) {
             Ok(data) => Ok(data),
-            Err(_) => Err(unexpected(self.response.status().as_u16(), error)),
-        });
-        Ok(Some(ServerEvent {
-            id: event.id,
-            event: event.event,
-            data: data?,
-        }))
+            Err(_) => Err(unexpected(200, error)),
+        })?;
+        let event = match event.is_empty() {
+            true => "message".to_owned(),
+            false => event,
+        };
+        let id = self.last_id.clone();
+        Ok(Some(ServerEvent { id, event, data }))
+    }
+}
+
+/// The lines of a stream of bytes, which end in LF, CR or CRLF.
+#[derive(Debug, Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    /// The number of bytes before the next line.
+    start: usize,
+}
+
+impl Lines {
+    fn next(&mut self) -> Option<String> {
+        let rest = &self.bytes[self.start..];
+        let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+        let ending = match end.map(|end| &rest[end..]) {
+            Some([b'\r', b'\n', ..]) => 2,
+            // The next piece may begin with LF.
+            Some([b'\r']) | None => {
+                self.bytes.drain(..self.start);
+                self.start = 0;
+                return None;
+            }
+            Some(_) => 1,
+        };
+        let line = &rest[..end?];
+        let text = String::from_utf8_lossy(line).into_owned();
+        self.start += line.len() + ending;
+        Some(text)
     }
 }
 
@@ -217,15 +354,7 @@ impl Parts {
         if !leads_here {
             return Err(Error::Input(format!("the parameter {name} leads to another route: it is {text:?}")));
         }
-        let mut encoded = String::new();
-        for byte in text.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-                b'/' if is_rest => encoded.push('/'),
-                _ => encoded.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        self.path = self.path.replacen(&format!("{{{name}}}"), &encoded, 1);
+        self.path = self.path.replacen(&format!("{{{name}}}"), &encoded(&text, is_rest), 1);
         Ok(())
     }
 
@@ -233,6 +362,16 @@ impl Parts {
     fn query(&mut self, name: &str, value: &impl Serialize) -> Result<(), Error> {
         pairs(name, &value_of(value)?, &mut self.query);
         Ok(())
+    }
+
+    /// Adds a cookie; a list has one value with commas.
+    fn cookie(&mut self, name: &str, value: &impl Serialize) -> Result<(), Error> {
+        let text = match value_of(value)? {
+            Value::Null => return Ok(()),
+            Value::Array(items) => items.iter().map(|item| encoded(&scalar(item), false)).collect::<Vec<_>>().join(","),
+            value => encoded(&scalar(&value), false),
+        };
+        add_cookie(&mut self.headers, &format!("{name}={text}"))
     }
 
     fn header(&mut self, name: &str, value: &impl Serialize) -> Result<(), Error> {
@@ -262,6 +401,17 @@ impl Parts {
         set(&mut self.headers, CONTENT_TYPE.as_str(), "application/x-www-form-urlencoded")
     }
 
+    fn form_parts(&mut self, form: &FormParts) -> Result<(), Error> {
+        let boundary = form.boundary();
+        for (head, content) in &form.parts {
+            self.body.extend_from_slice(format!("--{boundary}\r\n{head}\r\n\r\n").as_bytes());
+            self.body.extend_from_slice(content);
+            self.body.extend_from_slice(b"\r\n");
+        }
+        self.body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        set(&mut self.headers, CONTENT_TYPE.as_str(), &format!("multipart/form-data; boundary={boundary}"))
+    }
+
     fn raw(&mut self, body: &RawBody) -> Result<(), Error> {
         self.body.clone_from(&body.bytes);
         set(&mut self.headers, CONTENT_TYPE.as_str(), &body.content_type)
@@ -284,10 +434,16 @@ impl Parts {
         let mut headers = client.headers.clone();
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         for (name, value) in &self.headers {
-            headers.insert(name, value.clone());
+            match value.to_str() {
+                Ok(cookies) if name == COOKIE => add_cookie(&mut headers, cookies)?,
+                _ => drop(headers.insert(name, value.clone())),
+            }
         }
-        let request = client.http.request(self.method, url).headers(headers).body(self.body);
-        Ok(Response(request.send().await?))
+        let request = client.http.request(self.method, url).headers(headers).body(self.body).build()?;
+        let http = client.http.clone();
+        let again = request.try_clone();
+        let response = http.execute(request).await?;
+        Ok(Response { http, again, response })
     }
 
     fn authorize(&mut self, scheme: Scheme, value: &str) -> Result<(), Error> {
@@ -301,47 +457,57 @@ impl Parts {
                 self.query.push((name.to_owned(), value.to_owned()));
                 Ok(())
             }
-            Scheme::Cookie(name) => set(headers, COOKIE.as_str(), &format!("{name}={value}")),
+            Scheme::Cookie(name) => add_cookie(headers, &format!("{name}={value}")),
         }
     }
 }
 
 /// A response whose body is not read yet.
-struct Response(reqwest::Response);
+struct Response {
+    http: reqwest::Client,
+    /// The request, for a stream that connects again.
+    again: Option<reqwest::Request>,
+    response: reqwest::Response,
+}
 
 #[allow(dead_code)]
 impl Response {
     fn status(&self) -> u16 {
-        self.0.status().as_u16()
+        self.response.status().as_u16()
     }
 
     fn headers(&self) -> HeaderMap {
-        self.0.headers().clone()
+        self.response.headers().clone()
     }
 
     async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
         let status = self.status();
-        let bytes = self.0.bytes().await?;
+        let bytes = self.response.bytes().await?;
         serde_json::from_slice(&bytes).map_err(|error| unexpected(status, error))
     }
 
     async fn text(self) -> Result<String, Error> {
-        Ok(self.0.text().await?)
+        Ok(self.response.text().await?)
     }
 
     async fn raw(self) -> Result<RawBody, Error> {
-        let content_type = self.0.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = self.response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         Ok(RawBody {
             content_type: content_type.unwrap_or_default().to_owned(),
-            bytes: self.0.bytes().await?.to_vec(),
+            bytes: self.response.bytes().await?.to_vec(),
         })
     }
 
     fn events<T>(self) -> Events<T> {
         Events {
-            response: self.0,
-            buffer: Vec::new(),
-            data: PhantomData,
+            http: self.http,
+            request: self.again,
+            response: Some(self.response),
+            lines: Lines::default(),
+            partial: PartialEvent::default(),
+            last_id: String::new(),
+            retry: Duration::from_secs(3),
+            of_type: PhantomData,
         }
     }
 }
@@ -365,6 +531,26 @@ fn pairs(name: &str, value: &Value, to: &mut Vec<(String, String)>) {
         Value::Object(members) => members.iter().for_each(|(member, value)| pairs(&format!("{name}[{member}]"), value, to)),
         value => to.push((name.to_owned(), scalar(value))),
     }
+}
+
+/// Percent-encodes all bytes but the unreserved characters (RFC 3986, section 2.3), and slashes where they stay.
+fn encoded(text: &str, keeps_slashes: bool) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            b'/' if keeps_slashes => encoded.push('/'),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// Adds cookies to those of a request.
+fn add_cookie(headers: &mut HeaderMap, cookies: &str) -> Result<(), Error> {
+    let known = headers.get(COOKIE).and_then(|known| known.to_str().ok());
+    let cookies = known.map_or_else(|| cookies.to_owned(), |known| format!("{known}; {cookies}"));
+    set(headers, COOKIE.as_str(), &cookies)
 }
 
 fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Error> {

@@ -8,7 +8,11 @@ use serde_json::{Map, Value};
 use crate::shared::unique;
 
 /// Names of the file itself and of the prelude, which no schema may have.
-const RESERVED: [&str; 29] = [
+const RESERVED: [&str; 33] = [
+    "Duration",
+    "FormParts",
+    "Lines",
+    "PartialEvent",
     "BTreeMap",
     "Box",
     "Clone",

@@ -12,6 +12,8 @@ mod guarded;
 mod linters;
 mod names;
 mod problems;
+#[cfg(all(feature = "cookies", feature = "multipart"))]
+mod rust_runs;
 mod sample;
 mod schemas;
 mod tools;

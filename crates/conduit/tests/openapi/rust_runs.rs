@@ -1,0 +1,279 @@
+//! The client in Rust, compiled as a part of this test and run against a server: an event stream across a restart, pages, forms with
+//! files, and cookies.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use conduit::events::{Event, Events, LastEventId};
+use conduit::extract::{Paged, Paging};
+use conduit::openapi::Info;
+use conduit::prelude::*;
+use conduit::{CookieValues, MultipartForm, UploadedFile};
+
+use crate::support::{Running, start, wait_for};
+
+use printed::{
+    Client, FormParts, RustRunsLogInput, RustRunsLogReply, RustRunsLookInput, RustRunsLookReply, RustRunsNumbersInput,
+    RustRunsPictureInput, RustRunsPictureReply,
+};
+
+#[rustfmt::skip]
+#[allow(dead_code, unreachable_pub, reason = "it is the source of a library")]
+#[path = "rust_client.txt"]
+mod printed;
+
+/// A log of events, which outlives its servers.
+#[derive(Clone)]
+struct Log {
+    /// The last event that this server sends.
+    last: u32,
+    sent: Arc<AtomicU32>,
+}
+
+#[derive(serde::Serialize, JsonSchema)]
+struct Entry {
+    number: u32,
+}
+
+/// The events after the last one of the client.
+#[get("/log")]
+async fn log(after: LastEventId, log: State<Log>) -> Events<Entry> {
+    let first = after.parse().unwrap_or(0) + 1;
+    let events = Events::generate(async move |events| {
+        for number in first..=log.last {
+            events.send(Event::new(Entry { number }).id(number)).await?;
+            log.sent.store(number, Relaxed);
+        }
+        events.closed().await;
+        Ok::<_, conduit::BoxError>(())
+    });
+    events.retry(Duration::from_millis(10))
+}
+
+/// The numbers up to 5.
+#[get("/numbers")]
+fn numbers(paging: Paging<u32, 2>) -> Paged<Entry> {
+    let first = paging.cursor().map_or(1, |last| last + 1);
+    let numbers = (first..=5).take(paging.rows()).map(|number| Entry { number });
+    paging.page(numbers.collect(), |last| last.number)
+}
+
+#[derive(serde::Deserialize, JsonSchema)]
+struct Picture {
+    title: String,
+    picture: UploadedFile,
+}
+
+#[post("/pictures")]
+fn picture(form: MultipartForm<Picture>) -> String {
+    let Picture { title, picture } = form.0;
+    format!(
+        "{title}: {:?}, {} bytes of {:?}",
+        picture.file_name(),
+        picture.len(),
+        picture.content_type()
+    )
+}
+
+#[derive(serde::Deserialize, JsonSchema)]
+struct Look {
+    theme: Option<String>,
+    #[serde(default)]
+    columns: Vec<String>,
+}
+
+#[get("/look")]
+fn look(look: CookieValues<Look>, all: HeaderMap) -> String {
+    let sent = all.get("cookie").and_then(|value| value.to_str().ok());
+    format!("{:?} {:?} of {sent:?}", look.0.theme, look.0.columns)
+}
+
+const ROUTES: Routes<Log> = routes![log, numbers, picture, look];
+
+fn serve(address: &str, last: u32) -> (Running, Arc<AtomicU32>) {
+    let sent = Arc::default();
+    let state = Log {
+        last,
+        sent: Arc::clone(&sent),
+    };
+    let server = App::new(state).routes(ROUTES).workers(1).listen(address);
+    (start(server.expect("the port is free")), sent)
+}
+
+#[test]
+fn compiled_client_is_the_printed_one() {
+    let client = ROUTES.openapi(Info::new("runs", "1")).rust();
+    let path = format!("{}/tests/openapi/rust_client.txt", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("CONDUIT_WRITE_GOLDEN").is_some() {
+        std::fs::write(&path, &client).expect("the client can be written");
+    }
+    let known = std::fs::read_to_string(&path).expect("the client can be read");
+    assert!(
+        known == client,
+        "the client differs from {path}: review the change, and run the test with CONDUIT_WRITE_GOLDEN=1"
+    );
+}
+
+fn block_on(future: impl Future<Output = Result<(), printed::Error>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(future).expect("each response is documented");
+}
+
+#[test]
+fn stream_of_events_continues_after_a_restart_without_a_gap() {
+    let (first, sent) = serve("127.0.0.1:0", 1000);
+    let address = first.address.to_string();
+    let base = format!("http://{address}");
+    let client = std::thread::spawn(move || {
+        block_on(async {
+            let client = Client::new(base, reqwest::Client::new());
+            let stream = printed::rust_runs_log(&client, &RustRunsLogInput::default()).await?;
+            let RustRunsLogReply::Status200(mut events) = stream.body else {
+                panic!("{stream:?}")
+            };
+            for expected in 1..=2000 {
+                let event = events.next().await?.expect("an event");
+                assert_eq!((event.id, event.data.number), (expected.to_string(), expected));
+            }
+            Ok(())
+        });
+    });
+    wait_for(|| sent.load(Relaxed) >= 100);
+    // The connection closes, at any place of an event.
+    drop(first);
+    let (_second, _) = serve(&address, 2000);
+    client.join().expect("all events arrive");
+}
+
+/// The answers of a server that closes after each response, and the bytes of each request.
+fn answers(answers: &'static [&'static str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let serve = move || {
+        let mut requests = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).expect("a request");
+                request.push(byte[0]);
+            }
+            requests.push(String::from_utf8(request).expect("ASCII"));
+            stream.write_all(answer.as_bytes()).expect("the client reads");
+        }
+        requests
+    };
+    (address, std::thread::spawn(serve))
+}
+
+#[test]
+fn event_that_is_incomplete_is_requested_again() {
+    let (address, server) = answers(&[
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nretry: 1\n\nid: 1\ndata: {\"number\":1}\n\nid: 2\ndata: {\"num",
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nid: 2\r\ndata: {\"number\":2}\r\n\r\nid: 3\n",
+        // An event without data counts.
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nid: 3\rdata: {\"number\":3}\r\rid: 4\n\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+    ]);
+    block_on(async {
+        let client = Client::new(address, reqwest::Client::new());
+        let stream = printed::rust_runs_log(&client, &RustRunsLogInput::default()).await?;
+        let RustRunsLogReply::Status200(mut events) = stream.body else {
+            panic!("{stream:?}")
+        };
+        let mut found = Vec::new();
+        while let Some(event) = events.next().await? {
+            found.push((event.id, event.data.number));
+        }
+        let expected = [("1", 1), ("2", 2), ("3", 3)].map(|(id, number)| (id.to_owned(), number));
+        assert_eq!(found, expected);
+        assert!(events.next().await?.is_none(), "the end is the end");
+        Ok(())
+    });
+    let requests = server.join().expect("each answer is read");
+    let resumed = requests.iter().map(|request| {
+        let last = request.lines().find_map(|line| line.strip_prefix("last-event-id: "));
+        last.map(str::to_owned)
+    });
+    let expected = [None, Some("1"), Some("1"), Some("2"), Some("4")].map(|id| id.map(str::to_owned));
+    assert_eq!(resumed.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn stream_that_the_server_rejects_to_continue_is_an_error() {
+    let (address, _server) = answers(&[
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nretry: 1\n\n",
+        "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
+    ]);
+    block_on(async {
+        let client = Client::new(address, reqwest::Client::new());
+        let stream = printed::rust_runs_log(&client, &RustRunsLogInput::default()).await?;
+        let RustRunsLogReply::Status200(mut events) = stream.body else {
+            panic!("{stream:?}")
+        };
+        let end = events.next().await;
+        assert!(
+            matches!(end, Err(printed::Error::Unexpected { status: 404, .. })),
+            "{end:?}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn pages_forms_and_cookies_arrive() {
+    let (server, _) = serve("127.0.0.1:0", 0);
+    block_on(async {
+        let mut client = Client::new(format!("http://{}", server.address), reqwest::Client::new());
+        let mut pages = printed::rust_runs_numbers_pages(&client, RustRunsNumbersInput::default());
+        let mut lengths = Vec::new();
+        while let Some(page) = pages.next().await? {
+            lengths.push(page.items.len());
+        }
+        assert_eq!(lengths, [2, 2, 1]);
+        let invalid = RustRunsNumbersInput {
+            limit: Some(1000),
+            ..RustRunsNumbersInput::default()
+        };
+        let invalid = printed::rust_runs_numbers_pages(&client, invalid).next().await;
+        assert!(
+            matches!(&invalid, Err(printed::Error::Unexpected { status: 422, reason }) if reason.contains("query.limit")),
+            "{invalid:?}"
+        );
+
+        let body = FormParts::new()
+            .text("title", "form-boundary\r\n--form-boundaryx")
+            .file("picture", "a\"b.png", "image/png", vec![0; 300_000]);
+        let sent = printed::rust_runs_picture(&client, &RustRunsPictureInput { body }).await?;
+        let RustRunsPictureReply::Status200(text) = sent.body else {
+            panic!("{sent:?}")
+        };
+        assert_eq!(
+            text,
+            "form-boundary\r\n--form-boundaryx: Some(\"a%22b.png\"), 300000 bytes of Some(\"image/png\")"
+        );
+
+        let cookie = reqwest::header::HeaderValue::from_static("session=1");
+        client.headers.insert(reqwest::header::COOKIE, cookie);
+        let input = RustRunsLookInput {
+            theme: Some("a; b".to_owned()),
+            columns: Some(vec!["x".to_owned(), "y".to_owned()]),
+        };
+        let seen = printed::rust_runs_look(&client, &input).await?;
+        let RustRunsLookReply::Status200(text) = seen.body else {
+            panic!("{seen:?}")
+        };
+        assert_eq!(
+            text,
+            r#"Some("a; b") ["x", "y"] of Some("session=1; columns=x,y; theme=a%3B%20b")"#
+        );
+        Ok(())
+    });
+}
