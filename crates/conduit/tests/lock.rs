@@ -6,7 +6,7 @@ use conduit::layer::{BodyLimit, RateLimit};
 use conduit::openapi::{Operation, Parameter};
 use conduit::prelude::*;
 use conduit::testing::{TestClient, assert_lock};
-use conduit::{ApiKey, Auth, Authenticate, Key, KeyPlace};
+use conduit::{ApiKey, Auth, Authenticate, Events, Key, KeyPlace};
 use serde::{Deserialize, Serialize};
 
 struct Session;
@@ -135,6 +135,12 @@ fn differing(way: Path<String>) -> Differing {
     Differing(way.0)
 }
 
+/// Follow the links.
+#[get("/links/events")]
+fn follow() -> Events<Link> {
+    Events::generate(async |_| ())
+}
+
 /// A guard of a function.
 async fn only_here(request: Request, next: Next) -> Response {
     next.run(request).await
@@ -150,6 +156,7 @@ const ROUTES: Routes = routes![
     #[layer(BodyLimit::new(1024))]
     create,
     show,
+    follow,
     differing,
 ];
 
@@ -170,7 +177,7 @@ fn failure(run: impl FnOnce()) -> String {
 
 /// Each row is a change of the lock that an earlier version of the code would have had: a text, its replacement, whether the
 /// change to the present code breaks clients, and a part of the message.
-const EARLIER: [(&str, &str, bool, &str); 26] = [
+const EARLIER: [(&str, &str, bool, &str); 29] = [
     (
         "GET /links/{id}\n",
         "GET /links/{slug}\n",
@@ -292,6 +299,24 @@ const EARLIER: [(&str, &str, bool, &str); 26] = [
         "tool: show_link becomes: find_link",
     ),
     ("  tool: find_link\n", "", false, "tool is added: find_link"),
+    (
+        "GET /links/events\n",
+        "GET /links/stream\n",
+        true,
+        "GET /links/stream (follow): is removed",
+    ),
+    (
+        "  200 text/event-stream: #Link\n",
+        "  200 application/json: #Link\n",
+        true,
+        "200 application/json is removed",
+    ),
+    (
+        "  200 text/event-stream: #Link\n",
+        "  200 text/event-stream: #Event\n",
+        false,
+        "200 text/event-stream: the schema Event has the name Link",
+    ),
 ];
 
 #[test]

@@ -1,5 +1,8 @@
 //! The document of an application: its golden file, an independent validator, and the report of gaps.
 
+#[path = "../support/chromium.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod chromium;
 #[path = "../support/npm.rs"]
 mod npm;
 #[path = "../support/mod.rs"]

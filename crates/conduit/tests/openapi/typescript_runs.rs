@@ -9,6 +9,7 @@ use conduit::events::{Event, Events, LastEventId};
 use conduit::openapi::Info;
 use conduit::prelude::*;
 
+use crate::chromium::Browser;
 use crate::npm::{TYPESCRIPT, compile_typescript, installed, run};
 use crate::support::{Running, start, wait_for};
 use crate::typescript::folder;
@@ -53,7 +54,13 @@ async fn log(after: LastEventId, log: State<Log>) -> Events<Entry> {
     events.retry(Duration::from_millis(10))
 }
 
-const LOG: Routes<Log> = routes![log];
+/// A page whose script follows the log.
+#[get("/")]
+fn page() -> Html<&'static str> {
+    Html("<title>Log</title>")
+}
+
+const LOG: Routes<Log> = routes![log, page];
 
 fn serve(address: &str, last: u32) -> (Running, Arc<AtomicU32>) {
     let sent = Arc::default();
@@ -96,6 +103,38 @@ fn stream_of_events_continues_after_a_restart_without_a_gap() {
     let (_second, _) = serve(&address, 2000);
     let output = client.wait_with_output().expect("it is our child");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn page_of_a_browser_follows_a_stream_across_a_restart_without_a_gap() {
+    let Some(programs) = installed("typescript", &TYPESCRIPT) else {
+        return;
+    };
+    let folder = folder("browser", &LOG.openapi(Info::new("browser", "1")));
+    std::fs::write(folder.join("package.json"), "{ \"type\": \"module\" }").expect("the package can be written");
+    compile_typescript(&programs, &folder, &["client.ts"]);
+    let client = std::fs::read_to_string(folder.join("client.js")).expect("the client can be read");
+    let Some(mut browser) = Browser::start(&folder.join("profile")) else {
+        return;
+    };
+    let (first, sent) = serve("127.0.0.1:0", 1000);
+    let address = first.address.to_string();
+    let page = browser.open(&format!("http://{address}/"));
+    let follow = "window.found = [];
+        const follow = async () => {
+            const stream = await typescriptRunsLog({ baseUrl: '' });
+            for await (const event of stream.body) found.push(event.data.number);
+        };
+        follow().catch((error) => { document.body.innerText = String(error); });";
+    browser.value(&page, &crate::npm::script_of_a_page(&client, follow));
+    wait_for(|| sent.load(Relaxed) >= 100);
+    drop(first);
+    let (_second, _) = serve(&address, 2000);
+    browser.wait(&page, "found.length >= 2000");
+    assert_eq!(
+        browser.value(&page, "found.every((number, place) => number === place + 1)"),
+        true
+    );
 }
 
 #[test]

@@ -81,3 +81,11 @@ pub(crate) fn compile_typescript(programs: &Path, folder: &Path, files: &[&str])
 
 /// The packages that `compile_typescript` needs.
 pub(crate) const TYPESCRIPT: [&str; 1] = ["typescript@7.0.2"];
+
+/// A script for a page of a browser: a compiled module, and statements that use its functions.
+#[allow(dead_code, reason = "not every test has a browser")]
+pub(crate) fn script_of_a_page(module: &str, statements: &str) -> String {
+    // An expression has no exports.
+    let module = format!("\n{module}").replace("\nexport ", "\n");
+    format!("(() => {{ {module}\n{statements} }})()")
+}

@@ -58,7 +58,13 @@ pub(crate) struct Service {
 impl Service {
     /// Starts the program and waits until it listens.
     pub(crate) fn start(database: &Path) -> Self {
+        Service::start_at("127.0.0.1:0", database)
+    }
+
+    /// As `start`, at this address.
+    pub(crate) fn start_at(address: &str, database: &Path) -> Self {
         let mut child = command(database)
+            .env("CONDUIT_ADDR", address)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
