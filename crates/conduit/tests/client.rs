@@ -74,6 +74,24 @@ fn search(kind: Path<String>, search: Query<Search>) -> String {
     format!("{}: {:?} {:?}", kind.0, search.0.text, search.0.tags)
 }
 
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Filter {
+    state: Option<String>,
+    price: Bounds,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Bounds {
+    gte: Option<u32>,
+    lt: Option<u32>,
+}
+
+#[get("/filtered", client)]
+fn filtered(filter: Query<Filter>) -> String {
+    let Filter { state, price } = filter.0;
+    format!("{state:?} {:?} {:?}", price.gte, price.lt)
+}
+
 #[put("/text", client)]
 fn set(text: String) -> NoContent {
     assert_eq!(text, "hello");
@@ -207,7 +225,7 @@ fn locale(id: Path<u8>, locale: Locale, _state: State<()>, _peer: PeerAddr) -> S
 fn app() -> App<(), Routes> {
     App::new(()).routes(routes![
         "/notes" => notes::ROUTES,
-        search, set, form, flags, pages, cookies, raw, stream, upload, picture, register, optional, locale
+        search, filtered, set, form, flags, pages, cookies, raw, stream, upload, picture, register, optional, locale
     ])
 }
 
@@ -228,6 +246,17 @@ async fn each_extractor_has_its_argument<T: Transport + Clone>(client: TypedClie
     let all = list.starting_at(first).items().await.expect("all pages");
     assert_eq!(all.iter().map(|note| note.id).collect::<Vec<_>>(), [5, 4, 3, 2, 1]);
     assert_eq!(all[0].text, "a+b&c in an order of 2 columns");
+    let filter = Filter {
+        state: Some("a&b".to_owned()),
+        price: Bounds {
+            gte: None,
+            lt: Some(20),
+        },
+    };
+    assert_eq!(
+        filtered::call(&client, &filter).await.expect("a text"),
+        r#"Some("a&b") None Some(20)"#
+    );
     let invalid = pages::call(&client, PageRequest::first().after("?"), &[], &wanted).await;
     assert!(matches!(invalid, Err(CallError::Problem(problem)) if problem.status == 422));
 

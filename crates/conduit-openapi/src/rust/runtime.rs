@@ -163,8 +163,8 @@ impl FormParts {
 pub struct Events<T> {
     http: reqwest::Client,
     /// The request that connects again.
-    request: Option<reqwest::Request>,
-    response: Option<reqwest::Response>,
+    request: Option<Box<reqwest::Request>>,
+    response: Option<Box<reqwest::Response>>,
     lines: Lines,
     /// The fields of the event whose end is not received yet.
     partial: PartialEvent,
@@ -209,7 +209,7 @@ impl<T: DeserializeOwned> Events<T> {
     async fn connect(&mut self) -> Result<bool, Error> {
         (self.response, self.lines, self.partial) = (None, Lines::default(), PartialEvent::default());
         loop {
-            let Some(mut request) = self.request.as_ref().and_then(reqwest::Request::try_clone) else {
+            let Some(mut request) = self.request.as_deref().and_then(reqwest::Request::try_clone) else {
                 return Ok(false);
             };
             tokio::time::sleep(self.retry).await;
@@ -224,7 +224,7 @@ impl<T: DeserializeOwned> Events<T> {
                     return Ok(false);
                 }
                 200 if kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) => {
-                    self.response = Some(response);
+                    self.response = Some(Box::new(response));
                     return Ok(true);
                 }
                 500..=599 => {}
@@ -501,8 +501,8 @@ impl Response {
     fn events<T>(self) -> Events<T> {
         Events {
             http: self.http,
-            request: self.again,
-            response: Some(self.response),
+            request: self.again.map(Box::new),
+            response: Some(Box::new(self.response)),
             lines: Lines::default(),
             partial: PartialEvent::default(),
             last_id: String::new(),

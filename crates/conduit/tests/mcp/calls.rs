@@ -394,3 +394,32 @@ fn handler_under_two_prefixes_is_two_tools() {
         assert_eq!(called["content"][0]["text"], format!("7 at {path}"), "{called}");
     }
 }
+
+/// Return a text of this length.
+#[post("/texts", tool = "text_of")]
+fn text_of(length: Json<Length>) -> String {
+    "x".repeat(length.bytes)
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Length {
+    bytes: usize,
+}
+
+#[test]
+fn long_results_are_tool_errors_and_long_messages_are_rejected() {
+    const MIB: usize = 1024 * 1024;
+    let client = |body_limit| {
+        let app = App::new(()).routes(routes![text_of]).mcp("/mcp");
+        TestClient::new(app.body_limit(body_limit))
+    };
+    let standard = client(2 * MIB as u64);
+    for (bytes, is_error) in [(4 * MIB, false), (4 * MIB + 1, true)] {
+        let called = result(&call(&standard, "text_of", json!({ "bytes": bytes })).send());
+        assert_eq!(called["isError"], is_error, "{bytes}");
+    }
+    for (client, length) in [(standard, 2 * MIB), (client(16 * MIB as u64), 4 * MIB)] {
+        let long = json!({ "bytes": 1, "ignored": "x".repeat(length) });
+        call(&client, "text_of", long).send().assert_status(413);
+    }
+}

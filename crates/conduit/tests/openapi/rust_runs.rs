@@ -16,7 +16,7 @@ use crate::support::{Running, start, wait_for};
 
 use printed::{
     Client, FormParts, RustRunsLogInput, RustRunsLogReply, RustRunsLookInput, RustRunsLookReply, RustRunsNumbersInput,
-    RustRunsPictureInput, RustRunsPictureReply,
+    RustRunsNumbersInputNumber, RustRunsPictureInput, RustRunsPictureReply,
 };
 
 #[rustfmt::skip]
@@ -52,11 +52,29 @@ async fn log(after: LastEventId, log: State<Log>) -> Events<Entry> {
     events.retry(Duration::from_millis(10))
 }
 
+#[derive(serde::Deserialize, JsonSchema)]
+struct Filter {
+    #[serde(default)]
+    parity: Vec<u32>,
+    #[serde(default)]
+    number: Bounds,
+}
+
+#[derive(Default, serde::Deserialize, JsonSchema)]
+struct Bounds {
+    gte: Option<u32>,
+    lt: Option<u32>,
+}
+
 /// The numbers up to 5.
 #[get("/numbers")]
-fn numbers(paging: Paging<u32, 2>) -> Paged<Entry> {
+fn numbers(paging: Paging<u32, 2>, filter: Query<Filter>) -> Paged<Entry> {
+    let Filter { parity, number } = &filter.0;
     let first = paging.cursor().map_or(1, |last| last + 1);
-    let numbers = (first..=5).take(paging.rows()).map(|number| Entry { number });
+    let numbers = (first..=5).filter(|n| number.gte.is_none_or(|first| *n >= first));
+    let numbers = numbers.filter(|n| number.lt.is_none_or(|end| *n < end));
+    let numbers = numbers.filter(|n| parity.is_empty() || parity.contains(&(n % 2)));
+    let numbers = numbers.take(paging.rows()).map(|number| Entry { number });
     paging.page(numbers.collect(), |last| last.number)
 }
 
@@ -238,6 +256,19 @@ fn pages_forms_and_cookies_arrive() {
             lengths.push(page.items.len());
         }
         assert_eq!(lengths, [2, 2, 1]);
+        let filter = RustRunsNumbersInput {
+            number: Some(RustRunsNumbersInputNumber {
+                gte: Some(2),
+                lt: Some(5),
+            }),
+            parity: Some(vec![0, 1]),
+            ..RustRunsNumbersInput::default()
+        };
+        let page = printed::rust_runs_numbers_pages(&client, filter)
+            .next()
+            .await?
+            .expect("a page");
+        assert_eq!(page.items.iter().map(|item| item.number).collect::<Vec<_>>(), [2, 3]);
         let invalid = RustRunsNumbersInput {
             limit: Some(1000),
             ..RustRunsNumbersInput::default()

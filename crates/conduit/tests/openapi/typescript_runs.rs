@@ -169,6 +169,45 @@ fn event_that_is_incomplete_is_requested_again() {
     }
 }
 
+#[test]
+fn filters_have_the_form_that_the_handler_reads() {
+    #[derive(Debug, serde::Deserialize, JsonSchema)]
+    struct Filter {
+        state: Option<String>,
+        #[serde(default)]
+        tag: Vec<String>,
+        #[serde(default)]
+        price: Bounds,
+    }
+
+    #[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+    struct Bounds {
+        gte: Option<u32>,
+        lt: Option<u32>,
+    }
+
+    #[get("/filtered")]
+    fn filtered(filter: Query<Filter>) -> String {
+        let Filter { state, tag, price } = filter.0;
+        format!("{state:?} {tag:?} {:?} {:?}", price.gte, price.lt)
+    }
+
+    let routes: Routes = routes![filtered];
+    let filters = r#"
+        import { typescriptRunsFiltered } from "./client.js";
+        declare const process: { argv: string[] };
+        const query = { state: "a&b", tag: ["x", "y z"], price: { gte: 10, lt: 20 } };
+        const reply = await typescriptRunsFiltered({ baseUrl: process.argv[2] ?? "" }, { query });
+        const expected = 'Some("a&b") ["x", "y z"] Some(10) Some(20)';
+        if (reply.status !== 200 || reply.body !== expected) throw new Error(`${reply.status}: ${String(reply.body)}`);
+    "#;
+    let Some(mut filters) = script("filters", routes, filters) else {
+        return;
+    };
+    let server = crate::support::serve(App::new(()).routes(routes));
+    run(filters.arg(format!("http://{}", server.address)));
+}
+
 #[cfg(feature = "multipart")]
 #[test]
 fn uploaded_file_arrives_and_returns_whole() {
