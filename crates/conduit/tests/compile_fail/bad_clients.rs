@@ -56,16 +56,6 @@ fn order_that_no_client_writes(order: Sort<Column>, paging: Paging<u8>) -> Strin
     format!("{} {}", order.0.len(), paging.limit())
 }
 
-#[derive(serde::Serialize, JsonSchema)]
-struct Sent {
-    name: String,
-}
-
-#[get("/g", client)]
-fn content_that_no_client_reads() -> Json<Sent> {
-    Json(Sent { name: String::new() })
-}
-
 #[get("/h", client)]
 fn events() -> Result<Events<String>, Problem> {
     Err(Problem::not_found("no events"))
