@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use conduit_proto::ws::{
-    CloseCode, Codecs, Deflate, DeflateConfig, WebSocketConnection, WebSocketEvent, WebSocketLimits,
+    CloseCode, Codecs, Deflate, DeflateConfig, MessageKind, WebSocketConnection, WebSocketEvent, WebSocketLimits,
+    write_compressed_header,
 };
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use http::{HeaderMap, HeaderValue, header};
@@ -304,4 +305,56 @@ fn few_shared_texts_are_kept() {
             .sum();
         assert!(kept >= bytes && kept <= bytes.max(256 * 1024).min(8 * bytes), "{kept}");
     }
+}
+
+/// The frames of a hundred similar messages for one of ten subscribers, and the memory and the work for them.
+#[test]
+fn context_takeover_saves_bytes_for_memory_and_work_of_each_subscriber() {
+    let messages: Vec<Arc<str>> = (0..100_u32)
+        .map(|number| {
+            let (x, y) = (number * 37 % 1000, number * 91 % 1000);
+            let text = "the board was changed by one of its users";
+            format!(r#"{{"kind":"moved","user":"ada","at":{{"x":{x},"y":{y}}},"number":{number},"text":"{text}"}}"#)
+                .into()
+        })
+        .collect();
+    let offer = "permessage-deflate";
+    let mut measured = Vec::new();
+    for (name, config) in [
+        ("none", None),
+        ("shared", Some(config(false))),
+        ("own", Some(config(true))),
+    ] {
+        let deflate = || config.map(|config| deflate(config, offer));
+        let memory = deflate().map_or(0, |deflate| deflate.own_bytes());
+        let subscriber = || WebSocketConnection::new(WebSocketLimits::default(), deflate());
+        let mut subscribers: Vec<_> = (0..10).map(|_| subscriber()).collect();
+        let (mut codecs, mut bytes) = (Codecs::new(), 0);
+        for text in &messages {
+            for subscriber in &mut subscribers {
+                let mut output = Vec::new();
+                match subscriber.compress_shared(text, &mut codecs) {
+                    Some(compressed) => {
+                        write_compressed_header(MessageKind::Text, compressed.len(), &mut output);
+                        output.extend_from_slice(&compressed);
+                    }
+                    None => assert!(subscriber.write_text(text, &mut codecs, &mut output)),
+                }
+                bytes += output.len();
+            }
+        }
+        let each = bytes / (subscribers.len() * messages.len());
+        eprintln!(
+            "{name}: {each} bytes a delivery, {memory} bytes of memory a subscriber, {} compressions",
+            codecs.compressions()
+        );
+        measured.push((each, memory, codecs.compressions()));
+    }
+    let [none, shared, own] = measured[..] else {
+        panic!("three kinds")
+    };
+    assert!(own.0 < shared.0 && shared.0 < none.0, "{measured:?}");
+    assert!(shared.1 == 0 && own.1 > 0, "{measured:?}");
+    // A message is compressed once for all subscribers, or once for each.
+    assert_eq!((none.2, shared.2, own.2), (0, 100, 1000));
 }
