@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{Body, BodyError, BodyKind};
+use super::{Body, BodyError};
 
 /// A request's body from another source than a connection of this server, with its limit.
 pub struct Limited {
@@ -52,7 +52,7 @@ impl Body {
         if self.is_empty() {
             return self;
         }
-        Body(BodyKind::Limited(Box::new(Limited {
+        Body(super::BodyKind::Limited(Box::new(Limited {
             body: self,
             limit,
             received: 0,
