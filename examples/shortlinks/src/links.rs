@@ -27,7 +27,7 @@ const DEFAULT_LIMIT: u32 = 20;
 const SLUG_ATTEMPTS: usize = 5;
 
 #[derive(Debug, Problem)]
-enum LinkError {
+pub(crate) enum LinkError {
     /// Whose link it is that another user has is nobody's business, so it is as if there were none.
     #[problem(status = 404, title = "No such link", detail = "There is no link {slug:?}.")]
     NoLink { slug: String },
@@ -46,14 +46,14 @@ enum LinkError {
 }
 
 /// Which part of the list a client wants.
-#[derive(Deserialize, JsonSchema, Validate)]
-struct Range {
+#[derive(Default, Deserialize, JsonSchema, Serialize, Validate)]
+pub(crate) struct Range {
     /// The id of the last link that the client has; without it the list begins with the newest.
     #[garde(skip)]
-    after: Option<i64>,
+    pub(crate) after: Option<i64>,
     /// The maximum number of links; 20 by default.
     #[garde(range(min = 1, max = 100))]
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
 }
 
 /// A part of the list.
@@ -67,13 +67,19 @@ struct Page {
 /// Your links, the newest first.
 #[get("/api/links")]
 async fn list(user: Auth<User>, range: Valid<Query<Range>>, store: State<Store>) -> Result<Json<Page>, LinkError> {
+    let (links, next) = part(&store, &user.0, &range).await?;
+    Ok(Json(Page { links, next }))
+}
+
+/// A part of the user's list, and the value of `after` for the next part.
+pub(crate) async fn part(store: &Store, user: &User, range: &Range) -> sqlx::Result<(Vec<Link>, Option<i64>)> {
     let limit = range.limit.unwrap_or(DEFAULT_LIMIT);
     // One more than requested shows whether there is a next part.
-    let mut links = store.list(&user.0, range.after, limit + 1).await?;
+    let mut links = store.list(user, range.after, limit + 1).await?;
     let more = links.len() > limit as usize;
     links.truncate(limit as usize);
     let next = links.last().map(|link| link.id).filter(|_| more);
-    Ok(Json(Page { links, next }))
+    Ok((links, next))
 }
 
 /// Makes a link, with a slug of your own or a random one.
@@ -83,12 +89,17 @@ async fn create(
     new: Valid<Json<NewLink>>,
     store: State<Store>,
 ) -> Result<Created<Json<Link>>, LinkError> {
-    let url = new.location()?;
-    let link = match &new.slug {
-        Some(slug) => insert_as(slug, &store, &user.0, &url).await?,
-        None => insert_at_random(&store, &user.0, &url).await?,
-    };
+    let link = insert(&store, &user.0, &new).await?;
     Ok(Created::at(show::path(&link.slug), Json(link)))
+}
+
+/// Adds a link of the user.
+pub(crate) async fn insert(store: &Store, user: &User, new: &NewLink) -> Result<Link, LinkError> {
+    let url = new.location()?;
+    match new.slug() {
+        Some(slug) => insert_as(slug, store, user, &url).await,
+        None => insert_at_random(store, user, &url).await,
+    }
 }
 
 async fn insert_as(slug: &str, store: &Store, user: &User, url: &Url) -> Result<Link, LinkError> {
@@ -135,8 +146,8 @@ async fn remove(user: Auth<User>, slug: Path<String>, store: State<Store>) -> Re
 /// every method; 302 lets the client choose.
 ///
 /// `HEAD` finds this route too. It asks where the link leads and does not go there, so it is not counted.
-#[get("/{slug}")]
-async fn follow(slug: Path<String>, method: Method, store: State<Store>) -> Result<Redirect, LinkError> {
+#[get("/{slug}", link)]
+pub(crate) async fn follow(slug: Path<String>, method: Method, store: State<Store>) -> Result<Redirect, LinkError> {
     let url = match method {
         Method::HEAD => store.target(&slug).await?,
         _ => store.follow(&slug).await?,
@@ -145,6 +156,6 @@ async fn follow(slug: Path<String>, method: Method, store: State<Store>) -> Resu
 }
 
 /// Space in the database is bounded too.
-async fn few_new_links(limits: State<Limits>, request: Request, next: Next) -> Response {
+pub(crate) async fn few_new_links(limits: State<Limits>, request: Request, next: Next) -> Response {
     limits.new_links.call(request, next).await
 }

@@ -2,7 +2,7 @@
 //! followed.
 //!
 //! - `settings.rs`: the settings from the environment.
-//! - `site.rs`: the page, and the routes for the operator.
+//! - `pages.rs`: the page and its forms, with the template in `templates/`. `site.rs`: the routes for the operator.
 //! - `users.rs`: signing up, in and out, and the guard of an account's data. `password.rs`: passwords.
 //! - `links.rs`: the links. `new_link.rs`: the rules for a new link.
 //! - `store/`: users, sessions and links in SQLite.
@@ -11,6 +11,7 @@
 
 mod links;
 mod new_link;
+mod pages;
 mod password;
 mod settings;
 mod site;
@@ -27,7 +28,7 @@ use settings::Settings;
 use store::{OpenError, Store, Writer};
 
 /// The literal paths take precedence over `/{slug}`, at any position in the list.
-pub(crate) const ROUTES: Routes<Service> = routes![site::ROUTES, users::ROUTES, links::ROUTES];
+pub(crate) const ROUTES: Routes<Service> = routes![pages::ROUTES, site::ROUTES, users::ROUTES, links::ROUTES];
 
 /// Where the API is shown, and can be tried.
 pub(crate) const DOCS: &str = "/docs";
@@ -85,7 +86,7 @@ fn app(settings: Settings) -> App<Service, Routes<Service>> {
         .body_limit(BODY_LIMIT_BYTES)
         .layer(Conditional::new())
         .layer(Compression::new())
-        .layer(SecurityHeaders::new())
+        .layer(SecurityHeaders::new().content_security_policy(pages::POLICY))
         .layer(RequestIds::new().always_new())
 }
 

@@ -1,40 +1,19 @@
-//! The page, and the routes for the operator.
+//! The routes for the operator.
 
 use std::net::IpAddr;
-use std::sync::LazyLock;
 
 use conduit::prelude::*;
-use conduit::{Client, Embedded, Files, asset, embed, health, metrics};
+use conduit::{Client, health, metrics};
 
 use crate::Service;
 use crate::store::Store;
 
 pub(crate) const ROUTES: Routes<Service> = routes![
-    page,
-    "/assets" => Files::embedded(ASSETS),
     health::healthz,
     readyz,
     #[layer(only_from_this_machine)]
     metrics::page
 ];
-
-/// The style and the script of the page.
-const ASSETS: Embedded = embed!("assets", "/assets");
-
-static PAGE: LazyLock<String> = LazyLock::new(|| {
-    let page = include_str!("page.html").replace("{css}", asset!(ASSETS, "page.css"));
-    page.replace("{js}", asset!(ASSETS, "page.js"))
-});
-
-/// The page loads nothing from elsewhere, runs no script that is written in it, sends nothing elsewhere, and cannot be framed.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
-    img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// The page.
-#[get("/")]
-fn page() -> impl IntoResponse {
-    ([("content-security-policy", PAGE_POLICY)], Html(PAGE.as_str()))
-}
 
 /// Responds 200 while the service accepts requests: it is not shutting down, and its database responds.
 ///

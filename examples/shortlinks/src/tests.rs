@@ -1,4 +1,4 @@
-//! The API in this process: the complete service with a temporary database, without a socket.
+//! The API and the page in this process: the complete service with a temporary database, without a socket.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use crate::app;
 use crate::settings::Settings;
+
+mod pages;
 
 const PASSWORD: &str = "correct horse";
 const COOKIE: &str = "__Host-session";
@@ -309,6 +311,11 @@ fn pages_of_other_sites_cannot_act_for_the_user() {
             ("DELETE", "/api/session"),
             ("POST", "/api/links"),
             ("DELETE", "/api/links/mine"),
+            ("POST", "/page/sign-up"),
+            ("POST", "/page/sign-in"),
+            ("POST", "/page/sign-out"),
+            ("POST", "/page/links"),
+            ("POST", "/page/links/mine/remove"),
         ] {
             let attack = client.request(method, target).header("sec-fetch-site", "cross-site");
             attack.send().assert_status(403);
@@ -368,20 +375,14 @@ fn unknown_paths_and_methods_are_problems() {
 }
 
 #[test]
-fn the_page_and_the_checks_answer() {
+fn checks_answer_and_the_document_is_revalidated() {
     with_client(|client| {
-        let page = client.get("/").send();
-        page.assert_status(200)
-            .assert_header("content-type", "text/html; charset=utf-8");
-        page.assert_header("x-content-type-options", "nosniff");
-        assert!(
-            page.header("content-security-policy")
-                .is_some_and(|policy| policy.starts_with("default-src 'none'"))
-        );
-        let tag = page.header("etag").expect("a tag").to_owned();
-        client.get("/").header("if-none-match", &tag).send().assert_status(304);
         client.get("/healthz").send().assert_status(200);
         client.get("/readyz").send().assert_text("ready\n");
+        let document = client.get("/docs/openapi.json").send();
+        let tag = document.header("etag").expect("a tag").to_owned();
+        let again = client.get("/docs/openapi.json").header("if-none-match", &tag);
+        again.send().assert_status(304);
     });
 }
 

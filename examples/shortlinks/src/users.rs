@@ -6,6 +6,7 @@ use conduit::{Auth, Authenticate, Valid};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
+use crate::new_link::has_letters_of_slugs;
 use crate::store::Store;
 use crate::{Limits, Service, password};
 
@@ -31,6 +32,16 @@ pub(crate) struct Visitor {
     user: Option<(i64, String)>,
 }
 
+impl Visitor {
+    pub(crate) fn user(&self) -> Option<User> {
+        let (id, name) = self.user.clone()?;
+        Some(User { id, name })
+    }
+}
+
+/// The error of a sign-in, which does not reveal the names of users.
+pub(crate) const WRONG: &str = "No user has this name and password.";
+
 impl<S> Authenticate<S> for User
 where
     Sessions: FromRef<S>,
@@ -38,13 +49,7 @@ where
     type Credentials = ActiveSession<Visitor>;
 
     async fn authenticate(session: ActiveSession<Visitor>, _: &S) -> Result<User, Problem> {
-        match &session.user {
-            Some((id, name)) => Ok(User {
-                id: *id,
-                name: name.clone(),
-            }),
-            None => Err(refused("sign in first")),
-        }
+        session.user().ok_or_else(|| refused("sign in first"))
     }
 }
 
@@ -55,9 +60,10 @@ fn refused(detail: &'static str) -> Problem {
 /// A name and a password.
 #[derive(Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
-struct Credentials {
+pub(crate) struct Credentials {
     /// 2 to 32 characters, each one of a-z, 0-9 and the hyphen.
-    #[garde(pattern("^[a-z0-9-]{2,32}$"))]
+    #[garde(custom(has_letters_of_slugs(2)))]
+    #[schemars(regex(pattern = "^[a-z0-9-]{2,32}$"))]
     name: String,
     /// 10 to 200 characters.
     #[garde(length(chars, min = 10, max = 200))]
@@ -65,7 +71,7 @@ struct Credentials {
 }
 
 #[derive(Debug, Problem)]
-enum SignUpError {
+pub(crate) enum SignUpError {
     #[problem(
         status = 409,
         title = "Name taken",
@@ -81,12 +87,15 @@ enum SignUpError {
 /// Signs up a user, who can sign in then.
 #[post("/api/users")]
 async fn sign_up(new: Valid<Json<Credentials>>, store: State<Store>) -> Result<Status<201, Json<User>>, SignUpError> {
-    let Valid(Json(Credentials { name, password })) = new;
+    Ok(Status(Json(register(&store, new.0.0).await?)))
+}
+
+/// Adds a user.
+pub(crate) async fn register(store: &Store, credentials: Credentials) -> Result<User, SignUpError> {
+    let Credentials { name, password } = credentials;
     let hash = password::hash(password).await?;
-    match store.insert_user(&name, &hash).await? {
-        Some(user) => Ok(Status(Json(user))),
-        None => Err(SignUpError::NameTaken { name }),
-    }
+    let user = store.insert_user(&name, &hash).await?;
+    user.ok_or(SignUpError::NameTaken { name })
 }
 
 /// Signs in: the response sets the cookie of a session. The id of an earlier session is invalid from then on.
@@ -96,15 +105,25 @@ async fn sign_in(
     mut session: Session<Visitor>,
     store: State<Store>,
 ) -> Result<Created<Json<User>>, Problem> {
-    let Valid(Json(Credentials { name, password })) = credentials;
+    let user = verify(&store, credentials.0.0).await?;
+    let user = user.ok_or_else(|| refused(WRONG))?;
+    begin(&mut session, &user).await?;
+    Ok(Created::at(whoami::path(), Json(user)))
+}
+
+/// Returns the user with this name and password.
+pub(crate) async fn verify(store: &Store, credentials: Credentials) -> Result<Option<User>, Problem> {
+    let Credentials { name, password } = credentials;
     let (user, hash) = store.find_user(&name).await?.unzip();
     let is_right = password::is_right(password, hash).await?;
-    let user = user.filter(|_| is_right);
-    let user = user.ok_or_else(|| refused("No user has this name and password."))?;
+    Ok(user.filter(|_| is_right))
+}
+
+/// Makes the session that of the user, under another id.
+pub(crate) async fn begin(session: &mut Session<Visitor>, user: &User) -> Result<(), Problem> {
     session
         .rotate(|visitor| visitor.user = Some((user.id, user.name.clone())))
-        .await?;
-    Ok(Created::at(whoami::path(), Json(user)))
+        .await
 }
 
 /// Returns the signed-in user.
@@ -121,6 +140,6 @@ async fn sign_out(_: Auth<User>, mut session: Session<Visitor>) -> Result<NoCont
 }
 
 /// Guessing passwords takes many tries, and each try takes work.
-async fn few_sign_ins(limits: State<Limits>, request: Request, next: Next) -> Response {
+pub(crate) async fn few_sign_ins(limits: State<Limits>, request: Request, next: Next) -> Response {
     limits.sign_in.call(request, next).await
 }
