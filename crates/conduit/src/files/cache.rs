@@ -19,6 +19,8 @@ use conduit_core::internal::error_form::is_development_on_this_thread;
 const IDLE: Duration = Duration::from_secs(60);
 /// The number of entries that an insertion considers for closing.
 const CONSIDERED: usize = 2;
+/// The number of bytes of all contents that a worker keeps.
+const KEPT_BYTES: usize = 1024 * 1024;
 
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::new(Cache::default());
@@ -31,6 +33,8 @@ struct Cache {
     entries: HashMap<Rc<[u8]>, CacheEntry>,
     /// The keys of all entries, the one to consider next first.
     order: VecDeque<Rc<[u8]>>,
+    /// The length of all contents that the entries keep.
+    kept_bytes: usize,
     /// Memory for the key of a look-up.
     key: Vec<u8>,
 }
@@ -96,12 +100,18 @@ pub(super) fn insert(place: CacheKey<'_>, file: Option<Arc<Representation>>, now
     CACHE.with_borrow_mut(|cache| cache.insert(place, file, now));
 }
 
+/// Returns whether the content of a file of this length may be kept.
+pub(super) fn has_room_for(bytes: u64) -> bool {
+    CACHE.with_borrow(|cache| cache.kept_bytes as u64 + bytes <= KEPT_BYTES as u64)
+}
+
 /// Forgets what was at a place.
 pub(super) fn remove(place: CacheKey<'_>) {
     CACHE.with_borrow_mut(|cache| {
         place.write_to(&mut cache.key);
         // The key stays in the order until it is considered.
-        cache.entries.remove(&*cache.key);
+        let removed = cache.entries.remove(&*cache.key);
+        cache.kept_bytes -= removed.map_or(0, |entry| kept_bytes(&entry.file));
     });
 }
 
@@ -110,6 +120,7 @@ pub(super) fn clear() {
     CACHE.with_borrow_mut(|cache| {
         cache.entries.clear();
         cache.order.clear();
+        cache.kept_bytes = 0;
     });
 }
 
@@ -130,7 +141,9 @@ impl Cache {
         }
         self.close_idle(now);
         place.write_to(&mut self.key);
+        self.kept_bytes += kept_bytes(&file);
         if let Some(entry) = self.entries.get_mut(&*self.key) {
+            self.kept_bytes -= kept_bytes(&entry.file);
             entry.file = file;
             entry.checked = now;
             return;
@@ -165,11 +178,17 @@ impl Cache {
             return;
         };
         if is_removed(entry) {
+            self.kept_bytes -= kept_bytes(&entry.file);
             self.entries.remove(&key);
         } else {
             self.order.push_back(key);
         }
     }
+}
+
+fn kept_bytes(file: &Option<Arc<Representation>>) -> usize {
+    let kept = file.as_ref().and_then(|file| file.kept.as_ref());
+    kept.map_or(0, bytes::Bytes::len)
 }
 
 /// The number of entries of this thread's cache.
@@ -235,6 +254,47 @@ mod tests {
         assert_eq!(len(), 1);
         insert(place("b"), None, now + IDLE);
         assert_eq!(len(), 1);
+    }
+
+    /// A file of the repository, whose last change is older than the test, with its content.
+    fn kept(path: &str) -> Arc<Representation> {
+        let file = std::fs::File::open(path).expect("a file");
+        let attributes = conduit_net::Attributes::of(&file).expect("a file");
+        let settings = super::super::settings::FilesSettings::default();
+        let file = Representation::of_file(Arc::new(file), attributes, path.as_bytes(), None, &settings);
+        Arc::new(
+            file.with_kept_content()
+                .expect("a small file that has been the same for a while"),
+        )
+    }
+
+    #[test]
+    fn kept_contents_are_counted_until_their_entries_go() {
+        bounded(3);
+        let now = Instant::now();
+        let file = kept("tests/assets/css/app.css");
+        let length = file.kept.as_ref().map_or(0, bytes::Bytes::len);
+        assert_eq!(length as u64, file.length);
+        let counted = || CACHE.with_borrow(|cache| cache.kept_bytes);
+        insert(place("a"), Some(Arc::clone(&file)), now);
+        insert(place("a"), Some(Arc::clone(&file)), now);
+        assert_eq!(counted(), length, "an entry that is replaced is counted once");
+        insert(place("b"), Some(Arc::clone(&file)), now);
+        assert_eq!(counted(), 2 * length);
+        insert(place("b"), None, now);
+        remove(place("a"));
+        assert_eq!(counted(), 0);
+        for number in 0..100 {
+            insert(place(&number.to_string()), Some(Arc::clone(&file)), now);
+            assert!(counted() <= 3 * length, "entries that make room are not counted");
+        }
+        insert(place("late"), None, now + IDLE);
+        insert(place("later"), None, now + IDLE);
+        assert_eq!(counted(), 0, "closed files are not counted");
+        insert(place("a"), Some(file), now);
+        clear();
+        assert_eq!(counted(), 0);
+        assert!(has_room_for(KEPT_BYTES as u64) && !has_room_for(KEPT_BYTES as u64 + 1));
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Disk {
         self.keep(directory, now);
         let is_directory = matches!(outcome, Outcome::Directory);
         let file = match outcome {
-            Outcome::Same => known,
+            Outcome::Same => known.map(with_kept_content),
             Outcome::File(file, attributes) => Some(Arc::new(Representation::of_file(
                 Arc::new(file),
                 attributes,
@@ -177,6 +177,14 @@ impl Disk {
     }
 }
 
+/// The file with its content in memory, if there is room: its path was looked at before, so that it is in demand.
+fn with_kept_content(file: Arc<Representation>) -> Arc<Representation> {
+    match cache::has_room_for(file.length) {
+        true => file.with_kept_content().map_or(file, Arc::new),
+        false => file,
+    }
+}
+
 async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(call).await.map_err(io::Error::other)?
 }
@@ -228,5 +236,74 @@ impl LookUp {
             Found::Directory => Outcome::Directory,
             Found::Special => Outcome::Absent,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    /// The file at a path.
+    async fn file(disk: &Disk, path: &str) -> Arc<Representation> {
+        match disk.find(path.as_bytes(), None, &FilesSettings::default()).await {
+            Ok(Object::File(file)) => file,
+            _ => panic!("no file {path}"),
+        }
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
+        runtime.expect("a runtime").block_on(test);
+    }
+
+    #[test]
+    fn content_of_a_file_that_is_requested_again_after_the_interval_is_kept() {
+        run(async {
+            let disk = Disk::new(Path::new("tests/assets"));
+            assert_eq!(file(&disk, "css/app.css").await.kept, None);
+            assert_eq!(file(&disk, "css/app.css").await.kept, None);
+            tokio::time::advance(cache::check_interval()).await;
+            let content = std::fs::read("tests/assets/css/app.css").expect("a file");
+            for _ in 0..2 {
+                assert_eq!(
+                    file(&disk, "css/app.css").await.kept,
+                    Some(Bytes::from(content.clone()))
+                );
+                tokio::time::advance(cache::check_interval() / 2).await;
+            }
+        });
+    }
+
+    #[test]
+    fn kept_content_ends_with_a_change_in_place_and_does_not_begin_within_a_tick_of_one() {
+        run(async {
+            let directory = tempfile::tempdir().expect("a directory");
+            std::fs::write(directory.path().join("a"), "old").expect("a file");
+            let disk = Disk::new(directory.path());
+            let found = file(&disk, "a").await;
+            tokio::time::advance(cache::check_interval()).await;
+            assert_eq!(
+                file(&disk, "a").await.kept,
+                None,
+                "a further change may have the same time"
+            );
+
+            let (files, path, coding) = (disk.number, "a".as_bytes(), None);
+            let kept = Some(Bytes::from_static(b"old"));
+            let kept = Arc::new(Representation {
+                kept,
+                ..(*found).clone()
+            });
+            cache::insert(CacheKey { files, path, coding }, Some(kept), Instant::now());
+            assert!(file(&disk, "a").await.kept.is_some());
+            std::fs::write(directory.path().join("a"), "newer").expect("a file");
+            let changed = file(&disk, "a").await;
+            assert_eq!((&changed.kept, changed.length), (&None, 5));
+            assert_ne!(changed.tag, found.tag);
+        });
     }
 }

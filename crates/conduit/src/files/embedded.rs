@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 use super::disk::Object;
@@ -153,7 +154,8 @@ fn representations(
         let end = coding.map_or(String::new(), |coding| format!(";{}", coding.name()));
         let tag = file.tag.trim_matches('"');
         Arc::new(Representation {
-            content: ByteSource::Embedded(content),
+            content: ByteSource::Memory(Bytes::from_static(content)),
+            kept: None,
             length: content.len() as u64,
             tag: HeaderValue::try_from(format!("\"{tag}{end}\"")).expect("a hash is visible text"),
             modified: None,

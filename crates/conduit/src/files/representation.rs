@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use conduit_net::Attributes;
 use http::HeaderValue;
 
@@ -44,11 +45,16 @@ impl FileCoding {
     }
 }
 
+/// The longest file whose content is kept in memory. The system sends a longer one without a copy.
+pub(super) const KEPT_FILE_BYTES: u64 = 16 * 1024;
+/// The time since the last change after which the next one is certain to have another time: file systems count in ticks.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// The bytes of a representation.
 #[derive(Clone, Debug)]
 pub(super) enum ByteSource {
     File(Arc<File>),
-    Embedded(&'static [u8]),
+    Memory(Bytes),
 }
 
 impl ByteSource {
@@ -60,16 +66,18 @@ impl ByteSource {
                 range.start,
                 range.end - range.start,
             ))),
-            // The length of a slice fits into `usize`.
-            ByteSource::Embedded(bytes) => Body::from(&bytes[range.start as usize..range.end as usize]),
+            // The length of bytes in memory fits into `usize`.
+            ByteSource::Memory(bytes) => Body::from(bytes.slice(range.start as usize..range.end as usize)),
         }
     }
 }
 
 /// One representation of a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Representation {
     pub(super) content: ByteSource,
+    /// The content of a small file as it was at the time in `attributes`.
+    pub(super) kept: Option<Bytes>,
     pub(super) length: u64,
     /// A strong tag.
     pub(super) tag: HeaderValue,
@@ -104,6 +112,7 @@ impl Representation {
         let tag = strong_tag(format!("{device} {inode} {length} {modified:?} {changed:?} {coding:?}").as_bytes());
         Representation {
             content: ByteSource::File(file),
+            kept: None,
             length,
             tag,
             modified: date(modified.0),
@@ -113,6 +122,39 @@ impl Representation {
             attributes: Some(attributes),
         }
     }
+
+    /// The bytes, from memory if they are kept there.
+    pub(super) fn source(&self) -> ByteSource {
+        match &self.kept {
+            Some(bytes) => ByteSource::Memory(bytes.clone()),
+            None => self.content.clone(),
+        }
+    }
+
+    /// The same with its content in memory, if the file is small, has been the same for a while, and needs no wait for the disk.
+    pub(super) fn with_kept_content(&self) -> Option<Self> {
+        let (ByteSource::File(file), Some(attributes)) = (&self.content, self.attributes) else {
+            return None;
+        };
+        if self.kept.is_some() || !(1..=KEPT_FILE_BYTES).contains(&self.length) || !is_settled(&attributes) {
+            return None;
+        }
+        let mut bytes = vec![0; self.length as usize];
+        let is_whole = conduit_net::read_cached(file, &mut bytes, 0).is_ok_and(|count| count == bytes.len());
+        // A write during the read changes the time.
+        let is_same = Attributes::of(file).is_ok_and(|now| now == attributes);
+        (is_whole && is_same).then(|| Representation {
+            kept: Some(bytes.into()),
+            ..self.clone()
+        })
+    }
+}
+
+/// Returns whether the next change of a file has another time than its last one.
+fn is_settled(attributes: &Attributes) -> bool {
+    let changed = u64::try_from(attributes.changed.0).unwrap_or(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_secs(changed)) > SETTLED
 }
 
 /// The value of `last-modified`, unless it is in the future or before 1970.
@@ -122,7 +164,7 @@ fn date(seconds: i64) -> Option<(u64, HeaderValue)> {
     if seconds > now {
         return None;
     }
-    let text = httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(seconds));
+    let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
     Some((seconds, HeaderValue::try_from(text).ok()?))
 }
 

@@ -23,6 +23,9 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
+/// The number of fields of a response, at most.
+const FIELDS: usize = 10;
+
 /// The response with a file: 200, 206, 304, 412 or 416. `vary` names the fields of requests that choose among representations
 /// of the path; `cache_control` replaces that of the file.
 pub(super) fn respond(
@@ -33,6 +36,7 @@ pub(super) fn respond(
 ) -> Response {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
+    headers.reserve(FIELDS);
     headers.insert(ETAG, file.tag.clone());
     if let Some((_, date)) = &file.modified {
         headers.insert(LAST_MODIFIED, date.clone());
@@ -55,12 +59,12 @@ pub(super) fn respond(
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     }
     match selection(request, file) {
-        Selection::Whole => *response.body_mut() = file.content.part(0..file.length),
+        Selection::Whole => *response.body_mut() = file.source().part(0..file.length),
         Selection::One(range) => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             let value = content_range(&range, file.length);
             response.headers_mut().insert(CONTENT_RANGE, visible(value));
-            *response.body_mut() = file.content.part(range);
+            *response.body_mut() = file.source().part(range);
         }
         Selection::Several(ranges) => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -140,7 +144,7 @@ fn multipart(file: &Representation, ranges: Vec<Range<u64>>) -> (HeaderValue, Bo
     let heads = PartHeads::new(&ranges, file.length, part_type, &boundary);
     let length = heads.body_bytes(&ranges);
     let parts = Parts {
-        content: file.content.clone(),
+        content: file.source(),
         ranges: heads.heads.into_iter().map(Bytes::from).zip(ranges).collect(),
         end: Some(Bytes::from(heads.end)),
         part: Body::empty(),

@@ -8,8 +8,8 @@ use crate::request::Request;
 /// The indices in `names` of the codings that a client accepts, in order of preference; ties keep the order of `names`.
 /// Excludes codings that the client ranks below `identity`. Empty if the request has no `accept-encoding`.
 pub(crate) fn accepted<const N: usize>(request: &Request, names: [&str; N]) -> impl Iterator<Item = usize> + use<N> {
-    let value = fields::text(request, &ACCEPT_ENCODING).unwrap_or_default();
-    let weights = weights(value, names);
+    let value = fields::text(request, &ACCEPT_ENCODING);
+    let weights = value.map_or([0.0; N], |value| weights(value, names));
     let mut places: [usize; N] = std::array::from_fn(|place| place);
     places.sort_by(|&one, &other| weights[other].total_cmp(&weights[one]));
     places.into_iter().take_while(move |&place| weights[place] > 0.0)

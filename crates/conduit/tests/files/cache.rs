@@ -181,6 +181,37 @@ fn without_a_cache_each_request_looks_at_the_path() {
     client.get("/a").send().assert_text("new");
 }
 
+/// The files of the repository are older than the time after which a worker keeps the content of a small file.
+#[test]
+fn responses_with_kept_content_are_those_of_the_file() {
+    let path = "/css/app.css";
+    let content = fs::read_to_string("tests/assets/css/app.css").expect("a file");
+    let client = TestClient::new(
+        App::new(())
+            .development(false)
+            .routes(routes![Files::new("tests/assets")]),
+    );
+    let first = client.get(path).send();
+    for _ in 0..3 {
+        client.advance(INTERVAL);
+        let response = client.get(path).send();
+        response.assert_status(200).assert_text(&content);
+        for name in ["etag", "last-modified", "content-type", "cache-control"] {
+            assert_eq!(response.header(name), first.header(name), "{name}");
+        }
+        let part = client.get(path).header("range", "bytes=1-3").send();
+        part.assert_status(206).assert_text(&content[1..4]);
+        let parts = client.get(path).header("range", "bytes=0-0,5-6").send();
+        parts.assert_status(206).assert_text_contains(&content[5..7]);
+        let known = client.get(path).header("if-none-match", field(&first, "etag"));
+        known.send().assert_status(304);
+        client
+            .head(path)
+            .send()
+            .assert_header("content-length", &content.len().to_string());
+    }
+}
+
 #[test]
 fn many_requests_for_files_that_change_find_one_version_each() {
     tree!(TREE, "cache-racing");
