@@ -39,10 +39,9 @@ pub(super) fn check_in_memory(part: &FilePart, bytes: u64) -> Result<(), Failed>
     }
 }
 
-/// Sends up to `bytes` of the file without bringing them to user space, and does not wait for the disk. 0: there is no
-/// room.
+/// Sends up to `bytes` of the file without bringing them to user space. They are in memory, so that it does not wait for the
+/// disk. 0: there is no room.
 pub(super) fn send_to(part: &mut FilePart, socket: BorrowedFd<'_>, bytes: u64) -> Result<u64, Failed> {
-    check_in_memory(part, bytes)?;
     let sent = disk::send(socket, part.file(), part.offset(), bytes)?;
     match sent {
         None => Ok(0),

@@ -201,6 +201,8 @@ fn send_file(
     // Otherwise the system sends the file after the head.
     let reads = part.left() <= READ_BYTES as u64 || !disk::SENDS_FILES || transport.plain_socket().is_none();
     let (mut total, mut share) = (0, SHARE_BYTES);
+    // The next bytes of the file are in memory.
+    let mut is_checked = false;
     while share > 0 {
         let unsent = output.len() - *sent;
         if reads && part.left() > 0 && unsent < READ_BYTES {
@@ -218,9 +220,9 @@ fn send_file(
         if output.len() > *sent {
             let bytes = &output[*sent..];
             // The kernel holds the head back only if the file follows at once, without a wait for the disk.
-            let follows = !reads && part.left() > 0 && file::check_in_memory(part, part.left().min(share)).is_ok();
+            is_checked = !reads && part.left() > 0 && file::check_in_memory(part, part.left().min(share)).is_ok();
             let result = match transport.plain_socket() {
-                Some(socket) if follows => disk::send_before(socket, bytes),
+                Some(socket) if is_checked => disk::send_before(socket, bytes),
                 _ => transport.send(bytes),
             };
             let Some(count) = room(result)? else {
@@ -234,7 +236,12 @@ fn send_file(
             output.clear();
             *sent = 0;
         } else if let Some(socket) = transport.plain_socket().filter(|_| part.left() > 0) {
-            match file::send_to(part, socket, part.left().min(share)) {
+            let bytes = part.left().min(share);
+            let checked = match std::mem::take(&mut is_checked) {
+                true => Ok(()),
+                false => file::check_in_memory(part, bytes),
+            };
+            match checked.and_then(|()| file::send_to(part, socket, bytes)) {
                 Ok(0) => return Ok((total, SendProgress::NoRoom)),
                 Ok(count) => {
                     total += count;
