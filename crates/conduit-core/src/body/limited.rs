@@ -45,10 +45,9 @@ impl Limited {
     }
 }
 
-#[cfg(feature = "tower")]
 impl Body {
-    /// A request's body that is held to a limit; it is the application's until another is set.
-    pub(crate) fn limited(self, limit: u64) -> Self {
+    /// Returns a body that fails after a number of bytes, until [`with_limit`](Body::with_limit) sets another.
+    pub fn limited(self, limit: u64) -> Self {
         if self.is_empty() {
             return self;
         }

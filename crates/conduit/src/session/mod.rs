@@ -115,6 +115,7 @@ mod extract;
 mod id;
 mod record;
 mod token;
+mod token_field;
 
 use std::fmt;
 use std::sync::Arc;

@@ -4,7 +4,6 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::ORIGIN;
 use subtle::ConstantTimeEq;
@@ -12,16 +11,13 @@ use subtle::ConstantTimeEq;
 use super::Sessions;
 use super::current::CurrentSession;
 use super::id::SessionId;
-use crate::body::Body;
-use crate::extract::{FromRef, FromRequest, has_form};
+use super::token_field::{FIELD, take_token};
+use crate::extract::{FromRef, FromRequest};
 use crate::layer::Next;
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Response;
-
-/// The hidden field of a form.
-const FIELD: &str = "csrf_token";
 
 /// The header field of a script.
 const HEADER: &str = "x-csrf-token";
@@ -156,9 +152,9 @@ where
 /// nor `origin`, as old browsers send it. By default such a request passes, because browsers send one of the two since 2020, and
 /// programs need neither. With this layer, programs send `origin` or a token.
 ///
-/// The token is the field `csrf_token` of a form, [`FormToken::field`], or the header field `x-csrf-token`, which a form with
-/// files needs. The layer takes the field out of the body, so that no handler sees it. The form is read into memory for that,
-/// within the limit of the body.
+/// The token is the field `csrf_token` of a form, [`FormToken::field`], or the header field `x-csrf-token`. In a form with files
+/// it is the first field, within its first KiB. The layer takes the field out of the body, so that no handler sees it. A form
+/// without files is read into memory for that, within the limit of the body.
 ///
 /// # Errors
 ///
@@ -197,13 +193,9 @@ pub async fn require_token(session: TokenSession, mut request: Request, next: Ne
     if request.method().is_safe() {
         return Ok(next.run(request).await);
     }
-    let mut token = request.header(HEADER).map(<[u8]>::to_vec);
-    if has_form(&request) {
-        let body = request.take_body().collect().await?;
-        let (rest, in_form) = without_token(body);
-        request.set_body(Body::from(rest));
-        token = token.or(in_form);
-    }
+    let token = request.header(HEADER).map(<[u8]>::to_vec);
+    let in_form = take_token(&mut request).await?;
+    let token = token.or(in_form);
     let is_known = request.header("sec-fetch-site").is_some() || request.header(ORIGIN.as_str()).is_some();
     if is_known {
         return Ok(next.run(request).await);
@@ -216,29 +208,6 @@ pub async fn require_token(session: TokenSession, mut request: Request, next: Ne
         return Err(rejection(token.is_some()));
     }
     Ok(next.run(request).await)
-}
-
-/// Takes the first token out of a form. A list of the pairs would take many times the memory of the form.
-fn without_token(form: Bytes) -> (Bytes, Option<Vec<u8>>) {
-    let mut start = 0;
-    for pair in form.split(|byte| *byte == b'&') {
-        let end = start + pair.len();
-        if let Some(token) = token_in(pair) {
-            // One of the separators around the pair remains.
-            let rest = match start {
-                0 => form.slice((end + 1).min(form.len())..),
-                start => [&form[..start - 1], &form[end..]].concat().into(),
-            };
-            return (rest, Some(token));
-        }
-        start = end + 1;
-    }
-    (form, None)
-}
-
-fn token_in(pair: &[u8]) -> Option<Vec<u8>> {
-    let (name, value) = form_urlencoded::parse(pair).next()?;
-    (name == FIELD).then(|| value.into_owned().into_bytes())
 }
 
 #[cold]
@@ -278,33 +247,6 @@ mod tests {
             // Of the last character, `B` sets only bits that belong to no byte.
             changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
             assert!(!is_token_of(one, &changed), "{index}");
-        }
-    }
-
-    #[test]
-    fn token_is_taken_out_of_the_form() {
-        for (form, rest, token) in [
-            ("", "", None),
-            ("a=1&b=2", "a=1&b=2", None),
-            ("csrf_token=x", "", Some("x")),
-            ("a=1&csrf_token=x&b=%32", "a=1&b=%32", Some("x")),
-            ("csrf%5Ftoken=%78&a", "a", Some("x")),
-            ("a=csrf_token=x", "a=csrf_token=x", None),
-            ("csrf_token=x&csrf_token=y", "csrf_token=y", Some("x")),
-            ("a&&csrf_token", "a&", Some("")),
-            ("&csrf_token=x&a", "&a", Some("x")),
-            ("csrf_token=x&", "", Some("x")),
-            ("&&&", "&&&", None),
-        ] {
-            let (left, taken) = without_token(Bytes::from_static(form.as_bytes()));
-            assert_eq!(
-                (left, taken),
-                (
-                    Bytes::from_static(rest.as_bytes()),
-                    token.map(|token| token.as_bytes().to_vec())
-                ),
-                "{form}"
-            );
         }
     }
 }

@@ -3,6 +3,8 @@
 use conduit::extract::{FormFields, Submission};
 use conduit::layer::Next;
 use conduit::session::{FormToken, TokenSession, require_token};
+use conduit::testing::TestRequest;
+use conduit::{Multipart, MultipartLimits};
 
 use crate::*;
 
@@ -35,7 +37,25 @@ async fn put_json(body: Json<Name>) -> String {
     body.0.name
 }
 
+/// The names of the fields, and the number of bytes in them.
+#[post("/files")]
+async fn files(mut form: Multipart) -> Result<String, Problem> {
+    let (mut names, mut length) = (Vec::new(), 0);
+    while let Some(mut field) = form.next_field().await? {
+        names.push(field.name().to_owned());
+        while let Some(piece) = field.chunk().await? {
+            length += piece.len();
+        }
+    }
+    Ok(format!("{} {length}", names.join(",")))
+}
+
 const ROUTES: Routes<Sessions> = routes![
+    #[layer(require_token)]
+    [
+        #[layer(MultipartLimits::new().total_bytes(8 << 20))]
+        files
+    ],
     field,
     sign_in_here,
     form,
@@ -204,6 +224,50 @@ fn large_form_is_rejected_within_the_limit_of_the_body() {
     let client = client(Sessions::in_memory());
     let large = "x".repeat(3 << 20);
     client.post("/form").form(&[("name", &large)]).send().assert_status(413);
+}
+
+#[test]
+fn first_field_of_a_form_with_files_is_its_token() {
+    for sessions in kinds() {
+        let client = client(sessions);
+        let token = client.get("/form").send().text().to_owned();
+        let content = "x".repeat(3 << 20);
+        let post = || client.post("/files");
+        let file = |request: TestRequest| {
+            request
+                .field("name", "ada")
+                .file("file", "a.txt", "text/plain", &content)
+        };
+
+        let sent = file(post().field("csrf_token", &token)).send();
+        sent.assert_status(200)
+            .assert_text(&format!("name,file {}", content.len() + 3));
+        let in_header = file(post()).header("x-csrf-token", &token).send();
+        in_header.assert_text(&format!("name,file {}", content.len() + 3));
+        file(post().field("csrf_token", ""))
+            .header("origin", "https://evil.example")
+            .send()
+            .assert_status(403);
+        let known = file(post().field("csrf_token", ""))
+            .header("sec-fetch-site", "same-origin")
+            .send();
+        known.assert_text(&format!("name,file {}", content.len() + 3));
+
+        file(post())
+            .send()
+            .assert_status(403)
+            .assert_text_contains("and no token");
+        file(post().field("csrf_token", "x")).send().assert_status(403);
+        file(post()).field("csrf_token", &token).send().assert_status(403);
+        let long = "x".repeat(64 << 10);
+        file(post().field("csrf_token", &long)).send().assert_status(403);
+        // The limits are those of the form, which the handler reads.
+        let large = "x".repeat(9 << 20);
+        let refused = post()
+            .field("csrf_token", &token)
+            .file("file", "a.txt", "text/plain", &large);
+        refused.send().assert_status(413);
+    }
 }
 
 #[test]
