@@ -10,19 +10,20 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use crate::body::Body;
 use crate::openapi::Operation;
 use crate::problem::Problem;
+pub use crate::provided::{FromLayer, MarkerIn, Provided, Provides, With};
 use crate::request::Request;
 use crate::response::IntoResponse;
 
-/// Calls a macro with the names of no parameter to six, for functions with as many extractors.
+/// Calls a macro with the names of no parameter to six, each with the name of its marker, for functions with as many extractors.
 macro_rules! for_each_arity {
     ($implement:ident) => {
         $implement!();
-        $implement!(A);
-        $implement!(A B);
-        $implement!(A B C);
-        $implement!(A B C D);
-        $implement!(A B C D E);
-        $implement!(A B C D E G);
+        $implement!(A MA);
+        $implement!(A MA B MB);
+        $implement!(A MA B MB C MC);
+        $implement!(A MA B MB C MC D MD);
+        $implement!(A MA B MB C MC D MD E ME);
+        $implement!(A MA B MB C MC D MD E ME G MG);
     };
 }
 
@@ -32,6 +33,8 @@ pub(crate) use for_each_arity;
 pub const TOO_LARGE: &str = "The body is longer than the server takes.";
 
 /// An argument of a handler that is extracted from a request, in an application with the state `S`.
+///
+/// `M` is `()`, or [`FromLayer`] for an extractor that reads a value of a layer; the compiler infers it.
 ///
 /// # Example
 ///
@@ -61,9 +64,9 @@ pub const TOO_LARGE: &str = "The body is longer than the server takes.";
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor in an application whose state is `{S}`",
     label = "not an extractor",
-    note = "the extractors are `Path`, `Query`, `Json`, `Form`, `Header`, `State`, `HeaderMap`, `Method`, `Uri`, `Bytes`, `String`, `PeerAddr`, `Request`, an `Option` or `Result` of one of them, and types that implement `FromRequest`"
+    note = "the extractors are `Path`, `Query`, `Json`, `Form`, `Header`, `State`, `Provided`, `HeaderMap`, `Method`, `Uri`, `Bytes`, `String`, `PeerAddr`, `Request`, an `Option` or `Result` of one of them, and types that implement `FromRequest`"
 )]
-pub trait FromRequest<S>: Sized {
+pub trait FromRequest<S, M = ()>: Sized {
     /// Set if this takes the request's body, so that no other argument of the handler can. Default: `false`.
     const TAKES_BODY: bool = false;
 
@@ -263,7 +266,7 @@ impl<S> FromRequest<S> for String {
     }
 }
 
-impl<S, T: FromRequest<S>> FromRequest<S> for Option<T> {
+impl<S, M, T: FromRequest<S, M>> FromRequest<S, M> for Option<T> {
     const TAKES_BODY: bool = T::TAKES_BODY;
     const IS_AMBIENT: bool = T::IS_AMBIENT;
     type Rejection = T::Rejection;
@@ -280,7 +283,7 @@ impl<S, T: FromRequest<S>> FromRequest<S> for Option<T> {
     }
 }
 
-impl<S, T: FromRequest<S>> FromRequest<S> for Result<T, T::Rejection> {
+impl<S, M, T: FromRequest<S, M>> FromRequest<S, M> for Result<T, T::Rejection> {
     const TAKES_BODY: bool = T::TAKES_BODY;
     const IS_AMBIENT: bool = T::IS_AMBIENT;
     type Rejection = Infallible;

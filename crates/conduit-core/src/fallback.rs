@@ -4,7 +4,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use crate::endpoint::{Endpoint, endpoint};
-use crate::extract::{FromRequest, for_each_arity};
+use crate::extract::{FromRequest, MarkerIn, for_each_arity};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
@@ -26,21 +26,21 @@ pub trait Fallback<S, M>: Clone + Send + 'static {
 }
 
 macro_rules! functions {
-    ($($argument:ident)*) => {
-        impl<S, F, Answer, $($argument,)*> Fallback<S, fn($($argument,)*)> for F
+    ($($argument:ident $marker:ident)*) => {
+        impl<S, F, Answer, $($argument, $marker,)*> Fallback<S, (fn($($argument,)*), ($($marker,)*))> for F
         where
             S: 'static,
             F: Fn($($argument,)*) -> Answer + Clone + Send + 'static,
             Answer: Future<Output: IntoResponse> + 'static,
-            $($argument: FromRequest<S> + 'static,)*
+            $($argument: FromRequest<S, $marker> + 'static, $marker: MarkerIn<()>,)*
         {
-            const IS_AMBIENT: bool = false $(|| $argument::IS_AMBIENT)*;
+            const IS_AMBIENT: bool = false $(|| <$argument as FromRequest<S, $marker>>::IS_AMBIENT)*;
 
             #[allow(non_snake_case, unused_mut, unused_variables, reason = "with no argument nothing is taken")]
             fn answer(self: Rc<Self>, mut request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static {
                 const {
                     assert!(
-                        0 $(+ $argument::TAKES_BODY as usize)* <= 1,
+                        0 $(+ <$argument as FromRequest<S, $marker>>::TAKES_BODY as usize)* <= 1,
                         "two arguments of a fallback take the request's body, which can be taken once: remove one",
                     );
                 }

@@ -32,6 +32,7 @@ pub mod openapi;
 mod panics;
 mod pool;
 pub mod problem;
+mod provided;
 pub mod request;
 pub mod response;
 pub mod route;

@@ -1,5 +1,6 @@
 //! The request as a handler sees it.
 
+use std::any::Any;
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::net::SocketAddr;
@@ -72,6 +73,8 @@ struct Parts {
     /// The map has been changed: the head is outdated.
     edited: bool,
     extensions: Extensions,
+    /// The values of the layers around the handler, the innermost last; each is an `Option<T>`.
+    provided: Vec<Rc<dyn Any>>,
     /// The body, until it is taken.
     body: Option<BodyLength>,
     /// The body, until it is taken, of a request that another server has read.
@@ -338,6 +341,7 @@ impl Drop for Request {
         parts.headers.take();
         parts.edited = false;
         parts.extensions.clear();
+        parts.provided.clear();
         if matches!(parts.body.take(), Some(BodyLength::Exact(_) | BodyLength::Chunked)) {
             // The reader of a body that was taken does so at its drop.
             parts.channel.abandon();
@@ -456,6 +460,17 @@ impl Request {
         let parts = self.parts_mut();
         parts.replaced = None;
         would_be_absent && std::future::poll_fn(|context| parts.channel.poll_is_empty(context)).await
+    }
+
+    /// Adds the value of a layer, an `Option<T>`.
+    pub(crate) fn provide(&mut self, value: Rc<dyn Any>) {
+        self.parts_mut().provided.push(value);
+    }
+
+    /// The value of the innermost layer that provides this type.
+    pub fn provided<T: 'static>(&self) -> Option<&T> {
+        let mut values = self.parts().provided.iter().rev();
+        values.find_map(|value| value.downcast_ref::<Option<T>>()?.as_ref())
     }
 
     /// Keeps a part of the budget of memory until the handler has ended.

@@ -29,9 +29,11 @@ use http::StatusCode;
 
 use crate::endpoint::endpoint;
 use crate::extract::FromRef;
-use crate::layer::Middleware;
-use crate::layer::erased::endpoint_wrapper;
+use crate::layer::erased::{EndpointWrapper, endpoint_wrapper};
+use crate::layer::{Continuation, Middleware};
 use crate::openapi::Operation;
+pub use crate::provided::MarkerIn;
+use crate::provided::ProvidesAll;
 use crate::request::Request;
 use crate::response::Response;
 
@@ -85,19 +87,20 @@ pub struct NotARoute;
 
 /// Suppresses a second error: the compiler already reports that the entry is not a [`Route`].
 #[diagnostic::do_not_recommend]
-impl<S: 'static> Handler<S> for NotARoute {
+impl<S: 'static, V: 'static> Handler<S, V, ()> for NotARoute {
     fn call(_: Request, _: Rc<S>) -> impl Future<Output = Response> + 'static {
         std::future::pending()
     }
 }
 
-/// A handler that works in an application whose state is `S`. The route attributes implement it for every state
-/// that the handler's arguments can be taken from.
+/// A handler that works in an application whose state is `S`, inside of layers that provide the values `V`. The route
+/// attributes implement it for every state and all values that the handler's arguments can be taken from; `M` are the
+/// markers of the arguments, which the compiler infers.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler in an application whose state is `{S}`",
     note = "write `#[get(\"/path\")]` or another route attribute before the function"
 )]
-pub trait Handler<S>: 'static {
+pub trait Handler<S, V, M>: 'static {
     /// The requests of other origins that the handler takes. Default: all of them, for handlers without ambient extractors.
     const CROSS_ORIGIN: CrossOrigin = CrossOrigin::Harmless;
 
@@ -111,9 +114,9 @@ pub trait Handler<S>: 'static {
     }
 }
 
-/// One entry of [`Routes`]: a handler as a [`Leaf`], the `Routes` of another module or crate, or the beginning
-/// ([`Layered`]) or the end ([`EndOfLayer`]) of the scope of a layer.
-pub trait Node<S>: Sync {
+/// One entry of [`Routes`]: a handler as a [`Leaf`], the `Routes` of another module or crate ([`Included`]), or the scope of a
+/// layer ([`Scope`]). `V` are the values that the layers around it provide.
+pub trait Node<S, V>: Sync {
     /// Makes the layers of this entry, in the order of the list; they are cloned for each worker.
     fn make(&self, making: &mut LayerBuilder);
 
@@ -127,14 +130,14 @@ pub trait Node<S>: Sync {
 }
 
 /// A handler as an entry of [`Routes`].
-pub struct Leaf<H>(PhantomData<fn() -> H>);
+pub struct Leaf<H, M>(PhantomData<fn() -> (H, M)>);
 
-impl<H> Leaf<H> {
+impl<H, M> Leaf<H, M> {
     /// The entry.
     pub const NEW: Self = Leaf(PhantomData);
 }
 
-impl<S: 'static, H: Handler<S>> Node<S> for Leaf<H> {
+impl<S: 'static, V: 'static, M: 'static, H: Handler<S, V, M>> Node<S, V> for Leaf<H, M> {
     fn make(&self, making: &mut LayerBuilder) {
         making.layers.push(making.open.clone());
     }
@@ -146,27 +149,69 @@ impl<S: 'static, H: Handler<S>> Node<S> for Leaf<H> {
     }
 
     fn describe(&self, descriptions: &mut Descriptions) {
-        descriptions.add::<S, H>();
+        descriptions.add::<S, V, M, H>();
     }
 }
 
-impl<S: 'static, Part: FromRef<S> + 'static> Node<S> for Routes<Part> {
+/// A list of routes: [`Routes`] or [`NestedRoutes`].
+pub trait RouteList: Copy {
+    /// The state that its handlers take their `State` from.
+    type State: 'static;
+    /// The values that its handlers take from layers around it.
+    type Values: 'static;
+
+    /// Its routes.
+    fn routes(self) -> Routes<Self::State, Self::Values>;
+}
+
+impl<S, V> RouteList for Routes<S, V> {
+    type State = S;
+    type Values = V;
+
+    fn routes(self) -> Routes<S, V> {
+        self
+    }
+}
+
+/// A list of routes as an entry of another list. `M` are the places of the values that it needs.
+pub struct Included<L, M> {
+    list: L,
+    places: PhantomData<fn() -> M>,
+}
+
+impl<L: Copy, M> Included<L, M> {
+    /// The entry.
+    pub const fn new(list: L) -> Self {
+        Included {
+            list,
+            places: PhantomData,
+        }
+    }
+}
+
+impl<S, V, L, M> Node<S, V> for Included<L, M>
+where
+    S: 'static,
+    L: RouteList<State: FromRef<S>> + Sync,
+    V: ProvidesAll<L::Values, M>,
+{
     fn make(&self, making: &mut LayerBuilder) {
-        Routes::make(self, making);
+        self.list.routes().make(making);
     }
 
     fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
-        Routes::connect(self, &Rc::new(Part::from_ref(state)), connecting);
+        let part = L::State::from_ref(state);
+        self.list.routes().connect(&Rc::new(part), connecting);
     }
 
     fn describe(&self, descriptions: &mut Descriptions) {
-        for node in self.nodes {
+        for node in self.list.routes().nodes {
             node.describe(descriptions);
         }
     }
 }
 
-/// The start of the scope of a layer in a list, which [`EndOfLayer`] ends; `routes!` generates it.
+/// A layer of a list; `routes!` generates it.
 ///
 /// A function makes the layer once, together with the application, so that any expression is possible.
 pub struct Layered<F, L, M> {
@@ -175,7 +220,7 @@ pub struct Layered<F, L, M> {
 }
 
 impl<F: Fn() -> L, L, M> Layered<F, L, M> {
-    /// The entry for the layer that `make` returns.
+    /// The layer that `make` returns.
     pub const fn new(make: F) -> Self {
         Layered {
             make,
@@ -184,7 +229,29 @@ impl<F: Fn() -> L, L, M> Layered<F, L, M> {
     }
 }
 
-impl<S: 'static, F: Fn() -> L + Sync, L: Middleware<S, M>, M> Node<S> for Layered<F, L, M> {
+/// A layer of a list inside of layers with the values `V`. `W` are these values and its own.
+pub trait ScopeLayer<S, V, W>: Sync {
+    /// Makes the layer, which is cloned for each worker.
+    fn make(&self, making: &mut LayerBuilder);
+
+    /// Returns a function that puts the layer around an endpoint.
+    fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) -> EndpointWrapper;
+
+    /// Returns whether an extractor of the layer is ambient.
+    fn is_ambient(&self) -> bool;
+
+    /// Begins the scope of the layer.
+    fn describe(&self, descriptions: &mut Descriptions);
+}
+
+impl<S, V, W, F, L, M> ScopeLayer<S, V, W> for Layered<F, L, M>
+where
+    S: 'static,
+    V: 'static,
+    F: Fn() -> L + Sync,
+    L: Middleware<S, M, V>,
+    L::Next: Continuation<Values<V> = W>,
+{
     fn make(&self, making: &mut LayerBuilder) {
         const { L::LEAVES_THE_BODY };
         let layer = (self.make)();
@@ -192,38 +259,66 @@ impl<S: 'static, F: Fn() -> L + Sync, L: Middleware<S, M>, M> Node<S> for Layere
         making.made.push(Box::new(layer));
     }
 
-    fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
-        let layer = connecting.take_made::<L>();
-        let from = connecting.endpoints.len();
-        connecting
-            .open
-            .push((endpoint_wrapper(layer, state), from, L::IS_AMBIENT));
+    fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) -> EndpointWrapper {
+        endpoint_wrapper(connecting.take_made::<L>(), state)
+    }
+
+    fn is_ambient(&self) -> bool {
+        L::IS_AMBIENT
     }
 
     fn describe(&self, descriptions: &mut Descriptions) {
-        descriptions.begin_layer(&self.make, Middleware::<S, M>::describe, L::IS_AMBIENT);
+        descriptions.begin_layer(&self.make, Middleware::<S, M, V>::describe, L::IS_AMBIENT);
     }
 }
 
-/// The end of the scope of the innermost open layer; `routes!` generates it.
-pub struct EndOfLayer;
+/// A layer and the entries inside of it.
+pub struct Scope<S: 'static, V: 'static, W: 'static> {
+    layer: &'static dyn ScopeLayer<S, V, W>,
+    nodes: &'static [&'static dyn Node<S, W>],
+}
 
-impl<S> Node<S> for EndOfLayer {
+impl<S, V, W> Scope<S, V, W> {
+    /// The scope of a layer.
+    pub const fn new(layer: &'static dyn ScopeLayer<S, V, W>, nodes: &'static [&'static dyn Node<S, W>]) -> Self {
+        Scope { layer, nodes }
+    }
+}
+
+impl<S, V, W> Node<S, V> for Scope<S, V, W> {
     fn make(&self, making: &mut LayerBuilder) {
+        self.layer.make(making);
+        for node in self.nodes {
+            node.make(making);
+        }
         making.open.pop();
     }
 
-    fn connect(&self, _: &Rc<S>, connecting: &mut EndpointBuilder) {
-        let (surround, from, is_ambient) = connecting.open.pop().expect("each layer has a beginning and an end");
-        for (endpoint, cross_origin) in &mut connecting.endpoints[from..] {
+    fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
+        let surround = self.layer.connect(state, connecting);
+        let first = connecting.endpoints.len();
+        for node in self.nodes {
+            node.connect(state, connecting);
+        }
+        for (endpoint, cross_origin) in &mut connecting.endpoints[first..] {
             *endpoint = surround(Rc::clone(endpoint));
-            *cross_origin = cross_origin.in_layer(is_ambient);
+            *cross_origin = cross_origin.in_layer(self.layer.is_ambient());
         }
     }
 
     fn describe(&self, descriptions: &mut Descriptions) {
+        self.layer.describe(descriptions);
+        for node in self.nodes {
+            node.describe(descriptions);
+        }
         descriptions.end_layer();
     }
+}
+
+/// A scope as an entry; `routes!` writes the call. Its return type passes the state of the list on to the entries inside.
+/// It has no bounds, from which the compiler would infer another state where the state lacks a part.
+pub const fn scope<S, V, W>(scope: &'static Scope<S, V, W>) -> &'static dyn Node<S, V> {
+    scope
 }
 
 /// The package of a list of routes, according to cargo.
@@ -269,6 +364,8 @@ const fn or(text: Option<&'static str>, otherwise: &'static str) -> &'static str
 /// `S` is the state that the handlers take their `State` from. A list with another state can be
 /// mounted where the application's state has that one as a part (see [`FromRef`]).
 ///
+/// `V` are the values that the handlers take from layers around the list: see [`With`](crate::extract::With).
+///
 /// # Example
 ///
 /// A module's list, mounted under a prefix:
@@ -294,16 +391,16 @@ const fn or(text: Option<&'static str>, otherwise: &'static str) -> &'static str
 ///
 /// let app = App::new(()).routes(routes![home, "/admin" => admin::ROUTES]);
 /// ```
-pub struct Routes<S: 'static = ()> {
+pub struct Routes<S: 'static = (), V: 'static = ()> {
     table: &'static Table,
-    nodes: &'static [&'static dyn Node<S>],
+    nodes: &'static [&'static dyn Node<S, V>],
     package: Package,
 }
 
-impl<S> Routes<S> {
+impl<S, V> Routes<S, V> {
     /// Routes from a table and an entry for each of its definitions or mounted lists, in the same order; `routes!`
     /// writes the call.
-    pub const fn new(table: &'static Table, nodes: &'static [&'static dyn Node<S>], package: Package) -> Self {
+    pub const fn new(table: &'static Table, nodes: &'static [&'static dyn Node<S, V>], package: Package) -> Self {
         Routes { table, nodes, package }
     }
 
@@ -349,11 +446,11 @@ impl<S> Routes<S> {
 ///
 /// let app = App::new(()).routes(routes!["/articles/{slug}/comments" => comments::ROUTES]);
 /// ```
-pub struct NestedRoutes<S: 'static = ()>(Routes<S>);
+pub struct NestedRoutes<S: 'static = (), V: 'static = ()>(Routes<S, V>);
 
-impl<S> NestedRoutes<S> {
+impl<S, V> NestedRoutes<S, V> {
     /// As [`Routes::new`]; `nested_routes!` writes the call.
-    pub const fn new(table: &'static Table, nodes: &'static [&'static dyn Node<S>], package: Package) -> Self {
+    pub const fn new(table: &'static Table, nodes: &'static [&'static dyn Node<S, V>], package: Package) -> Self {
         NestedRoutes(Routes::new(table, nodes, package))
     }
 
@@ -363,35 +460,30 @@ impl<S> NestedRoutes<S> {
     }
 }
 
-impl<S: 'static, Part: FromRef<S> + 'static> Node<S> for NestedRoutes<Part> {
-    fn make(&self, making: &mut LayerBuilder) {
-        Node::<S>::make(&self.0, making);
-    }
+impl<S, V> RouteList for NestedRoutes<S, V> {
+    type State = S;
+    type Values = V;
 
-    fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
-        Node::<S>::connect(&self.0, state, connecting);
-    }
-
-    fn describe(&self, descriptions: &mut Descriptions) {
-        Node::<S>::describe(&self.0, descriptions);
+    fn routes(self) -> Routes<S, V> {
+        self.0
     }
 }
 
-impl<S> Clone for NestedRoutes<S> {
+impl<S, V> Clone for NestedRoutes<S, V> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<S> Copy for NestedRoutes<S> {}
+impl<S, V> Copy for NestedRoutes<S, V> {}
 
-impl<S> Clone for Routes<S> {
+impl<S, V> Clone for Routes<S, V> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<S> Copy for Routes<S> {}
+impl<S, V> Copy for Routes<S, V> {}
 
 impl Package {
     /// The name of the crate, as it begins the paths of its types.
@@ -403,7 +495,7 @@ impl Package {
 
 /// Methods for the other crates of the workspace.
 #[doc(hidden)]
-impl<S> Routes<S> {
+impl<S, V> Routes<S, V> {
     /// The table that finds the route of a request.
     pub fn table(&self) -> &'static Table {
         self.table

@@ -47,7 +47,7 @@ pub(crate) const PRIMITIVES: [&str; 16] = [
 ];
 
 /// Extractors that a user may try to take by reference, besides those in [`BODIES`].
-const BORROWED: [&str; 8] = [
+const BORROWED: [&str; 9] = [
     "Path",
     "Query",
     "Header",
@@ -55,6 +55,7 @@ const BORROWED: [&str; 8] = [
     "HeaderMap",
     "Method",
     "Uri",
+    "Provided",
     "Extension",
 ];
 
@@ -65,7 +66,7 @@ const OWNING: [&str; 6] = ["Path", "Query", "Json", "Form", "Header", "Multipart
 const WRAPPERS: [&str; 3] = ["Option", "Result", "Valid"];
 
 /// Types that are not aliases of `Path`.
-const EXTRACTORS: [&str; 14] = [
+const EXTRACTORS: [&str; 15] = [
     "Query",
     "Header",
     "State",
@@ -73,6 +74,7 @@ const EXTRACTORS: [&str; 14] = [
     "Method",
     "Uri",
     "Version",
+    "Provided",
     "Extension",
     "Option",
     "Result",

@@ -7,6 +7,7 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Expr, GenericArgument, ItemFn, Meta, PathArguments, ReturnType, Type, TypeImplTrait};
 
 use crate::arguments::{Argument, Source, Static, Wrapper, parameter_list};
+use crate::extraction::marker;
 
 /// Types without a schema whose type arguments may have one.
 const CARRIERS: [&str; 10] = [
@@ -14,7 +15,7 @@ const CARRIERS: [&str; 10] = [
 ];
 
 /// Types that have no effect on the request or response that a client exchanges.
-const UNSEEN: [&str; 3] = ["State", "Problem", "Infallible"];
+const UNSEEN: [&str; 5] = ["State", "Provided", "Extension", "Problem", "Infallible"];
 
 /// Generates `Handler::describe` for a handler whose path has `count` parameters, with the function `more` at its end; empty
 /// without the feature `openapi`.
@@ -31,11 +32,11 @@ pub(crate) fn describe(item: &ItemFn, count: usize, arguments: &[Argument], more
     let hidden = item.attrs.iter().any(is_hidden).then(|| quote!(#operation.hide();));
     let mut known = Known::default();
     let mut taken = Vec::new();
-    for argument in arguments {
+    for (index, argument) in arguments.iter().enumerate() {
         let mut ty = argument.ty.clone();
         Static.visit_type_mut(&mut ty);
         known.look_into(&ty);
-        taken.push(described(&ty, count, argument, operation));
+        taken.push(described(index, &ty, count, argument, operation));
     }
     if let ReturnType::Type(_, ty) = &signature.output {
         let mut ty = (**ty).clone();
@@ -71,11 +72,14 @@ pub(crate) fn describe(item: &ItemFn, count: usize, arguments: &[Argument], more
 }
 
 /// The description of an argument's input.
-fn described(ty: &Type, count: usize, argument: &Argument, operation: &Ident) -> TokenStream {
+fn described(index: usize, ty: &Type, count: usize, argument: &Argument, operation: &Ident) -> TokenStream {
     let span = Span::mixed_site().located_at(ty.span());
     let list = parameter_list(argument.parameters(), count);
     match &argument.source {
-        Source::Request => quote_spanned!(span=> <#ty as ::conduit::FromRequest<__State>>::describe(#operation);),
+        Source::Request => {
+            let marker = marker(index);
+            quote_spanned!(span=> <#ty as ::conduit::FromRequest<__State, #marker>>::describe(#operation);)
+        }
         // The form and the span of the handler's call: the compiler shows equal errors once.
         Source::Alias(_) => quote_spanned! {ty.span()=>
             <#ty as ::conduit::extract::PathArgument>::schema().make_known(#operation);

@@ -20,6 +20,8 @@ pub(crate) struct Extraction<'a> {
     takers: Vec<TokenStream>,
     /// The variables of the arguments, in their order.
     pub(crate) names: Vec<Ident>,
+    /// The type parameters for the markers of the extractors.
+    pub(crate) markers: Vec<Ident>,
     pub(crate) bounds: Vec<TokenStream>,
     /// `FromRequest::IS_AMBIENT` of each extractor.
     pub(crate) is_ambient: Vec<TokenStream>,
@@ -47,6 +49,7 @@ impl<'a> Extraction<'a> {
             state,
             takers: Vec::new(),
             names: names.collect(),
+            markers: Vec::new(),
             bounds: Vec::new(),
             is_ambient: Vec::new(),
             body_checks: Vec::new(),
@@ -76,7 +79,7 @@ impl<'a> Extraction<'a> {
         let mut ty = argument.ty.clone();
         Static.visit_type_mut(&mut ty);
         let span = Span::mixed_site().located_at(ty.span());
-        let taken = self.expression(argument, &ty, span);
+        let taken = self.expression(index, argument, &ty, span);
         // An argument of type `Result` receives the result; for other types an error ends the extraction.
         match &argument.source {
             Source::Path {
@@ -93,14 +96,17 @@ impl<'a> Extraction<'a> {
     }
 
     /// The expression that extracts an argument; its value is a `Result` unless the argument is an `Option`.
-    fn expression(&mut self, argument: &'a Argument, ty: &Type, span: Span) -> TokenStream {
+    fn expression(&mut self, index: usize, argument: &'a Argument, ty: &Type, span: Span) -> TokenStream {
         let Extraction { request, state, .. } = *self;
         match &argument.source {
             Source::Request => {
-                self.bounds
-                    .push(quote_spanned!(span=> #ty: ::conduit::FromRequest<__State>));
+                let marker = marker(index);
+                let extractor = quote_spanned!(span=> ::conduit::FromRequest<__State, #marker>);
+                self.bounds.push(quote_spanned!(span=> #ty: #extractor));
+                self.bounds.push(quote!(#marker: ::conduit::route::MarkerIn<__Values>));
+                self.markers.push(marker);
                 let text = &argument.text;
-                let taker = quote!((#text, <#ty as ::conduit::FromRequest<__State>>::TAKES_BODY));
+                let taker = quote!((#text, <#ty as #extractor>::TAKES_BODY));
                 if !self.takers.is_empty() {
                     let (handler, takers) = (self.handler, &self.takers);
                     self.body_checks.push(quote_spanned! {span=>
@@ -108,9 +114,8 @@ impl<'a> Extraction<'a> {
                     });
                 }
                 self.takers.push(taker);
-                self.is_ambient
-                    .push(quote!(<#ty as ::conduit::FromRequest<__State>>::IS_AMBIENT));
-                quote_spanned!(span=> <#ty as ::conduit::FromRequest<__State>>::from_request(&mut #request, &#state).await)
+                self.is_ambient.push(quote!(<#ty as #extractor>::IS_AMBIENT));
+                quote_spanned!(span=> <#ty as #extractor>::from_request(&mut #request, &#state).await)
             }
             Source::Path {
                 wrapper,
@@ -129,6 +134,11 @@ impl<'a> Extraction<'a> {
             }
         }
     }
+}
+
+/// The type parameter of a handler's implementation for the marker of an extractor.
+pub(crate) fn marker(index: usize) -> Ident {
+    format_ident!("__Marker{index}", span = Span::mixed_site())
 }
 
 /// The expression that extracts a `Path` argument from the request.

@@ -287,6 +287,7 @@ impl Function {
         let extraction = Extraction::new(arguments, count, &name, &request, &state);
         let Extraction {
             names,
+            markers,
             bounds,
             is_ambient,
             body_checks,
@@ -320,7 +321,8 @@ impl Function {
         let respond = quote_spanned!(span=> ::conduit::IntoResponse::into_response(#returned));
         items.push(quote! {
             #[allow(deprecated, unused_mut, unused_variables, clippy::future_not_send)]
-            impl<__State: 'static> ::conduit::route::Handler<__State> for #ident
+            impl<__State: 'static, __Values: 'static, #(#markers),*>
+                ::conduit::route::Handler<__State, __Values, (#(#markers,)*)> for #ident
             where
                 #(#bounds,)*
             {
@@ -376,7 +378,7 @@ impl Function {
         items.push(self.definition(path, None, &[]));
         items.push(quote! {
             #[allow(clippy::future_not_send)]
-            impl<__State: 'static> ::conduit::route::Handler<__State> for #ident {
+            impl<__State: 'static, __Values: 'static> ::conduit::route::Handler<__State, __Values, ()> for #ident {
                 fn call(
                     _: ::conduit::Request,
                     _: ::std::rc::Rc<__State>,

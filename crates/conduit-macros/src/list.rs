@@ -34,7 +34,7 @@ pub(crate) fn expand(list: List, input: TokenStream) -> TokenStream {
         }
     }
     let handlers = Handlers::of(&mut nodes);
-    let parts = nodes.iter().filter_map(Conditional::part);
+    let parts = nodes.iter().flat_map(Conditional::parts);
     let nodes = nodes.iter().map(Conditional::node);
     let table = quote!(::conduit::route::table![#(#parts),*]);
     let (table, list) = match list {
@@ -78,18 +78,29 @@ impl Handlers {
     /// Assigns an alias to each handler in `nodes` that needs one.
     fn of(nodes: &mut [Conditional]) -> Self {
         let mut handlers = Handlers::default();
+        handlers.add(nodes);
+        handlers
+    }
+
+    fn add(&mut self, nodes: &mut [Conditional]) {
         for Conditional { conditions, node } in nodes {
-            let Node::Leaf(leaf) = node else { continue };
+            let leaf = match node {
+                Node::Leaf(leaf) => leaf,
+                Node::Layer { nodes, .. } => {
+                    self.add(nodes);
+                    continue;
+                }
+                Node::Mount { .. } => continue,
+            };
             if leaf.is_list() || leaf.path.get_ident().is_some() || may_be_crate(&leaf.path) {
                 continue;
             }
-            let alias = Ident::new(&format!("__entry_{}", handlers.paths.len()), leaf.span());
-            handlers.paths.push(leaf.path.clone());
-            handlers.aliases.push(alias.clone());
-            handlers.conditions.push(quote!(#(#conditions)*));
+            let alias = Ident::new(&format!("__entry_{}", self.paths.len()), leaf.span());
+            self.paths.push(leaf.path.clone());
+            self.aliases.push(alias.clone());
+            self.conditions.push(quote!(#(#conditions)*));
             leaf.alias = Some(alias);
         }
-        handlers
     }
 
     fn around(&self, routes: &TokenStream) -> TokenStream {
@@ -284,14 +295,13 @@ impl Entry {
                 }
             }
             Entry::Layered(layers, entry) => {
-                let count = layers.len();
-                nodes.extend(
-                    layers
-                        .into_iter()
-                        .map(|layer| conditional(Node::Layer(Box::new(layer)))),
-                );
-                entry.flatten(prefix, conditions, nodes)?;
-                nodes.extend((0..count).map(|_| conditional(Node::EndOfLayer)));
+                let mut inner = Vec::new();
+                entry.flatten(prefix, conditions, &mut inner)?;
+                for layer in layers.into_iter().rev() {
+                    let layer = Box::new(layer);
+                    inner = vec![conditional(Node::Layer { layer, nodes: inner })];
+                }
+                nodes.extend(inner);
             }
             Entry::Conditional(own, entry) => entry.flatten(prefix, &[conditions, &own].concat(), nodes)?,
         }
@@ -306,10 +316,13 @@ struct Conditional {
 }
 
 impl Conditional {
-    fn part(&self) -> Option<TokenStream> {
+    /// The parts of the table; the nodes inside of a layer have its conditions too.
+    fn parts(&self) -> Vec<TokenStream> {
         let Conditional { conditions, node } = self;
-        let part = node.part()?;
-        Some(quote!(#(#conditions)* #part))
+        match node.part() {
+            Some(part) => vec![quote!(#(#conditions)* #part)],
+            None => node.inner().iter().flat_map(Conditional::parts).collect(),
+        }
     }
 
     fn node(&self) -> TokenStream {
@@ -319,16 +332,22 @@ impl Conditional {
     }
 }
 
-/// One entry, without nesting: the start and the end of a layer's scope are separate nodes of one list, so that each is
-/// coerced to a node of the state of the list.
+/// One entry, nested only in layers: a layer may change the values that its entries take.
 enum Node {
     Leaf(Leaf),
     Mount { prefix: String, make: Box<Expr> },
-    Layer(Box<Expr>),
-    EndOfLayer,
+    Layer { layer: Box<Expr>, nodes: Vec<Conditional> },
 }
 
 impl Node {
+    /// The nodes inside of a layer.
+    fn inner(&self) -> &[Conditional] {
+        match self {
+            Node::Layer { nodes, .. } => nodes,
+            Node::Leaf(_) | Node::Mount { .. } => &[],
+        }
+    }
+
     fn part(&self) -> Option<TokenStream> {
         match self {
             Node::Leaf(leaf) => Some(leaf.part()),
@@ -340,7 +359,7 @@ impl Node {
                     quote_spanned!(span=> ::conduit::route::mount_definitions(&|| #make, [#(#paths),*], #place));
                 Some(quote!(::conduit::route::Part::Mount { prefix: "", definitions: &#definitions }))
             }
-            Node::Layer(_) | Node::EndOfLayer => None,
+            Node::Layer { .. } => None,
         }
     }
 
@@ -352,12 +371,14 @@ impl Node {
                 let span = Span::mixed_site().located_at(make.span());
                 quote_spanned!(span=> &const { ::conduit::route::Mounted::new(|| #make, #routes) })
             }
-            Node::Layer(layer) => {
+            Node::Layer { layer, nodes } => {
                 let span = Span::mixed_site().located_at(layer.span());
+                let nodes = nodes.iter().map(Conditional::node);
+                let nodes = quote!(const { &[#(#nodes),*] });
                 // A function creates the layer together with the application, because a layer need not be a constant.
-                quote_spanned!(span=> &const { ::conduit::route::Layered::new(|| #layer) })
+                let layer = quote_spanned!(span=> &const { ::conduit::route::Layered::new(|| #layer) });
+                quote_spanned!(span=> ::conduit::route::scope(&const { ::conduit::route::Scope::new(#layer, #nodes) }))
             }
-            Node::EndOfLayer => quote!(&::conduit::route::EndOfLayer),
         }
     }
 }
@@ -421,9 +442,9 @@ impl Leaf {
     fn node(&self) -> TokenStream {
         let name = self.name();
         if self.is_list() {
-            quote_spanned!(self.span()=> &#name)
+            quote_spanned!(self.span()=> &const { ::conduit::route::Included::new(#name) })
         } else {
-            quote_spanned!(self.span()=> &::conduit::route::Leaf::<(#name)>::NEW)
+            quote_spanned!(self.span()=> &::conduit::route::Leaf::<(#name), _>::NEW)
         }
     }
 }

@@ -131,8 +131,8 @@ pub use extract::auth::jwt::{Jwt, JwtKeyError, JwtRefused, JwtVerifier};
 pub use extract::auth::jwt_signer::{JwtSignError, JwtSigner};
 pub use extract::auth::{ApiKey, Auth, Authenticate, Basic, Bearer, Key, KeyPlace, Secret};
 pub use extract::{
-    Client, Extension, Form, FromRef, FromRequest, Header, Json, Path, PathParams, PeerAddr, Query, Shutdown, State,
-    Tasks, UnixPeer,
+    Client, Extension, Form, FromRef, FromRequest, Header, Json, Path, PathParams, PeerAddr, Provided, Query, Shutdown,
+    State, Tasks, UnixPeer, With,
 };
 #[cfg(feature = "multipart")]
 pub use extract::{Multipart, MultipartForm, MultipartLimits, SaveOptions, Upload, UploadedFile};
@@ -140,7 +140,7 @@ pub use fallback::Fallback;
 #[cfg(feature = "files")]
 pub use files::{Embedded, Files};
 pub use hub::Hub;
-pub use layer::{Layer, Middleware, Next};
+pub use layer::{Layer, Middleware, Next, NextWith};
 pub use limit::Limit;
 pub use observer::access_log::AccessLog;
 #[cfg(feature = "askama")]
@@ -197,8 +197,8 @@ pub mod prelude {
     pub use crate::openapi::DescribeRoutes;
     pub use crate::{
         App, Body, Bytes, Created, Form, FromRef, FromRequest, Header, Html, IntoResponse, Json, Layer, NestedRoutes,
-        Next, NoContent, Path, PathParams, PeerAddr, Problem, Query, Redirect, Request, Response, Routes, State,
-        Status,
+        Next, NextWith, NoContent, Path, PathParams, PeerAddr, Problem, Provided, Query, Redirect, Request, Response,
+        Routes, State, Status, With,
     };
     #[cfg(feature = "openapi")]
     pub use crate::{JsonSchema, schemars};

@@ -193,6 +193,16 @@ async fn layered() -> &'static str {
     "Hello, World!"
 }
 
+/// A layer that provides a value.
+async fn numbered(request: Request, next: NextWith<u64>) -> Response {
+    next.run(request, 7).await
+}
+
+#[get("/provided")]
+async fn provided(number: Provided<u64>) -> Json<u64> {
+    Json(number.0)
+}
+
 /// More than any socket buffers.
 static LARGE: [u8; 32 << 20] = [b'x'; 32 << 20];
 
@@ -231,6 +241,8 @@ const ROUTES: Routes<&'static Count> = routes![
     echo,
     #[layer(nothing_more, Empty)]
     layered,
+    #[layer(numbered, nothing_more)]
+    provided,
 ];
 
 /// A server whose worker's allocations are counted.
@@ -417,6 +429,13 @@ fn an_empty_layer_allocates_nothing() {
     assert_eq!(allocations_per_thousand(request, 1), (0, 0));
     let counted = counted_as(|app| app.layer(nothing_more).layer(Empty));
     assert_eq!(allocations_of(counted, request, 1), (0, 0));
+}
+
+#[test]
+fn a_provided_value_allocates_nothing() {
+    let request = "GET /provided HTTP/1.1\r\nhost: test\r\n\r\n";
+    assert_eq!(allocations_per_thousand(request, 1), (0, 0));
+    assert_eq!(allocations_per_thousand(request, 16), (0, 0));
 }
 
 #[test]

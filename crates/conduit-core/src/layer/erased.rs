@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::{Middleware, Next};
+use super::{Continuation, Middleware, Next};
 use crate::endpoint::{Endpoint, endpoint};
 use crate::openapi::Operation;
 
@@ -13,12 +13,13 @@ use crate::openapi::Operation;
 pub type EndpointWrapper = Box<dyn Fn(Rc<dyn Endpoint>) -> Rc<dyn Endpoint>>;
 
 /// Wraps endpoints in this layer, which they share.
-pub fn endpoint_wrapper<S: 'static, L: Middleware<S, M>, M>(layer: L, state: &Rc<S>) -> EndpointWrapper {
+pub fn endpoint_wrapper<S: 'static, L: Middleware<S, M, V>, M, V>(layer: L, state: &Rc<S>) -> EndpointWrapper {
     let (layer, state) = (Rc::new(layer), Rc::clone(state));
+    let memory = Rc::default();
     Box::new(move |inner| {
-        let (layer, state) = (Rc::clone(&layer), Rc::clone(&state));
+        let (layer, state, memory) = (Rc::clone(&layer), Rc::clone(&state), Rc::clone(&memory));
         endpoint(move |request| {
-            let next = Next::new(Rc::clone(&inner));
+            let next = L::Next::new(Next::new(Rc::clone(&inner)), &memory);
             Rc::clone(&layer).handle(request, Rc::clone(&state), next)
         })
     })
@@ -58,7 +59,7 @@ impl<S: 'static, L: Middleware<S, M>, M: 'static> AnyLayer<S> for TypedLayer<L, 
     }
 
     fn endpoint_wrapper(self: Box<Self>, state: &Rc<S>) -> EndpointWrapper {
-        endpoint_wrapper(self.0, state)
+        endpoint_wrapper::<S, L, M, ()>(self.0, state)
     }
 }
 

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::name::short_name;
-use super::{Middleware, Next};
-use crate::extract::{FromRequest, for_each_arity};
+use super::{Continuation, Middleware};
+use crate::extract::{FromRequest, MarkerIn, for_each_arity};
 use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -39,23 +39,27 @@ const fn leave_the_body(takes_body: &[bool]) {
 }
 
 macro_rules! functions {
-    ($($argument:ident)*) => {
-        impl<S, F, Answer, $($argument,)*> Middleware<S, fn($($argument,)* Request, Next)> for F
+    ($($argument:ident $marker:ident)*) => {
+        impl<S, V, F, N, Answer, $($argument, $marker,)*> Middleware<S, (fn($($argument,)* Request, N), ($($marker,)*)), V> for F
         where
             S: 'static,
-            F: Fn($($argument,)* Request, Next) -> Answer + Clone + Send + 'static,
+            V: 'static,
+            N: Continuation,
+            F: Fn($($argument,)* Request, N) -> Answer + Clone + Send + 'static,
             Answer: Future<Output: IntoResponse> + 'static,
-            $($argument: FromRequest<S> + 'static,)*
+            $($argument: FromRequest<S, $marker> + 'static, $marker: MarkerIn<V>,)*
         {
-            const LEAVES_THE_BODY: () = leave_the_body(&[$($argument::TAKES_BODY),*]);
-            const IS_AMBIENT: bool = false $(|| $argument::IS_AMBIENT)*;
+            const LEAVES_THE_BODY: () = leave_the_body(&[$(<$argument as FromRequest<S, $marker>>::TAKES_BODY),*]);
+            const IS_AMBIENT: bool = false $(|| <$argument as FromRequest<S, $marker>>::IS_AMBIENT)*;
+
+            type Next = N;
 
             #[allow(non_snake_case, unused_mut, unused_variables, reason = "with no extractor nothing is taken")]
             fn handle(
                 self: Rc<Self>,
                 mut request: Request,
                 state: Rc<S>,
-                next: Next,
+                next: N,
             ) -> impl Future<Output = Response> + 'static {
                 async move {
                     $(let $argument = match $argument::from_request(&mut request, &state).await {
@@ -71,7 +75,7 @@ macro_rules! functions {
             }
 
             fn describe(&self, operation: &mut Operation) {
-                $(<$argument as FromRequest<S>>::describe(operation);)*
+                $(<$argument as FromRequest<S, $marker>>::describe(operation);)*
                 operation.returned_by_a_layer(<Answer::Output as IntoResponse>::describe);
             }
         }

@@ -4,21 +4,23 @@ pub(crate) mod ambient;
 pub(crate) mod erased;
 mod function;
 pub(crate) mod name;
+mod next;
 
 use std::borrow::Cow;
-use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
+use std::marker::PhantomData;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 pub(crate) use self::ambient::{AmbientEndpoint, CrossOriginGuard, with_credentials};
 use self::name::short_name;
-use crate::endpoint::{Endpoint, Outcome};
+pub use self::next::{Continuation, Next, NextWith, ProvidesNothing};
 use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::Response;
 
 /// A type between the server and the handlers; the [module](self) explains the order of calls.
+///
+/// `N` is [`Next`], or [`NextWith`] for a layer that provides a value.
 ///
 /// A layer is created once, and each worker thread gets a clone. State of one worker needs no lock; share state of all
 /// workers through an `Arc`. A layer need not be `Sync`.
@@ -49,9 +51,9 @@ use crate::response::Response;
 ///
 /// let app = App::new(()).routes(routes![#[layer(LongestPath(100))] show]);
 /// ```
-pub trait Layer: Clone + Send + 'static {
+pub trait Layer<N: Continuation = Next>: Clone + Send + 'static {
     /// Responds to the request, directly or through `next`.
-    fn call(&self, request: Request, next: Next) -> impl Future<Output = Response>;
+    fn call(&self, request: Request, next: N) -> impl Future<Output = Response>;
 
     /// The name of this layer in the table of routes. Default: the name of its type without the modules.
     fn name(&self) -> Cow<'static, str> {
@@ -100,25 +102,35 @@ pub trait Layer: Clone + Send + 'static {
 }
 
 /// An argument for a layer: a [`Layer`], or an `async` function that takes up to six
-/// [extractors](crate::extract), the [`Request`] and [`Next`], and returns a [response](crate::response::IntoResponse).
+/// [extractors](crate::extract), the [`Request`] and [`Next`] or [`NextWith`], and returns a
+/// [response](crate::response::IntoResponse).
 ///
 /// The extractors of a function must not take the body, because the handler needs it. `M` distinguishes the forms
-/// for the compiler and is always inferred.
+/// for the compiler and is always inferred. `V` are the values that the layers around this one provide.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a layer in an application whose state is `{S}`",
     label = "not a layer",
     note = "a layer is an `async fn(Request, Next) -> Response`, with optional extractors such as `State<…>` before the request and any response type; or a type that implements `Layer`, `Clone` and `Send`",
-    note = "its arguments cannot be references: to change the request, write `mut request: Request` instead of `request: &mut Request`"
+    note = "its arguments cannot be references: to change the request, write `mut request: Request` instead of `request: &mut Request`",
+    note = "a layer that reads a provided value, such as `RateLimit::by_provided`, needs a layer outside of it that provides the value"
 )]
-pub trait Middleware<S, M>: Clone + Send + 'static {
+pub trait Middleware<S, M, V = ()>: Clone + Send + 'static {
     /// Rejects, at compile time, a layer that takes the request's body.
     const LEAVES_THE_BODY: () = ();
 
     /// Set if an extractor of the layer [is ambient](crate::extract::FromRequest::IS_AMBIENT).
     const IS_AMBIENT: bool = false;
 
+    /// The last argument.
+    type Next: Continuation;
+
     /// Extracts its arguments from the request and the state, and responds, directly or through `next`.
-    fn handle(self: Rc<Self>, request: Request, state: Rc<S>, next: Next) -> impl Future<Output = Response> + 'static;
+    fn handle(
+        self: Rc<Self>,
+        request: Request,
+        state: Rc<S>,
+        next: Self::Next,
+    ) -> impl Future<Output = Response> + 'static;
 
     /// Its name in the table of routes.
     fn name(&self) -> Cow<'static, str>;
@@ -128,8 +140,14 @@ pub trait Middleware<S, M>: Clone + Send + 'static {
     fn describe(&self, operation: &mut Operation);
 }
 
-impl<S: 'static, L: Layer> Middleware<S, ()> for L {
-    async fn handle(self: Rc<Self>, request: Request, _: Rc<S>, next: Next) -> Response {
+/// Distinguishes a type with [`Layer`] from a function for the compiler.
+#[derive(Debug)]
+pub struct OfType<N>(PhantomData<fn() -> N>);
+
+impl<S: 'static, V: 'static, N: Continuation, L: Layer<N>> Middleware<S, OfType<N>, V> for L {
+    type Next = N;
+
+    async fn handle(self: Rc<Self>, request: Request, _: Rc<S>, next: N) -> Response {
         self.call(request, next).await
     }
 
@@ -139,48 +157,5 @@ impl<S: 'static, L: Layer> Middleware<S, ()> for L {
 
     fn describe(&self, operation: &mut Operation) {
         Layer::describe(self, operation);
-    }
-}
-
-/// The inner layers and the handler.
-#[derive(Clone)]
-pub struct Next(Rc<dyn Endpoint>);
-
-impl Next {
-    /// Calls the inner layers and the handler, and returns their response. A panic becomes a 500.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future drops that of the handler, at its current `await`.
-    pub async fn run(self, request: Request) -> Response {
-        let mut request = Some(request);
-        let outcome = poll_fn(|context| match request.take() {
-            Some(request) => Poll::Ready(self.0.call(request, context)),
-            // It was ready at its first poll.
-            None => Poll::Pending,
-        });
-        match outcome.await {
-            Outcome::Ready(response) => response,
-            Outcome::Pending(response) => response.await,
-        }
-    }
-}
-
-impl fmt::Debug for Next {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Next")
-    }
-}
-
-/// Methods for the other crates of the workspace.
-#[doc(hidden)]
-impl Next {
-    pub fn new(inner: Rc<dyn Endpoint>) -> Self {
-        Next(inner)
-    }
-
-    /// Starts the call. A pending future has been polled once; the caller polls it again.
-    pub fn start(&self, request: Request, context: &mut Context<'_>) -> Outcome {
-        self.0.call(request, context)
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::CrossOrigin;
 use crate::endpoint::Endpoint;
-use crate::layer::erased::{EndpointWrapper, ErasedLayer};
+use crate::layer::erased::ErasedLayer;
 use crate::layer::{CrossOriginGuard, with_credentials};
 
 /// The result of [`Node::make`](super::Node::make).
@@ -30,8 +30,6 @@ impl LayerBuilder {
 pub struct EndpointBuilder {
     pub(super) endpoints: Vec<(Rc<dyn Endpoint>, CrossOrigin)>,
     made: std::vec::IntoIter<Box<dyn ErasedLayer>>,
-    /// Layers that have begun, the innermost last, the first endpoint of each, and whether its extractors are ambient.
-    pub(super) open: Vec<(EndpointWrapper, usize, bool)>,
 }
 
 impl EndpointBuilder {
@@ -39,14 +37,12 @@ impl EndpointBuilder {
         EndpointBuilder {
             endpoints: Vec::new(),
             made: made.into_iter(),
-            open: Vec::new(),
         }
     }
 
     /// The endpoints, with `guard` for those with ambient extractors; `is_ambient` is set if a layer of the application has
     /// some.
     pub(crate) fn finish(self, guard: Option<&CrossOriginGuard>, is_ambient: bool) -> Vec<Rc<dyn Endpoint>> {
-        assert!(self.open.is_empty(), "each layer has a beginning and an end");
         let guarded = |(endpoint, cross_origin): (Rc<dyn Endpoint>, CrossOrigin)| {
             with_credentials(endpoint, cross_origin.in_layer(is_ambient), guard)
         };

@@ -49,7 +49,7 @@ impl Descriptions {
     }
 
     /// Adds the description of a handler.
-    pub fn add<S, H: Handler<S>>(&mut self) {
+    pub fn add<S, V, M, H: Handler<S, V, M>>(&mut self) {
         self.push(H::describe, H::CROSS_ORIGIN);
     }
 

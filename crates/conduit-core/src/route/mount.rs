@@ -75,7 +75,7 @@ impl<F: Fn() -> M, M: Mount> Mounted<F, M> {
     }
 }
 
-impl<S: 'static, F: Fn() -> M + Sync, M: Mount> Node<S> for Mounted<F, M> {
+impl<S: 'static, V, F: Fn() -> M + Sync, M: Mount> Node<S, V> for Mounted<F, M> {
     fn make(&self, making: &mut LayerBuilder) {
         making.add_mount(Box::new((self.make)()), self.routes);
     }

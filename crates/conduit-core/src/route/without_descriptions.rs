@@ -15,7 +15,7 @@ pub struct Descriptions;
 
 impl Descriptions {
     /// Adds a handler's.
-    pub fn add<S, H: Handler<S>>(&mut self) {}
+    pub fn add<S, V, M, H: Handler<S, V, M>>(&mut self) {}
 
     pub(super) fn add_described(&mut self, _: fn(&mut Operation)) {}
 

@@ -24,7 +24,7 @@ use crate::cross_origin;
 use crate::dispatch::{AppStack, Plan};
 use crate::error::{Error, Result};
 use crate::fallback::Fallback;
-use crate::layer::Middleware;
+use crate::layer::{Middleware, ProvidesNothing};
 use crate::openapi::{Info, Operation};
 use crate::problem::{ErrorContext, Problem};
 use crate::response::Response;
@@ -327,7 +327,7 @@ impl<S: 'static, R> App<S, R> {
     ///
     /// let app = App::new(()).routes(routes![home]).layer(timed);
     /// ```
-    pub fn layer<L: Middleware<S, M>, M: 'static>(mut self, layer: L) -> Self {
+    pub fn layer<L: Middleware<S, M, Next: ProvidesNothing>, M: 'static>(mut self, layer: L) -> Self {
         const { L::LEAVES_THE_BODY };
         self.stack.layers.push(conduit_core::internal::layer::erase(layer));
         self

@@ -20,7 +20,7 @@ use crate::http::{HeaderMap, Method, Uri, Version};
 use crate::link::LinkValue as _;
 #[cfg(feature = "sessions")]
 use crate::session::{ActiveSession, Session};
-use crate::{Body, Client, Extension, Form, Header, Json, PeerAddr, Query, Shutdown, State, Tasks, UnixPeer};
+use crate::{Body, Client, Extension, Form, Header, Json, PeerAddr, Provided, Query, Shutdown, State, Tasks, UnixPeer};
 
 /// An extractor whose value is an argument of a call. The extractors of this crate implement it.
 #[diagnostic::on_unimplemented(
@@ -122,7 +122,7 @@ macro_rules! no_argument_of_any {
     )*};
 }
 
-no_argument_of_any!(State, Extension, Auth, ApiKey);
+no_argument_of_any!(State, Provided, Extension, Auth, ApiKey);
 #[cfg(feature = "jwt")]
 no_argument_of_any!(Jwt);
 #[cfg(feature = "sessions")]

@@ -1,4 +1,4 @@
-//! Values that layers add to a request.
+//! Values in the extensions of a request.
 
 use std::any::type_name;
 use std::error::Error;
@@ -9,43 +9,42 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 
-/// A value that a layer added to the request ([`Request::extensions_mut`]), cloned.
+/// A value in the extensions of the request ([`Request::extensions`]), cloned: one that a layer of tower adds, or that a library
+/// passes on with a request of `http`. For the value of another layer, take [`Provided`](crate::Provided), which the compiler
+/// checks.
 ///
 /// # Errors
 ///
-/// Rejects with 500 if no layer has added a `T`, because the fault is the application's; the log names the type and the remedy.
-/// An `Option<Extension<T>>` is `None` instead.
+/// Rejects with 500 if the request has no `T`, because the fault is the application's; the log names the type and the remedy. An
+/// `Option<Extension<T>>` is `None` instead.
 ///
 /// # Example
 ///
-/// A layer that identifies the tenant, and a handler that receives it:
+/// A layer of tower that identifies the tenant, and a handler that receives it:
 ///
 /// ```
-/// use conduit::Extension;
 /// use conduit::prelude::*;
+/// use conduit::{Extension, http};
 ///
 /// #[derive(Clone)]
-/// struct Tenant(String);
-///
-/// async fn with_tenant(mut request: Request, next: Next) -> Response {
-///     let tenant = Tenant("acme".to_owned());
-///     request.extensions_mut().insert(tenant);
-///     next.run(request).await
-/// }
+/// struct Tenant(&'static str);
 ///
 /// #[get("/")]
-/// async fn home(tenant: Extension<Tenant>) -> String {
-///     format!("this is {}", tenant.0.0)
+/// async fn home(tenant: Extension<Tenant>) -> &'static str {
+///     tenant.0.0
 /// }
 ///
-/// # fn app() -> App<(), Routes> {
-/// App::new(()).layer(with_tenant).routes(routes![home])
-/// # }
+/// let tenants = tower::util::MapRequestLayer::new(|mut request: http::Request<Body>| {
+///     request.extensions_mut().insert(Tenant("acme"));
+///     request
+/// });
+/// let app = App::new(()).routes(routes![home]).layer(conduit::tower::layer(tenants));
+/// # conduit::testing::TestClient::new(app).get("/").send().assert_text("acme");
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Extension<T>(pub T);
 
-/// The error if no layer has added such a value.
+/// The error if the request has no such value.
 #[derive(Debug)]
 struct Missing(&'static str);
 
@@ -54,15 +53,15 @@ impl fmt::Display for Missing {
         let name = self.0;
         write!(
             f,
-            "no layer has attached a `{name}` to the request: add one in front of the handler that calls \
-             `request.extensions_mut().insert(…)` with it, or take `Option<Extension<{name}>>`"
+            "the extensions of the request have no `{name}`: add a layer around the handler that calls \
+             `request.extensions_mut().insert(…)` with it, or take `Provided<{name}>`, whose layer the compiler requires"
         )
     }
 }
 
 impl Error for Missing {}
 
-/// A value that a layer can add to a request. Implemented for every type that is `Clone`, `Send`, `Sync` and `'static`; the
+/// A value that a layer can add to the extensions of a request. Implemented for every type that is `Clone`, `Send`, `Sync` and `'static`; the
 /// trait exists for the compiler's messages.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an `Extension`",

@@ -17,7 +17,8 @@
 //! | `FormToken` (feature `sessions`) | the token of a form, for old browsers | 503 |
 //! | `Session<T>`, `ActiveSession<T>` (feature `sessions`) | the data of a visitor's session | 503; 401 without one |
 //! | `Cookies`, `SignedCookies`, `PrivateCookies` (feature `cookies`) | the cookies, to read and set | – |
-//! | [`Extension<T>`] | a value that a layer has attached | 500 |
+//! | [`Provided<T>`] | a value that a layer around the route provides | never; a route outside of the layer does not compile |
+//! | [`Extension<T>`] | a value that a layer of tower has added | 500 |
 //! | [`Bytes`](crate::Bytes), [`String`], [`Body`](crate::Body) | the body: whole, as text, as a stream | 400, 413 |
 //! | [`HeaderMap`](http::HeaderMap), [`Method`](http::Method), [`Uri`](http::Uri), [`Version`](http::Version) | parts of the request's head | – |
 //! | [`Auth<T>`](auth::Auth), [`Bearer`](auth::Bearer), [`Basic`](auth::Basic), [`ApiKey`](auth::ApiKey) | the authenticated client, or its credentials | 401 |
@@ -101,7 +102,7 @@ pub use valid::{Content, HasRules, Valid};
 pub(crate) use sent_cookies::{sent_cookies, sent_values};
 
 pub(crate) use conduit_core::extract::TOO_LARGE;
-pub use conduit_core::extract::{FromRef, FromRequest, PeerAddr};
+pub use conduit_core::extract::{FromLayer, FromRef, FromRequest, MarkerIn, PeerAddr, Provided, Provides, With};
 
 use crate::openapi::Operation;
 use crate::request::Request;

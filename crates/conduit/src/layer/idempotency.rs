@@ -17,7 +17,7 @@ use super::idempotency_key::{IDEMPOTENCY_KEY, IdempotencyKey, KeyState};
 use super::idempotency_record::{REPLAYED, failed, fingerprint, record, replay, running, unkept};
 use super::rate_limit::by_address;
 use super::store::short_name;
-use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store, Value};
+use super::{Layer, MemoryStore, Next, Reading, SECONDS_TO_WAIT, Store, Value};
 use crate::body::Body;
 use crate::extract::TOO_LARGE;
 use crate::openapi::{Operation, Parameter};
@@ -54,7 +54,7 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 /// A key is scoped to the client that sent it, so that no client receives another's response. By default the values of
 /// `authorization` and `cookie` identify the client, and all clients without credentials share one scope. If a cookie may
 /// change between two attempts, the second attempt counts as another client's and is processed too: identify the user with
-/// [`owned_by_extension`](Idempotency::owned_by_extension) or [`owned_by`](Idempotency::owned_by) instead.
+/// [`owned_by_provided`](Idempotency::owned_by_provided) or [`owned_by`](Idempotency::owned_by) instead.
 ///
 /// A response whose status means that the request had no effect is not stored, so that the client can correct the request: 401,
 /// 403, 405, 406, 408, 411 to 413, 415, 417, 421, 425, 426, 428, 429, 431, and 500 and above. A response is also not stored if
@@ -137,10 +137,9 @@ impl<T: Store> Idempotency<T> {
         self
     }
 
-    /// Identifies a client by an extension that an earlier layer has added to the request, such as its user. Requests without
-    /// the extension are identified by their credentials.
-    ///
-    /// The layer that adds the extension must be outside this one: earlier in a list, or added later to an application.
+    /// Identifies a client by a value that a layer outside of this one [provides](super::NextWith), such as its user. A
+    /// request for which `owner` returns `None` is identified by its credentials. It is the last setting, because it returns another
+    /// type.
     ///
     /// # Example
     ///
@@ -153,10 +152,9 @@ impl<T: Store> Idempotency<T> {
     /// #[derive(Clone)]
     /// struct User(u64);
     ///
-    /// async fn sign_in(mut request: Request, next: Next) -> Response {
+    /// async fn sign_in(request: Request, next: NextWith<User>) -> Response {
     ///     // A real layer looks up the session.
-    ///     request.extensions_mut().insert(User(7));
-    ///     next.run(request).await
+    ///     next.run(request, User(7)).await
     /// }
     ///
     /// #[post("/payments")]
@@ -165,23 +163,23 @@ impl<T: Store> Idempotency<T> {
     /// }
     ///
     /// let app = App::new(()).routes(routes![
-    ///     #[layer(sign_in, Idempotency::new().required().owned_by_extension(|user: &User| user.0))] pay
+    ///     #[layer(sign_in, Idempotency::new().required().owned_by_provided(|user: &User| Some(user.0)))] pay
     /// ]);
     /// ```
-    pub fn owned_by_extension<U, K>(self, owner: impl Fn(&U) -> K + Send + Sync + 'static) -> Self
+    pub fn owned_by_provided<U, K>(self, owner: impl Fn(&U) -> Option<K> + Send + Sync + 'static) -> Reading<U, Self>
     where
-        U: Clone + Send + Sync + 'static,
+        U: 'static,
         K: fmt::Display,
     {
         let owner = move |request: &Request| {
-            let value = request.extensions().get::<U>();
+            let owner = request.provided::<U>().and_then(&owner);
             // The `=` prevents a collision with a hash of credentials.
-            value.map_or_else(|| by_credentials(request), |value| named(format!("={}", owner(value))))
+            owner.map_or_else(|| by_credentials(request), |owner| named(format!("={owner}")))
         };
-        Idempotency {
+        Reading::new(Idempotency {
             owner: Arc::new(owner),
             ..self
-        }
+        })
     }
 
     /// Sets the lifetime of a stored response. Default: 24 hours.

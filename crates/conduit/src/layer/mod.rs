@@ -91,6 +91,7 @@ mod method_override;
 mod nonce;
 mod preconditions;
 mod rate_limit;
+mod reading;
 mod request_id;
 mod security_headers;
 mod store;
@@ -120,6 +121,7 @@ pub use method_override::MethodOverride;
 pub use nonce::CspNonce;
 pub use preconditions::Preconditions;
 pub use rate_limit::RateLimit;
+pub use reading::Reading;
 pub use request_id::{RequestId, RequestIds};
 pub use security_headers::SecurityHeaders;
 pub use store::{MemoryStore, Store, StoreFull, StoreTransaction, Value};
@@ -132,7 +134,7 @@ pub(crate) use fields::vary_on;
 #[cfg(feature = "sessions")]
 pub(crate) use rate_limit::by_address;
 
-pub use conduit_core::layer::{Layer, Middleware, Next};
+pub use conduit_core::layer::{Continuation, Layer, Middleware, Next, NextWith, ProvidesNothing};
 
 /// The description of `retry-after`.
 const SECONDS_TO_WAIT: &str = "The number of seconds to wait before the next try.";

@@ -10,7 +10,7 @@ use http::header::{HeaderName, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
 use super::store::short_name;
-use super::{Budget, Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store, Taken};
+use super::{Budget, Layer, MemoryStore, Next, Reading, SECONDS_TO_WAIT, Store, Taken};
 use crate::extract::Client;
 use crate::openapi::Operation;
 use crate::problem::Problem;
@@ -97,10 +97,9 @@ impl<T: Store> RateLimit<T> {
         })
     }
 
-    /// Identifies a client by an extension that an earlier layer has added to the request, such as its user: `key` returns the
-    /// part that identifies the client. Requests without the extension count by their address.
-    ///
-    /// The layer that adds the extension must be outside this one: earlier in a list, or added later to an application.
+    /// Identifies a client by a value that a layer outside of this one [provides](super::NextWith), such as its user: `key`
+    /// returns the part that identifies the client. A request for which it returns `None` counts by its address. It is the last
+    /// setting, because it returns another type.
     ///
     /// # Example
     ///
@@ -114,13 +113,12 @@ impl<T: Store> RateLimit<T> {
     /// #[derive(Clone)]
     /// struct User(String);
     ///
-    /// async fn sign_in(mut request: Request, next: Next) -> Result<Response, Problem> {
+    /// async fn sign_in(request: Request, next: NextWith<User>) -> Result<Response, Problem> {
     ///     let user = match request.header("x-api-key") {
     ///         Some(b"k-1") => User("ada".to_owned()),
     ///         _ => return Err(Problem::unauthorized("the header field x-api-key is missing or unknown")),
     ///     };
-    ///     request.extensions_mut().insert(user);
-    ///     Ok(next.run(request).await)
+    ///     Ok(next.run(request, user).await)
     /// }
     ///
     /// #[get("/search")]
@@ -129,20 +127,22 @@ impl<T: Store> RateLimit<T> {
     /// }
     ///
     /// fn limit() -> RateLimit {
-    ///     RateLimit::new(100, Duration::from_secs(60)).by_extension(|user: &User| user.0.clone())
+    ///     RateLimit::new(100, Duration::from_secs(60))
     /// }
     ///
-    /// let app = App::new(()).routes(routes![#[layer(sign_in, limit())] search]);
+    /// let app = App::new(()).routes(routes![
+    ///     #[layer(sign_in, limit().by_provided(|user: &User| Some(user.0.clone())))] search
+    /// ]);
     /// ```
-    pub fn by_extension<U, K>(self, key: impl Fn(&U) -> K + Send + Sync + 'static) -> Self
+    pub fn by_provided<U, K>(self, key: impl Fn(&U) -> Option<K> + Send + Sync + 'static) -> Reading<U, Self>
     where
-        U: Clone + Send + Sync + 'static,
+        U: 'static,
         K: fmt::Display,
     {
-        self.by(move |request| {
-            let value = request.extensions().get::<U>();
-            Some(value.map_or_else(|| by_address(request), |value| named(&key(value))))
-        })
+        Reading::new(self.by(move |request| {
+            let key = request.provided::<U>().and_then(&key);
+            Some(key.map_or_else(|| by_address(request), |key| named(&key)))
+        }))
     }
 
     /// Identifies a client by any part of the request; [`Client::of`] returns the client's address. A request for which `key`

@@ -14,6 +14,8 @@ mod handlers;
 mod limits;
 mod order;
 mod paths;
+#[cfg(feature = "testing")]
+mod provided;
 mod rate_limit;
 mod security;
 mod stored;

@@ -8,7 +8,7 @@ use conduit::prelude::*;
 #[cfg(feature = "testing")]
 use conduit::testing::TestClient;
 
-use super::stored::{Broken, User, sign_in};
+use super::stored::{Broken, name, sign_in};
 use crate::request;
 use crate::support::{serve, start};
 
@@ -57,10 +57,11 @@ fn each_key_has_a_separate_budget() {
 
 #[test]
 fn each_user_has_a_separate_budget_from_any_address() {
-    let limit = RateLimit::new(1, HOUR).by_extension(|user: &User| user.0.clone());
-    // The one that is added last meets the request first.
-    let app = App::new(()).routes(routes![home]).layer(limit).layer(sign_in);
-    let server = serve(app.trusted_proxies(["127.0.0.1"]));
+    let routes = routes![
+        #[layer(sign_in, RateLimit::new(1, HOUR).by_provided(name))]
+        home
+    ];
+    let server = serve(App::new(()).routes(routes).trusted_proxies(["127.0.0.1"]));
     let by = |user: &str, address: &str| {
         let fields = [("x-user", user), ("x-forwarded-for", address)];
         server.request(request("GET", "/", &fields)).status

@@ -23,14 +23,15 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[derive(Clone)]
 pub(super) struct User(pub(super) String);
 
-pub(super) async fn sign_in(mut request: Request, next: Next) -> Response {
+pub(super) async fn sign_in(request: Request, next: NextWith<Option<User>>) -> Response {
     let user = request
         .header("x-user")
         .map(|user| User(String::from_utf8_lossy(user).into_owned()));
-    if let Some(user) = user {
-        request.extensions_mut().insert(user);
-    }
-    next.run(request).await
+    next.run(request, user).await
+}
+
+pub(super) fn name(user: &Option<User>) -> Option<String> {
+    user.as_ref().map(|user| user.0.clone())
 }
 
 #[cfg(feature = "testing")]
@@ -159,9 +160,11 @@ fn clients_with_different_session_cookies_do_not_share_keys() {
 #[test]
 fn a_key_can_belong_to_a_user_whose_cookies_change() {
     let (till, _comes_in) = till();
-    let layer = Idempotency::new().owned_by_extension(|user: &User| user.0.clone());
-    let app = App::new(till.clone()).routes(routes![pay]).layer(layer).layer(sign_in);
-    let server = serve(app);
+    let routes = routes![
+        #[layer(sign_in, Idempotency::new().owned_by_provided(name))]
+        pay
+    ];
+    let server = serve(App::new(till.clone()).routes(routes));
     let by = |user: &str, cookie: &str| {
         let fields = format!("{KEY}{user}cookie: seen={cookie}\r\n");
         server.request(order(&fields, "staging", "tea")).text().to_owned()

@@ -1,0 +1,16 @@
+use conduit::prelude::*;
+
+#[derive(Clone)]
+struct User;
+
+#[get("/me")]
+async fn me(_: Provided<User>) {}
+
+async fn user(request: Request, next: NextWith<User>) -> Response {
+    next.run(request, User).await
+}
+
+fn main() {
+    // No place is the nearest for the compiler.
+    let _: Routes = routes![#[layer(user, user)] me];
+}
