@@ -8,10 +8,9 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
-use rmcp::model::ErrorCode;
+use rmcp::model::{ClientJsonRpcMessage, ErrorCode};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::caller::Caller;
@@ -23,9 +22,6 @@ use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse as _, Response};
 use crate::server::service::InternalCaller;
-
-/// The begin of the text of `rmcp` for a body that it cannot read.
-const NOT_A_MESSAGE: &str = "fail to deserialize request body";
 
 /// The service of `rmcp` at a path of the application.
 #[derive(Clone)]
@@ -63,12 +59,18 @@ impl McpEndpoint {
             Ok(body) => body,
             Err(rejection) => return rejection.into_response(),
         };
-        let mut message = http::Request::new(Full::new(body.clone()));
+        let is_json = request
+            .header("content-type")
+            .is_some_and(|value| value.starts_with(b"application/json"));
+        if is_json && let Err(error) = serde_json::from_slice::<ClientJsonRpcMessage>(&body) {
+            return not_a_message(&error);
+        }
+        let mut message = http::Request::new(Full::new(body));
         *message.method_mut() = request.method().clone();
         *message.uri_mut() = request.uri().clone();
         *message.headers_mut() = request.headers().clone();
         message.extensions_mut().insert(caller.clone());
-        let mut response = readable(self.service.handle(message).await, &body).await;
+        let mut response = readable(self.service.handle(message).await).await;
         for cookie in caller.cookies_of_response() {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
@@ -95,35 +97,30 @@ impl McpEndpoint {
     }
 }
 
-/// The response of `rmcp` to a body, readable for clients: `rmcp` rejects it with a text that has no type, and a body that is not
-/// a message as one of an unsupported type.
-async fn readable(response: http::Response<BoxBody<Bytes, Infallible>>, sent: &[u8]) -> Response {
+/// The response of `rmcp`, readable for clients: it rejects a message with a text that has no type.
+async fn readable(response: http::Response<BoxBody<Bytes, Infallible>>) -> Response {
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() || response.headers().contains_key(CONTENT_TYPE) {
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || response.headers().contains_key(CONTENT_TYPE) {
         return response.map(Body::from_http_body);
     }
     let (mut head, body) = response.into_parts();
     let Ok(text) = body.collect().await;
-    let text = text.to_bytes();
-    let text = String::from_utf8_lossy(&text);
-    let mut explained = if text.starts_with(NOT_A_MESSAGE) {
-        not_a_message(sent)
-    } else {
-        Problem::new(status).with_detail(text.trim().to_owned()).into_response()
-    };
+    let text = String::from_utf8_lossy(&text.to_bytes()).trim().to_owned();
+    let mut problem = Problem::new(status).with_detail(text).into_response();
     head.headers.remove(CONTENT_LENGTH);
-    explained.headers_mut().extend(head.headers);
-    explained
+    problem.headers_mut().extend(head.headers);
+    problem
 }
 
 /// The error of JSON-RPC for a body that is not a message (JSON-RPC 2.0, section 5.1).
-fn not_a_message(body: &[u8]) -> Response {
-    let (code, message) = match serde_json::from_slice::<IgnoredAny>(body) {
-        Ok(_) => (
+fn not_a_message(error: &serde_json::Error) -> Response {
+    let (code, message) = match error.is_data() {
+        true => (
             ErrorCode::INVALID_REQUEST,
-            "the body is not a message of JSON-RPC".to_owned(),
+            format!("the body is not a message of JSON-RPC: {error}"),
         ),
-        Err(error) => (ErrorCode::PARSE_ERROR, format!("the body is not JSON: {error}")),
+        false => (ErrorCode::PARSE_ERROR, format!("the body is not JSON: {error}")),
     };
     let error = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } });
     (StatusCode::BAD_REQUEST, Json(error)).into_response()
