@@ -17,9 +17,10 @@ pub(crate) struct RedisServer {
 
 #[allow(dead_code, reason = "not each test file uses all of these")]
 impl RedisServer {
-    /// Starts a server that keeps its data across restarts. `None` where Redis is not installed.
+    /// Starts a server that keeps its data across restarts. `None` where Redis is not installed. The default of `appendfsync`
+    /// delays writes while the disk is busy, so that a kill could lose them.
     pub(crate) fn durable() -> Option<Self> {
-        RedisServer::with(&["--appendonly", "yes"])
+        RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
     /// Starts a server whose end loses its data.
