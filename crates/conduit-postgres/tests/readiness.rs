@@ -3,7 +3,7 @@
 #[path = "../../conduit/tests/support/service.rs"]
 mod service;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conduit::health;
 use conduit::hub::{Hub, HubConfig};
@@ -19,7 +19,9 @@ fn process_is_ready_while_its_engine_has_a_connection() {
     let hub = Hub::with_engine(HubConfig::default(), engine);
     let client = TestClient::new(App::new(hub).routes(routes![health::healthz, health::readyz]));
     let wait_for = |status: u16| {
+        let start = Instant::now();
         while client.get("/readyz").undocumented().send().status() != status {
+            assert!(start.elapsed() < Duration::from_secs(120), "no response with {status}");
             std::thread::sleep(Duration::from_millis(5));
         }
     };
