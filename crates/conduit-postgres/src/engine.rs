@@ -17,7 +17,7 @@ use crate::session::Session;
 /// A publisher inserts the messages of a moment in one transaction, which takes their numbers from the row of the topic: its
 /// lock makes them visible in their order. One `NOTIFY` after the commit names the topics that have changed, and each process
 /// reads those that it follows. A `NOTIFY` that is lost delays messages until a process checks its topics, with each third of
-/// the lease. `LISTEN` needs a connection to the server itself, or a pooler that keeps sessions.
+/// the lease; one that the server refuses is repeated then. `LISTEN` needs a connection to the server itself, or a pooler that keeps sessions.
 ///
 /// # Guarantees
 ///
@@ -28,8 +28,9 @@ use crate::session::Session;
 /// - **Reconnects**: after the connection or the server was lost, subscribers continue without a gap as long as the table has
 ///   the messages that they lack. Otherwise they receive [`Update::Missed`](conduit::hub::Update::Missed).
 /// - **History**: [`history_messages`](conduit::hub::HubConfig::history_messages) and about a thousand more per topic in the
-///   table, which slow processes read; a replay has those within the bounds of the hub. A message is removed after twice the
-///   `history_time`, and at least a minute, as is a topic that no process follows.
+///   table, which slow processes read, besides those of the last half minute; a replay has those within the bounds of the hub.
+///   A message is removed after twice the `history_time` of its publisher, and at least a minute, as is a topic that no process
+///   follows.
 /// - **Durability**: that of the commit. With `synchronous_commit` off, a crash of the server loses the last moments.
 ///   Subscribers notice a server with an older state, such as a replica after a failover, unless others have taken the same
 ///   positions before the reconnect.
@@ -69,7 +70,8 @@ impl TopicServer for Database {
         hub: &HubConfig,
         engine: &RemoteEngineConfig,
     ) -> impl Future<Output = Result<Session, SessionError>> + 'static {
-        Session::open((*self.0).clone(), hub.clone(), engine.response_timeout)
+        let (database, hub, engine) = ((*self.0).clone(), hub.clone(), engine.clone());
+        async move { Session::open(database, hub, &engine).await }
     }
 }
 

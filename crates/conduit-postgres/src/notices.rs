@@ -7,7 +7,7 @@ use std::sync::Arc;
 use conduit::hub::remote::RemoteUpdate;
 
 /// The payload for all topics. One with the names of many would exceed the 8,000 bytes of PostgreSQL.
-const ALL: &str = "*";
+pub(crate) const ALL: &str = "*";
 const PAYLOAD_BYTES: usize = 7900;
 
 /// The change that a notice names.

@@ -1,6 +1,6 @@
 //! The two connections of an engine, from their beginning until one is lost.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,21 +8,16 @@ use std::task::Poll;
 use std::time::Duration;
 
 use conduit::hub::remote::{
-    LaterMessages, MemberChange, MemberChangeKind, ProcessLease, RemoteMessage, RemoteUpdate, SessionError,
-    TopicSession, time_to_live,
+    LaterMessages, MemberChange, MemberChangeKind, ProcessLease, RemoteEngineConfig, RemoteMessage, RemoteUpdate,
+    SessionError, TopicSession,
 };
 use conduit::hub::{HubConfig, HubError, Position, TopicSnapshot};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::notices::{Change, Notices, payload};
+use crate::notices::{ALL, Change, Notices, payload};
 use crate::store::CREATION_LOCK;
-use crate::topics;
-
-/// The most topics whose snapshots are in memory at once.
-const TOPICS_AT_ONCE: usize = 16;
-/// The most batches of rows that one renewal of the lease removes.
-const REMOVALS: usize = 20;
+use crate::topics::{self, Bounds};
 
 const TABLES_EXIST: &str = "
     SELECT to_regclass('conduit_topics') IS NOT NULL AND to_regclass('conduit_messages') IS NOT NULL
@@ -34,16 +29,19 @@ pub(crate) struct Session {
     notices: Notices,
     channel: String,
     config: HubConfig,
-    ttl: Duration,
+    bounds: Bounds,
     response_timeout: Duration,
+    /// The server has refused a notice.
+    owes_notice: bool,
 }
 
 impl Session {
     pub(crate) async fn open(
         database: PgConnectOptions,
         config: HubConfig,
-        response_timeout: Duration,
+        engine: &RemoteEngineConfig,
     ) -> Result<Self, SessionError> {
+        let response_timeout = engine.response_timeout;
         let mut connection = within(response_timeout, PgConnection::connect_with(&database)).await?;
         let created = create_tables(&mut connection);
         within(response_timeout, created).await?;
@@ -64,24 +62,35 @@ impl Session {
             listener,
             notices: Notices::default(),
             channel,
-            ttl: time_to_live(&config),
+            bounds: Bounds::new(&config, engine),
             config,
             response_timeout,
+            owes_notice: false,
         })
     }
 
     /// Notifies all processes. The notice has no part in a transaction with data: one that notifies holds a lock of the whole
-    /// server during its commit.
-    async fn notify(&mut self, change: Change, topics: impl Iterator<Item = &Arc<str>>) -> Result<(), SessionError> {
+    /// server during its commit. The change is done although the server refuses the notice, such as with a full queue.
+    async fn notify(&mut self, payload: String) -> Result<(), SessionError> {
         let notify = sqlx::query("SELECT pg_notify($1, $2)")
             .bind(&self.channel)
-            .bind(payload(change, topics));
-        within(self.response_timeout, notify.execute(&mut self.connection)).await?;
-        Ok(())
+            .bind(payload);
+        match within(self.response_timeout, notify.execute(&mut self.connection)).await {
+            Err(SessionError::Refused(error)) => {
+                tracing::error!(
+                    error,
+                    "PostgreSQL has refused a notice; the next renewal of the lease repeats it"
+                );
+                self.owes_notice = true;
+                Ok(())
+            }
+            notified => notified.map(drop),
+        }
     }
 
     /// Publishes messages of which some may be published.
     async fn publish_again(&mut self, messages: &[RemoteMessage]) -> sqlx::Result<Vec<Position>> {
+        topics::begin_topics(&mut self.connection, messages).await?;
         let mut transaction = self.connection.begin().await?;
         let names = messages.iter().map(|message| message.topic.as_bytes()).collect();
         topics::lock(&mut transaction, names).await?;
@@ -91,8 +100,7 @@ impl Session {
             .iter()
             .filter(|message| !found.contains_key(&message.token))
             .collect();
-        let history = self.config.history_messages;
-        let mut published = topics::publish(&mut transaction, &missing, self.ttl, history)
+        let mut published = topics::publish(&mut transaction, &missing, &self.bounds)
             .await?
             .into_iter();
         transaction.commit().await?;
@@ -107,22 +115,6 @@ impl Session {
         let full = topics::join(&mut transaction, process, names, members, self.config.members).await?;
         transaction.commit().await?;
         Ok(full)
-    }
-
-    /// Removes rows that have expired. An error is logged only: later renewals remove the same rows.
-    async fn remove_expired(&mut self) -> Result<(), SessionError> {
-        for _ in 0..REMOVALS {
-            match within(self.response_timeout, topics::remove(&mut self.connection, self.ttl)).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(SessionError::Refused(error)) => {
-                    tracing::warn!(error, "cannot remove the expired rows of `conduit_topics`");
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
 
@@ -159,30 +151,24 @@ impl TopicSession for Session {
         &mut self,
         topics: &[(Arc<str>, Option<Position>)],
     ) -> Result<Vec<Result<TopicSnapshot, String>>, SessionError> {
-        let mut snapshots = Vec::new();
-        for topics in topics.chunks(TOPICS_AT_ONCE) {
-            let read = topics::read(&mut self.connection, topics, &self.config, self.ttl);
-            match within(self.response_timeout, read).await {
-                Ok(read) => {
-                    let removed = || "another process has removed the topic".to_owned();
-                    snapshots.extend(read.into_iter().map(|snapshot| snapshot.ok_or_else(removed)));
-                }
-                Err(SessionError::Refused(error)) => snapshots.extend(topics.iter().map(|_| Err(error.clone()))),
-                Err(error) => return Err(error),
+        let read = topics::read(&mut self.connection, topics, &self.config, self.bounds.ttl);
+        match within(self.response_timeout, read).await {
+            Ok(read) => {
+                let removed = || "another process has removed the topic".to_owned();
+                Ok(read.into_iter().map(|snapshot| snapshot.ok_or_else(removed)).collect())
             }
+            Err(SessionError::Refused(error)) => Ok(vec![Err(error); topics.len()]),
+            Err(error) => Err(error),
         }
-        Ok(snapshots)
     }
 
     async fn read_after(&mut self, topics: &[(Arc<str>, Position)]) -> Result<LaterMessages, SessionError> {
-        let mut later = LaterMessages::default();
-        for topics in topics.chunks(TOPICS_AT_ONCE) {
-            let read = topics::read_later(&mut self.connection, topics, &self.config);
-            let read = within(self.response_timeout, read).await?;
-            later.messages.extend(read.messages);
-            later.has_more |= read.has_more;
-        }
-        Ok(later)
+        let read = topics::read_later(&mut self.connection, topics, &self.config);
+        within(self.response_timeout, read).await
+    }
+
+    async fn remove_expired(&mut self) -> Result<bool, SessionError> {
+        within(self.response_timeout, topics::remove(&mut self.connection)).await
     }
 
     async fn publish(&mut self, messages: &[RemoteMessage]) -> Result<Vec<Result<Position, String>>, SessionError> {
@@ -191,15 +177,11 @@ impl TopicSession for Session {
             within(timeout, self.publish_again(messages)).await?
         } else {
             let messages: Vec<_> = messages.iter().collect();
-            let history = self.config.history_messages;
-            within(
-                timeout,
-                topics::publish(&mut self.connection, &messages, self.ttl, history),
-            )
-            .await?
+            let published = topics::publish(&mut self.connection, &messages, &self.bounds);
+            within(timeout, published).await?
         };
         let topics = messages.iter().map(|message| &message.topic);
-        self.notify(Change::Messages, topics).await?;
+        self.notify(payload(Change::Messages, topics)).await?;
         Ok(positions.into_iter().map(Ok).collect())
     }
 
@@ -229,19 +211,23 @@ impl TopicSession for Session {
             let left = topics::leave(&mut self.connection, process, names, members);
             within(self.response_timeout, left).await?;
         }
-        let mut results = vec![Ok(()); changes.len()];
+        let mut full = HashSet::new();
         if !joining.is_empty() {
             let joins: Vec<_> = joining.iter().map(|&place| &changes[place]).collect();
             let timeout = self.response_timeout;
             for place in within(timeout, self.join(process, &joins)).await? {
                 let place = usize::try_from(place - 1).ok().and_then(|place| joining.get(place));
-                if let Some(&place) = place {
-                    results[place] = Err(HubError::Full { what: "members" });
-                }
+                full.extend(place.map(|&place| (&changes[place].topic, &changes[place].member)));
             }
         }
+        // All joins of a member have the result of the last one.
+        let result = |change: &MemberChange| match full.contains(&(&change.topic, &change.member)) {
+            true if change.kind != MemberChangeKind::Leave => Err(HubError::Full { what: "members" }),
+            _ => Ok(()),
+        };
+        let results = changes.iter().map(result).collect();
         let topics = changes.iter().map(|change| &change.topic);
-        self.notify(Change::Members, topics).await?;
+        self.notify(payload(Change::Members, topics)).await?;
         Ok(results)
     }
 
@@ -250,13 +236,15 @@ impl TopicSession for Session {
         let renewed = within(self.response_timeout, renewed).await?;
         let responds = sqlx::query("SELECT").execute(&mut self.listener);
         within(self.response_timeout, responds).await?;
-        self.remove_expired().await?;
+        if std::mem::take(&mut self.owes_notice) {
+            self.notify(ALL.to_owned()).await?;
+        }
         Ok(renewed)
     }
 
     async fn refresh(&mut self, topics: &[Arc<str>]) -> Result<(), SessionError> {
         let names = topics.iter().map(|topic| topic.as_bytes()).collect();
-        let refresh = topics::refresh(&mut self.connection, names, self.ttl);
+        let refresh = topics::refresh(&mut self.connection, names, self.bounds.ttl);
         within(self.response_timeout, refresh).await
     }
 }

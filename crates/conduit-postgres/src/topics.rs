@@ -7,23 +7,26 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conduit::hub::remote::{LaterMessages, ProcessLease, RemoteMessage};
+use conduit::hub::remote::{LaterMessages, ProcessLease, RemoteEngineConfig, RemoteMessage, time_to_live};
 use conduit::hub::{EngineMessage, HubConfig, Position, TopicSnapshot};
-use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, Row as _};
 
 use crate::statements::interval;
 
+/// A message is kept for at least this time, in which its publisher may repeat it.
+const SHORTEST_REPETITION: Duration = Duration::from_secs(30);
 /// The number of messages of a topic besides its history: a process that lags by more has a gap.
 const LAG_MESSAGES: i64 = 1000;
 /// Messages beyond the bound are removed at each multiple of this number.
 const REMOVAL_STEP: i64 = 128;
+/// The most messages beyond the bound that one step removes: more than a step adds.
+const REMOVED_AT_STEP: i64 = 1024;
 /// The most messages of a topic that one statement reads after those of a replica.
 const LATER_MESSAGES: i64 = 256;
 /// The most rows that one statement removes.
 pub(crate) const REMOVED_AT_ONCE: i64 = 1000;
 
-/// The upsert takes the locks of the topics in the order of the names, and keeps them until the commit.
+/// Publishes messages, and removes those beyond the bound whose publishers do not repeat them any longer. The upsert takes the locks of the topics in the order of the names, and keeps them until the commit.
 const PUBLISH: &str = "
     WITH sent AS (
         SELECT topic, json, token, place,
@@ -40,13 +43,18 @@ const PUBLISH: &str = "
     ), placed AS (
         SELECT place, topic, epoch, last - count + rank AS number, token, json FROM sent JOIN numbered ON name = topic
     ), added AS (
-        INSERT INTO conduit_messages (topic, epoch, number, token, published_at, json)
-        SELECT topic, epoch, number, token, clock_timestamp(), json FROM placed
+        INSERT INTO conduit_messages (topic, epoch, number, token, published_at, expires_at, json)
+        SELECT topic, epoch, number, token, clock_timestamp(), clock_timestamp() + $4::interval, json FROM placed
     ), removed AS (
         DELETE FROM conduit_messages AS old USING (
-            SELECT DISTINCT topic, epoch, number FROM placed WHERE number % $6 = 0
-        ) AS step
-        WHERE old.topic = step.topic AND old.epoch = step.epoch AND old.number <= step.number - $5
+            SELECT topic, epoch, number FROM placed WHERE number % $6 = 0
+        ) AS step CROSS JOIN LATERAL (
+            SELECT number FROM conduit_messages
+            WHERE topic = step.topic AND epoch = step.epoch AND number <= step.number - $5
+                AND published_at < statement_timestamp() - $7::interval
+            ORDER BY number LIMIT $8
+        ) AS beyond
+        WHERE old.topic = step.topic AND old.epoch = step.epoch AND old.number = beyond.number
     )
     SELECT epoch, number FROM placed ORDER BY place";
 
@@ -54,27 +62,34 @@ const LOCK: &str = "SELECT FROM conduit_topics WHERE name = ANY ($1) ORDER BY na
 
 const FIND: &str = "SELECT token, epoch, number FROM conduit_messages WHERE token = ANY ($1)";
 
-/// Begins topics that are missing, and those whose messages are lost. A topic without a message is short-lived until a process
-/// refreshes it: clients may have invented its name.
+/// Begins topics that are missing. A topic without a message is short-lived until a process refreshes it: clients may have
+/// invented its name.
 const BEGIN: &str = "
-    WITH known AS (
-        SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS known (name, epoch, last)
-    ), begun AS (
-        INSERT INTO conduit_topics (name, epoch, last, expires_at)
-        SELECT name, greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, epoch + 1), 0,
-            clock_timestamp() + interval '1 minute'
-        FROM known ORDER BY name
-        ON CONFLICT (name) DO NOTHING
+    INSERT INTO conduit_topics (name, epoch, last, expires_at)
+    SELECT name, greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, epoch + 1), 0,
+        clock_timestamp() + interval '1 minute'
+    FROM unnest($1::bytea[], $2::bigint[]) AS missing (name, epoch)
+    WHERE NOT EXISTS (SELECT FROM conduit_topics AS topics WHERE topics.name = missing.name)
+    ORDER BY name
+    ON CONFLICT (name) DO NOTHING";
+
+/// Begins topics again whose messages are lost, and extends the time to live of others. It follows the commit of `BEGIN`:
+/// each of both takes its locks in the order of the names.
+const CONTINUE: &str = "
+    WITH outdated AS (
+        SELECT topics.name, known.epoch, known.last FROM conduit_topics AS topics
+        JOIN unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS known (name, epoch, last) ON topics.name = known.name
+        WHERE (topics.epoch, topics.last) < (known.epoch, known.last) OR topics.expires_at
+            < clock_timestamp() + CASE topics.last WHEN 0 THEN interval '1 minute' ELSE $4::interval END / 2
+        ORDER BY topics.name FOR UPDATE OF topics
     )
     UPDATE conduit_topics AS topics SET
-        epoch = CASE WHEN (topics.epoch, topics.last) < (known.epoch, known.last)
-            THEN greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, known.epoch + 1) ELSE topics.epoch END,
-        last = CASE WHEN (topics.epoch, topics.last) < (known.epoch, known.last) THEN 0 ELSE topics.last END,
-        expires_at = greatest(topics.expires_at, clock_timestamp() + CASE topics.last WHEN 0 THEN interval '1 minute' ELSE $4::interval END)
-    FROM known WHERE topics.name = known.name AND (
-        (topics.epoch, topics.last) < (known.epoch, known.last)
-        OR topics.expires_at < clock_timestamp() + CASE topics.last WHEN 0 THEN interval '1 minute' ELSE $4::interval END / 2
-    )";
+        epoch = CASE WHEN (topics.epoch, topics.last) < (outdated.epoch, outdated.last)
+            THEN greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, outdated.epoch + 1) ELSE topics.epoch END,
+        last = CASE WHEN (topics.epoch, topics.last) < (outdated.epoch, outdated.last) THEN 0 ELSE topics.last END,
+        expires_at = greatest(topics.expires_at,
+            clock_timestamp() + CASE topics.last WHEN 0 THEN interval '1 minute' ELSE $4::interval END)
+    FROM outdated WHERE topics.name = outdated.name";
 
 /// The last messages of topics within the bounds of the history, the newest first. A topic without one has a row, too.
 const READ: &str = "
@@ -151,27 +166,35 @@ const REFRESH: &str =
     "UPDATE conduit_topics SET expires_at = clock_timestamp() + $2::interval WHERE name = ANY (ARRAY (
     SELECT name FROM conduit_topics WHERE name = ANY ($1) ORDER BY name FOR UPDATE))";
 
-/// Arrays are computed once; a subquery of `IN` could be executed again for each row, without its limit.
+/// Each returns the number of processes, topics or messages. Arrays are computed once; a subquery of `IN` could be executed
+/// again for each row, without its limit.
 const REMOVE: [&str; 3] = [
     "WITH ended AS (
         DELETE FROM conduit_processes WHERE process = ANY (ARRAY (
             SELECT process FROM conduit_processes WHERE until < statement_timestamp() LIMIT $1 FOR UPDATE SKIP LOCKED
         )) RETURNING process
+    ), members AS (
+        DELETE FROM conduit_members USING ended WHERE conduit_members.process = ended.process
     )
-    DELETE FROM conduit_members USING ended WHERE conduit_members.process = ended.process AND $2::interval IS NOT NULL",
+    SELECT count(*) FROM ended",
     "WITH ended AS (
         DELETE FROM conduit_topics WHERE name = ANY (ARRAY (
-            SELECT name FROM conduit_topics WHERE expires_at < statement_timestamp() AND $2::interval IS NOT NULL
+            SELECT name FROM conduit_topics WHERE expires_at < statement_timestamp()
             ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
         )) RETURNING name
     ), members AS (
         DELETE FROM conduit_members USING ended WHERE topic = name
+    ), messages AS (
+        DELETE FROM conduit_messages USING ended WHERE topic = name
     )
-    DELETE FROM conduit_messages USING ended WHERE topic = name",
-    "DELETE FROM conduit_messages WHERE ctid = ANY (ARRAY (
-        SELECT ctid FROM conduit_messages WHERE published_at < statement_timestamp() - $2::interval
-        ORDER BY published_at LIMIT $1 FOR UPDATE SKIP LOCKED
-    ))",
+    SELECT count(*) FROM ended",
+    "WITH ended AS (
+        DELETE FROM conduit_messages WHERE ctid = ANY (ARRAY (
+            SELECT ctid FROM conduit_messages WHERE expires_at < statement_timestamp()
+            ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+        )) RETURNING number
+    )
+    SELECT count(*) FROM ended",
 ];
 
 /// The topics of a request as arrays of names, and of the positions that a process has.
@@ -193,6 +216,31 @@ pub(crate) fn bytes_limit(config: &HubConfig) -> i64 {
     i64::try_from(config.history_bytes).unwrap_or(i64::MAX)
 }
 
+/// The bounds of the messages in the table.
+pub(crate) struct Bounds {
+    /// The time for which a message is kept.
+    pub(crate) ttl: Duration,
+    /// The number of messages of a topic that are kept for this time.
+    kept: i64,
+    /// The time for which a publisher may repeat a message.
+    repetition: Duration,
+}
+
+impl Bounds {
+    pub(crate) fn new(hub: &HubConfig, engine: &RemoteEngineConfig) -> Self {
+        let history = i64::try_from(hub.history_messages).unwrap_or(i64::MAX);
+        let repetition = engine
+            .queue_timeout
+            .saturating_add(engine.response_timeout.saturating_mul(2));
+        let ttl = time_to_live(hub);
+        Bounds {
+            ttl,
+            kept: history.saturating_add(LAG_MESSAGES),
+            repetition: repetition.clamp(SHORTEST_REPETITION, ttl),
+        }
+    }
+}
+
 fn position(epoch: i64, number: i64) -> Position {
     Position::new(epoch.cast_unsigned(), number.cast_unsigned())
 }
@@ -201,22 +249,36 @@ fn position(epoch: i64, number: i64) -> Position {
 pub(crate) async fn publish(
     connection: &mut PgConnection,
     messages: &[&RemoteMessage],
-    ttl: Duration,
-    history_messages: usize,
+    bounds: &Bounds,
 ) -> sqlx::Result<Vec<Position>> {
     let topics: Vec<&[u8]> = messages.iter().map(|message| message.topic.as_bytes()).collect();
     let json: Vec<&str> = messages.iter().map(|message| &*message.json).collect();
     let tokens: Vec<&str> = messages.iter().map(|message| &*message.token).collect();
-    let kept = i64::try_from(history_messages)
-        .unwrap_or(i64::MAX)
-        .saturating_add(LAG_MESSAGES);
     let query = sqlx::query_as(PUBLISH).bind(topics).bind(json).bind(tokens);
-    let query = query.bind(interval(ttl)).bind(kept).bind(REMOVAL_STEP);
+    let query = query.bind(interval(bounds.ttl)).bind(bounds.kept).bind(REMOVAL_STEP);
+    let query = query.bind(interval(bounds.repetition)).bind(REMOVED_AT_STEP);
     let positions: Vec<(i64, i64)> = query.fetch_all(connection).await?;
     Ok(positions
         .into_iter()
         .map(|(epoch, number)| position(epoch, number))
         .collect())
+}
+
+/// Begins topics that are missing, each after this epoch.
+async fn begin(connection: &mut PgConnection, names: &[Vec<u8>], epochs: &[i64]) -> sqlx::Result<()> {
+    let begin = sqlx::query(BEGIN).bind(names).bind(epochs);
+    begin.execute(connection).await?;
+    Ok(())
+}
+
+/// Begins the topics of messages that are missing.
+pub(crate) async fn begin_topics(connection: &mut PgConnection, messages: &[RemoteMessage]) -> sqlx::Result<()> {
+    let names: Vec<_> = messages
+        .iter()
+        .map(|message| message.topic.as_bytes().to_vec())
+        .collect();
+    let epochs = vec![0; names.len()];
+    begin(connection, &names, &epochs).await
 }
 
 /// Waits for the end of other requests that change these topics; later ones wait for the end of this transaction.
@@ -245,15 +307,15 @@ pub(crate) async fn read(
         .iter()
         .map(|(topic, known)| (Arc::clone(topic), known.unwrap_or_default()));
     let (names, epochs, numbers) = arrays(known);
-    let begin = sqlx::query(BEGIN)
-        .bind(&names)
-        .bind(&epochs)
-        .bind(&numbers)
-        .bind(interval(ttl));
-    begin.execute(&mut *connection).await?;
+    begin(connection, &names, &epochs).await?;
+    let proceed = sqlx::query(CONTINUE).bind(&names).bind(&epochs).bind(&numbers);
+    proceed.bind(interval(ttl)).execute(&mut *connection).await?;
+    // The messages of a member that has left are visible to the later statement.
+    let members = sqlx::query_as(MEMBERS).bind(&names).fetch_all(&mut *connection);
+    let members: Vec<(Vec<u8>, i64, Vec<u8>)> = members.await?;
     let read = sqlx::query(READ).bind(&names).bind(&epochs).bind(&numbers);
     let read = read.bind(i64::try_from(config.history_messages).unwrap_or(i64::MAX));
-    let rows = read.bind(bytes_limit(config)).fetch_all(&mut *connection).await?;
+    let rows = read.bind(bytes_limit(config)).fetch_all(connection).await?;
     let mut snapshots: HashMap<Vec<u8>, TopicSnapshot> = HashMap::new();
     for row in rows {
         let (epoch, last) = (row.try_get(1)?, row.try_get(2)?);
@@ -280,7 +342,6 @@ pub(crate) async fn read(
     for snapshot in snapshots.values_mut() {
         snapshot.messages.reverse();
     }
-    let members: Vec<(Vec<u8>, i64, Vec<u8>)> = sqlx::query_as(MEMBERS).bind(&names).fetch_all(connection).await?;
     for (topic, process, member) in members {
         if let Some(snapshot) = snapshots.get_mut(&topic)
             && let Ok(member) = String::from_utf8(member)
@@ -299,7 +360,8 @@ pub(crate) async fn read_later(
 ) -> sqlx::Result<LaterMessages> {
     let (names, epochs, numbers) = arrays(topics.iter().cloned());
     let read = sqlx::query_as(READ_LATER).bind(names).bind(epochs).bind(numbers);
-    let limit_bytes = bytes_limit(config);
+    // The first message of a topic exceeds no bound.
+    let limit_bytes = bytes_limit(config).max(1);
     let read = read.bind(LATER_MESSAGES).bind(limit_bytes).fetch_all(connection);
     let rows: Vec<(i64, i64, i64, String, i64)> = read.await?;
     let mut later = LaterMessages::default();
@@ -362,13 +424,12 @@ pub(crate) async fn refresh(connection: &mut PgConnection, topics: Vec<&[u8]>, t
 }
 
 /// Removes processes without a lease, topics that no process follows, and old messages. Returns whether more may remain.
-pub(crate) async fn remove(connection: &mut PgConnection, ttl: Duration) -> sqlx::Result<bool> {
-    let ttl: PgInterval = interval(ttl);
+pub(crate) async fn remove(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let mut has_more = false;
     for statement in REMOVE {
-        let remove = sqlx::query(statement).bind(REMOVED_AT_ONCE).bind(ttl);
-        let removed = remove.execute(&mut *connection).await?.rows_affected();
-        has_more |= removed >= REMOVED_AT_ONCE.cast_unsigned();
+        let remove = sqlx::query_scalar(statement).bind(REMOVED_AT_ONCE);
+        let removed: i64 = remove.fetch_one(&mut *connection).await?;
+        has_more |= removed >= REMOVED_AT_ONCE;
     }
     Ok(has_more)
 }

@@ -12,10 +12,11 @@ CREATE TABLE IF NOT EXISTS conduit_messages (
     -- Two attempts to publish one message have the same.
     token text NOT NULL UNIQUE,
     published_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
     json text NOT NULL,
     PRIMARY KEY (topic, epoch, number)
 );
-CREATE INDEX IF NOT EXISTS conduit_messages_by_time ON conduit_messages (published_at);
+CREATE INDEX IF NOT EXISTS conduit_messages_by_expiry ON conduit_messages (expires_at);
 CREATE TABLE IF NOT EXISTS conduit_processes (
     process bigint PRIMARY KEY,
     until timestamptz NOT NULL

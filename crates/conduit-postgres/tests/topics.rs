@@ -9,13 +9,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use conduit::hub::remote::RemoteEngineConfig;
-use conduit::hub::{HubConfig, HubEngine, StartFrom, Topic};
+use conduit::hub::{HubConfig, HubEngine, StartFrom, Topic, Update};
 use conduit_postgres::PostgresEngine;
 use service::Service;
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _};
-use topic_rows::{Numbers, TestServer, hub_with, next, patient, process, run, subscribe, topic, topic_rows};
+use topic_rows::{
+    Numbers, TestServer, hub_with, next, patient, process, run, subscribe, topic, topic_rows, wait_until,
+};
 
 topic_rows!(Database);
 
@@ -142,6 +144,13 @@ impl TestServer for Database {
         sql += &format!("SELECT pg_notify({channel}, '*')");
         self.execute(&sql).await;
     }
+
+    async fn end_lease(&self, process: u32) {
+        self.execute(&format!(
+            "UPDATE conduit_processes SET until = '2000-01-01' WHERE process = {process}"
+        ))
+        .await;
+    }
 }
 
 #[test]
@@ -158,7 +167,8 @@ fn message_whose_notice_is_lost_is_received_with_a_check() {
         assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(1));
         // A process that ends after the commit.
         let message = "WITH numbered AS (UPDATE conduit_topics SET last = last + 1 RETURNING name, epoch, last)
-            INSERT INTO conduit_messages SELECT name, epoch, last, 'elsewhere', now(), '2' FROM numbered";
+            INSERT INTO conduit_messages SELECT name, epoch, last, 'elsewhere', now(), now() + interval '1 hour', '2'
+            FROM numbered";
         database.execute(message).await;
         assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(2));
         one.publish(&3).await.expect("it is published");
@@ -207,20 +217,21 @@ fn rows_are_removed_beyond_their_bounds_and_after_their_time() {
         let one = topic(&hub);
         one.publish(&0).await.expect("it is published");
         let earlier = "INSERT INTO conduit_messages
-            SELECT name, epoch, n, 'old ' || n, now(), '0' FROM conduit_topics, generate_series(2, 1400) n;
+            SELECT name, epoch, n, 'old ' || n, now() - CASE WHEN n > 100 THEN interval '1 hour' ELSE '0' END,
+                now() + interval '1 hour', '0' FROM conduit_topics, generate_series(2, 1400) n;
             UPDATE conduit_topics SET last = 1400";
         database.execute(earlier).await;
         for number in 1401..=1408 {
             one.publish(&number).await.expect("it is published");
         }
-        // The bound of this step is that of the number 1408: ten and a thousand.
-        assert_eq!(database.count("conduit_messages").await, 1010);
+        // The bound of this step is that of the number 1408: ten and a thousand. A publisher may repeat the first hundred.
+        assert_eq!(database.count("conduit_messages").await, 1110);
         database
             .join_elsewhere("numbers\0old", 9, &["ada"], Some(Duration::ZERO))
             .await;
-        let old = "UPDATE conduit_messages SET published_at = now() - interval '1 hour' WHERE number < 1400;
+        let old = "UPDATE conduit_messages SET expires_at = now() - interval '1 second' WHERE number < 1400;
             INSERT INTO conduit_topics VALUES ('gone', 1, 1, now() - interval '1 second');
-            INSERT INTO conduit_messages VALUES ('gone', 1, 1, 'gone', now(), '1')";
+            INSERT INTO conduit_messages VALUES ('gone', 1, 1, 'gone', now(), now() + interval '1 hour', '1')";
         database.execute(old).await;
         for (rows, left) in [
             ("conduit_messages", 9),
@@ -228,8 +239,112 @@ fn rows_are_removed_beyond_their_bounds_and_after_their_time() {
             ("conduit_members", 0),
             ("conduit_processes", 1),
         ] {
-            while database.count(rows).await != left {}
+            wait_until(rows, async || database.count(rows).await == left).await;
         }
+    });
+}
+
+#[test]
+fn hub_with_a_short_history_keeps_the_messages_of_others() {
+    let Some(database) = Database::open(true) else { return };
+    run(async {
+        let config = |seconds| HubConfig {
+            history_time: Duration::from_secs(seconds),
+            ..HubConfig::default()
+        };
+        let long = topic(&hub_with(&database, config(24 * 3600), patient()));
+        long.publish(&1).await.expect("it is published");
+        let old = "UPDATE conduit_messages SET published_at = now() - interval '1 hour';
+            INSERT INTO conduit_messages VALUES ('short', 1, 1, 'short', now() - interval '1 hour', now(), '1')";
+        database.execute(old).await;
+        let short: Topic<Numbers> = hub_with(&database, config(1), patient())
+            .trusted("short")
+            .expect("a key");
+        short.publish(&1).await.expect("it is published");
+        let is_removed = async || database.count("conduit_messages WHERE token = 'short'").await == 0;
+        wait_until("the removal of the short history", is_removed).await;
+        assert_eq!(database.count("conduit_messages").await, 2);
+    });
+}
+
+#[test]
+fn many_ended_topics_are_removed_soon() {
+    let Some(database) = Database::open(true) else { return };
+    run(async {
+        database.execute(conduit_postgres::CREATE_TOPIC_TABLES).await;
+        let ended = "INSERT INTO conduit_topics SELECT n::text::bytea, 1, 0, now() FROM generate_series(1, 3500) n";
+        database.execute(ended).await;
+        // The next renewal of the lease follows after several minutes.
+        let engine = RemoteEngineConfig {
+            lease: Duration::from_secs(3600),
+            ..patient()
+        };
+        let one = topic(&hub_with(&database, HubConfig::default(), engine));
+        one.publish(&1).await.expect("it is published");
+        let are_removed = async || database.count("conduit_topics").await == 1;
+        wait_until("the removal of all ended topics", are_removed).await;
+    });
+}
+
+#[test]
+fn message_and_member_whose_notices_are_refused_arrive_once() {
+    let Some(database) = Database::open(true) else { return };
+    run(async {
+        // As PostgreSQL refuses one with a full queue.
+        let refusal = "CREATE FUNCTION topics.pg_notify(text, text) RETURNS void LANGUAGE plpgsql
+            AS $$ BEGIN RAISE 'too many notifications in the NOTIFY queue'; END $$";
+        database.execute(refusal).await;
+        let options = database.options.clone().options([("search_path", "topics,pg_catalog")]);
+        let engine = RemoteEngineConfig {
+            lease: Duration::from_secs(3),
+            ..patient()
+        };
+        let engine = PostgresEngine::with(options, engine);
+        let one: Topic<Numbers> = topic(&conduit::hub::Hub::with_engine(HubConfig::default(), engine));
+        let two = process(&database);
+        let mut updates = subscribe(&one, StartFrom::Now).await;
+        let mut elsewhere = subscribe(&two, StartFrom::Now).await.with_presence();
+        let position = one.publish(&1).await.expect("it is published");
+        assert_eq!(next(&mut updates).await, Some((position, 1)));
+        let _ada = one.join("ada").await.expect("it is present");
+        database.execute("DROP FUNCTION topics.pg_notify").await;
+        assert_eq!(next(&mut elsewhere).await, Some((position, 1)));
+        assert!(matches!(elsewhere.next().await, Some(Update::Joined(member)) if &*member == "ada"));
+        assert_eq!(database.count("conduit_messages").await, 1);
+    });
+}
+
+#[test]
+fn topics_are_locked_in_the_order_of_their_names() {
+    let Some(database) = Database::open(true) else { return };
+    run(async {
+        database.execute(conduit_postgres::CREATE_TOPIC_TABLES).await;
+        let rows =
+            "INSERT INTO conduit_topics SELECT ('numbers\\000' || name)::bytea, 1, 1, now() + interval '20 seconds'
+            FROM unnest(ARRAY['a', 'b']) name";
+        database.execute(rows).await;
+        let mut other = database.connect().await;
+        let mut transaction = other.begin().await.expect("a transaction");
+        let change = |name: &str| {
+            let sql = format!("UPDATE conduit_topics SET last = 2 WHERE name = 'numbers\\000{name}'");
+            sqlx::raw_sql(AssertSqlSafe(sql))
+        };
+        change("a").execute(&mut *transaction).await.expect("it is locked");
+        let engine = RemoteEngineConfig {
+            response_timeout: Duration::from_secs(120),
+            ..patient()
+        };
+        let hub = hub_with(&database, HubConfig::default(), engine);
+        let follow = |name: &str| {
+            let topic: Topic<Numbers> = hub.trusted(name).expect("a short key");
+            tokio::task::spawn_local(async move { subscribe(&topic, StartFrom::Now).await })
+        };
+        let (second, first) = (follow("b"), follow("a"));
+        let waits = async || database.count("pg_locks WHERE NOT granted").await > 0;
+        wait_until("a request that waits for the lock", waits).await;
+        change("b").execute(&mut *transaction).await.expect("no deadlock");
+        transaction.commit().await.expect("no deadlock");
+        drop((first.await.expect("no panic"), second.await.expect("no panic")));
     });
 }
 

@@ -16,9 +16,6 @@ use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Msg, Redis
 use crate::scripts::{Scripts, call};
 use crate::store::is_lost;
 
-/// The number of topics that one pipeline reads: the snapshots of these are in memory at once.
-const TOPICS_AT_ONCE: usize = 16;
-
 pub(crate) struct Session {
     connection: MultiplexedConnection,
     channels: PubSubSink,
@@ -142,35 +139,33 @@ impl TopicSession for Session {
         &mut self,
         topics: &[(Arc<str>, Option<Position>)],
     ) -> Result<Vec<Result<TopicSnapshot, String>>, SessionError> {
+        let mut pipeline = redis::pipe();
+        pipeline.ignore_errors();
+        for (topic, known) in topics {
+            let keys = [
+                self.names.stream(topic),
+                self.names.members(topic),
+                self.names.leases.clone().into_bytes(),
+            ];
+            let mut command = call(&self.scripts.follow, &keys);
+            command
+                .arg(self.names.ttl_millis())
+                .arg(self.names.history_messages)
+                .arg(self.names.history_bytes)
+                .arg(known.map(id).unwrap_or_default());
+            pipeline.add_command(command);
+        }
+        let replies = pipeline.query_async(&mut self.connection).await;
+        let replies: Vec<RedisResult<Vec<String>>> = replies.map_err(session_error)?;
         let mut snapshots = Vec::new();
-        for topics in topics.chunks(TOPICS_AT_ONCE) {
-            let mut pipeline = redis::pipe();
-            pipeline.ignore_errors();
-            for (topic, known) in topics {
-                let keys = [
-                    self.names.stream(topic),
-                    self.names.members(topic),
-                    self.names.leases.clone().into_bytes(),
-                ];
-                let mut command = call(&self.scripts.follow, &keys);
-                command
-                    .arg(self.names.ttl_millis())
-                    .arg(self.names.history_messages)
-                    .arg(self.names.history_bytes)
-                    .arg(known.map(id).unwrap_or_default());
-                pipeline.add_command(command);
+        for reply in replies {
+            if let Err(error) = &reply
+                && ends_session(error)
+            {
+                return Err(session_error(error.clone()));
             }
-            let replies = pipeline.query_async(&mut self.connection).await;
-            let replies: Vec<RedisResult<Vec<String>>> = replies.map_err(session_error)?;
-            for reply in replies {
-                if let Err(error) = &reply
-                    && ends_session(error)
-                {
-                    return Err(session_error(error.clone()));
-                }
-                let snapshot = reply.and_then(|reply| snapshot(&reply).ok_or_else(foreign_entries));
-                snapshots.push(snapshot.map_err(|error| error.to_string()));
-            }
+            let snapshot = reply.and_then(|reply| snapshot(&reply).ok_or_else(foreign_entries));
+            snapshots.push(snapshot.map_err(|error| error.to_string()));
         }
         Ok(snapshots)
     }

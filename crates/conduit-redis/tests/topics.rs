@@ -78,6 +78,13 @@ impl TestServer for RedisServer {
         }
         let () = script.query_async(&mut other).await.expect("the members join");
     }
+
+    async fn end_lease(&self, process: u32) {
+        let mut end = redis::cmd("ZADD");
+        end.arg("conduit:processes").arg(1).arg(process);
+        let ended = end.query_async(&mut connection(self).await).await;
+        let _: i64 = ended.expect("the lease ends");
+    }
 }
 
 async fn connection(server: &RedisServer) -> redis::aio::MultiplexedConnection {

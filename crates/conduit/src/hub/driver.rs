@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 
 use super::HubError;
-use super::engine::Replica;
+use super::engine::{Replica, TopicSnapshot};
 use super::message::Position;
 use super::request::{Membership, PublishRequest, Request};
 use super::topic_server::{
@@ -25,9 +25,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_millis(20);
 /// The maximum number of requests of one kind that are sent together, and of the bytes of their messages.
 const BATCH: usize = 128;
+/// The maximum number of topics whose messages are in memory at once.
+const READ_AT_ONCE: usize = 16;
 /// The interval in which topics without a message, which the server removes after a minute, receive the full time to live.
 const FRESH: Duration = Duration::from_secs(20);
 const BATCH_BYTES: usize = 1024 * 1024;
+/// The pause between two removals of expired state, in which requests are carried out.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(50);
 /// The most topics that are checked at each renewal of the lease.
 const CHECKED_AT_ONCE: usize = 4096;
 
@@ -56,6 +60,15 @@ pub(super) struct Driver<S> {
     processes: HashSet<u64>,
     /// The number of topics that the present round of checks has read.
     checked: usize,
+}
+
+/// The relation of a message to the replica.
+enum Receipt {
+    Next,
+    /// Messages before it are missing, or the topic has begun again.
+    Gap,
+    /// The replica has the message, or the topic is not followed.
+    Ignored,
 }
 
 impl<S: TopicServer> Driver<S> {
@@ -193,9 +206,11 @@ impl<S: TopicServer> Driver<S> {
         self.announce_members(session).await?;
         self.dependency.set_available(true);
         tracing::info!("connected to {}", S::NAME);
-        let mut leases = interval_of((self.config.lease / 3).max(Duration::from_millis(1)));
+        let lease_third = (self.config.lease / 3).max(Duration::from_millis(1));
+        let mut leases = interval_of(lease_third);
         let mut refreshes = interval_of(time_to_live(self.replica.config()) / 2);
         let mut fresh = interval_of(FRESH);
+        let mut removals = interval_of(lease_third);
         loop {
             while !self.backlog.is_empty() {
                 self.carry_out(session).await?;
@@ -219,6 +234,11 @@ impl<S: TopicServer> Driver<S> {
                     let topics: Vec<_> = self.stale.drain().collect();
                     self.subscribe(session, &topics).await?;
                     self.check(session).await?;
+                }
+                _ = removals.tick() => {
+                    if unless_lost(session.remove_expired().await)? == Some(true) {
+                        removals.reset_after(REMOVAL_PAUSE.min(lease_third));
+                    }
                 }
                 _ = fresh.tick() => {
                     let mut topics: Vec<_> = self.fresh.drain().collect();
@@ -376,32 +396,58 @@ impl<S: TopicServer> Driver<S> {
 
     /// Brings topics of the replica to the state of the server. Those that the server refuses are stale.
     async fn synchronize(&mut self, session: &mut S::Session, topics: &[Arc<str>]) -> Result<(), SessionError> {
-        let known = |topic: &Arc<str>| (Arc::clone(topic), self.topics.get(topic).copied());
-        let topics: Vec<_> = topics.iter().map(known).collect();
-        let snapshots = session.read(&topics).await?;
-        for ((topic, _), snapshot) in topics.iter().zip(snapshots) {
-            let snapshot = match snapshot {
-                Ok(snapshot) => snapshot,
-                Err(error) => {
-                    tracing::error!(error, ?topic, "{} has refused to read a topic", S::NAME);
-                    self.stale.insert(Arc::clone(topic));
-                    continue;
-                }
+        for topics in topics.chunks(READ_AT_ONCE) {
+            let known = |topic: &Arc<str>| (Arc::clone(topic), self.topics.get(topic).copied());
+            let known: Vec<_> = topics.iter().map(known).collect();
+            let snapshots: Vec<_> = topics.iter().zip(session.read(&known).await?).collect();
+            let is_incomplete = |topic: &Arc<str>, snapshot: &TopicSnapshot| {
+                S::Session::SENDS_HINTS && self.topics.get(topic).is_some_and(|&last| is_gap(last, snapshot))
             };
-            self.processes
-                .extend(snapshot.members.iter().map(|(process, _)| *process));
-            if snapshot.last.number() == 0 {
-                self.fresh.insert(Arc::clone(topic));
+            let incomplete: Vec<_> = snapshots
+                .iter()
+                .filter(|(topic, snapshot)| snapshot.as_ref().is_ok_and(|snapshot| is_incomplete(topic, snapshot)))
+                .map(|(topic, _)| Arc::clone(topic))
+                .collect();
+            // The server may have the messages between the replica and the snapshot. The members follow all messages.
+            self.catch_up(session, &incomplete).await?;
+            for (topic, snapshot) in snapshots {
+                match snapshot {
+                    Ok(_) if incomplete.contains(topic) && self.stale.contains(topic) => {}
+                    Ok(snapshot) => self.apply(topic, snapshot),
+                    Err(error) => {
+                        tracing::error!(error, ?topic, "{} has refused to read a topic", S::NAME);
+                        self.stale.insert(Arc::clone(topic));
+                    }
+                }
             }
-            self.topics.insert(Arc::clone(topic), snapshot.last);
-            self.replica.synchronize(topic, snapshot);
         }
         Ok(())
     }
 
+    fn apply(&mut self, topic: &Arc<str>, mut snapshot: TopicSnapshot) {
+        // The replica may have later messages than the snapshot.
+        if let Some(&last) = self.topics.get(topic)
+            && S::Session::SENDS_HINTS
+            && last.epoch() == snapshot.last.epoch()
+        {
+            snapshot.last = snapshot.last.max(last);
+        }
+        self.processes
+            .extend(snapshot.members.iter().map(|(process, _)| *process));
+        if snapshot.last.number() == 0 {
+            self.fresh.insert(Arc::clone(topic));
+        }
+        self.topics.insert(Arc::clone(topic), snapshot.last);
+        self.replica.synchronize(topic, snapshot);
+    }
+
     async fn update(&mut self, session: &mut S::Session, update: RemoteUpdate) -> Result<(), SessionError> {
         match update {
-            RemoteUpdate::Message(topic, position, json) => self.receive(session, topic, position, json).await,
+            RemoteUpdate::Message(topic, position, json) => match self.receive(&topic, position, json) {
+                // Messages between are missing here, or the topic has begun again.
+                Receipt::Gap => self.synchronize(session, &[topic]).await,
+                Receipt::Next | Receipt::Ignored => Ok(()),
+            },
             RemoteUpdate::Joined(topic, process, member) => {
                 if self.topics.contains_key(&topic) {
                     self.processes.insert(process);
@@ -418,55 +464,63 @@ impl<S: TopicServer> Driver<S> {
             RemoteUpdate::Published(topics) => self.read_messages(session, topics).await,
             RemoteUpdate::Changed(mut topics) => {
                 topics.retain(|topic| self.topics.contains_key(topic));
-                for topics in topics.chunks(BATCH) {
-                    self.synchronize(session, topics).await?;
-                }
-                Ok(())
+                self.synchronize(session, &topics).await
             }
         }
     }
 
-    async fn receive(
-        &mut self,
-        session: &mut S::Session,
-        topic: Arc<str>,
-        position: Position,
-        json: Arc<str>,
-    ) -> Result<(), SessionError> {
-        let Some(last) = self.topics.get_mut(&topic) else {
-            return Ok(());
+    /// Passes a message on to the replica if it is the next one of its topic.
+    fn receive(&mut self, topic: &Arc<str>, position: Position, json: Arc<str>) -> Receipt {
+        let Some(last) = self.topics.get_mut(topic) else {
+            return Receipt::Ignored;
         };
         let known = *last;
         if position.epoch() == known.epoch() && position.number() == known.number() + 1 {
             *last = position;
-            self.replica.receive(&topic, position, json);
-        } else if position.epoch() != known.epoch() || position > known {
-            // Messages between are missing here, or the topic has begun again.
-            self.synchronize(session, &[topic]).await?;
+            self.replica.receive(topic, position, json);
+            return Receipt::Next;
         }
-        Ok(())
+        match position.epoch() != known.epoch() || position > known {
+            true => Receipt::Gap,
+            false => Receipt::Ignored,
+        }
     }
 
     /// Reads the messages of topics after those that the replica has.
     async fn read_messages(&mut self, session: &mut S::Session, topics: Vec<Arc<str>>) -> Result<(), SessionError> {
-        for topics in topics.chunks(BATCH) {
-            loop {
-                let known = |topic: &Arc<str>| self.topics.get(topic).map(|&last| (Arc::clone(topic), last));
-                let behind: Vec<_> = topics.iter().filter_map(known).collect();
-                let Some(later) = unless_lost(session.read_after(&behind).await)? else {
-                    self.stale.extend(behind.into_iter().map(|(topic, _)| topic));
-                    break;
-                };
-                let is_progress = !later.messages.is_empty();
-                for (topic, position, json) in later.messages {
-                    self.receive(session, topic, position, json).await?;
-                }
-                if !(later.has_more && is_progress) {
-                    break;
-                }
-            }
+        for topics in topics.chunks(READ_AT_ONCE) {
+            let gaps = self.catch_up(session, topics).await?;
+            self.synchronize(session, &gaps).await?;
         }
         Ok(())
+    }
+
+    /// Passes the messages of topics after those that the replica has on to it, until the server has no more. Returns the topics
+    /// with a gap. Those that the server refuses are stale.
+    async fn catch_up(&mut self, session: &mut S::Session, topics: &[Arc<str>]) -> Result<Vec<Arc<str>>, SessionError> {
+        let mut behind = topics.to_vec();
+        let mut gaps = Vec::new();
+        while !behind.is_empty() {
+            let known = |topic: &Arc<str>| self.topics.get(topic).map(|&last| (Arc::clone(topic), last));
+            let known: Vec<_> = behind.iter().filter_map(known).collect();
+            let Some(later) = unless_lost(session.read_after(&known).await)? else {
+                self.stale.extend(known.into_iter().map(|(topic, _)| topic));
+                break;
+            };
+            let mut advanced = HashSet::new();
+            for (topic, position, json) in later.messages {
+                match self.receive(&topic, position, json) {
+                    Receipt::Next => drop(advanced.insert(topic)),
+                    Receipt::Gap if !gaps.contains(&topic) => gaps.push(topic),
+                    Receipt::Gap | Receipt::Ignored => {}
+                }
+            }
+            if !later.has_more {
+                break;
+            }
+            behind.retain(|topic| advanced.contains(topic) && !gaps.contains(topic));
+        }
+        Ok(gaps)
     }
 
     /// Reads the messages of some topics whose hints may be lost, as of a process that has ended after it has published.
@@ -540,6 +594,11 @@ impl<S: TopicServer> Driver<S> {
             .extend(self.members.drain().map(|membership| (membership, true)));
         self.end_presences(session).await
     }
+}
+
+/// Returns whether messages are missing between this last one and a snapshot of the same epoch.
+fn is_gap(last: Position, snapshot: &TopicSnapshot) -> bool {
+    last.epoch() == snapshot.last.epoch() && last < snapshot.complete_after
 }
 
 fn change_of(kind: MemberChangeKind, membership: &Membership) -> MemberChange {

@@ -37,9 +37,14 @@ impl Default for RemoteEngineConfig {
     }
 }
 
-/// The time for which a server keeps a topic that no process follows: twice the time of the history, at least a minute.
+/// The longest time that all servers can add to theirs: a hundred years.
+const LONGEST_TIME: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
+/// The time for which a server keeps a topic that no process follows: twice the time of the history, at least a minute and at
+/// most a hundred years.
 pub fn time_to_live(config: &HubConfig) -> Duration {
-    (2 * config.history_time).max(Duration::from_secs(60))
+    let twice = config.history_time.saturating_mul(2);
+    twice.clamp(Duration::from_secs(60), LONGEST_TIME)
 }
 
 /// A server that has the topics of an engine.
@@ -84,13 +89,15 @@ pub trait TopicSession {
 
     /// Reads topics, which begin where they are missing. Each snapshot has at least the messages after the position that this
     /// process has, as far as they are within the bounds of the history. A topic whose last position is before this one has
-    /// lost messages, and begins again with a larger epoch.
+    /// lost messages, and begins again with a larger epoch. The members of a snapshot are
+    /// those of the moment of its messages or an earlier one: the end of a presence follows its messages. The engine reads at
+    /// most 16 topics at once.
     fn read(
         &mut self,
         topics: &[(Arc<str>, Option<Position>)],
     ) -> impl Future<Output = Result<Vec<Result<TopicSnapshot, String>>, SessionError>>;
 
-    /// Reads the messages after these positions, in the order of each topic: all, or the first ones. The engine calls it after
+    /// Reads the messages after these positions, in the order of each topic: all, or the first ones, for at most 16 topics. The engine calls it after
     /// [`RemoteUpdate::Published`], and from time to time if the session [sends hints](Self::SENDS_HINTS).
     fn read_after(
         &mut self,
@@ -98,6 +105,11 @@ pub trait TopicSession {
     ) -> impl Future<Output = Result<LaterMessages, SessionError>> {
         let _ = topics;
         std::future::ready(Ok(LaterMessages::default()))
+    }
+
+    /// Removes expired state, a bounded part of it. Returns whether more may remain: the engine then calls it again soon.
+    fn remove_expired(&mut self) -> impl Future<Output = Result<bool, SessionError>> {
+        std::future::ready(Ok(false))
     }
 
     /// Publishes messages in their order. A retry of a message that was published has the position of that. Returns a position
@@ -211,3 +223,21 @@ impl fmt::Display for SessionError {
 }
 
 impl std::error::Error for SessionError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_to_live_has_bounds() {
+        let of = |history_time| {
+            time_to_live(&HubConfig {
+                history_time,
+                ..HubConfig::default()
+            })
+        };
+        assert_eq!(of(Duration::ZERO), Duration::from_secs(60));
+        assert_eq!(of(Duration::from_secs(100)), Duration::from_secs(200));
+        assert_eq!(of(Duration::MAX), LONGEST_TIME);
+    }
+}

@@ -2,7 +2,7 @@
 //! has these rows.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conduit::hub::remote::RemoteEngineConfig;
 use conduit::hub::{
@@ -37,6 +37,9 @@ pub(crate) trait TestServer: Sized {
 
     /// Makes members present in a topic for a process that does nothing more. Its lease begins now, or has never begun.
     async fn join_elsewhere(&self, topic: &str, process: u32, members: &[&str], lease: Option<Duration>);
+
+    /// Ends the lease of this process.
+    async fn end_lease(&self, process: u32);
 }
 
 /// The rows as tests of a server.
@@ -52,6 +55,9 @@ macro_rules! topic_rows {
             member_is_present_in_all_processes_until_it_or_its_process_leaves,
             members_are_bounded_and_return_after_the_server_was_lost,
             topic_without_history_continues_without_a_gap,
+            joins_within_a_burst_without_history_lose_no_message,
+            member_leaves_after_its_messages,
+            joins_of_one_member_have_one_result,
             invented_topics_do_not_fill_the_hub,
             members_of_ended_processes_leave_room_for_others,
             members_that_leave_and_return_without_a_server_are_correct_after_it,
@@ -114,6 +120,15 @@ pub(crate) async fn next(updates: &mut Subscription<Numbers>) -> Option<(Positio
         Update::Message(message) => Some((message.position(), message.value().expect("a number"))),
         Update::Missed => None,
         other => panic!("unexpected: {other:?}"),
+    }
+}
+
+/// Waits until a condition holds, for at most a time that suffices on a machine under load.
+pub(crate) async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < Duration::from_secs(120), "no end of the wait: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -294,12 +309,7 @@ pub(crate) fn publisher_receives_an_error_while_the_server_is_unavailable<S: Tes
 pub(crate) fn member_is_present_in_all_processes_until_it_or_its_process_leaves<S: TestServer>() {
     let Some(server) = S::volatile() else { return };
     run(async {
-        let engine = RemoteEngineConfig {
-            lease: Duration::from_millis(900),
-            ..patient()
-        };
-        let one = topic(&hub_with(&server, HubConfig::default(), engine));
-        let two = process(&server);
+        let (one, two) = (process(&server), process(&server));
         let mut updates = subscribe(&one, StartFrom::Now).await.with_presence();
         let mut change = async || match updates.next().await.expect("the subscription continues") {
             Update::Joined(member) => format!("+{member}"),
@@ -322,9 +332,10 @@ pub(crate) fn member_is_present_in_all_processes_until_it_or_its_process_leaves<
         assert_eq!(change().await, "+dave");
 
         // A process that ends without notice.
-        let lease = Some(Duration::from_secs(1));
+        let lease = Some(Duration::from_secs(3600));
         server.join_elsewhere(ALL, 7, &["carol"], lease).await;
         assert_eq!(change().await, "+carol");
+        server.end_lease(7).await;
         assert_eq!(change().await, "-carol", "the lease has ended");
         assert_eq!(
             third.present().await.expect("a connection").last().map(String::as_str),
@@ -350,26 +361,121 @@ pub(crate) fn members_are_bounded_and_return_after_the_server_was_lost<S: TestSe
         server.kill();
         server.start();
         let third = process(&server);
-        while third.present().await.expect("it waits") != ["ada", "bob"] {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let are_present = async || third.present().await.expect("it waits") == ["ada", "bob"];
+        wait_until("both members are present", are_present).await;
     });
 }
 
 pub(crate) fn topic_without_history_continues_without_a_gap<S: TestServer>() {
     let Some(server) = S::volatile() else { return };
     run(async {
+        for history_bytes in [0, HubConfig::default().history_bytes] {
+            let config = HubConfig {
+                history_messages: 0,
+                history_bytes,
+                ..HubConfig::default()
+            };
+            let one = topic(&hub_with(&server, config.clone(), patient()));
+            let two = topic(&hub_with(&server, config, patient()));
+            let mut updates = subscribe(&two, StartFrom::Now).await;
+            for number in 0..20 {
+                one.publish(&number).await.expect("it is published");
+                assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
+            }
+        }
+    });
+}
+
+pub(crate) fn joins_within_a_burst_without_history_lose_no_message<S: TestServer>() {
+    let Some(server) = S::volatile() else { return };
+    run(async {
         let config = HubConfig {
             history_messages: 0,
+            lag_messages: 1000,
             ..HubConfig::default()
         };
         let one = topic(&hub_with(&server, config.clone(), patient()));
         let two = topic(&hub_with(&server, config, patient()));
         let mut updates = subscribe(&two, StartFrom::Now).await;
-        for number in 0..20 {
-            one.publish(&number).await.expect("it is published");
+        let mut published = Vec::new();
+        let mut present = Vec::new();
+        for number in 0..300 {
+            let publisher = one.clone();
+            published.push(tokio::task::spawn_local(async move {
+                publisher.publish(&number).await.expect("it is published")
+            }));
+            if number % 10 == 5 {
+                let joining = one.clone();
+                present.push(tokio::task::spawn_local(async move {
+                    joining.join(&number.to_string()).await.expect("room")
+                }));
+            }
+        }
+        for number in 0..300 {
             assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
         }
+    });
+}
+
+/// A subscriber takes the end of a presence for the end of its messages.
+pub(crate) fn member_leaves_after_its_messages<S: TestServer>() {
+    let Some(server) = S::volatile() else { return };
+    run(async {
+        let (one, two) = (process(&server), process(&server));
+        let mut updates = subscribe(&two, StartFrom::Now).await.with_presence();
+        let publish = tokio::task::spawn_local(async move {
+            for number in 1..=100 {
+                let presence = one.join(&number.to_string()).await.expect("room");
+                one.publish(&number).await.expect("it is published");
+                drop(presence);
+            }
+        });
+        let mut last = 0;
+        while last < 100 {
+            match updates.next().await.expect("the subscription continues") {
+                Update::Message(message) => last = message.value().expect("a number"),
+                Update::Left(member) => {
+                    let member: u32 = member.parse().expect("a number");
+                    assert!(
+                        member <= last,
+                        "{member} has left before its message, after that of {last}"
+                    );
+                }
+                Update::Joined(_) => {}
+                other => panic!("unexpected: {other:?}"),
+            }
+        }
+        publish.await.expect("no panic");
+    });
+}
+
+pub(crate) fn joins_of_one_member_have_one_result<S: TestServer>() {
+    let Some(mut server) = S::durable() else {
+        return;
+    };
+    run(async {
+        let config = HubConfig {
+            members: 2,
+            ..HubConfig::default()
+        };
+        let engine = RemoteEngineConfig {
+            lease: Duration::from_secs(600),
+            ..patient()
+        };
+        let one = topic(&hub_with(&server, config.clone(), engine.clone()));
+        let two = topic(&hub_with(&server, config, engine));
+        let _ada = one.join("ada").await.expect("room");
+        let _bob = one.join("bob").await.expect("room");
+        two.present().await.expect("a connection");
+        // The joins wait, and are one request of the next connection.
+        server.stop();
+        let started = async {
+            tokio::task::yield_now().await;
+            server.start();
+        };
+        let (first, second, ()) = tokio::join!(two.join("carol"), two.join("carol"), started);
+        let full = Some(HubError::Full { what: "members" });
+        assert_eq!((first.err(), second.err()), (full, full));
     });
 }
 
@@ -427,9 +533,8 @@ pub(crate) fn members_that_leave_and_return_without_a_server_are_correct_after_i
         let (_bob, ()) = tokio::join!(again, started);
         one.publish(&1).await.expect("it waits");
         assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(1));
-        while two.present().await.expect("it waits") != ["bob"] {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let is_present = async || two.present().await.expect("it waits") == ["bob"];
+        wait_until("one member is present", is_present).await;
     });
 }
 
