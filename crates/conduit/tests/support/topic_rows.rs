@@ -110,6 +110,18 @@ pub(crate) fn process(server: &impl TestServer) -> Topic<Numbers> {
     topic(&hub_with(server, HubConfig::default(), patient()))
 }
 
+/// Two processes of a hub whose history has all messages of a row: one may publish most of them before the other has a
+/// connection again.
+fn two_processes_with_a_long_history(server: &impl TestServer) -> (Topic<Numbers>, Topic<Numbers>) {
+    let config = HubConfig {
+        history_messages: 1000,
+        lag_messages: 1000,
+        ..HubConfig::default()
+    };
+    let process = || topic(&hub_with(server, config.clone(), patient()));
+    (process(), process())
+}
+
 pub(crate) async fn subscribe(topic: &Topic<Numbers>, from: StartFrom) -> Subscription<Numbers> {
     topic.subscribe(from).await.expect("a subscription")
 }
@@ -203,7 +215,7 @@ pub(crate) fn stop_and_start_of_the_server_loses_and_repeats_nothing<S: TestServ
         return;
     };
     run(async {
-        let (one, two) = (process(&server), process(&server));
+        let (one, two) = two_processes_with_a_long_history(&server);
         let mut updates = subscribe(&two, StartFrom::Now).await;
         let publish = tokio::task::spawn_local(async move {
             for number in 0..300 {
@@ -225,7 +237,7 @@ pub(crate) fn stop_and_start_of_the_server_loses_and_repeats_nothing<S: TestServ
 pub(crate) fn lost_connections_lose_and_repeat_nothing<S: TestServer>() {
     let Some(server) = S::volatile() else { return };
     run(async {
-        let (one, two) = (process(&server), process(&server));
+        let (one, two) = two_processes_with_a_long_history(&server);
         let mut updates = subscribe(&two, StartFrom::Now).await;
         let publish = tokio::task::spawn_local(async move {
             for number in 0..300 {
