@@ -88,6 +88,46 @@ async fn pay(
     Ok(response)
 }
 
+/// A change of the session after one in a transaction.
+#[derive(Clone, Copy, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Next {
+    Again,
+    Back,
+    Flash,
+    Flashes,
+    Rotate,
+    End,
+}
+
+#[derive(serde::Deserialize, JsonSchema)]
+struct Following {
+    x_next: Next,
+}
+
+#[post("/next")]
+async fn next(
+    following: Header<Following>,
+    mut session: Session<Visitor>,
+    pool: State<PgPool>,
+) -> Result<String, Problem> {
+    let mut transaction = pool.begin().await?;
+    let mut store = PostgresStore::within(&mut transaction);
+    session.flash("before").await?;
+    session.update_in(&mut store, |visitor| visitor.payments += 1).await?;
+    match following.x_next {
+        Next::Again => session.update_in(&mut store, |visitor| visitor.payments += 1).await?,
+        // The value before `update_in`: the comparison with it must not end in a change that is lost.
+        Next::Back => session.update(|visitor| visitor.payments = 3).await?,
+        Next::Flash => session.flash("after").await?,
+        Next::Flashes => drop(session.take_flashes().await?),
+        Next::Rotate => session.rotate(|_| ()).await?,
+        Next::End => session.end().await?,
+    }
+    transaction.commit().await?;
+    Ok(session.payments.to_string())
+}
+
 #[get("/visitor")]
 async fn visitor(session: Session<Visitor>) -> String {
     session.payments.to_string()
@@ -115,7 +155,7 @@ fn shop(url: &str) -> App<Shop, Routes<Shop>> {
         }
     };
     App::open_per_worker(open)
-        .routes(routes![pay, visitor])
+        .routes(routes![pay, next, visitor])
         .layer(keys)
         .development(false)
 }
@@ -206,6 +246,20 @@ fn rolled_back_payment_leaves_key_and_session_as_they_were() {
     pay_again(&client, "second", "never").assert_text("2 2");
     client.get("/visitor").send().assert_text("2");
     client.post("/pay").header("x-end", "never").send().assert_status(400);
+}
+
+#[test]
+fn change_outside_the_transaction_is_rejected_rather_than_waiting_for_it() {
+    let Some(server) = Service::start() else { return };
+    let (client, _) = visitor_of(&server.url);
+    let send = |next: &str| client.post("/next").header("x-next", next).send();
+    send("again").assert_text("3");
+    client.get("/visitor").send().assert_text("3");
+    for next in ["back", "flash", "flashes", "rotate", "end"] {
+        send(next).assert_status(500);
+        client.get("/visitor").send().assert_text("3");
+    }
+    send("again").assert_text("5");
 }
 
 #[test]

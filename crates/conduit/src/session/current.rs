@@ -48,6 +48,8 @@ struct Status {
     cookie: CookieChange,
     /// The header fields of the response are written, so the cookie can no longer change.
     is_answered: bool,
+    /// A transaction of the handler may lock the record. Another connection would wait for its end, and the handler for both.
+    is_in_transaction: bool,
 }
 
 /// The session as the store or its cookie has it.
@@ -285,6 +287,7 @@ impl CurrentSession {
         is_rotation: bool,
         mut change: impl FnMut(&mut Record) -> Result<R, Problem>,
     ) -> Result<R, Problem> {
+        self.check_is_unlocked()?;
         for _ in 0..ATTEMPTS {
             let stored = self.lock().stored.clone();
             let before = match is_rotation {
@@ -317,7 +320,7 @@ impl CurrentSession {
         Err(unavailable())
     }
 
-    /// Changes the record in a transaction of the caller. Later writes of this request find the change in the store.
+    /// Changes the record in a transaction of the caller, and rejects each later write of this request outside of one.
     pub(super) async fn write_in<R>(
         &self,
         transaction: &mut impl StoreTransaction,
@@ -348,6 +351,8 @@ impl CurrentSession {
             record.touch();
             let changed = self.bounded(&record)?;
             let value = self.value(&record, &changed);
+            // Also an error, or a call that is dropped, may leave the lock until the rollback.
+            self.lock().is_in_transaction = true;
             let replaced = transaction.replace(&id.key(), Some(bytes), Some(value)).await;
             if replaced.map_err(|error| failed(&error.to_string()))? {
                 return Ok(result);
@@ -355,6 +360,17 @@ impl CurrentSession {
         }
         tracing::error!("session update failed: {ATTEMPTS} conflicts with concurrent requests");
         Err(unavailable())
+    }
+
+    /// Rejects a write through the store whose record a transaction of this request may lock.
+    fn check_is_unlocked(&self) -> Result<(), Problem> {
+        match self.lock().is_in_transaction {
+            true => Err(misuse(
+                "a session that `Session::update_in` has changed cannot change outside of the transaction, which locks it: do it \
+                 before `update_in`, or call `update_in` again",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Begins the session.
@@ -467,6 +483,7 @@ impl CurrentSession {
     }
 
     pub(super) async fn end(&self) -> Result<(), Problem> {
+        self.check_is_unlocked()?;
         let mut stored = self.lock().stored.clone();
         loop {
             match stored {

@@ -55,8 +55,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// 409 if the session has ended or has got another id, 503 if the store fails. 500 if data and messages are too large, or if
-    /// the session would begin after the response.
+    /// 409 if the session has ended or has got another id, 503 if the store fails. 500 if data and messages are too large, if the
+    /// session would begin after the response, or after an [`update_in`](Self::update_in) of this request.
     pub async fn update<R>(&mut self, change: impl FnMut(&mut T) -> R) -> Result<R, Problem> {
         self.write(false, change).await
     }
@@ -67,6 +67,11 @@ impl<T: SessionData> Session<T> {
     ///
     /// A visitor without a session receives one before the change, which has no data if the transaction is rolled back. The data
     /// of this value is the changed one in either case.
+    ///
+    /// Further changes of this request call `update_in` with the same transaction, or after its end with the next one.
+    /// [`update`](Self::update), [`rotate`](Self::rotate), [`flash`](Self::flash), [`take_flashes`](Self::take_flashes) and
+    /// [`end`](Self::end) use another connection, which would wait for the transaction that waits for them: after `update_in`
+    /// they return a 500. Call them before it.
     ///
     /// # Errors
     ///
@@ -131,7 +136,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// 503 if the store fails, 409 if the session has got another id; the session continues then.
+    /// 503 if the store fails, 409 if the session has got another id, 500 after an [`update_in`](Self::update_in) of this request;
+    /// the session continues then.
     pub async fn end(&mut self) -> Result<(), Problem> {
         self.current.end().await?;
         self.data = T::default();
