@@ -157,12 +157,17 @@ impl FormParts {
     }
 }
 
-/// The events of a stream. It connects again when the connection is lost, from the last event on, and ends when the server
-/// answers 204. Dropping it ends the stream at the server.
+/// The pauses before a stream connects again have at least these lengths, and double until an event arrives.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The events of a stream. That of a GET or QUERY connects again when the connection is lost, from the last event on, and ends
+/// when the server answers 204. That of another method, which may have effects, ends with its response. Dropping it ends the
+/// stream at the server.
 #[derive(Debug)]
 pub struct Events<T> {
     http: reqwest::Client,
-    /// The request that connects again.
+    /// The request that connects again, if its method is safe.
     request: Option<Box<reqwest::Request>>,
     response: Option<Box<reqwest::Response>>,
     lines: Lines,
@@ -170,6 +175,8 @@ pub struct Events<T> {
     partial: PartialEvent,
     last_id: String,
     retry: Duration,
+    /// The least pause before the next attempt to connect.
+    pause: Duration,
     of_type: PhantomData<fn() -> T>,
 }
 
@@ -185,7 +192,8 @@ impl<T: DeserializeOwned> Events<T> {
     ///
     /// # Errors
     ///
-    /// When the server rejects to continue the stream, or the data is not of the documented form.
+    /// When the server rejects to continue the stream, the connection of one that cannot continue is lost, or the data is not of
+    /// the documented form.
     pub async fn next(&mut self) -> Result<Option<ServerEvent<T>>, Error> {
         loop {
             while let Some(line) = self.lines.next() {
@@ -194,7 +202,13 @@ impl<T: DeserializeOwned> Events<T> {
                 }
             }
             let piece = match &mut self.response {
-                Some(response) => response.chunk().await.ok().flatten(),
+                Some(response) => match response.chunk().await {
+                    Err(error) if self.request.is_none() => {
+                        self.response = None;
+                        return Err(error.into());
+                    }
+                    received => received.ok().flatten(),
+                },
                 None => None,
             };
             match piece {
@@ -212,7 +226,8 @@ impl<T: DeserializeOwned> Events<T> {
             let Some(mut request) = self.request.as_deref().and_then(reqwest::Request::try_clone) else {
                 return Ok(false);
             };
-            tokio::time::sleep(self.retry).await;
+            tokio::time::sleep(self.retry.max(self.pause)).await;
+            self.pause = LONGEST_PAUSE.min(2 * self.pause);
             if !self.last_id.is_empty() {
                 set(request.headers_mut(), "last-event-id", &self.last_id)?;
             }
@@ -265,6 +280,7 @@ impl<T: DeserializeOwned> Events<T> {
             Ok(data) => Ok(data),
             Err(_) => Err(unexpected(200, error)),
         })?;
+        self.pause = FIRST_PAUSE;
         let event = match event.is_empty() {
             true => "message".to_owned(),
             false => event,
@@ -441,7 +457,9 @@ impl Parts {
         }
         let request = client.http.request(self.method, url).headers(headers).body(self.body).build()?;
         let http = client.http.clone();
-        let again = request.try_clone();
+        // Only a safe method is repeated without the consent of the caller (RFC 9110, section 9.2).
+        let is_safe = matches!(request.method().as_str(), "GET" | "HEAD" | "QUERY");
+        let again = if is_safe { request.try_clone() } else { None };
         let response = http.execute(request).await?;
         Ok(Response { http, again, response })
     }
@@ -465,7 +483,7 @@ impl Parts {
 /// A response whose body is not read yet.
 struct Response {
     http: reqwest::Client,
-    /// The request, for a stream that connects again.
+    /// The request of a safe method, for a stream that connects again.
     again: Option<reqwest::Request>,
     response: reqwest::Response,
 }
@@ -507,6 +525,7 @@ impl Response {
             partial: PartialEvent::default(),
             last_id: String::new(),
             retry: Duration::from_secs(3),
+            pause: FIRST_PAUSE,
             of_type: PhantomData,
         }
     }

@@ -41,8 +41,9 @@ export interface ServerEvent<T> {
 }
 
 /**
- * The events of a stream. It connects again when the connection is lost, from the last event on; it ends when the signal
- * aborts, when the loop is left, or when the server answers 204.
+ * The events of a stream. That of a GET or QUERY connects again when the connection is lost, from the last event on; it ends
+ * when the signal aborts, when the loop is left, or when the server answers 204. That of another method, which may have
+ * effects, ends with its response, and throws the error of `fetch` when the connection is lost.
  */
 export type EventStream<T> = AsyncIterableIterator<ServerEvent<T>>;
 
@@ -230,6 +231,12 @@ function $pause(milliseconds: number, signal: AbortSignal | undefined): Promise<
   });
 }
 
+/** The pauses before a stream connects again, in milliseconds: they have at least these lengths, and double until an event arrives. */
+const $firstPause = 50;
+const $longestPause = 5000;
+/** The longest pause that `setTimeout` takes. */
+const $mostPause = 2 ** 31 - 1;
+
 /** Events as in the WHATWG's HTML, section 9.2. */
 async function* $events(
   client: Client,
@@ -241,6 +248,9 @@ async function* $events(
   let response: Response | undefined = first;
   let lastId = "";
   let retry = 3000;
+  let leastPause = $firstPause;
+  // Only a safe method is repeated without the consent of the caller (RFC 9110, section 9.2).
+  const isSafe = ["GET", "HEAD", "QUERY"].includes(parts.method);
   while (!signal?.aborted) {
     try {
       if (response === undefined) {
@@ -262,7 +272,10 @@ async function* $events(
           if (line === "") {
             lastId = id;
             const text = data.join("\n");
-            if (data.length > 0) yield { id, event: event === "" ? "message" : event, data: $data(text) };
+            if (data.length > 0) {
+              leastPause = $firstPause;
+              yield { id, event: event === "" ? "message" : event, data: $data(text) };
+            }
             data = [];
             event = "";
             continue;
@@ -278,10 +291,12 @@ async function* $events(
       }
     } catch (error) {
       if (signal?.aborted) return;
-      if (error instanceof EventStreamError) throw error;
+      if (error instanceof EventStreamError || !isSafe) throw error;
     }
+    if (!isSafe) return;
     response = undefined;
-    await $pause(retry, signal);
+    await $pause(Math.min(Math.max(retry, leastPause), $mostPause), signal);
+    leastPause = Math.min(2 * leastPause, $longestPause);
   }
 }
 

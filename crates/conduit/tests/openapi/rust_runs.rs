@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conduit::events::{Event, Events, LastEventId};
 use conduit::extract::{Paged, Paging};
@@ -50,6 +50,12 @@ async fn log(after: LastEventId, log: State<Log>) -> Events<Entry> {
         Ok::<_, conduit::BoxError>(())
     });
     events.retry(Duration::from_millis(10))
+}
+
+/// A request with effects, whose response is a stream.
+#[post("/ask")]
+async fn ask() -> Events<Entry> {
+    Events::generate(async move |events| events.send(Event::new(Entry { number: 1 })).await)
 }
 
 #[derive(serde::Deserialize, JsonSchema)]
@@ -108,7 +114,7 @@ fn look(look: CookieValues<Look>, all: HeaderMap) -> String {
     format!("{:?} {:?} of {sent:?}", look.0.theme, look.0.columns)
 }
 
-const ROUTES: Routes<Log> = routes![log, numbers, picture, look];
+const ROUTES: Routes<Log> = routes![log, ask, numbers, picture, look];
 
 fn serve(address: &str, last: u32) -> (Running, Arc<AtomicU32>) {
     let sent = Arc::default();
@@ -241,6 +247,55 @@ fn stream_that_the_server_rejects_to_continue_is_an_error() {
             matches!(end, Err(printed::Error::Unexpected { status: 404, .. })),
             "{end:?}"
         );
+        Ok(())
+    });
+}
+
+#[test]
+fn stream_of_a_post_ends_with_its_response() {
+    const WHOLE: &str =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nretry: 1\n\ndata: {\"number\":1}\n\n";
+    const CUT: &str =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 99\r\n\r\ndata: {\"number\":1}\n\n";
+    const REPEATED: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+    for (sent, is_cut) in [(&[WHOLE, REPEATED], false), (&[CUT, REPEATED], true)] {
+        let (address, _server) = answers(sent);
+        block_on(async {
+            let client = Client::new(address, reqwest::Client::new());
+            let stream = printed::rust_runs_ask(&client).await?;
+            let printed::RustRunsAskReply::Status200(mut events) = stream.body else {
+                panic!("{stream:?}")
+            };
+            assert_eq!(events.next().await?.map(|event| event.data.number), Some(1));
+            match events.next().await {
+                Err(printed::Error::Http(_)) if is_cut => {}
+                end => assert!(matches!(end, Ok(None)) && !is_cut, "{end:?}"),
+            }
+            assert!(events.next().await?.is_none(), "the end is the end");
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn stream_without_an_event_connects_again_with_longer_pauses() {
+    const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+    let (address, _server) = answers(&[
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nretry: 0\n\n",
+        UNAVAILABLE,
+        UNAVAILABLE,
+        "HTTP/1.1 204 No Content\r\n\r\n",
+    ]);
+    block_on(async {
+        let client = Client::new(address, reqwest::Client::new());
+        let stream = printed::rust_runs_log(&client, &RustRunsLogInput::default()).await?;
+        let RustRunsLogReply::Status200(mut events) = stream.body else {
+            panic!("{stream:?}")
+        };
+        let start = Instant::now();
+        assert!(events.next().await?.is_none());
+        let pauses = start.elapsed();
+        assert!(pauses >= Duration::from_millis(50 + 100 + 200), "{pauses:?}");
         Ok(())
     });
 }

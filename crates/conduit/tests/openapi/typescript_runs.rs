@@ -54,13 +54,19 @@ async fn log(after: LastEventId, log: State<Log>) -> Events<Entry> {
     events.retry(Duration::from_millis(10))
 }
 
+/// A request with effects, whose response is a stream.
+#[post("/ask")]
+async fn ask() -> Events<Entry> {
+    Events::generate(async move |events| events.send(Event::new(Entry { number: 1 })).await)
+}
+
 /// A page whose script follows the log.
 #[get("/")]
 fn page() -> Html<&'static str> {
     Html("<title>Log</title>")
 }
 
-const LOG: Routes<Log> = routes![log, page];
+const LOG: Routes<Log> = routes![log, ask, page];
 
 fn serve(address: &str, last: u32) -> (Running, Arc<AtomicU32>) {
     let sent = Arc::default();
@@ -165,6 +171,71 @@ fn event_that_is_incomplete_is_requested_again() {
         if (result !== '[["1:1","2:2","3:3"],[null,"1","2","4"]]') throw new Error(result);
     "#;
     if let Some(mut follow) = script("broken-log", LOG, follow) {
+        run(&mut follow);
+    }
+}
+
+#[test]
+fn stream_of_a_post_ends_with_its_response() {
+    let follow = r#"
+        import { typescriptRunsAsk, type Client } from "./client.js";
+        const found: string[] = [];
+        for (const isCut of [false, true]) {
+            let requests = 0;
+            const client: Client = {
+                baseUrl: "",
+                fetch: () => {
+                    if (requests++ > 0) return Promise.resolve(new Response(null, { status: 204 }));
+                    const start = (stream: ReadableStreamDefaultController) => {
+                        stream.enqueue(new TextEncoder().encode('retry: 1\n\ndata: {"number":1}\n\n'));
+                        if (!isCut) stream.close();
+                    };
+                    const pull = (stream: ReadableStreamDefaultController) => stream.error(new Error("cut"));
+                    const headers = { "content-type": "text/event-stream" };
+                    return Promise.resolve(new Response(new ReadableStream({ start, pull }), { headers }));
+                },
+            };
+            const stream = await typescriptRunsAsk(client);
+            if (stream.status !== 200) throw new Error("no stream");
+            try {
+                for await (const event of stream.body) found.push(String(event.data.number));
+                found.push(`end after ${requests}`);
+            } catch (error) {
+                found.push(`${error} after ${requests}`);
+            }
+        }
+        const result = JSON.stringify(found);
+        if (result !== '["1","end after 1","1","Error: cut after 1"]') throw new Error(result);
+    "#;
+    if let Some(mut follow) = script("asked-log", LOG, follow) {
+        run(&mut follow);
+    }
+}
+
+#[test]
+fn stream_without_an_event_connects_again_with_longer_pauses() {
+    let follow = r#"
+        import { typescriptRunsLog, type Client } from "./client.js";
+        let requests = 0;
+        const client: Client = {
+            baseUrl: "",
+            fetch: () => {
+                requests += 1;
+                if (requests === 2 || requests === 3) return Promise.reject(new TypeError("refused"));
+                const headers = { "content-type": "text/event-stream" };
+                const response = requests === 1 ? new Response("retry: 0\n\n", { headers }) : new Response(null, { status: 204 });
+                return Promise.resolve(response);
+            },
+        };
+        const stream = await typescriptRunsLog(client);
+        if (stream.status !== 200) throw new Error("no stream");
+        const start = performance.now();
+        for await (const event of stream.body) throw new Error(JSON.stringify(event));
+        const pauses = performance.now() - start;
+        // A timer of Node.js may end a millisecond before its time.
+        if (pauses < 50 + 100 + 200 - 3) throw new Error(`${pauses} ms`);
+    "#;
+    if let Some(mut follow) = script("refused-log", LOG, follow) {
         run(&mut follow);
     }
 }
