@@ -266,6 +266,12 @@ fn change_outside_the_transaction_is_rejected_rather_than_waiting_for_it() {
 fn request_whose_marker_has_ended_has_no_effect() {
     let Some(server) = Service::start() else { return };
     let (client, _) = visitor_of(&server.url);
-    pay_again(&client, "second", "late").assert_status(409);
+    let late = pay_again(&client, "second", "late");
+    late.assert_status(409).assert_header("retry-after", "1");
+    assert!(
+        late.text().contains("has expired or belongs to another request"),
+        "{}",
+        late.text()
+    );
     client.get("/visitor").send().assert_text("1");
 }

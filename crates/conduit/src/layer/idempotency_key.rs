@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 
-use super::idempotency_record::{Fingerprint, failed, record, running};
+use super::idempotency_record::{Fingerprint, expired, failed, record, running};
 use super::{StoreTransaction, Value};
 use crate::extract::FromRequest;
 use crate::openapi::Operation;
@@ -53,8 +53,8 @@ impl IdempotencyKey {
     ///
     /// # Errors
     ///
-    /// 409 if the key is no longer that of this request, because the process did not renew its marker in time and another
-    /// request has taken it: that request has the effects. 500 for a status that means that the request had no effect, such as
+    /// 409 with `retry-after` if the key is no longer that of this request, because the process did not renew its marker in time:
+    /// it has expired, or belongs to another request, which has the effects then. 500 for a status that means that the request had no effect, such as
     /// 403 or 503, and for a body that fails. 503 if the transaction fails.
     pub async fn complete_in(
         &self,
@@ -83,9 +83,7 @@ impl IdempotencyKey {
         let replaced = transaction.replace(&state.key, Some(&marker), Some(value)).await;
         match replaced.map_err(|error| failed(&error))? {
             true => Ok(response),
-            false => Err(Problem::conflict(
-                "another request with this idempotency-key was executed meanwhile",
-            )),
+            false => Err(expired()),
         }
     }
 }

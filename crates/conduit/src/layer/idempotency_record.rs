@@ -209,6 +209,14 @@ fn in_progress() -> Problem {
         .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
+/// 409: the marker of the request, which has no effects, has ended.
+pub(super) fn expired() -> Problem {
+    Problem::conflict(
+        "the idempotency-key of this request has expired or belongs to another request; nothing was changed: send it again",
+    )
+    .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
 pub(super) fn failed(error: &dyn fmt::Display) -> Problem {
     tracing::error!(%error, "the idempotency store failed");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
