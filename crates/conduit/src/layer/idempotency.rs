@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{ACCEPT_ENCODING, RETRY_AFTER};
-use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::hash::hash;
-use super::idempotency_key::{IDEMPOTENCY_KEY, IdempotencyKey, KeyState};
+use super::idempotency_key::{IDEMPOTENCY_KEY, IdempotencyKey, KeyState, is_keyed};
 use super::idempotency_record::{REPLAYED, failed, fingerprint, record, replay, running, unkept};
 use super::rate_limit::by_address;
 use super::store::short_name;
@@ -285,7 +285,7 @@ impl<T: Store> Idempotency<T> {
 
 impl<T: Store> Layer for Idempotency<T> {
     async fn call(&self, request: Request, next: Next) -> Response {
-        if !matches!(*request.method(), Method::POST | Method::PATCH) {
+        if !is_keyed(request.method()) {
             return next.run(request).await;
         }
         self.answer(request, next).await.into_response()

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use http::header::HeaderName;
 
 use super::idempotency_record::{Fingerprint, expired, failed, record, running};
@@ -17,7 +18,8 @@ use crate::response::{IntoResponse, Response};
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The idempotency key of a request, by which a handler stores its response in its own transaction. The layer
-/// [`Idempotency`](super::Idempotency) provides it; `Option<IdempotencyKey>` is `None` for a request without one.
+/// [`Idempotency`](super::Idempotency) provides it for `POST` and `PATCH`; `Option<IdempotencyKey>` is `None` for a request without
+/// one.
 ///
 /// The layer stores a response after the handler has returned. A process that ends between the commit of the handler's
 /// transaction and this moment leaves effects without a response, and the repeated request is processed again.
@@ -25,7 +27,7 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 ///
 /// # Errors
 ///
-/// Rejects with 400 without a key, and with 500 if the layer is missing.
+/// Rejects with 400 without a key, and with 500 if the layer is missing or ignores the method.
 #[derive(Clone)]
 pub struct IdempotencyKey(Arc<KeyState>);
 
@@ -88,6 +90,11 @@ impl IdempotencyKey {
     }
 }
 
+/// Returns whether the layer processes requests of the method.
+pub(super) fn is_keyed(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PATCH)
+}
+
 fn misuse(message: &str) -> Problem {
     Problem::internal(&*crate::body::BoxError::from(message))
 }
@@ -99,6 +106,13 @@ impl<S> FromRequest<S> for IdempotencyKey {
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
         if let Some(key) = request.extensions().get::<IdempotencyKey>() {
             return Ok(key.clone());
+        }
+        if !is_keyed(request.method()) {
+            return Err(misuse(&format!(
+                "the handler takes an `IdempotencyKey`, which the layer `Idempotency` provides for POST and PATCH, but not for {}: \
+                 use one of these methods, or remove the argument",
+                request.method()
+            )));
         }
         Err(match <Self as FromRequest<S>>::is_absent(request) {
             true => Problem::bad_request(

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 #[cfg(feature = "compression")]
 use conduit::layer::Compression;
-use conduit::layer::{Idempotency, MemoryStore, Preconditions, Store, Value};
+use conduit::layer::{Idempotency, IdempotencyKey, MemoryStore, Preconditions, Store, Value};
 use conduit::prelude::*;
 #[cfg(feature = "testing")]
 use conduit::testing::TestClient;
@@ -49,6 +49,41 @@ fn an_answer_is_forgotten_when_its_time_is_over() {
     assert_eq!(pay(), "tea 1");
     client.advance(HOUR);
     assert_eq!(pay(), "tea 2");
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn handler_of_a_method_without_keys_names_those_with_keys() {
+    #[put("/put")]
+    async fn put_with_key(_key: IdempotencyKey) {}
+
+    #[patch("/patch")]
+    async fn patch_with_key(_key: IdempotencyKey) -> &'static str {
+        "done"
+    }
+
+    let app = App::new(()).routes(routes![put_with_key, patch_with_key]);
+    let client = TestClient::new(app.layer(Idempotency::new()).development(true));
+    for with_key in [false, true] {
+        let request = client.put("/put");
+        let request = if with_key {
+            request.header("idempotency-key", "7f9c")
+        } else {
+            request
+        };
+        let refused = request.send();
+        refused.assert_status(500);
+        assert!(
+            refused.text().contains("for POST and PATCH, but not for PUT"),
+            "{}",
+            refused.text()
+        );
+    }
+    client
+        .patch("/patch")
+        .header("idempotency-key", "7f9c")
+        .send()
+        .assert_text("done");
 }
 
 /// A store that fails.
