@@ -38,8 +38,8 @@ const THREADS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The stream of the request that checks that a connection still works.
 const LAST: u32 = 0x7fff_fff1;
-/// The number of positions at which a row is cut in two over TCP.
-const MOST_CUTS: usize = 400;
+/// The most positions at which a row is cut in two over TCP.
+const MOST_CUTS: usize = 800;
 /// The distance of the cuts of one connection over TLS, where each costs a handshake.
 const DISTANCE: usize = 16;
 
@@ -303,7 +303,8 @@ fn check_all(wire: &str, deliveries: impl Fn(&[u8]) -> Vec<Vec<&[u8]>> + Sync) {
 /// The row in two pieces, for each position after the preface; at most [`MOST_CUTS`] of them.
 fn halves(stream: &[u8]) -> Vec<Vec<&[u8]>> {
     let start = PREFACE.len().min(stream.len());
-    let cuts = (start..stream.len()).step_by(1 + stream.len() / MOST_CUTS);
+    let step = (stream.len() - start).div_ceil(MOST_CUTS).max(1);
+    let cuts = (start..stream.len()).step_by(step);
     cuts.map(|at| vec![&stream[..at], &stream[at..]]).collect()
 }
 
