@@ -44,8 +44,8 @@ pub(crate) fn expand(list: List, input: TokenStream) -> TokenStream {
         ),
         List::Nested => (table, quote!(::conduit::route::NestedRoutes)),
     };
-    // Each node is coerced in place, in the array. A function would have the state as a type parameter, which the
-    // compiler infers wrongly if the state has no such part.
+    // Each node is coerced in place, in the array. A function with bounds on the state would make the compiler infer another
+    // state where the state lacks a part; `route::scope` has none.
     let routes = quote! {
         #list::new(#table, const { &[#(#nodes),*] },
             ::conduit::route::Package::new(

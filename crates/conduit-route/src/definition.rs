@@ -31,7 +31,7 @@ pub struct ToolName {
     /// The name in the attribute, in which `{prefix}` is the prefix of the route. Without one, the name is module and function of
     /// the handler without its crate: `users_show`.
     pub text: Option<&'static str>,
-    /// The number of bytes at the begin of the path that are the prefixes of lists.
+    /// The number of bytes at the beginning of the path that are the prefixes of lists.
     pub prefix_bytes: usize,
 }
 

@@ -55,7 +55,7 @@ impl NameBytes {
         Some(bytes)
     }
 
-    /// Passes the name of the crate at the begin of a path.
+    /// Passes the name of the crate at the beginning of a path.
     const fn leave_crate(&mut self) {
         let mut at = 0;
         while at + 1 < self.text.len() {
@@ -82,8 +82,12 @@ impl NameBytes {
             }
             if self.is_prefix_at(self.at) {
                 self.at += PREFIX.len();
-                // Without a prefix, a name has no separator next to it.
-                if self.prefix.is_empty() && self.at < self.text.len() && is_separator(self.text[self.at]) {
+                // Without a prefix, a name does not begin with the separator after it.
+                if self.prefix.is_empty()
+                    && self.at == PREFIX.len()
+                    && self.at < self.text.len()
+                    && is_separator(self.text[self.at])
+                {
                     self.at += 1;
                 }
                 self.in_prefix = Some(0);
@@ -252,7 +256,7 @@ mod tests {
             ("/v{n}~é", "/v{n}~é/users", Some("a.{prefix}.b"), "a.vn___.b"),
             ("", "/users", Some("{prefix}_show"), "show"),
             ("", "/users", Some("show_{prefix}"), "show"),
-            ("", "/users", Some("a_{prefix}_b"), "ab"),
+            ("", "/users", Some("a_{prefix}_b"), "a_b"),
         ] {
             assert_eq!(name(prefix, path, text), expected, "{path} {text:?}");
         }

@@ -425,7 +425,7 @@ async fn watch_files(handle: ServerHandle) -> Infallible {
     }
 }
 
-/// Reports the begin of a shutdown to the manager and in the log.
+/// Reports the beginning of a shutdown to the manager and in the log.
 async fn report_stop(handle: ServerHandle) -> Infallible {
     handle.reached(UNREADY).await;
     // A server that cannot start has an error instead; after a handover the manager has another main process.

@@ -27,7 +27,7 @@ use crate::response::Response;
 ///
 /// # Example
 ///
-/// A layer that rejects bodies beyond a limit:
+/// A layer that rejects paths beyond a length:
 ///
 /// ```
 /// use conduit::prelude::*;

@@ -99,6 +99,7 @@ no_argument!(
     Basic,
     crate::events::LastEventId,
     crate::layer::RequestId,
+    crate::layer::IdempotencyKey,
     crate::layer::Preconditions,
     crate::layer::CspNonce,
 );
