@@ -321,7 +321,7 @@ fn topics_are_locked_in_the_order_of_their_names() {
         database.execute(conduit_postgres::CREATE_TOPIC_TABLES).await;
         let rows =
             "INSERT INTO conduit_topics SELECT ('numbers\\000' || name)::bytea, 1, 1, now() + interval '20 seconds'
-            FROM unnest(ARRAY['a', 'b']) name";
+            FROM unnest(ARRAY['b', 'a']) name";
         database.execute(rows).await;
         let mut other = database.connect().await;
         let mut transaction = other.begin().await.expect("a transaction");

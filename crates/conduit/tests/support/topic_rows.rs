@@ -478,8 +478,8 @@ pub(crate) fn joins_of_one_member_have_one_result<S: TestServer>() {
         let two = topic(&hub_with(&server, config, engine));
         let _ada = one.join("ada").await.expect("room");
         let _bob = one.join("bob").await.expect("room");
-        two.present().await.expect("a connection");
-        // The joins wait, and are one request of the next connection.
+        // The topic is followed, so that the joins are one request of the next connection.
+        let _watch = subscribe(&two, StartFrom::Now).await;
         server.stop();
         let started = async {
             tokio::task::yield_now().await;
