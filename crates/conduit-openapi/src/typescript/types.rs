@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::shared::{list, unique};
 
 /// Names of the file itself and of the environment, which no schema may have.
-const RESERVED: [&str; 51] = [
+const RESERVED: [&str; 52] = [
     "AbortSignal",
     "Array",
     "AsyncGenerator",
@@ -30,6 +30,7 @@ const RESERVED: [&str; 51] = [
     "Headers",
     "JSON",
     "Map",
+    "Math",
     "Number",
     "Object",
     "PageError",

@@ -336,7 +336,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "websocket_queue_limit",
         variable: "CONDUIT_WEBSOCKET_QUEUE_LIMIT",
-        bounds: "messages between a WebSocket and its handler, in each direction; a message counts 64 bytes more than it has",
+        bounds: "messages between a WebSocket and its handler, in each direction; a message counts 64 bytes more than it has, and frames that have arrived with the last one may double the bytes for the handler",
         over: "`send` waits, or nothing more is read",
         limit: None,
         default: None,
