@@ -161,7 +161,7 @@ impl Error for Lost {}
 /// # fn main() {
 /// let app = App::new(()).routes(routes![#[layer(signed_in)] "/account" => account::ROUTES]);
 /// # let client = conduit::testing::TestClient::new(app);
-/// # client.get("/account/").header("x-user", "ada").send().assert_text("ada");
+/// # client.get("/account").header("x-user", "ada").send().assert_text("ada");
 /// # }
 /// ```
 ///

@@ -39,13 +39,15 @@ fn a_certificate_that_is_not_valid_now_does_not_replace_a_valid_one() {
     let valid = authority.issue("localhost");
     let (running, handle) = serve(&files, &valid);
     let not_after = handle.statistics().certificates_not_after;
-    for (failed, interval) in (1..).zip([(2020, 2021), (2150, 2160)]) {
+    for interval in [(2020, 2021), (2150, 2160)] {
+        let failed = handle.statistics().failed_certificate_reloads;
         let (chain, key) = authority.issue_with("localhost", years(interval.0, interval.1));
         files.put("key.pem", &key);
         files.put("chain.pem", &chain);
         handle.reload();
         assert_eq!(certificate_in_use(&running, &authority), der(&valid.0), "{interval:?}");
-        assert_eq!(handle.statistics().failed_certificate_reloads, failed);
+        // The server also looks at the files by itself, possibly while only one of them is replaced.
+        assert!(handle.statistics().failed_certificate_reloads > failed);
         assert_eq!(handle.statistics().certificates_not_after, not_after);
     }
     let renewed = authority.issue("localhost");

@@ -46,8 +46,8 @@ fn page_of_a_browser_drives_the_service_through_the_printed_client_across_a_rest
     let client = std::fs::read_to_string(directory.path().join("client.js")).expect("the client can be read");
     let service = Service::start(&database);
     let address = service.address.clone();
-    let page = browser.open(&address);
-    // The browser keeps the cookie of the session.
+    // The policy of the page permits no request of a script, that of the docs does. The browser keeps the cookie of the session.
+    let page = browser.open(&format!("{address}/docs"));
     let api = "window.api = { linksCreate, linksList, usersSignIn, usersSignUp };
         window.body = { name: 'ada', password: 'correct horse' };";
     browser.value(&page, &script_of_a_page(&client, api));
