@@ -50,9 +50,8 @@ use crate::work::{Work, WorkCounts};
 
 /// The number of events that a turn takes from the poller; then tokio has its turn.
 const EVENTS_A_TURN: usize = 1024;
-/// The size of the buffer that all connections of a worker read into. With 68 KiB, which a message of 64 KiB and its head would fit into,
-/// uploads of HTTP/2 stop for ever (docs/architecture.md, Known gaps).
-const INPUT_BYTES: usize = 64 * 1024;
+/// The size of the buffer that all connections of a worker read into: a body or message of 64 KiB has a head before it.
+const INPUT_BYTES: usize = 68 * 1024;
 /// The interval at which a stopping worker checks its deadline, and for clients that have received their last response.
 const STOPPING_TICK: Duration = Duration::from_millis(50);
 

@@ -44,6 +44,24 @@ fn a_window_grows_only_as_the_handler_reads() {
     assert_eq!(server.handle().statistics().limit_hits(conduit::Limit::Http2Windows), 1);
 }
 
+/// The handler of `/echo` returns the body at once, and the response reads it.
+#[test]
+fn a_window_grows_as_a_response_reads_the_body() {
+    let server = server();
+    let mut client = Client::open(&server);
+    let pieces = [b'e'; 3 * 16_384];
+    let mut input = post(1, "/echo", &[]);
+    pieces.chunks(16_384).for_each(|piece| input.extend(data(1, piece)));
+    client.send(&input);
+    for _ in 0..100 {
+        if window_updates(&mut client, 1) >= pieces.len() as u32 {
+            return;
+        }
+        server.advance(Duration::ZERO);
+    }
+    panic!("the body is read, and its window stays closed");
+}
+
 #[test]
 fn a_body_that_the_handler_drops_is_discarded() {
     let server = server();

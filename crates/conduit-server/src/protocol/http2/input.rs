@@ -190,9 +190,10 @@ impl Http2 {
             Outcome::Ready(response) => self.respond(id, response, link, shared),
             Outcome::Pending(handler) => {
                 exchange.spawn_handler(handler, client, Self::sender(id, link, shared), &shared.environment);
-                self.report_consumed(id, link);
             }
         }
+        // The stream of a response may read the body, too.
+        self.report_consumed(id, link);
     }
 
     /// Responds to a request over a limit.
