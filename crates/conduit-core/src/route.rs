@@ -205,9 +205,7 @@ where
     }
 
     fn describe(&self, descriptions: &mut Descriptions) {
-        for node in self.list.routes().nodes {
-            node.describe(descriptions);
-        }
+        self.list.routes().describe_all(descriptions);
     }
 }
 
@@ -501,7 +499,7 @@ impl<S, V> Routes<S, V> {
         self.table
     }
 
-    #[cfg(feature = "openapi")]
+    /// Adds the descriptions of all routes.
     pub fn describe_all(&self, descriptions: &mut Descriptions) {
         for node in self.nodes {
             node.describe(descriptions);
