@@ -107,8 +107,7 @@ fn parts(arguments: &[Argument], call: &Ident) -> (Vec<TokenStream>, Vec<TokenSt
         let span = Span::mixed_site().located_at(ty.span());
         let Some(name) = name(&argument.ty) else {
             // The message names the extractor, because an implementation for its wrapper is impossible.
-            let mut inner = unwrapped(&argument.ty).clone();
-            Static.visit_type_mut(&mut inner);
+            let inner = unwrapped(&ty);
             let span = Span::mixed_site().located_at(inner.span());
             steps.push(quote_spanned!(span=> ::conduit::client::has_no_argument::<#inner>();));
             continue;
