@@ -146,12 +146,6 @@ fn has_default(of_type: &str) -> bool {
             .any(|begin| of_type.starts_with(begin))
 }
 
-/// The type of the body of a 200, from the variants of the responses.
-fn page_of(variants: &str) -> Option<&str> {
-    let (_, rest) = variants.split_once("    Status200(")?;
-    rest.split_once("),\n").map(|(page, _)| page)
-}
-
 /// Writes the type that iterates over the pages of an operation, and the function that begins.
 fn write_pages(
     text: &mut String,
@@ -206,7 +200,7 @@ impl FunctionWriter<'_> {
         let input = types.name(format!("{of_type}Input"));
         let reply = types.name(format!("{of_type}Reply"));
         let (fields, steps) = self.input(&input, types);
-        let (variants, arms) = self.replies(&reply, types);
+        let (variants, arms, page) = self.replies(&reply, types);
         let method = self.operation.method.to_ascii_uppercase();
         let (declared, passed) = match fields.is_empty() {
             true => (String::new(), String::new()),
@@ -258,7 +252,7 @@ impl FunctionWriter<'_> {
         if value["x-pages"] == Value::Bool(true)
             && fields.iter().any(is_cursor)
             && self.has_next_page()
-            && let Some(page) = page_of(&variants)
+            && let Some(page) = &page
         {
             write_pages(text, types, &function, &of_type, [&input, &reply, page]);
         }
@@ -350,12 +344,13 @@ impl FunctionWriter<'_> {
         })
     }
 
-    /// The variants of the responses, and the arms that select them.
-    fn replies(&self, reply: &str, types: &mut RustTypes<'_>) -> (String, String) {
+    /// The variants of the responses, the arms that select them, and the type of the body of a 200.
+    fn replies(&self, reply: &str, types: &mut RustTypes<'_>) -> (String, String, Option<String>) {
         let empty = Map::new();
         let responses = self.operation.value["responses"].as_object().unwrap_or(&empty);
         let (mut variants, mut arms, mut ranges, mut last) =
             (String::new(), String::new(), String::new(), String::new());
+        let mut page = None;
         for (status, response) in responses {
             let response = resolved(self.document, response);
             let text = response["description"].as_str().unwrap_or(status);
@@ -370,6 +365,9 @@ impl FunctionWriter<'_> {
                     Some(ReplyBody { of_type, read }) => {
                         let _ = writeln!(variants, "{documented}    Status{code}({of_type}),");
                         let _ = writeln!(arms, "        {code} => {reply}::Status{code}({read}),");
+                        if code == 200 {
+                            page = Some(of_type);
+                        }
                     }
                 }
                 continue;
@@ -393,7 +391,7 @@ impl FunctionWriter<'_> {
         if last.is_empty() {
             last = "        status => return Err(unexpected(status, \"the status is not documented\")),\n".to_owned();
         }
-        (variants, arms + &ranges + &last)
+        (variants, arms + &ranges + &last, page)
     }
 
     /// The body of a response; `None` if it has none.
