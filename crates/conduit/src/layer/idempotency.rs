@@ -13,7 +13,7 @@ use http::header::{ACCEPT_ENCODING, RETRY_AFTER};
 use serde_json::json;
 
 use super::hash::hash;
-use super::idempotency_key::{IDEMPOTENCY_KEY, IdempotencyKey, KeyState, is_keyed};
+use super::idempotency_key::{IDEMPOTENCY_KEY, IdempotencyKey, KeyState, is_keyed, missing};
 use super::idempotency_record::{REPLAYED, failed, fingerprint, record, replay, running, unkept};
 use super::rate_limit::by_address;
 use super::store::short_name;
@@ -210,9 +210,7 @@ impl<T: Store> Idempotency<T> {
     async fn answer(&self, mut request: Request, next: Next) -> Result<Response, Problem> {
         let Some(key) = key(&request)? else {
             if self.required {
-                return Err(Problem::bad_request(
-                    "the header field idempotency-key is missing: send a new random value with each new request",
-                ));
+                return Err(missing());
             }
             return Ok(next.run(request).await);
         };
@@ -224,37 +222,39 @@ impl<T: Store> Idempotency<T> {
         if request.header(ACCEPT_ENCODING.as_str()).is_some() {
             request.headers_mut().remove(ACCEPT_ENCODING);
         }
+        let state = Arc::new(KeyState {
+            key,
+            fingerprint,
+            account: owner.account,
+            kept: self.kept,
+            longest_bytes: self.longest_bytes,
+        });
+        request.extensions_mut().insert(IdempotencyKey::new(Arc::clone(&state)));
         let running = running(&fingerprint);
         let marker = Value {
             bytes: &running,
             lifetime: self.running,
-            account: &owner.account,
+            account: &state.account,
             is_pinned: true,
         };
-        request.extensions_mut().insert(IdempotencyKey::new(KeyState {
-            key: key.clone(),
-            fingerprint,
-            account: owner.account.clone(),
-            kept: self.kept,
-            longest_bytes: self.longest_bytes,
-        }));
-        let stored = self.store.insert(&key, marker).await.map_err(|error| failed(&error))?;
+        let stored = self
+            .store
+            .insert(&state.key, marker)
+            .await
+            .map_err(|error| failed(&error))?;
         if let Some(stored) = stored {
             return replay(&stored, &fingerprint);
         }
-        let response = self.run(request, next, &key, marker).await;
+        let response = self.run(request, next, &state.key, marker).await;
         let (response, record) = record(response, &fingerprint, self.longest_bytes).await;
         // The request is processed: a store that fails now has logged it, and the response does not change.
-        let answer = |bytes| Value {
-            bytes,
-            lifetime: self.kept,
-            account: &owner.account,
-            is_pinned: false,
-        };
-        let kept = self.replace(&key, Some(&running), record.as_deref().map(answer)).await;
+        let value = record.as_deref().map(|bytes| state.value(bytes));
+        let kept = self.replace(&state.key, Some(&running), value).await;
         if kept.is_err() && record.is_some() {
             let unkept = unkept(&fingerprint);
-            let _ = self.replace(&key, Some(&running), Some(answer(&unkept))).await;
+            let _ = self
+                .replace(&state.key, Some(&running), Some(state.value(&unkept)))
+                .await;
         }
         Ok(response?)
     }

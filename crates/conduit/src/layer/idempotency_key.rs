@@ -41,9 +41,21 @@ pub(super) struct KeyState {
     pub(super) longest_bytes: usize,
 }
 
+impl KeyState {
+    /// The value of the key with the response.
+    pub(super) fn value<'v>(&'v self, bytes: &'v [u8]) -> Value<'v> {
+        Value {
+            bytes,
+            lifetime: self.kept,
+            account: &self.account,
+            is_pinned: false,
+        }
+    }
+}
+
 impl IdempotencyKey {
-    pub(super) fn new(state: KeyState) -> Self {
-        IdempotencyKey(Arc::new(state))
+    pub(super) fn new(state: Arc<KeyState>) -> Self {
+        IdempotencyKey(state)
     }
 
     /// Stores the response in a transaction of the caller, in the database of the layer's store, and returns it. The caller
@@ -75,14 +87,10 @@ impl IdempotencyKey {
                  transaction back and return it"
             )));
         };
-        let value = Value {
-            bytes: &stored,
-            lifetime: state.kept,
-            account: &state.account,
-            is_pinned: false,
-        };
         let marker = running(&state.fingerprint);
-        let replaced = transaction.replace(&state.key, Some(&marker), Some(value)).await;
+        let replaced = transaction
+            .replace(&state.key, Some(&marker), Some(state.value(&stored)))
+            .await;
         match replaced.map_err(|error| failed(&error))? {
             true => Ok(response),
             false => Err(expired()),
@@ -93,6 +101,11 @@ impl IdempotencyKey {
 /// Returns whether the layer processes requests of the method.
 pub(super) fn is_keyed(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PATCH)
+}
+
+/// The rejection of a request without a key.
+pub(super) fn missing() -> Problem {
+    Problem::bad_request("the header field idempotency-key is missing: send a new random value with each new request")
 }
 
 fn misuse(message: &str) -> Problem {
@@ -115,9 +128,7 @@ impl<S> FromRequest<S> for IdempotencyKey {
             )));
         }
         Err(match <Self as FromRequest<S>>::is_absent(request) {
-            true => Problem::bad_request(
-                "the header field idempotency-key is missing: send a new random value with each new request",
-            ),
+            true => missing(),
             false => {
                 misuse("the handler takes an `IdempotencyKey`, but has no layer `Idempotency`: add it to the route")
             }
