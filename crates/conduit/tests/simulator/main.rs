@@ -1,9 +1,8 @@
 //! A simulator of whole connections, in the manner of TigerBeetle's VOPR.
 //!
-//! A seed determines a run: clients of HTTP/1.1 and HTTP/2, some of them over TLS, that send and read in random pieces, open windows late, reset streams,
-//! stall, half-close, close and reset; handlers that
-//! read all, some or none of their bodies and complete in random order; tasks that read a body after its response;
-//! responses that stream, stay pending and fail; steps of the clock; a graceful stop. The simulator runs as a handler on
+//! A seed determines a run: clients of HTTP/1.1 and HTTP/2, some of them over TLS, that send and read in random pieces, open
+//! windows late, reset streams, stall, half-close, close and reset; handlers that read all, some or none of their bodies and
+//! complete in random order; tasks that read a body after its response; responses that stream, stay pending and fail; steps of the clock; a graceful stop. The simulator runs as a handler on
 //! the worker's thread with the clock paused, so that the order of events depends on the seed only. After each step it
 //! compares the responses with a naive model, and counts the parts of exchanges that are alive. While the server is
 //! quiescent, idle connections hold no memory, and the server's counts of connections, handlers and tasks are those of the
@@ -20,6 +19,7 @@ mod client;
 mod frames;
 mod http2;
 mod model;
+mod pace;
 mod random;
 mod run;
 mod secure;

@@ -8,6 +8,7 @@ use crate::application::{Activity, World};
 use crate::client::Client;
 use crate::http2::Http2;
 use crate::model::Exchange;
+use crate::pace::{self, QUIET_TURNS};
 use crate::random::Random;
 use crate::secure::Wire;
 
@@ -15,8 +16,6 @@ use crate::secure::Wire;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// The number of small steps of the clock, of a second each.
 const SMALL_STEPS: usize = 10;
-/// The number of worker turns without progress after which the server is quiescent.
-const QUIET_TURNS: usize = 12;
 
 pub(crate) struct Run {
     random: Random,
@@ -62,12 +61,12 @@ impl Run {
     async fn run(&mut self) -> Result<(), String> {
         let steps = 10 + self.random.below(80);
         // The test's thread may have woken the worker again for the request that runs the simulator.
-        self.turns(QUIET_TURNS).await;
+        pace::turns(QUIET_TURNS).await;
         self.connect().await;
         for _ in 0..steps {
             self.act().await?;
             let turns = self.random.below(4);
-            self.turns(turns).await;
+            pace::turns(turns).await;
             self.check(turns > 0)?;
         }
         self.complete().await?;
@@ -81,7 +80,7 @@ impl Run {
             false => Wire::plain(self.client.connect()),
         };
         while !connection.shake_hands() {
-            self.turns(1).await;
+            pace::turns(1).await;
         }
         if self.random.chance(60) {
             connection.shorten_transfers(self.random.next());
@@ -119,7 +118,7 @@ impl Run {
             40..=64 => {
                 client.read(length);
             }
-            65..=82 => self.open_gate(),
+            65..=82 => pace::open_gate(&mut self.world.lock().gates, &mut self.random),
             83..=85 => self.open_gates(),
             86..=90 if may_connect => self.connect().await,
             91 => {
@@ -139,7 +138,7 @@ impl Run {
             }
             95..=97 if self.small_steps < SMALL_STEPS => {
                 self.small_steps += 1;
-                self.second().await;
+                pace::second().await;
             }
             98 if self.random.chance(20) => self.jump().await,
             99 if self.random.chance(30) => self.stop(),
@@ -148,20 +147,10 @@ impl Run {
         Ok(())
     }
 
-    /// Lets a random handler, stream or task go on.
-    fn open_gate(&mut self) {
-        let mut parts = self.world.lock();
-        if !parts.gates.is_empty() {
-            let index = self.random.below(parts.gates.len());
-            // Its receiver may be dropped.
-            let _ = parts.gates.swap_remove(index).send(());
-        }
-    }
-
     /// Lets all handlers, streams and tasks go on, in a random order and in the same turn.
     fn open_gates(&mut self) {
         while !self.world.lock().gates.is_empty() {
-            self.open_gate();
+            pace::open_gate(&mut self.world.lock().gates, &mut self.random);
         }
     }
 
@@ -176,32 +165,7 @@ impl Run {
             client.late = true;
         }
         for _ in 0..2 * DEADLINE.as_secs() + 10 {
-            self.second().await;
-        }
-    }
-
-    /// Moves the clock on by a second.
-    async fn second(&mut self) {
-        tokio::time::advance(Duration::from_secs(1)).await;
-        self.turns(2).await;
-    }
-
-    /// Gives the worker so many turns.
-    async fn turns(&self, count: usize) {
-        for _ in 0..count {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// Gives the worker turns until it makes no progress.
-    async fn settle(&self) {
-        let mut quiet = 0;
-        let mut before = self.client.handle().statistics();
-        while quiet < QUIET_TURNS {
-            self.turns(1).await;
-            let now = self.client.handle().statistics();
-            quiet = if now == before { quiet + 1 } else { 0 };
-            before = now;
+            pace::second().await;
         }
     }
 
@@ -253,10 +217,10 @@ impl Run {
 
     /// The invariants that hold while the server waits for its clients, handlers, streams and tasks.
     async fn check_quiescent(&mut self) -> Result<Resources, String> {
-        self.settle().await;
+        pace::settle(&self.client).await;
         // The first call wakes the worker.
         self.client.resources();
-        self.turns(2).await;
+        pace::turns(2).await;
         let resources = self.client.resources();
         let parts = self.world.lock();
         let sum = |count: fn(&Activity) -> usize| parts.activity.iter().map(count).sum::<usize>();
@@ -315,7 +279,7 @@ impl Run {
                 }
             }
             self.open_gates();
-            self.settle().await;
+            pace::settle(&self.client).await;
             self.check(true)?;
             for client in &mut self.clients {
                 while client.read(1 << 16) > 0 {
@@ -346,10 +310,10 @@ impl Run {
             1 => self.jump().await,
             _ => self.clients.iter_mut().for_each(|client| client.connection = None),
         }
-        self.settle().await;
+        pace::settle(&self.client).await;
         // The time for which connections linger.
         for _ in 0..5 {
-            self.second().await;
+            pace::second().await;
         }
         self.complete().await?;
         let statistics = self.client.handle().statistics();

@@ -14,7 +14,9 @@ use conduit::websocket::{Message, WebSocketClosed};
 use tokio::sync::oneshot;
 
 use crate::from_environment;
+use crate::pace::{self, QUIET_TURNS};
 use crate::random::Random;
+use crate::run::DEADLINE;
 
 #[allow(dead_code, reason = "the tests of the engine use the rest")]
 #[path = "../../../conduit-proto/tests/ws/frames.rs"]
@@ -25,9 +27,6 @@ use frames::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, frame, ping};
 const SEEDS: u64 = 300;
 /// Small, so that handlers lag.
 const QUEUE_BYTES: usize = 4 * 1024;
-const DEADLINE: Duration = Duration::from_secs(60);
-/// The number of turns without progress after which the server is quiescent.
-const QUIET_TURNS: usize = 12;
 
 /// The part of a run that its handlers share with the simulator.
 #[derive(Clone, Default)]
@@ -341,12 +340,12 @@ struct Run {
 
 impl Run {
     async fn run(&mut self) -> Result<(), String> {
-        self.turns(QUIET_TURNS).await;
+        pace::turns(QUIET_TURNS).await;
         self.connect();
         for _ in 0..10 + self.random.below(80) {
             self.act().await;
             let turns = self.random.below(4);
-            self.turns(turns).await;
+            pace::turns(turns).await;
             self.check()?;
         }
         self.complete().await?;
@@ -381,7 +380,7 @@ impl Run {
             40..=64 => {
                 client.read(length);
             }
-            65..=80 => self.open_gate(),
+            65..=80 => pace::open_gate(&mut self.world.lock().gates, &mut self.random),
             81..=87 if may_connect => self.connect(),
             88 if !client.closes => client.close(1000),
             89 => {
@@ -398,11 +397,11 @@ impl Run {
                     connection.reset();
                 }
             }
-            92..=94 => self.second().await,
+            92..=94 => pace::second().await,
             95 if self.random.chance(30) => {
                 self.clients.iter_mut().for_each(|client| client.is_disturbed = true);
                 for _ in 0..self.random.below(100) {
-                    self.second().await;
+                    pace::second().await;
                 }
             }
             96 if self.random.chance(20) => self.stop(),
@@ -410,40 +409,10 @@ impl Run {
         }
     }
 
-    fn open_gate(&mut self) {
-        let mut parts = self.world.lock();
-        if !parts.gates.is_empty() {
-            let index = self.random.below(parts.gates.len());
-            // Its receiver may be dropped.
-            let _ = parts.gates.swap_remove(index).send(());
-        }
-    }
-
     fn stop(&mut self) {
         self.client.handle().stop();
         self.is_stopped = true;
         self.clients.iter_mut().for_each(|client| client.is_disturbed = true);
-    }
-
-    async fn second(&mut self) {
-        tokio::time::advance(Duration::from_secs(1)).await;
-        self.turns(2).await;
-    }
-
-    async fn turns(&self, count: usize) {
-        for _ in 0..count {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    async fn settle(&self) {
-        let (mut quiet, mut before) = (0, self.client.handle().statistics());
-        while quiet < QUIET_TURNS {
-            self.turns(1).await;
-            let now = self.client.handle().statistics();
-            quiet = if now == before { quiet + 1 } else { 0 };
-            before = now;
-        }
     }
 
     /// The invariants that hold at each moment.
@@ -495,9 +464,9 @@ impl Run {
                 progress += client.send(usize::MAX) + client.read(1 << 16);
             }
             while !self.world.lock().gates.is_empty() {
-                self.open_gate();
+                pace::open_gate(&mut self.world.lock().gates, &mut self.random);
             }
-            self.settle().await;
+            pace::settle(&self.client).await;
             // The server may have sent in these turns.
             progress += self
                 .clients
@@ -515,7 +484,7 @@ impl Run {
         }
         // The first call wakes the worker.
         self.client.resources();
-        self.turns(2).await;
+        pace::turns(2).await;
         let resources = self.client.resources();
         let alive = self.world.lock().alive;
         // One handler runs the simulator.
@@ -536,7 +505,7 @@ impl Run {
         }
         // The time for Close, for connections that linger, and for handlers after the end.
         for _ in 0..30 {
-            self.second().await;
+            pace::second().await;
             self.complete().await?;
         }
         let statistics = self.client.handle().statistics();
