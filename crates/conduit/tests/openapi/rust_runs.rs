@@ -128,16 +128,7 @@ fn serve(address: &str, last: u32) -> (Running, Arc<AtomicU32>) {
 
 #[test]
 fn compiled_client_is_the_printed_one() {
-    let client = ROUTES.openapi(Info::new("runs", "1")).rust();
-    let path = format!("{}/tests/openapi/rust_client.txt", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("CONDUIT_WRITE_GOLDEN").is_some() {
-        std::fs::write(&path, &client).expect("the client can be written");
-    }
-    let known = std::fs::read_to_string(&path).expect("the client can be read");
-    assert!(
-        known == client,
-        "the client differs from {path}: review the change, and run the test with CONDUIT_WRITE_GOLDEN=1"
-    );
+    crate::assert_golden("rust_client.txt", &ROUTES.openapi(Info::new("runs", "1")).rust());
 }
 
 fn block_on(future: impl Future<Output = Result<(), printed::Error>>) {
@@ -148,6 +139,16 @@ fn block_on(future: impl Future<Output = Result<(), printed::Error>>) {
     runtime.block_on(future).expect("each response is documented");
 }
 
+/// The events of the log at this address.
+async fn follow(address: String) -> Result<printed::Events<printed::RustRunsEntry>, printed::Error> {
+    let client = Client::new(address, reqwest::Client::new());
+    let stream = printed::rust_runs_log(&client, &RustRunsLogInput::default()).await?;
+    let RustRunsLogReply::Status200(events) = stream.body else {
+        panic!("{stream:?}")
+    };
+    Ok(events)
+}
+
 #[test]
 fn stream_of_events_continues_after_a_restart_without_a_gap() {
     let (first, sent) = serve("127.0.0.1:0", 1000);
@@ -155,11 +156,7 @@ fn stream_of_events_continues_after_a_restart_without_a_gap() {
     let base = format!("http://{address}");
     let client = std::thread::spawn(move || {
         block_on(async {
-            let client = Client::new(base, reqwest::Client::new());
-            let stream = printed::rust_runs_log(&client, &RustRunsLogInput::default()).await?;
-            let RustRunsLogReply::Status200(mut events) = stream.body else {
-                panic!("{stream:?}")
-            };
+            let mut events = follow(base).await?;
             for expected in 1..=2000 {
                 let event = events.next().await?.expect("an event");
                 assert_eq!((event.id, event.data.number), (expected.to_string(), expected));
@@ -207,11 +204,7 @@ fn event_that_is_incomplete_is_requested_again() {
         "HTTP/1.1 204 No Content\r\n\r\n",
     ]);
     block_on(async {
-        let client = Client::new(address, reqwest::Client::new());
-        let stream = printed::rust_runs_log(&client, &RustRunsLogInput::default()).await?;
-        let RustRunsLogReply::Status200(mut events) = stream.body else {
-            panic!("{stream:?}")
-        };
+        let mut events = follow(address).await?;
         let mut found = Vec::new();
         while let Some(event) = events.next().await? {
             found.push((event.id, event.data.number));
@@ -237,11 +230,7 @@ fn stream_that_the_server_rejects_to_continue_is_an_error() {
         "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
     ]);
     block_on(async {
-        let client = Client::new(address, reqwest::Client::new());
-        let stream = printed::rust_runs_log(&client, &RustRunsLogInput::default()).await?;
-        let RustRunsLogReply::Status200(mut events) = stream.body else {
-            panic!("{stream:?}")
-        };
+        let mut events = follow(address).await?;
         let end = events.next().await;
         assert!(
             matches!(end, Err(printed::Error::Unexpected { status: 404, .. })),
@@ -287,11 +276,7 @@ fn stream_without_an_event_connects_again_with_longer_pauses() {
         "HTTP/1.1 204 No Content\r\n\r\n",
     ]);
     block_on(async {
-        let client = Client::new(address, reqwest::Client::new());
-        let stream = printed::rust_runs_log(&client, &RustRunsLogInput::default()).await?;
-        let RustRunsLogReply::Status200(mut events) = stream.body else {
-            panic!("{stream:?}")
-        };
+        let mut events = follow(address).await?;
         let start = Instant::now();
         assert!(events.next().await?.is_none());
         let pauses = start.elapsed();
