@@ -210,48 +210,48 @@ pub(crate) fn position_continues_at_another_process_and_an_old_one_is_a_gap<S: T
     });
 }
 
+/// One process publishes messages, and another receives each of them once while the server is disturbed.
+async fn nothing_is_lost_or_repeated<S: TestServer>(server: &mut S, disturb: impl AsyncFn(&mut S, u32)) {
+    let (one, two) = two_processes_with_a_long_history(server);
+    let mut updates = subscribe(&two, StartFrom::Now).await;
+    let publish = tokio::task::spawn_local(async move {
+        for number in 0..300 {
+            one.publish(&number).await.expect("it waits");
+        }
+    });
+    for number in 0..300 {
+        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
+        disturb(server, number).await;
+    }
+    publish.await.expect("no panic");
+}
+
 pub(crate) fn stop_and_start_of_the_server_loses_and_repeats_nothing<S: TestServer>() {
     let Some(mut server) = S::durable() else {
         return;
     };
-    run(async {
-        let (one, two) = two_processes_with_a_long_history(&server);
-        let mut updates = subscribe(&two, StartFrom::Now).await;
-        let publish = tokio::task::spawn_local(async move {
-            for number in 0..300 {
-                one.publish(&number).await.expect("it waits");
-            }
-        });
-        for number in 0..300 {
-            assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
+    run(nothing_is_lost_or_repeated(
+        &mut server,
+        async |server: &mut S, number| {
             if number % 100 == 50 {
                 server.stop();
                 server.start();
             }
-        }
-        publish.await.expect("no panic");
-    });
+        },
+    ));
 }
 
 /// A connection that is lost before the response: the publisher does not know whether the message was published.
 pub(crate) fn lost_connections_lose_and_repeat_nothing<S: TestServer>() {
-    let Some(server) = S::volatile() else { return };
-    run(async {
-        let (one, two) = two_processes_with_a_long_history(&server);
-        let mut updates = subscribe(&two, StartFrom::Now).await;
-        let publish = tokio::task::spawn_local(async move {
-            for number in 0..300 {
-                one.publish(&number).await.expect("it waits");
-            }
-        });
-        for number in 0..300 {
-            assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
+    let Some(mut server) = S::volatile() else { return };
+    run(nothing_is_lost_or_repeated(
+        &mut server,
+        async |server: &mut S, number| {
             if number % 30 == 10 {
                 server.close_connections().await;
             }
-        }
-        publish.await.expect("no panic");
-    });
+        },
+    ));
 }
 
 pub(crate) fn killed_server_without_its_data_is_a_gap_and_messages_continue<S: TestServer>() {
