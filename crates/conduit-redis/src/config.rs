@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use conduit::hub::remote::RemoteEngineConfig;
+
 /// The settings of a [`RedisEngine`](crate::RedisEngine).
 #[derive(Clone, Debug)]
 pub struct RedisEngineConfig {
@@ -22,13 +24,20 @@ pub struct RedisEngineConfig {
 
 impl Default for RedisEngineConfig {
     fn default() -> Self {
+        let RemoteEngineConfig {
+            queue_timeout,
+            waiting_messages,
+            waiting_bytes,
+            lease,
+            response_timeout,
+        } = RemoteEngineConfig::default();
         RedisEngineConfig {
             prefix: "conduit".to_owned(),
-            queue_timeout: Duration::from_secs(10),
-            waiting_messages: 1000,
-            waiting_bytes: 8 * 1024 * 1024,
-            lease: Duration::from_secs(15),
-            response_timeout: Duration::from_secs(5),
+            queue_timeout,
+            waiting_messages,
+            waiting_bytes,
+            lease,
+            response_timeout,
         }
     }
 }

@@ -8,7 +8,7 @@ use conduit::hub::{EngineFuture, HubConfig, HubEngine, Position, Replica};
 use redis::{Client, IntoConnectionInfo, RedisResult};
 
 use crate::config::RedisEngineConfig;
-use crate::session::{Names, Session, session_error};
+use crate::session::{Names, Session};
 
 /// Carries the messages and members of a hub between processes, through one stream of Redis for each topic. The engine has
 /// a thread with two connections for all topics and workers of the process.
@@ -57,7 +57,7 @@ impl TopicServer for Server {
     ) -> impl Future<Output = Result<Session, SessionError>> + 'static {
         let (client, time) = (self.client.clone(), engine.response_timeout);
         let names = Names::new(&self.prefix, hub);
-        async move { Session::open(client, names, time).await.map_err(session_error) }
+        Session::open(client, names, time)
     }
 }
 

@@ -67,15 +67,16 @@ impl Names {
 }
 
 impl Session {
-    pub(crate) async fn open(client: Client, names: Names, response_timeout: Duration) -> RedisResult<Self> {
+    pub(crate) async fn open(client: Client, names: Names, response_timeout: Duration) -> Result<Self, SessionError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(response_timeout))
             .set_response_timeout(Some(response_timeout));
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = connection.await.map_err(session_error)?;
         let channels = within(response_timeout, client.get_async_pubsub()).await?;
         let (channels, messages) = channels.split();
         let scripts = Scripts::new();
-        scripts.load(&mut connection).await?;
+        scripts.load(&mut connection).await.map_err(session_error)?;
         Ok(Session {
             connection,
             channels,
@@ -106,8 +107,8 @@ impl Session {
         }
     }
 
-    async fn query<T: FromRedisValue>(&mut self, command: &redis::Cmd) -> RedisResult<T> {
-        command.query_async(&mut self.connection).await
+    async fn query<T: FromRedisValue>(&mut self, command: &redis::Cmd) -> Result<T, SessionError> {
+        command.query_async(&mut self.connection).await.map_err(session_error)
     }
 }
 
@@ -126,13 +127,13 @@ impl TopicSession for Session {
     async fn subscribe(&mut self, topics: &[Arc<str>]) -> Result<(), SessionError> {
         let names: Vec<Vec<u8>> = topics.iter().map(|topic| self.names.stream(topic)).collect();
         let subscribed = within(self.response_timeout, self.channels.subscribe(names));
-        subscribed.await.map_err(session_error)
+        subscribed.await
     }
 
     async fn unsubscribe(&mut self, topic: &Arc<str>) -> Result<(), SessionError> {
         let name = self.names.stream(topic);
         let ended = within(self.response_timeout, self.channels.unsubscribe(name));
-        ended.await.map_err(session_error)
+        ended.await
     }
 
     async fn read(
@@ -183,7 +184,7 @@ impl TopicSession for Session {
                 .arg(&message.token)
                 .arg(&*message.json);
         }
-        let results: Vec<String> = self.query(&command).await.map_err(session_error)?;
+        let results: Vec<String> = self.query(&command).await?;
         let result = |text: String| position(&text).ok_or(text);
         Ok(results.into_iter().map(result).collect())
     }
@@ -207,7 +208,7 @@ impl TopicSession for Session {
             };
             command.arg(kind).arg(member_text(process, &change.member));
         }
-        let results: Vec<String> = self.query(&command).await.map_err(session_error)?;
+        let results: Vec<String> = self.query(&command).await?;
         let result = |text: String| match &*text {
             "1" => Ok(()),
             "0" => Err(HubError::Full { what: "members" }),
@@ -224,9 +225,9 @@ impl TopicSession for Session {
         command
             .arg(process.to_string())
             .arg(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
-        let reply: Vec<String> = self.query(&command).await.map_err(session_error)?;
+        let reply: Vec<String> = self.query(&command).await?;
         let alive = within(self.response_timeout, self.channels.ping::<redis::Value>());
-        alive.await.map_err(session_error)?;
+        alive.await?;
         Ok(ProcessLease {
             had_ended: reply.first().is_some_and(|had_ended| had_ended == "1"),
             live: reply
@@ -243,13 +244,15 @@ impl TopicSession for Session {
         let mut command = call(&self.scripts.refresh, &keys);
         command.arg(self.names.ttl_millis());
         let refreshed = self.query::<i64>(&command).await;
-        refreshed.map(drop).map_err(session_error)
+        refreshed.map(drop)
     }
 }
 
-async fn within<T>(time: Duration, request: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    let result = tokio::time::timeout(time, request).await;
-    result.unwrap_or_else(|_| Err(broken("the server does not respond")))
+async fn within<T>(time: Duration, request: impl Future<Output = RedisResult<T>>) -> Result<T, SessionError> {
+    match tokio::time::timeout(time, request).await {
+        Ok(result) => result.map_err(session_error),
+        Err(_) => Err(SessionError::Lost("the server does not respond".to_owned())),
+    }
 }
 
 /// Returns whether another connection may succeed: this one is lost, or the server has lost the scripts.
@@ -258,7 +261,7 @@ fn ends_session(error: &RedisError) -> bool {
 }
 
 /// An error that ends the session, or one that concerns a request, such as that of a full server.
-pub(crate) fn session_error(error: RedisError) -> SessionError {
+fn session_error(error: RedisError) -> SessionError {
     match ends_session(&error) {
         true => SessionError::Lost(error.to_string()),
         false => SessionError::Refused(error.to_string()),
@@ -267,10 +270,6 @@ pub(crate) fn session_error(error: RedisError) -> SessionError {
 
 fn foreign_entries() -> RedisError {
     RedisError::from((ErrorKind::UnexpectedReturnType, "a stream of a topic has other entries"))
-}
-
-fn broken(cause: &'static str) -> RedisError {
-    RedisError::from((ErrorKind::Io, cause))
 }
 
 /// The member of a process as the server has it.
