@@ -195,33 +195,29 @@ impl TopicSession for Session {
         let last: HashMap<_, _> = changes
             .iter()
             .enumerate()
-            .map(|(place, change)| ((&change.topic, &change.member), place))
+            .map(|(place, change)| (arrays(change), place))
             .collect();
-        let is_last = |place: usize| last.get(&(&changes[place].topic, &changes[place].member)) == Some(&place);
-        let places = |is_leave: bool| {
-            let kind = move |place: &usize| (changes[*place].kind == MemberChangeKind::Leave) == is_leave;
-            (0..changes.len())
-                .filter(kind)
-                .filter(|place| is_last(*place))
-                .collect::<Vec<_>>()
-        };
-        let (leaving, joining) = (places(true), places(false));
+        let (leaving, joining): (Vec<_>, Vec<_>) = changes
+            .iter()
+            .enumerate()
+            .filter(|(place, change)| last.get(&arrays(change)) == Some(place))
+            .map(|(_, change)| change)
+            .partition(|change| change.kind == MemberChangeKind::Leave);
         if !leaving.is_empty() {
-            let (names, members): (Vec<_>, Vec<_>) = leaving.iter().map(|&place| arrays(&changes[place])).unzip();
+            let (names, members): (Vec<_>, Vec<_>) = leaving.into_iter().map(arrays).unzip();
             let left = topics::leave(&mut self.connection, process, names, members);
             within(self.response_timeout, left).await?;
         }
         let mut full = HashSet::new();
         if !joining.is_empty() {
-            let joins: Vec<_> = joining.iter().map(|&place| &changes[place]).collect();
             let timeout = self.response_timeout;
-            for place in within(timeout, self.join(process, &joins)).await? {
-                let place = usize::try_from(place - 1).ok().and_then(|place| joining.get(place));
-                full.extend(place.map(|&place| (&changes[place].topic, &changes[place].member)));
+            for place in within(timeout, self.join(process, &joining)).await? {
+                let refused = usize::try_from(place - 1).ok().and_then(|place| joining.get(place));
+                full.extend(refused.map(|change| arrays(change)));
             }
         }
         // All joins of a member have the result of the last one.
-        let result = |change: &MemberChange| match full.contains(&(&change.topic, &change.member)) {
+        let result = |change: &MemberChange| match full.contains(&arrays(change)) {
             true if change.kind != MemberChangeKind::Leave => Err(HubError::Full { what: "members" }),
             _ => Ok(()),
         };

@@ -11,7 +11,7 @@ use conduit::hub::remote::{LaterMessages, ProcessLease, RemoteEngineConfig, Remo
 use conduit::hub::{EngineMessage, HubConfig, Position, TopicSnapshot};
 use sqlx::{PgConnection, Row as _};
 
-use crate::statements::interval;
+use crate::statements::{REMOVED_AT_ONCE, interval};
 
 /// A message is kept for at least this time, in which its publisher may repeat it.
 const SHORTEST_REPETITION: Duration = Duration::from_secs(30);
@@ -23,10 +23,9 @@ const REMOVAL_STEP: i64 = 128;
 const REMOVED_AT_STEP: i64 = 1024;
 /// The most messages of a topic that one statement reads after those of a replica.
 const LATER_MESSAGES: i64 = 256;
-/// The most rows that one statement removes.
-pub(crate) const REMOVED_AT_ONCE: i64 = 1000;
 
-/// Publishes messages, and removes those beyond the bound whose publishers do not repeat them any longer. The upsert takes the locks of the topics in the order of the names, and keeps them until the commit.
+/// Publishes messages, and removes those beyond the bound whose publishers no longer repeat them. The upsert takes the locks of
+/// the topics in the order of the names, and keeps them until the commit.
 const PUBLISH: &str = "
     WITH sent AS (
         SELECT topic, json, token, place,
@@ -212,8 +211,8 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-pub(crate) fn bytes_limit(config: &HubConfig) -> i64 {
-    i64::try_from(config.history_bytes).unwrap_or(i64::MAX)
+fn limit(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// The bounds of the messages in the table.
@@ -228,7 +227,7 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     pub(crate) fn new(hub: &HubConfig, engine: &RemoteEngineConfig) -> Self {
-        let history = i64::try_from(hub.history_messages).unwrap_or(i64::MAX);
+        let history = limit(hub.history_messages);
         let repetition = engine
             .queue_timeout
             .saturating_add(engine.response_timeout.saturating_mul(2));
@@ -314,8 +313,8 @@ pub(crate) async fn read(
     let members = sqlx::query_as(MEMBERS).bind(&names).fetch_all(&mut *connection);
     let members: Vec<(Vec<u8>, i64, Vec<u8>)> = members.await?;
     let read = sqlx::query(READ).bind(&names).bind(&epochs).bind(&numbers);
-    let read = read.bind(i64::try_from(config.history_messages).unwrap_or(i64::MAX));
-    let rows = read.bind(bytes_limit(config)).fetch_all(connection).await?;
+    let read = read.bind(limit(config.history_messages));
+    let rows = read.bind(limit(config.history_bytes)).fetch_all(connection).await?;
     let mut snapshots: HashMap<Vec<u8>, TopicSnapshot> = HashMap::new();
     for row in rows {
         let (epoch, last) = (row.try_get(1)?, row.try_get(2)?);
@@ -361,7 +360,7 @@ pub(crate) async fn read_later(
     let (names, epochs, numbers) = arrays(topics.iter().cloned());
     let read = sqlx::query_as(READ_LATER).bind(names).bind(epochs).bind(numbers);
     // The first message of a topic exceeds no bound.
-    let limit_bytes = bytes_limit(config).max(1);
+    let limit_bytes = limit(config.history_bytes).max(1);
     let read = read.bind(LATER_MESSAGES).bind(limit_bytes).fetch_all(connection);
     let rows: Vec<(i64, i64, i64, String, i64)> = read.await?;
     let mut later = LaterMessages::default();
@@ -400,10 +399,10 @@ pub(crate) async fn join(
     process: i64,
     topics: Vec<&[u8]>,
     members: Vec<&[u8]>,
-    limit: usize,
+    most: usize,
 ) -> sqlx::Result<Vec<i64>> {
     let join = sqlx::query_scalar(JOIN).bind(process).bind(topics).bind(members);
-    let join = join.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let join = join.bind(limit(most));
     join.fetch_all(connection).await
 }
 
@@ -425,11 +424,12 @@ pub(crate) async fn refresh(connection: &mut PgConnection, topics: Vec<&[u8]>, t
 
 /// Removes processes without a lease, topics that no process follows, and old messages. Returns whether more may remain.
 pub(crate) async fn remove(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let most = i64::from(REMOVED_AT_ONCE);
     let mut has_more = false;
     for statement in REMOVE {
-        let remove = sqlx::query_scalar(statement).bind(REMOVED_AT_ONCE);
+        let remove = sqlx::query_scalar(statement).bind(most);
         let removed: i64 = remove.fetch_one(&mut *connection).await?;
-        has_more |= removed >= REMOVED_AT_ONCE;
+        has_more |= removed >= most;
     }
     Ok(has_more)
 }
