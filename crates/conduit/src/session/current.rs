@@ -316,8 +316,7 @@ impl CurrentSession {
                 return Ok(result);
             }
         }
-        tracing::error!("session update failed: {ATTEMPTS} conflicts with concurrent requests");
-        Err(unavailable())
+        Err(contended())
     }
 
     /// Changes the record in a transaction of the caller, and rejects each later write of this request outside of one.
@@ -358,8 +357,7 @@ impl CurrentSession {
                 return Ok(result);
             }
         }
-        tracing::error!("session update failed: {ATTEMPTS} conflicts with concurrent requests");
-        Err(unavailable())
+        Err(contended())
     }
 
     /// Rejects a write through the store whose record a transaction of this request may lock.
@@ -566,6 +564,11 @@ fn ended() -> Problem {
 
 fn failed(error: &str) -> Problem {
     tracing::error!(error, "the store of sessions failed");
+    unavailable()
+}
+
+fn contended() -> Problem {
+    tracing::error!("session update failed: {ATTEMPTS} conflicts with concurrent requests");
     unavailable()
 }
 
