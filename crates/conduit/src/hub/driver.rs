@@ -25,11 +25,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_millis(20);
 /// The maximum number of requests of one kind that are sent together, and of the bytes of their messages.
 const BATCH: usize = 128;
+const BATCH_BYTES: usize = 1024 * 1024;
 /// The maximum number of topics whose messages are in memory at once.
 const READ_AT_ONCE: usize = 16;
 /// The interval in which topics without a message, which the server removes after a minute, receive the full time to live.
 const FRESH: Duration = Duration::from_secs(20);
-const BATCH_BYTES: usize = 1024 * 1024;
 /// The pause between two removals of expired state, in which requests are carried out.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(50);
 /// The most topics that are checked at each renewal of the lease.
