@@ -3,15 +3,14 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use futures_core::Stream as _;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::hash::hash;
-use crate::body::{Body, BodyError, BoxError, PieceStream};
+use super::resumed::resumed;
+use crate::body::{Body, BodyError};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Response;
@@ -81,11 +80,7 @@ pub(super) async fn record(
                 limit = limit_bytes,
                 "the response is too long to be stored for its idempotency key"
             );
-            let rest = Rest {
-                first: Some(Bytes::from(bytes)),
-                rest: body,
-            };
-            let response = Response::from_parts(parts, Body::from_pieces(rest));
+            let response = Response::from_parts(parts, resumed(bytes.into(), body));
             return (Ok(response), Some(unkept(fingerprint)));
         }
     }
@@ -220,23 +215,4 @@ pub(super) fn expired() -> Problem {
 pub(super) fn failed(error: &dyn fmt::Display) -> Problem {
     tracing::error!(%error, "the idempotency store failed");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
-}
-
-/// A body whose first bytes have been read.
-struct Rest {
-    first: Option<Bytes>,
-    rest: Body,
-}
-
-impl PieceStream for Rest {
-    fn poll_piece(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        match self.first.take() {
-            Some(first) => Poll::Ready(Some(Ok(first))),
-            None => Pin::new(&mut self.rest).poll_next(context).map_err(BoxError::from),
-        }
-    }
-
-    fn trailer_fields(&self) -> Option<HeaderMap> {
-        self.rest.trailers()
-    }
 }

@@ -93,6 +93,7 @@ mod preconditions;
 mod rate_limit;
 mod reading;
 mod request_id;
+mod resumed;
 mod security_headers;
 mod store;
 mod timeout;
@@ -123,6 +124,8 @@ pub use preconditions::Preconditions;
 pub use rate_limit::RateLimit;
 pub use reading::Reading;
 pub use request_id::{RequestId, RequestIds};
+#[cfg(feature = "sessions")]
+pub(crate) use resumed::resumed;
 pub use security_headers::SecurityHeaders;
 pub use store::{MemoryStore, Store, StoreFull, StoreTransaction, Value};
 pub use timeout::Timeout;

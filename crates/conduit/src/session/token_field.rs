@@ -1,14 +1,14 @@
 //! The field of a form that has its token, which is taken out of the body.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use conduit_proto::multipart::{MultipartEvent, MultipartParser, boundary};
-use futures_core::Stream;
+use futures_core::Stream as _;
 
-use crate::body::{Body, BodyError};
+use crate::body::Body;
 use crate::extract::has_form;
+use crate::layer::resumed;
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -75,7 +75,7 @@ async fn take_first_field(request: &mut Request, boundary: &str) -> Result<Optio
         }
         FirstField::Incomplete | FirstField::Other => None,
     };
-    request.set_body(Body::from_stream(Resumed { read, body }));
+    request.set_body(resumed(read, body));
     request.read_body_through(Body::limited);
     Ok(token)
 }
@@ -113,23 +113,6 @@ impl FirstField {
             Some(length) => FirstField::Token(token, length),
             None => FirstField::Other,
         }
-    }
-}
-
-/// A body whose start has been read.
-struct Resumed {
-    read: Bytes,
-    body: Body,
-}
-
-impl Stream for Resumed {
-    type Item = Result<Bytes, BodyError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if !self.read.is_empty() {
-            return Poll::Ready(Some(Ok(std::mem::take(&mut self.read))));
-        }
-        Pin::new(&mut self.body).poll_next(context)
     }
 }
 

@@ -1,0 +1,34 @@
+//! A body whose first bytes have been read.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream as _;
+use http::HeaderMap;
+
+use crate::body::{Body, BoxError, PieceStream};
+
+/// A body of these bytes and the rest.
+pub(crate) fn resumed(first: Bytes, rest: Body) -> Body {
+    let first = Some(first).filter(|first| !first.is_empty());
+    Body::from_pieces(Resumed { first, rest })
+}
+
+struct Resumed {
+    first: Option<Bytes>,
+    rest: Body,
+}
+
+impl PieceStream for Resumed {
+    fn poll_piece(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => Pin::new(&mut self.rest).poll_next(context).map_err(BoxError::from),
+        }
+    }
+
+    fn trailer_fields(&self) -> Option<HeaderMap> {
+        self.rest.trailers()
+    }
+}
