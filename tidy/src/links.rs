@@ -9,13 +9,11 @@ use crate::source::Source;
 /// Finds links to a missing file below `root`, or to a missing heading of a page.
 pub(crate) fn check(root: &Path, sources: &[Source]) -> Vec<Finding> {
     let pages: Vec<&Source> = sources.iter().filter(|source| source.is_markdown()).collect();
-    let anchors: BTreeMap<&str, BTreeSet<String>> = pages
-        .iter()
-        .map(|page| (page.path.as_str(), anchors(&page.text)))
-        .collect();
+    let anchors: BTreeMap<&str, BTreeSet<String>> =
+        pages.iter().map(|page| (page.path.as_str(), anchors(page))).collect();
     let mut findings = Vec::new();
     for page in pages {
-        for (line, link) in links(&page.text) {
+        for (line, link) in links(page) {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target = resolve(&page.path, file);
             let missing = match anchors.get(target.as_str()) {
@@ -35,22 +33,10 @@ pub(crate) fn check(root: &Path, sources: &[Source]) -> Vec<Finding> {
     findings
 }
 
-/// The lines outside of fenced code, with their numbers.
-fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut is_fenced = false;
-    text.lines().enumerate().filter_map(move |(index, line)| {
-        if line.trim_start().starts_with("```") {
-            is_fenced = !is_fenced;
-            return None;
-        }
-        (!is_fenced).then_some((index + 1, line))
-    })
-}
-
 /// The targets of relative links, with their lines. A target is on one line.
-fn links(text: &str) -> Vec<(usize, &str)> {
+fn links(page: &Source) -> Vec<(usize, &str)> {
     let mut links = Vec::new();
-    for (line, text) in prose(text) {
+    for (line, text) in page.prose() {
         for rest in text.split("](").skip(1) {
             let target = rest.split([')', ' ']).next().unwrap_or_default();
             if !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:") {
@@ -62,8 +48,8 @@ fn links(text: &str) -> Vec<(usize, &str)> {
 }
 
 /// The anchors of a page's headings, as GitHub forms them.
-fn anchors(text: &str) -> BTreeSet<String> {
-    let headings = prose(text).filter_map(|(_, line)| line.strip_prefix('#'));
+fn anchors(page: &Source) -> BTreeSet<String> {
+    let headings = page.prose().filter_map(|(_, line)| line.strip_prefix('#'));
     headings
         .map(|heading| anchor(heading.trim_start_matches('#').trim()))
         .collect()

@@ -1,5 +1,5 @@
 //! Checks of the source that neither the compiler nor clippy makes: the language of prose, the length of files and functions, the
-//! uniqueness of type names, the direction of imports, the place of `unsafe`, and the links of the documentation.
+//! uniqueness of type names, the direction of imports, the place of `unsafe`, and the links and paths of the documentation.
 //!
 //! ```sh
 //! cargo run -p tidy             # exits with 1 if a rule is broken
@@ -18,6 +18,7 @@ mod imports;
 mod language;
 mod links;
 mod names;
+mod paths;
 mod source;
 
 use std::process::ExitCode;
@@ -39,7 +40,8 @@ struct Finding {
 
 fn main() -> ExitCode {
     let root = source::root();
-    let sources = source::all(&root);
+    let paths = source::paths(&root);
+    let sources = source::read(&root, &paths);
     let mut findings = Vec::new();
     for source in &sources {
         findings.extend(language::check(source));
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     findings.extend(names::check(&sources));
     findings.extend(cycles::check(&sources));
     findings.extend(links::check(&root, &sources));
+    findings.extend(paths::check(&paths, &sources));
 
     if std::env::args().any(|argument| argument == "--allow") {
         allow::print(&findings);

@@ -19,6 +19,18 @@ impl Source {
         self.path.ends_with(".md")
     }
 
+    /// The lines of a Markdown page outside of fenced code, with their numbers.
+    pub(crate) fn prose(&self) -> impl Iterator<Item = (usize, &str)> {
+        let mut is_fenced = false;
+        self.text.lines().enumerate().filter_map(move |(index, line)| {
+            if line.trim_start().starts_with("```") {
+                is_fenced = !is_fenced;
+                return None;
+            }
+            (!is_fenced).then_some((index + 1, line))
+        })
+    }
+
     /// The mark that begins a comment, for scripts, manifests and sources of other languages.
     pub(crate) fn comment_mark(&self) -> Option<&'static str> {
         let name = self.path.rsplit('/').next().unwrap_or_default();
@@ -52,11 +64,11 @@ pub(crate) fn root() -> PathBuf {
         .to_owned()
 }
 
-/// Every file with prose that git tracks or would track: Rust, Markdown, manifests, scripts.
+/// The paths of all files that git tracks or would track.
 ///
 /// # Panics
 /// Panics if git cannot list the files.
-pub(crate) fn all(root: &Path) -> Vec<Source> {
+pub(crate) fn paths(root: &Path) -> Vec<String> {
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
         .current_dir(root)
@@ -64,9 +76,15 @@ pub(crate) fn all(root: &Path) -> Vec<Source> {
         .expect("git is installed");
     assert!(listed.status.success(), "git ls-files failed in {}", root.display());
     let paths = String::from_utf8(listed.stdout).expect("paths are UTF-8");
-    let mut paths: Vec<&str> = paths.split('\0').filter(|path| !path.is_empty()).collect();
+    let paths = paths.split('\0').filter(|path| root.join(path).is_file());
+    let mut paths: Vec<String> = paths.map(str::to_owned).collect();
     paths.sort_unstable();
     paths.dedup();
+    paths
+}
+
+/// The files with prose: Rust, Markdown, manifests, scripts.
+pub(crate) fn read(root: &Path, paths: &[String]) -> Vec<Source> {
     let read = |path: &str| {
         let text = std::fs::read_to_string(root.join(path)).ok()?;
         let source = Source {
@@ -75,7 +93,7 @@ pub(crate) fn all(root: &Path) -> Vec<Source> {
         };
         (source.is_rust() || source.is_markdown() || source.comment_mark().is_some()).then_some(source)
     };
-    paths.into_iter().filter_map(read).collect()
+    paths.iter().filter_map(|path| read(path)).collect()
 }
 
 #[cfg(test)]
