@@ -2,14 +2,9 @@
 
 #[path = "../../conduit/tests/support/redis.rs"]
 mod redis_server;
-#[path = "../../conduit/tests/support/topic_rows.rs"]
-#[allow(
-    dead_code,
-    unused_macros,
-    unused_imports,
-    reason = "the rows need a server that stops"
-)]
-mod topic_rows;
+#[path = "../../conduit/tests/support/topic_server.rs"]
+#[allow(dead_code, reason = "the rows of topics use the rest")]
+mod topic_server;
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -18,7 +13,7 @@ use conduit::hub::{HubConfig, StartFrom};
 use conduit::layer::{Store, Value};
 use conduit_redis::{Engines, RedisStore, with_authorities};
 use redis_server::RedisServer;
-use topic_rows::{next, run, subscribe, topic};
+use topic_server::{next, run, subscribe, topic};
 
 /// A server and its URL, with a certificate for this name, in PEM, which is its own authority.
 fn server(name: &str) -> Option<(RedisServer, String, String)> {

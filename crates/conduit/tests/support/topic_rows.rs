@@ -2,45 +2,12 @@
 //! has these rows.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use conduit::hub::remote::RemoteEngineConfig;
-use conduit::hub::{
-    Access, Hub, HubConfig, HubEngine, HubError, LagPolicy, Position, StartFrom, Subscription, Topic, TopicFamily,
-    Update,
-};
-use conduit::prelude::*;
-use tokio::task::LocalSet;
+use conduit::hub::{HubConfig, HubEngine, HubError, LagPolicy, Position, StartFrom, Topic, Update};
 
-/// A server of a test, which can be stopped and started again.
-pub(crate) trait TestServer: Sized {
-    /// Starts a server whose end by `kill` loses its data. `None` where it is not installed.
-    fn volatile() -> Option<Self>;
-
-    /// Starts a server that keeps its data.
-    fn durable() -> Option<Self>;
-
-    /// The engine of a process.
-    fn engine(&self, config: RemoteEngineConfig) -> impl HubEngine;
-
-    /// An engine whose server does not exist.
-    fn without_server() -> impl HubEngine;
-
-    fn stop(&mut self);
-
-    fn kill(&mut self);
-
-    fn start(&mut self);
-
-    /// Closes the connections of all engines.
-    async fn close_connections(&self);
-
-    /// Makes members present in a topic for a process that does nothing more. Its lease begins now, or has never begun.
-    async fn join_elsewhere(&self, topic: &str, process: u32, members: &[&str], lease: Option<Duration>);
-
-    /// Ends the lease of this process.
-    async fn end_lease(&self, process: u32);
-}
+use crate::topic_server::{Numbers, TestServer, hub_with, next, patient, process, run, subscribe, topic, wait_until};
 
 /// The rows as tests of a server.
 macro_rules! topic_rows {
@@ -77,39 +44,6 @@ pub(crate) use topic_rows;
 /// The name of the topic of most rows.
 const ALL: &str = "numbers\0all";
 
-pub(crate) struct Numbers;
-
-impl TopicFamily for Numbers {
-    const NAME: &'static str = "numbers";
-    type Message = u32;
-    type Client = ();
-
-    async fn authorize(_: &(), _: &str) -> Result<Access, Problem> {
-        Ok(Access::PublishAndSubscribe)
-    }
-}
-
-/// Requests wait for as long as a server may take to start on a machine under load.
-pub(crate) fn patient() -> RemoteEngineConfig {
-    RemoteEngineConfig {
-        queue_timeout: Duration::from_secs(120),
-        ..RemoteEngineConfig::default()
-    }
-}
-
-/// The hub of a process.
-pub(crate) fn hub_with(server: &impl TestServer, config: HubConfig, engine: RemoteEngineConfig) -> Hub {
-    Hub::with_engine(config, server.engine(engine))
-}
-
-pub(crate) fn topic(hub: &Hub) -> Topic<Numbers> {
-    hub.trusted("all").expect("a short key")
-}
-
-pub(crate) fn process(server: &impl TestServer) -> Topic<Numbers> {
-    topic(&hub_with(server, HubConfig::default(), patient()))
-}
-
 /// Two processes of a hub whose history has all messages of a row: one may publish most of them before the other has a
 /// connection again.
 fn two_processes_with_a_long_history(server: &impl TestServer) -> (Topic<Numbers>, Topic<Numbers>) {
@@ -120,37 +54,6 @@ fn two_processes_with_a_long_history(server: &impl TestServer) -> (Topic<Numbers
     };
     let process = || topic(&hub_with(server, config.clone(), patient()));
     (process(), process())
-}
-
-pub(crate) async fn subscribe(topic: &Topic<Numbers>, from: StartFrom) -> Subscription<Numbers> {
-    topic.subscribe(from).await.expect("a subscription")
-}
-
-/// The next message; `None` if messages are missing before it.
-pub(crate) async fn next(updates: &mut Subscription<Numbers>) -> Option<(Position, u32)> {
-    match updates.next().await.expect("the subscription continues") {
-        Update::Message(message) => Some((message.position(), message.value().expect("a number"))),
-        Update::Missed => None,
-        other => panic!("unexpected: {other:?}"),
-    }
-}
-
-/// Waits until a condition holds, for at most a time that suffices on a machine under load.
-pub(crate) async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
-    let start = Instant::now();
-    while !condition().await {
-        assert!(start.elapsed() < Duration::from_secs(120), "no end of the wait: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Runs a test as a worker does.
-pub(crate) fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    LocalSet::new().block_on(&runtime, test);
 }
 
 pub(crate) fn subscribers_of_all_processes_receive_all_messages_in_one_order<S: TestServer>() {
