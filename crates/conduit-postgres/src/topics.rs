@@ -165,35 +165,67 @@ const REFRESH: &str =
     "UPDATE conduit_topics SET expires_at = clock_timestamp() + $2::interval WHERE name = ANY (ARRAY (
     SELECT name FROM conduit_topics WHERE name = ANY ($1) ORDER BY name FOR UPDATE))";
 
-/// Each returns the number of processes, topics or messages. Arrays are computed once; a subquery of `IN` could be executed
-/// again for each row, without its limit.
-const REMOVE: [&str; 3] = [
-    "WITH ended AS (
-        DELETE FROM conduit_processes WHERE process = ANY (ARRAY (
-            SELECT process FROM conduit_processes WHERE until < statement_timestamp() LIMIT $1 FOR UPDATE SKIP LOCKED
-        )) RETURNING process
-    ), members AS (
-        DELETE FROM conduit_members USING ended WHERE conduit_members.process = ended.process
+/// Statements that remove expired state. Each returns the number of removed rows, at most `$1`: a topic may have any number of
+/// messages. A process and a topic follow their rows in other tables; their own rows are locked meanwhile, so that a process
+/// that renews its lease announces its members after the removal. The limits of subqueries keep them from becoming joins, which
+/// could read whole tables; arrays are computed once, while a subquery of `IN` could be executed again for each row.
+const REMOVE: [&str; 6] = [
+    "WITH ended AS MATERIALIZED (
+        SELECT process FROM conduit_processes WHERE until < statement_timestamp() LIMIT $1 FOR UPDATE SKIP LOCKED
+    ), removed AS (
+        DELETE FROM conduit_members WHERE ctid = ANY (ARRAY (
+            SELECT found.ctid FROM ended CROSS JOIN LATERAL (
+                SELECT ctid FROM conduit_members AS members WHERE members.process = ended.process LIMIT $1
+            ) AS found LIMIT $1
+        )) RETURNING 1
     )
-    SELECT count(*) FROM ended",
-    "WITH ended AS (
+    SELECT count(*) FROM removed",
+    "WITH removed AS (
+        DELETE FROM conduit_processes WHERE process = ANY (ARRAY (
+            SELECT process FROM conduit_processes AS ended WHERE until < statement_timestamp()
+                AND (SELECT true FROM conduit_members AS members WHERE members.process = ended.process LIMIT 1) IS NULL
+            LIMIT $1 FOR UPDATE SKIP LOCKED
+        )) RETURNING 1
+    )
+    SELECT count(*) FROM removed",
+    "WITH ended AS MATERIALIZED (
+        SELECT name FROM conduit_topics WHERE expires_at < statement_timestamp()
+        ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    ), removed AS (
+        DELETE FROM conduit_messages WHERE ctid = ANY (ARRAY (
+            SELECT found.ctid FROM ended CROSS JOIN LATERAL (
+                SELECT ctid FROM conduit_messages WHERE topic = name LIMIT $1
+            ) AS found LIMIT $1
+        )) RETURNING 1
+    )
+    SELECT count(*) FROM removed",
+    "WITH ended AS MATERIALIZED (
+        SELECT name FROM conduit_topics WHERE expires_at < statement_timestamp()
+        ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    ), removed AS (
+        DELETE FROM conduit_members WHERE ctid = ANY (ARRAY (
+            SELECT found.ctid FROM ended CROSS JOIN LATERAL (
+                SELECT ctid FROM conduit_members WHERE topic = name LIMIT $1
+            ) AS found LIMIT $1
+        )) RETURNING 1
+    )
+    SELECT count(*) FROM removed",
+    "WITH removed AS (
         DELETE FROM conduit_topics WHERE name = ANY (ARRAY (
             SELECT name FROM conduit_topics WHERE expires_at < statement_timestamp()
+                AND (SELECT true FROM conduit_messages WHERE topic = name LIMIT 1) IS NULL
+                AND (SELECT true FROM conduit_members WHERE topic = name LIMIT 1) IS NULL
             ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
-        )) RETURNING name
-    ), members AS (
-        DELETE FROM conduit_members USING ended WHERE topic = name
-    ), messages AS (
-        DELETE FROM conduit_messages USING ended WHERE topic = name
+        )) RETURNING 1
     )
-    SELECT count(*) FROM ended",
-    "WITH ended AS (
+    SELECT count(*) FROM removed",
+    "WITH removed AS (
         DELETE FROM conduit_messages WHERE ctid = ANY (ARRAY (
             SELECT ctid FROM conduit_messages WHERE expires_at < statement_timestamp()
             ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
-        )) RETURNING number
+        )) RETURNING 1
     )
-    SELECT count(*) FROM ended",
+    SELECT count(*) FROM removed",
 ];
 
 /// The topics of a request as arrays of names, and of the positions that a process has.

@@ -153,6 +153,49 @@ fn many_ended_topics_are_removed_soon() {
     });
 }
 
+/// A statement that removed all rows of a thousand topics would hold the connection for longer than a response may take.
+#[test]
+fn ended_topics_and_processes_with_many_rows_are_removed_in_bounded_steps() {
+    let Some(database) = Database::open(true) else { return };
+    run(async {
+        database.execute(conduit_postgres::CREATE_TOPIC_TABLES).await;
+        let later = "now() + interval '1 hour'";
+        let ended = format!(
+            "CREATE TABLE steps (rows bigint);
+            CREATE FUNCTION note_step() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN INSERT INTO steps SELECT count(*) FROM removed; RETURN NULL; END $$;
+            CREATE TRIGGER note_messages AFTER DELETE ON conduit_messages REFERENCING OLD TABLE AS removed
+                FOR EACH STATEMENT EXECUTE FUNCTION note_step();
+            CREATE TRIGGER note_members AFTER DELETE ON conduit_members REFERENCING OLD TABLE AS removed
+                FOR EACH STATEMENT EXECUTE FUNCTION note_step();
+            INSERT INTO conduit_topics SELECT ('ended ' || n)::bytea, 1, 1, now() FROM generate_series(1, 3) n;
+            INSERT INTO conduit_messages SELECT ('ended ' || n % 3 + 1)::bytea, 1, n, n::text, now(), {later}, '1'
+                FROM generate_series(1, 4200) n;
+            INSERT INTO conduit_members SELECT 'ended 1', 8, n::text::bytea FROM generate_series(1, 1500) n;
+            INSERT INTO conduit_processes VALUES (9, now());
+            INSERT INTO conduit_members SELECT 'live', 9, n::text::bytea FROM generate_series(1, 1500) n"
+        );
+        database.execute(&ended).await;
+        // The next renewal of the lease follows after several minutes.
+        let engine = RemoteEngineConfig {
+            lease: Duration::from_secs(3600),
+            ..patient()
+        };
+        let one = topic(&hub_with(&database, HubConfig::default(), engine));
+        one.publish(&1).await.expect("it is published");
+        for (rows, left) in [
+            ("conduit_messages", 1),
+            ("conduit_members", 0),
+            ("conduit_topics", 1),
+            ("conduit_processes", 1),
+        ] {
+            wait_until(rows, async || database.count(rows).await == left).await;
+        }
+        assert_eq!(database.count("steps WHERE rows > 1000").await, 0);
+        assert!(database.count("steps WHERE rows = 1000").await >= 6);
+    });
+}
+
 #[test]
 fn message_and_member_whose_notices_are_refused_arrive_once() {
     let Some(database) = Database::open(true) else { return };
