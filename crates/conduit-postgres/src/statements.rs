@@ -3,6 +3,7 @@
 //! A statement reads with the snapshot of its beginning, but a change waits for the other changes of its row, and then finds
 //! their result. So `clock_timestamp()` in a change is the time after this wait.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -59,6 +60,16 @@ const TAKE: &str = "
         RETURNING expires_at - clock_timestamp() AS ahead
     )
     SELECT ahead FROM exhausted UNION ALL SELECT ahead FROM taken";
+
+/// The longest wait of a change in a transaction of the caller for another transaction.
+const LOCK_WAIT: &str = "5s";
+
+const BOUND_WAIT: &str = "SELECT set_config('lock_timeout', $1, true) WHERE current_setting('lock_timeout') = '0'";
+
+const END_BOUND: &str = "SELECT set_config('lock_timeout', '0', true)";
+
+const LOCKED: &str = "another transaction has changed this value and has not ended within `lock_timeout` (by default 5 s): roll \
+    this one back, end the other one, and try again; a request that needs two transactions changes its session in one of them";
 
 /// The array is computed once; a subquery of `IN` could be executed again for each row, without its limit.
 const REMOVE: &str = "
@@ -118,6 +129,32 @@ pub(crate) async fn take(connection: &mut PgConnection, key: &[u8], budget: Budg
         .bind(interval(slack));
     let ahead: Option<PgInterval> = take.fetch_optional(connection).await?;
     Ok(budget.taken(ahead.map_or(tolerance + needed, duration)))
+}
+
+/// As [`replace`], in a transaction of the caller. Another transaction that has changed the value may be one of the same handler,
+/// for whose end both would wait, and no server detects that: the wait is bounded, by the `lock_timeout` of the caller if it has
+/// one. The setting is restored for the later statements of the transaction; an error rolls it back.
+pub(crate) async fn replace_in(
+    connection: &mut PgConnection,
+    key: &[u8],
+    expected: Option<&[u8]>,
+    value: Option<Value<'_>>,
+) -> sqlx::Result<bool> {
+    let bounded = sqlx::query(BOUND_WAIT).bind(LOCK_WAIT).fetch_optional(&mut *connection);
+    let is_bounded_here = bounded.await?.is_some();
+    let replaced = replace(connection, key, expected, value).await;
+    let replaced = replaced.map_err(|error| match is_lock_timeout(&error) {
+        true => sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, LOCKED)),
+        false => error,
+    })?;
+    if is_bounded_here {
+        sqlx::query(END_BOUND).execute(connection).await?;
+    }
+    Ok(replaced)
+}
+
+fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(refusal) if refusal.code().as_deref() == Some("55P03"))
 }
 
 /// Removes rows whose hour has ended, except for those that another statement changes. Returns the number of rows.

@@ -150,7 +150,9 @@ impl PostgresStore {
     /// [`IdempotencyKey::complete_in`](conduit::layer::IdempotencyKey::complete_in) and `Session::update_in`: they change when it
     /// commits, together with its other effects.
     ///
-    /// The transaction is `READ COMMITTED`; its connection finds the table by its `search_path`.
+    /// The transaction is `READ COMMITTED`; its connection finds the table by its `search_path`. A change waits for another
+    /// transaction that has changed the same value, for at most the `lock_timeout` of the connection, or 5 s if it has none, and
+    /// is an error then.
     ///
     /// # Example
     ///
@@ -262,7 +264,7 @@ impl StoreTransaction for PostgresStoreTransaction<'_> {
     }
 
     async fn replace(&mut self, key: &[u8], expected: Option<&[u8]>, value: Option<Value<'_>>) -> sqlx::Result<bool> {
-        statements::replace(self.0, key, expected, value).await
+        statements::replace_in(self.0, key, expected, value).await
     }
 }
 

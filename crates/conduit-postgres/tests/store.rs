@@ -9,7 +9,7 @@ mod visits;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use conduit::layer::{Budget, Idempotency, RateLimit, Store, Value};
+use conduit::layer::{Budget, Idempotency, RateLimit, Store, StoreTransaction as _, Value};
 use conduit::prelude::*;
 use conduit::session::Sessions;
 use conduit::testing::TestClient;
@@ -429,4 +429,41 @@ fn request_without_the_server_passes_the_limit_and_fails_with_a_key_or_a_session
     client.post("/visit").send().assert_status(503);
     let request = client.post("/visit").header("idempotency-key", "a");
     request.send().assert_status(503);
+}
+
+/// A handler with two transactions would wait for itself for ever.
+#[tokio::test]
+async fn change_in_a_second_transaction_waits_for_the_first_one_within_a_bound() -> sqlx::Result<()> {
+    let Some([pool, _]) = pools("locked").await? else {
+        return Ok(());
+    };
+    let store = PostgresStore::new(pool.clone());
+    store.insert(b"key", value(b"0", LONG)).await?;
+    let mut first = pool.begin().await?;
+    let mut within = PostgresStore::within(&mut first);
+    assert!(within.replace(b"key", Some(b"0"), Some(value(b"1", LONG))).await?);
+    // The later statements of the transaction have the setting of its connection.
+    let setting = sqlx::query_scalar("SELECT current_setting('lock_timeout')");
+    assert_eq!(
+        setting.fetch_one(&mut *first).await.map(|setting: String| setting)?,
+        "0"
+    );
+    for own in [None, Some("SET LOCAL lock_timeout = '20ms'")] {
+        let mut second = pool.begin().await?;
+        if let Some(own) = own {
+            sqlx::raw_sql(own).execute(&mut *second).await?;
+        }
+        let change = PostgresStore::within(&mut second)
+            .replace(b"key", Some(b"0"), Some(value(b"2", LONG)))
+            .await;
+        let error = change.expect_err("it is locked").to_string();
+        assert!(error.contains("has not ended within `lock_timeout`"), "{error}");
+    }
+    first.commit().await?;
+    let mut third = pool.begin().await?;
+    let mut within = PostgresStore::within(&mut third);
+    assert!(within.replace(b"key", Some(b"1"), Some(value(b"3", LONG))).await?);
+    third.commit().await?;
+    assert_eq!(store.get(b"key").await?.as_deref(), Some(&b"3"[..]));
+    Ok(())
 }
