@@ -15,12 +15,14 @@ pub(crate) struct Scripts {
 impl Scripts {
     pub(crate) fn new() -> Self {
         const TOPIC: &str = include_str!("lua/topic.lua");
+        /// A full server renews leases: the members of all processes would leave otherwise.
+        const ALLOW_OOM: &str = "#!lua flags=allow-oom\n";
         let of_topic = |code: &str| Script::new(&[TOPIC, code].concat());
         Scripts {
             publish: of_topic(include_str!("lua/publish.lua")),
             follow: of_topic(include_str!("lua/follow.lua")),
             members: of_topic(include_str!("lua/members.lua")),
-            lease: of_topic(include_str!("lua/lease.lua")),
+            lease: Script::new(&[ALLOW_OOM, TOPIC, include_str!("lua/lease.lua")].concat()),
             refresh: Script::new(include_str!("lua/refresh.lua")),
         }
     }

@@ -10,11 +10,12 @@ mod topic_server;
 
 use std::time::Duration;
 
-use conduit::hub::{HubConfig, HubError, StartFrom, Topic};
+use conduit::hub::remote::RemoteEngineConfig;
+use conduit::hub::{HubConfig, HubError, StartFrom, Topic, Update};
 use redis_server::RedisServer;
 use server::connection;
 use topic_rows::topic_rows;
-use topic_server::{Numbers, TestServer, hub_with, next, patient, process, run, subscribe, topic};
+use topic_server::{Numbers, TestServer, hub_with, next, patient, process, run, subscribe, topic, wait_until};
 
 topic_rows!(RedisServer);
 
@@ -107,5 +108,75 @@ fn full_server_refuses_messages_and_continues_when_it_has_memory() {
         one.publish(&3).await.expect("it is published");
         assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(1));
         assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(3));
+    });
+}
+
+#[test]
+fn members_stay_present_while_the_server_is_full() {
+    let Some(server) = RedisServer::volatile() else { return };
+    run(async {
+        let engine = RemoteEngineConfig {
+            lease: Duration::from_millis(600),
+            ..patient()
+        };
+        let process = || topic(&hub_with(&server, HubConfig::default(), engine.clone()));
+        let (one, two) = (process(), process());
+        let mut updates = subscribe(&two, StartFrom::Now).await.with_presence();
+        let ada = one.join("ada").await.expect("room");
+        assert!(matches!(updates.next().await, Some(Update::Joined(member)) if &*member == "ada"));
+        let mut other = connection(&server).await;
+        let mut set = redis::cmd("CONFIG");
+        let set = set.arg("SET").arg("maxmemory").arg("1");
+        let () = set.query_async(&mut other).await.expect("it is set");
+        assert_eq!(one.publish(&1).await, Err(HubError::Unavailable));
+        // Two leases pass on the server.
+        let time = redis::cmd("TIME");
+        let begin: (u64, u64) = time.query_async(&mut other).await.expect("the time");
+        let have_passed = async || {
+            let mut other = other.clone();
+            let now: (u64, u64) = time.clone().query_async(&mut other).await.expect("the time");
+            now.0 > begin.0 + 2
+        };
+        wait_until("several leases", have_passed).await;
+        assert_eq!(two.present().await, Ok(vec!["ada".to_owned()]));
+        // The end of a presence needs no memory.
+        drop(ada);
+        assert!(matches!(updates.next().await, Some(Update::Left(member)) if &*member == "ada"));
+    });
+}
+
+#[test]
+fn topic_that_the_server_refuses_after_a_reconnect_keeps_its_subscribers_and_continues() {
+    let Some(server) = RedisServer::volatile() else { return };
+    run(async {
+        let engine = RemoteEngineConfig {
+            lease: Duration::from_millis(600),
+            ..patient()
+        };
+        let process = || topic(&hub_with(&server, HubConfig::default(), engine.clone()));
+        let (one, two) = (process(), process());
+        let mut updates = subscribe(&two, StartFrom::Now).await;
+        let first = one.publish(&1).await.expect("it is published");
+        assert_eq!(next(&mut updates).await, Some((first, 1)));
+        let mut other = connection(&server).await;
+        let rename = |from: &str, to: &str| {
+            let mut rename = redis::cmd("RENAME");
+            rename.arg(from).arg(to);
+            rename
+        };
+        let (stream, elsewhere) = ("conduit:hub:numbers\0all", "elsewhere");
+        let mut take_away = redis::pipe();
+        take_away.add_command(rename(stream, elsewhere)).ignore();
+        take_away.cmd("SET").arg(stream).arg("text").ignore();
+        let () = take_away.query_async(&mut other).await.expect("another type");
+        server.close_connections().await;
+        assert_eq!(one.publish(&2).await, Err(HubError::Unavailable));
+        let mut other = connection(&server).await;
+        let () = rename(elsewhere, stream)
+            .query_async(&mut other)
+            .await
+            .expect("the stream is back");
+        let second = one.publish(&3).await.expect("it is published");
+        assert_eq!(next(&mut updates).await, Some((second, 3)));
     });
 }
