@@ -1,0 +1,90 @@
+//! The statements of a publication, as PostgreSQL counts them; `--ignored` prints its rate.
+
+mod database;
+#[path = "../../conduit/tests/support/service.rs"]
+mod service;
+#[path = "../../conduit/tests/support/topic_cost.rs"]
+mod topic_cost;
+#[path = "../../conduit/tests/support/topic_server.rs"]
+#[allow(dead_code, reason = "the rows of topics use the rest")]
+mod topic_server;
+
+use database::Database;
+use sqlx::Connection as _;
+use topic_cost::{MESSAGES, print_rates, publish_at_once, publish_one_by_one, two_processes};
+use topic_server::{TestServer as _, run};
+
+/// The calls since the last reset: of publications, of notices, and of reads of messages.
+const CALLS: &str = "
+    SELECT coalesce(sum(calls) FILTER (WHERE query LIKE '%INSERT INTO conduit_messages%'), 0)::bigint,
+        coalesce(sum(calls) FILTER (WHERE query LIKE '%pg_notify%'), 0)::bigint,
+        coalesce(sum(calls) FILTER (WHERE query LIKE '%WITH ORDINALITY AS known%'), 0)::bigint
+    FROM public.pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'";
+
+/// A database that counts its statements. `None` where PostgreSQL or its extension is not installed.
+async fn counting() -> Option<Database> {
+    let mut database = Database::open(true)?;
+    let extension = "pg_available_extensions WHERE name = 'pg_stat_statements'";
+    if database.count(extension).await == 0 {
+        assert!(std::env::var_os("CI").is_none(), "CI needs pg_stat_statements");
+        eprintln!("SKIPPED: PostgreSQL has no extension `pg_stat_statements`");
+        return None;
+    }
+    database
+        .execute("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")
+        .await;
+    database.stop();
+    database.start();
+    database
+        .execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA public")
+        .await;
+    Some(database)
+}
+
+async fn reset(database: &Database) {
+    database.execute("SELECT public.pg_stat_statements_reset()").await;
+}
+
+async fn calls(database: &Database) -> (i64, i64, i64) {
+    let mut connection = database.connect().await;
+    let calls = sqlx::query_as(CALLS).fetch_one(&mut connection).await;
+    calls.expect("numbers")
+}
+
+#[test]
+fn publication_is_two_statements_and_a_read_and_those_of_a_moment_share_them() {
+    run(async {
+        let Some(database) = counting().await else { return };
+        let (one, mut updates) = two_processes(&database).await;
+        publish_one_by_one(&one, &mut updates, 1).await;
+        reset(&database).await;
+        publish_one_by_one(&one, &mut updates, MESSAGES).await;
+        let count = i64::from(MESSAGES);
+        let (publications, notices, reads) = calls(&database).await;
+        // The first read of a notice may have the message of the next one, whose read then has none.
+        assert_eq!((publications, notices), (count, count));
+        assert!((count..=count + 1).contains(&reads), "{reads}");
+
+        let mut other = database.connect().await;
+        let mut transaction = other.begin().await.expect("a transaction");
+        let lock = sqlx::query("SELECT FROM conduit_topics FOR UPDATE");
+        lock.execute(&mut *transaction).await.expect("it is locked");
+        reset(&database).await;
+        let release = async { transaction.commit().await.expect("it ends") };
+        publish_at_once(&one, &mut updates, MESSAGES, release).await;
+        let (publications, notices, reads) = calls(&database).await;
+        assert!(
+            publications <= 2 && notices <= 2 && reads <= 3,
+            "{publications}, {notices}, {reads}"
+        );
+    });
+}
+
+#[test]
+#[ignore = "prints the rate of publications"]
+fn rate() {
+    run(async {
+        let Some(database) = Database::open(true) else { return };
+        print_rates(&database).await;
+    });
+}
