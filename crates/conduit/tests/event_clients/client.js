@@ -1,12 +1,21 @@
-// The client `eventsource`: the data, names and identities of events, and three reconnects without a gap.
+// The client `eventsource`: the data, names and identities of events, and three reconnects without a gap; over HTTP/2 with TLS.
 const assert = require("node:assert");
 const { EventSource } = require("eventsource");
+const undici = require("undici");
 
 const COUNT = 12;
 
+// The certificate of the test is signed by itself.
+const dispatcher = new undici.Agent({ allowH2: true, connect: { rejectUnauthorized: false } });
+
+function optionsFor(url) {
+  if (!url.startsWith("https:")) return {};
+  return { fetch: (address, options) => undici.fetch(address, { ...options, dispatcher }) };
+}
+
 function main(url) {
   return new Promise((resolve, reject) => {
-    const source = new EventSource(url);
+    const source = new EventSource(url, optionsFor(url));
     let number = 0;
     const receive = (event) => {
       try {
@@ -34,7 +43,10 @@ function main(url) {
   });
 }
 
-main(process.argv[2]).catch((error) => {
-  console.error(error);
-  process.exit(1);
-});
+main(process.argv[2])
+  .then(() => main(process.argv[3]))
+  .then(() => dispatcher.destroy())
+  .catch((error) => {
+    console.error(error);
+    process.exit(1);
+  });

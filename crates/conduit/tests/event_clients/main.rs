@@ -1,4 +1,5 @@
-//! Event streams as other implementations read them: `eventsource` of npm, and `httpx-sse` of Python.
+//! Event streams as other implementations read them: `eventsource` of npm, and `httpx-sse` of Python, each over HTTP/1.1 and over
+//! HTTP/2 with TLS.
 
 #[path = "../support/judges.rs"]
 mod judges;
@@ -14,8 +15,9 @@ use conduit::prelude::*;
 
 use support::Running;
 
-const PYTHON_PACKAGES: [&str; 2] = ["httpx==0.28.1", "httpx-sse==0.4.3"];
-const NODE_PACKAGE: &str = "eventsource@4";
+const PYTHON_PACKAGES: [&str; 2] = ["httpx[http2]==0.28.1", "httpx-sse==0.4.3"];
+/// `undici` is the `fetch` of Node.js, which takes its option for HTTP/2 from the package alone.
+const NODE_PACKAGES: [&str; 2] = ["eventsource@4.1.1", "undici@6.29.1"];
 
 /// Three events after the last one of the client; it connects again for the next ones.
 #[get("/numbers")]
@@ -36,29 +38,37 @@ async fn numbers(last: LastEventId) -> Events<String> {
     events.retry(Duration::from_millis(10))
 }
 
-fn serve() -> Running {
-    support::serve(App::new(()).routes(routes![numbers]).layer(Compression::new()))
+/// The server, and its addresses without and with TLS.
+fn serve() -> (Running, [String; 2]) {
+    let server = App::new(())
+        .routes(routes![numbers])
+        .layer(Compression::new())
+        .tls_self_signed()
+        .workers(1)
+        .listen(["http://127.0.0.1:0", "127.0.0.1:0"])
+        .expect("ports of loopback can be listened on");
+    let addresses: Vec<_> = server.addresses().collect();
+    let urls = [
+        format!("http://{}/numbers", addresses[0]),
+        format!("https://{}/numbers", addresses[1]),
+    ];
+    (support::start(server), urls)
 }
 
 #[test]
 fn client_of_node_receives_all_events_across_reconnects() {
-    let server = serve();
+    let (_server, urls) = serve();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/event_clients/client.js");
-    let url = format!("http://{}/numbers", server.address);
-    judges::run_node("event-node", NODE_PACKAGE, script, &[url]);
+    judges::run_node("event-node-2", &NODE_PACKAGES, script, &urls);
 }
 
 #[test]
 fn client_of_python_receives_all_events_across_reconnects() {
-    let Some(folder) = judges::python("event-clients", &PYTHON_PACKAGES) else {
+    let Some(folder) = judges::python("event-clients-2", &PYTHON_PACKAGES) else {
         return;
     };
-    let server = serve();
+    let (_server, urls) = serve();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/event_clients/client.py");
-    let mut command = Command::new(folder.join("bin/python"));
-    let output = command
-        .arg(script)
-        .arg(format!("http://{}/numbers", server.address))
-        .output();
+    let output = Command::new(folder.join("bin/python")).arg(script).args(urls).output();
     judges::assert_success(&output.expect("Python runs"));
 }

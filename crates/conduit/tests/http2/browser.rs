@@ -1,4 +1,5 @@
-//! Browsers load a page with 100 resources over TLS, and open a WebSocket as a stream of the same connection.
+//! Browsers load a page with 100 resources over TLS, open a WebSocket as a stream of the same connection, and read events there
+//! across a reconnect.
 //!
 //! A browser that is not installed is skipped, but never in CI.
 
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use conduit::events::{Event, Events, LastEventId};
 use conduit::prelude::*;
 use conduit::websocket::WebSocketClosed;
 use conduit::{Tls, WebSocketUpgrade};
@@ -43,6 +45,18 @@ function exchange() {
         socket.onclose = (event) => resolve({ received, code: event.code, clean: event.wasClean });
     });
 }
+function listen() {
+    return new Promise((resolve) => {
+        const source = new EventSource("/events");
+        const received = [];
+        source.onmessage = (event) => {
+            received.push(event.lastEventId + ":" + event.data);
+            if (received.length < 6) return;
+            source.close();
+            resolve(received);
+        };
+    });
+}
 async function main() {
     await Promise.all(Array.from({ length: 100 }, (_, index) => load(index)));
     const entries = performance.getEntries();
@@ -50,9 +64,10 @@ async function main() {
     const wanted = entries.filter((entry) => entry.entryType == "navigation" || entry.name.includes("/resource/"));
     const protocols = wanted.map((entry) => entry.nextHopProtocol);
     const socket = await exchange();
-    return { loaded, protocols, socket };
+    const events = await listen();
+    return { loaded, protocols, socket, events };
 }
-main().catch((error) => ({ error: String(error), loaded, protocols: [], socket: { received: [], code: 0, clean: false } }))
+main().catch((error) => ({ error: String(error), loaded, protocols: [], socket: { received: [], code: 0, clean: false }, events: [] }))
     .then((report) => fetch("/report", { method: "POST", body: JSON.stringify(report), headers: { "content-type": "application/json" } }));
 </script>"#;
 
@@ -62,6 +77,7 @@ struct Report {
     loaded: usize,
     protocols: Vec<String>,
     socket: SocketReport,
+    events: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,8 +90,16 @@ struct SocketReport {
 #[derive(Clone)]
 struct Shared {
     reports: Sender<Report>,
-    /// The WebSockets that were opened as streams of HTTP/2.
+    /// The WebSockets and event streams that were opened as streams of HTTP/2.
     streams: Arc<AtomicUsize>,
+}
+
+impl Shared {
+    fn count(&self, request: &Request) {
+        if request.version() == http::Version::HTTP_2 {
+            self.streams.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 #[get("/page")]
@@ -92,15 +116,27 @@ fn resource(index: Path<usize>) -> ([(&'static str, &'static str); 1], String) {
 
 #[get("/socket")]
 async fn socket(upgrade: WebSocketUpgrade, request: Request, shared: State<Shared>) -> Response {
-    if request.version() == http::Version::HTTP_2 {
-        shared.streams.fetch_add(1, Ordering::Relaxed);
-    }
+    shared.count(&request);
     upgrade.on_upgrade(|mut socket| async move {
         while let Some(message) = socket.recv().await {
             socket.send(message).await?;
         }
         Ok::<_, WebSocketClosed>(())
     })
+}
+
+/// Three events after the last one of the client; it connects again for the next ones.
+#[get("/events")]
+async fn events(last: LastEventId, request: Request, shared: State<Shared>) -> Events<u64> {
+    shared.count(&request);
+    let first = last.parse::<u64>().map_or(1, |last| last + 1);
+    let events = Events::generate(async move |events| {
+        for number in first..first + 3 {
+            events.send(Event::new(number).id(number)).await?;
+        }
+        Ok::<_, conduit::BoxError>(())
+    });
+    events.retry(Duration::from_millis(10))
 }
 
 #[post("/report")]
@@ -126,7 +162,7 @@ fn serve() -> Server {
     let streams = Arc::clone(&shared.streams);
     let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let app = App::new(shared)
-        .routes(routes![page, resource, socket, report])
+        .routes(routes![page, resource, socket, events, report])
         .tls(Tls::pem(
             certificate.cert.pem(),
             certificate.signing_key.serialize_pem(),
@@ -160,10 +196,11 @@ fn check(server: &Server) {
     let expected: Vec<String> = (0..10).map(|index| format!("message {index}")).collect();
     let SocketReport { received, code, clean } = report.socket;
     assert_eq!((received, code, clean), (expected, 4000, true));
+    assert_eq!(report.events, ["1:1", "2:2", "3:3", "4:4", "5:5", "6:6"]);
     assert_eq!(
         server.streams.load(Ordering::Relaxed),
-        1,
-        "the WebSocket is a stream of HTTP/2"
+        3,
+        "the WebSocket and two event streams are streams of HTTP/2"
     );
 }
 

@@ -1,24 +1,29 @@
-//! WebSockets as other implementations see them: all cases of Autobahn by kosoku, and the clients of Python and Node.js.
+//! WebSockets as other implementations see them: all cases of Autobahn by kosoku, the clients of Python and Node.js, `tungstenite`,
+//! and `wsproto` with `h2` on streams of HTTP/2 (RFC 8441). Browsers are in `tests/http2/browser.rs` and `examples/board`.
 //!
 //! Each is installed below the target directory. Without Python, Node.js or the network a test prints that and passes,
 //! but never in CI.
 
+#[path = "../support/judges.rs"]
+mod judges;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::{Mutex, PoisonError};
+use std::process::Command;
 
 use conduit::prelude::*;
 use conduit::websocket::{DeflateConfig, WebSocketClosed};
 use conduit::{WebSocket, WebSocketUpgrade};
+use tungstenite::Message;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
 
 use support::Running;
 
-const PACKAGES: [&str; 2] = ["kosoku==0.1.0", "websockets==17.4"];
-const NODE_PACKAGE: &str = "ws@8";
+const PACKAGES: [&str; 4] = ["kosoku==0.1.0", "websockets==17.4", "h2==4.4.1", "wsproto==1.3.2"];
+const NODE_PACKAGE: &str = "ws@8.23.0";
 
 /// Autobahn sends messages of 16 MiB, in frames of 64 bytes.
 const AUTOBAHN_MESSAGE: usize = 16 * 1024 * 1024;
@@ -60,39 +65,9 @@ fn serve() -> Running {
     support::serve(app)
 }
 
-/// Reports that a judge is missing.
-fn skip(what: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{what} could not be installed");
-    eprintln!("SKIPPED: {what} could not be installed, so that it has not tried the server");
-}
-
 /// The environment of Python, if the packages can be installed.
 fn python() -> Option<PathBuf> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("websocket-clients");
-    let python = folder.join("bin/python");
-    if folder.join("bin/kosoku").exists() {
-        return Some(folder);
-    }
-    let run = |program: &Path, arguments: &[&str]| Command::new(program).args(arguments).output();
-    let made = run(Path::new("python3"), &["-m", "venv", &folder.to_string_lossy()]).and_then(|_| {
-        let install = ["-m", "pip", "install", "--quiet", PACKAGES[0], PACKAGES[1]];
-        run(&python, &install)
-    });
-    if made.is_ok_and(|output| output.status.success()) {
-        return Some(folder);
-    }
-    skip(&PACKAGES.join(" and "));
-    None
-}
-
-fn assert_success(output: &Output) {
-    let (out, error) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{out}{error}");
+    judges::python("websocket-clients-2", &PACKAGES)
 }
 
 /// Runs the cases that these arguments select, and checks the report. Returns the number of cases.
@@ -101,7 +76,7 @@ fn judge(folder: &Path, address: SocketAddr, path: &str, selection: &[&str]) -> 
     let mut command = Command::new(folder.join("bin/kosoku"));
     command.arg("--outdir").arg(&reports).args(["--parallelism", "4"]);
     let output = command.args(selection).arg(format!("ws://{address}/{path}")).output();
-    assert_success(&output.expect("kosoku runs"));
+    judges::assert_success(&output.expect("kosoku runs"));
     let index = std::fs::read(reports.join("index.json")).expect("kosoku has written a report");
     let index: serde_json::Value = serde_json::from_slice(&index).expect("JSON");
     let mut count = 0;
@@ -157,44 +132,68 @@ fn serve_tls() -> Running {
     )
 }
 
+/// The path of a script in this directory.
+macro_rules! script {
+    ($name:literal) => {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/websocket_clients/", $name)
+    };
+}
+
 #[test]
 fn the_client_of_python_exchanges_messages_with_and_without_tls() {
     let Some(folder) = python() else { return };
     let (server, secure) = (serve(), serve_tls());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/websocket_clients/client.py");
     let output = Command::new(folder.join("bin/python"))
-        .arg(script)
+        .arg(script!("client.py"))
         .arg(format!("ws://{}", server.address))
         .arg(format!("wss://{}", secure.address))
         .output();
-    assert_success(&output.expect("Python runs"));
+    judges::assert_success(&output.expect("Python runs"));
+}
+
+#[test]
+fn clients_of_python_exchange_messages_on_streams_of_one_connection_of_http2() {
+    let Some(folder) = python() else { return };
+    let (server, secure) = (serve(), serve_tls());
+    let output = Command::new(folder.join("bin/python"))
+        .arg(script!("streams.py"))
+        .arg(format!("http://{}", server.address))
+        .arg(format!("https://{}", secure.address))
+        .output();
+    judges::assert_success(&output.expect("Python runs"));
 }
 
 #[test]
 fn the_client_of_node_exchanges_messages() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("websocket-node");
-    if !folder.join("node_modules/ws").exists() {
-        std::fs::create_dir_all(&folder).expect("the directory can be created");
-        let installed = Command::new("npm")
-            .args(["install", "--silent", "--no-save", "--prefix"])
-            .arg(&folder)
-            .arg(NODE_PACKAGE)
-            .output();
-        if !installed.is_ok_and(|output| output.status.success()) {
-            return skip_node();
-        }
-    }
     let server = serve();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/websocket_clients/client.js");
-    let output = Command::new("node")
-        .env("NODE_PATH", folder.join("node_modules"))
-        .arg(script)
-        .arg(format!("ws://{}", server.address))
-        .output();
-    assert_success(&output.expect("Node.js runs"));
+    let address = format!("ws://{}", server.address);
+    judges::run_node("websocket-node-2", &[NODE_PACKAGE], script!("client.js"), &[address]);
 }
 
-/// Node.js is not among the tools of CI.
-fn skip_node() {
-    eprintln!("SKIPPED: {NODE_PACKAGE} could not be installed, so that it has not tried the server");
+#[test]
+fn tungstenite_exchanges_messages() {
+    let server = serve();
+    for path in ["own", "shared"] {
+        let stream = TcpStream::connect(server.address).expect("the server accepts");
+        let url = format!("ws://{}/{path}", server.address);
+        let (mut socket, response) = tungstenite::client(url, stream).expect("a WebSocket");
+        assert_eq!(response.status(), 101);
+        for length in [0, 1, 125, 126, 65_535, 65_536, 1_000_000] {
+            for message in [Message::text("x".repeat(length)), Message::binary(vec![7; length])] {
+                socket.send(message.clone()).expect("it is sent");
+                assert!(socket.read().expect("a message") == message, "{length}");
+            }
+        }
+        socket.send(Message::Ping("payload".into())).expect("it is sent");
+        assert_eq!(socket.read().expect("a message"), Message::Pong("payload".into()));
+        let code = CloseCode::Library(4001);
+        let reason = "done".into();
+        socket.close(Some(CloseFrame { code, reason })).expect("it is sent");
+        let closed = socket.read().expect("a message");
+        assert!(
+            matches!(&closed, Message::Close(Some(frame)) if frame.code == code),
+            "{closed}"
+        );
+        assert!(matches!(socket.read(), Err(tungstenite::Error::ConnectionClosed)));
+    }
 }
