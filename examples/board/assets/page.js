@@ -67,9 +67,13 @@ function line(...content) {
   return line;
 }
 
-function add(list, ...content) {
-  element(list).append(line(...content));
-  while (element(list).children.length > 200) element(list).firstChild.remove();
+// A reader of older lines keeps their place.
+function add(id, ...content) {
+  const list = element(id);
+  const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 8;
+  list.append(line(...content));
+  while (list.children.length > 200) list.firstChild.remove();
+  if (isAtEnd) list.scrollTop = list.scrollHeight;
 }
 
 function write(text) {
@@ -119,14 +123,13 @@ element("file").onchange = () => {
 // The browser connects again by itself, with the identity of the last event.
 const feed = new EventSource("/feed");
 feed.onmessage = (event) => {
-  const { name, activity } = JSON.parse(event.data);
-  const file = activity.match(/file (\d+)/);
+  const { name, activity, file } = JSON.parse(event.data);
   if (!file) return add("feed", `${name} ${activity}`);
   const link = document.createElement("a");
-  link.href = `/files/${file[1]}`;
+  link.href = file;
   link.textContent = activity;
   add("feed", `${name} `, link);
 };
-feed.addEventListener("missed", () => add("feed", "…"));
+feed.addEventListener("missed", () => add("feed", "Some activity is missing here."));
 
 connect();

@@ -1,6 +1,6 @@
 //! The WebSocket of a page: its cursor and messages, and those of the others.
 
-use conduit::hub::{Hub, Position, StartFrom, Subscription, Topic, Update};
+use conduit::hub::{Hub, HubError, Position, StartFrom, Subscription, Topic, Update};
 use conduit::prelude::*;
 use conduit::websocket::{JsonReceiver, JsonSender, WebSocket};
 use conduit::{BoxError, WebSocketUpgrade};
@@ -13,6 +13,8 @@ pub(crate) const ROUTES: Routes<crate::Board> = routes![open];
 
 /// The longest text of a message, in bytes.
 const TEXT_BYTES: usize = 1000;
+/// The longest identity of a message, in bytes.
+const ID_BYTES: usize = 64;
 
 #[derive(Deserialize, JsonSchema)]
 struct Entrance {
@@ -100,6 +102,7 @@ impl Client {
         let activity = Activity {
             name: self.name.clone(),
             activity: activity.to_owned(),
+            file: None,
         };
         self.feed.publish(&activity).await?;
         Ok(())
@@ -115,7 +118,9 @@ impl Client {
         loop {
             tokio::select! {
                 command = receiver.recv() => match command {
-                    Some(Ok(command)) => self.obey(command).await?,
+                    Some(Ok(command)) => if let Err(reason) = self.obey(command).await? {
+                        sender.send(&Event::Rejected { reason: reason.to_owned() }).await?;
+                    },
                     Some(Err(error)) => sender.send(&Event::Rejected { reason: error.to_string() }).await?,
                     None => return Ok(()),
                 },
@@ -142,15 +147,16 @@ impl Client {
         }
     }
 
-    async fn obey(&self, command: Command) -> Result<(), BoxError> {
+    /// Carries out a command, or returns the reason against it. An error of the hub ends the WebSocket: the page connects again.
+    async fn obey(&self, command: Command) -> Result<Result<(), &'static str>, HubError> {
         let name = self.name.clone();
         match command {
             Command::Move { at } => drop(self.cursors.publish(&Cursor { name, at }).await?),
-            Command::Write { id, text } if text.len() <= TEXT_BYTES && id.len() <= 64 => {
+            Command::Write { id, text } if text.len() <= TEXT_BYTES && id.len() <= ID_BYTES => {
                 self.notes.publish(&Note { id, name, text }).await?;
             }
-            Command::Write { .. } => return Err("the message is too long".into()),
+            Command::Write { .. } => return Ok(Err("the message is too long: expected at most 1,000 bytes")),
         }
-        Ok(())
+        Ok(Ok(()))
     }
 }

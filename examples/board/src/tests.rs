@@ -1,6 +1,7 @@
 //! The API, through the client for tests.
 
 use conduit::testing::{TestClient, TestWebSocket};
+use conduit::websocket::CloseCode;
 use serde_json::{Value, json};
 
 use crate::{Board, app};
@@ -80,14 +81,17 @@ fn feed_has_the_activity_from_its_beginning() {
     };
     assert_eq!(next(), "has joined");
     let shared = client.post("/files?name=ada").body(vec![7; 100_000]).send();
-    shared.assert_status(201).assert_header("location", "/files/1");
-    assert_eq!(next(), "has shared file 1 of 100000 bytes");
+    shared.assert_status(201);
+    let location = shared.header("location").expect("a location");
+    assert_eq!(next(), "has shared a file of 100000 bytes");
     drop(socket);
     assert_eq!(next(), "has left");
-    let file = client.get("/files/1").send();
+    let file = client.get(location).send();
     file.assert_header("content-disposition", "attachment");
     assert_eq!(file.bytes().len(), 100_000);
-    client.get("/files/2").send().assert_status(404);
+    client.get("/files/1").send().assert_status(404);
+    // A process has no file of another one under the same path.
+    crate::tests::client().get(location).send().assert_status(404);
 }
 
 #[test]
@@ -100,6 +104,55 @@ fn names_and_sizes_have_rules() {
     let large = vec![0; 4 * 1024 * 1024 + 1];
     client.post("/files?name=ada").body(large).send().assert_status(413);
     let mut socket = client.websocket("/socket?name=ada").open();
-    socket.send_json(&json!({ "type": "write", "id": "1", "text": "a".repeat(1001) }));
-    assert!(socket.closed().is_some());
+    // The WebSocket of a client that makes mistakes stays open, and no error is logged for them.
+    for (id, text) in [("1", "a".repeat(1001)), (&"1".repeat(65), "a".to_owned())] {
+        socket.send_json(&json!({ "type": "write", "id": id, "text": text }));
+        let rejected = next(&mut socket, "rejected");
+        assert!(
+            rejected["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("too long"))
+        );
+    }
+    socket.send_json(&json!({ "type": "write", "id": "1", "text": "a".repeat(1000) }));
+    assert_eq!(next(&mut socket, "note")["note"]["id"], "1");
+    socket.send("a".repeat(1024 * 1024 + 1));
+    assert_eq!(socket.closed(), Some(CloseCode::TOO_BIG));
+}
+
+#[test]
+fn invented_event_ids_replay_nothing_else_and_end_no_reader() {
+    let client = client();
+    let socket = client.websocket("/socket?name=ada").open();
+    let shared = client.post("/files?name=ada").body("text").send();
+    shared.assert_status(201);
+    for id in [
+        "",
+        "0",
+        "1-7",
+        "x",
+        "-1",
+        "18446744073709551616-1",
+        "\u{e9}",
+        "' OR 1=1 --",
+    ] {
+        let mut feed = client.get("/feed").header("last-event-id", id).stream();
+        feed.head().assert_status(200);
+        let mut activities = Vec::new();
+        while activities.last() != Some(&json!("has shared a file of 4 bytes")) {
+            let event = feed.event().expect("an event");
+            if event.event == "missed" {
+                activities.push(json!("missed"));
+                continue;
+            }
+            let activity: Value = serde_json::from_str(&event.data).expect("JSON");
+            activities.push(activity["activity"].clone());
+        }
+        let history = [json!("has joined"), json!("has shared a file of 4 bytes")];
+        assert!(
+            activities.ends_with(&history) && activities.len() <= 3,
+            "{id}: {activities:?}"
+        );
+    }
+    drop(socket);
 }

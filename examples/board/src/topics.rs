@@ -78,6 +78,9 @@ pub(crate) struct Activity {
     pub(crate) name: String,
     /// The activity, such as `has joined`.
     pub(crate) activity: String,
+    /// The path of the file that was shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
 }
 
 macro_rules! families {

@@ -1,6 +1,7 @@
 //! Files that clients share. The last few are kept in memory.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use conduit::http::header::CONTENT_DISPOSITION;
@@ -16,31 +17,45 @@ pub(crate) const ROUTES: Routes<crate::Board> = routes![upload, download];
 pub(crate) const FILE_BYTES: u64 = 4 * 1024 * 1024;
 const FILES: usize = 8;
 
-/// The last files. Clones are the same.
-#[derive(Clone, Default)]
-pub(crate) struct Uploads(Arc<Mutex<Kept>>);
+/// The last files of this process. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Uploads {
+    /// Distinguishes the files of this process from those of others that share the board.
+    process: u64,
+    kept: Arc<Mutex<Kept>>,
+}
 
 #[derive(Default)]
 struct Kept {
     count: u64,
-    files: VecDeque<(u64, Bytes)>,
+    files: VecDeque<(String, Bytes)>,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Uploads {
+            process: RandomState::new().hash_one(()),
+            kept: Arc::default(),
+        }
+    }
 }
 
 impl Uploads {
-    fn add(&self, content: Bytes) -> u64 {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Keeps a file. Returns its identity.
+    fn add(&self, content: Bytes) -> String {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.count += 1;
-        let number = kept.count;
-        kept.files.push_back((number, content));
+        let id = format!("{:016x}-{}", self.process, kept.count);
+        kept.files.push_back((id.clone(), content));
         if kept.files.len() > FILES {
             kept.files.pop_front();
         }
-        number
+        id
     }
 
-    fn get(&self, number: u64) -> Option<Bytes> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = kept.files.iter().find(|(known, _)| *known == number)?;
+    fn get(&self, id: &str) -> Option<Bytes> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = kept.files.iter().find(|(known, _)| known == id)?;
         Some(file.1.clone())
     }
 }
@@ -62,16 +77,20 @@ async fn upload(
     let name = sender.0.name;
     let feed = hub.authorize::<Feed>(&Name::new(&name), BOARD).await?;
     let bytes = content.len();
-    let number = uploads.add(content);
-    let activity = format!("has shared file {number} of {bytes} bytes");
-    feed.publish(&Activity { name, activity }).await?;
-    Ok(Created::at(format!("/files/{number}"), ()))
+    let path = format!("/files/{}", uploads.add(content));
+    let activity = Activity {
+        name,
+        activity: format!("has shared a file of {bytes} bytes"),
+        file: Some(path.clone()),
+    };
+    feed.publish(&activity).await?;
+    Ok(Created::at(path, ()))
 }
 
 /// A file, which a browser saves and never shows as a page.
-#[get("/files/{number}")]
-async fn download(number: Path<u64>, uploads: State<Uploads>) -> Result<impl IntoResponse, Problem> {
-    let content = uploads.get(*number);
-    let content = content.ok_or_else(|| Problem::not_found("this file is no longer kept"))?;
+#[get("/files/{id}")]
+async fn download(id: Path<String>, uploads: State<Uploads>) -> Result<impl IntoResponse, Problem> {
+    let content = uploads.get(&id);
+    let content = content.ok_or_else(|| Problem::not_found("this process does not keep the file, or no longer"))?;
     Ok(([(CONTENT_DISPOSITION, "attachment")], content))
 }

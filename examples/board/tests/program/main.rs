@@ -91,6 +91,32 @@ fn assert_notes(browser: &mut Browser, pages: [&Page; 2], expected: &[String]) {
     }
 }
 
+/// Records the positions of the messages that a page receives: it shows a message once that it receives twice.
+const RECORD: &str = "globalThis.positions = []; globalThis.show = receive;
+    receive = (event) => { if (event.type === 'note') positions.push(event.position); show(event); };";
+
+/// The shared files in the activity of a page.
+const FILES: &str = "[...document.querySelectorAll('#feed a')].map((link) => link.parentElement.textContent)";
+
+/// The sizes of the shared files that a page can load, and the status of the others.
+const CONTENTS: &str = "Promise.all([...document.querySelectorAll('#feed a')].map(async (link) => {
+    const response = await fetch(link.href);
+    return response.ok ? (await response.arrayBuffer()).byteLength : response.status;
+}))";
+
+/// Moves the cursor of a page.
+const MOVE: &str =
+    "document.querySelector('#board').dispatchEvent(new PointerEvent('pointermove', { clientX: 99, clientY: 199 }))";
+
+/// Shares a file of this size from a page.
+fn share(browser: &mut Browser, page: &Page, bytes: usize) {
+    let share = format!(
+        "{{ const files = new DataTransfer(); files.items.add(new File(['x'.repeat({bytes})], 'x.txt'));
+        element('file').files = files.files; element('file').onchange() }}"
+    );
+    browser.value(page, &share);
+}
+
 /// The number of stops of the server while both processes run.
 const STOPS: usize = 3;
 
@@ -129,8 +155,10 @@ fn share_board(server: &str, variable: (&str, String), mut switch: impl FnMut(bo
     for page in [&ada, &bob] {
         browser.wait(page, "document.querySelectorAll('#present li').length === 2");
     }
-    let moved = "document.querySelector('#board').dispatchEvent(new PointerEvent('pointermove', { clientX: 99, clientY: 199 }))";
-    browser.value(&ada, moved);
+    for page in [&ada, &bob] {
+        browser.value(page, RECORD);
+    }
+    browser.value(&ada, MOVE);
     browser.wait(&bob, "document.querySelector('#cursors span')?.textContent === 'ada'");
     let mut expected = Vec::new();
     let write = |browser: &mut Browser, page: &Page, text: String| {
@@ -147,7 +175,35 @@ fn share_board(server: &str, variable: (&str, String), mut switch: impl FnMut(bo
         expected.push(write(&mut browser, &ada, format!("ada {round}")));
         expected.push(write(&mut browser, &bob, format!("bob {round}")));
         assert_notes(&mut browser, [&ada, &bob], &expected);
+        // The sizes distinguish the files. Each is an event of the activity on both pages, in one order.
+        for (count, page) in [(2 * round + 1, &ada), (2 * round + 2, &bob)] {
+            share(&mut browser, page, 100 + count);
+            for page in [&ada, &bob] {
+                browser.wait(page, &format!("document.querySelectorAll('#feed a').length >= {count}"));
+            }
+        }
     }
+    let files = browser.value(&ada, FILES);
+    assert_eq!(browser.value(&bob, FILES), files);
+    let sizes = files.as_array().expect("texts").iter().enumerate();
+    for (index, text) in sizes.clone() {
+        let ending = format!(" of {} bytes", 101 + index);
+        assert!(text.as_str().expect("a text").ends_with(&ending), "{files}");
+    }
+    assert_eq!(sizes.count(), 2 * (STOPS + 1));
+    // A process has the files that it received, and none of the other one under their paths.
+    assert_eq!(
+        browser.value(&ada, CONTENTS),
+        json!([101, 404, 103, 404, 105, 404, 107, 404])
+    );
+    // One order for both processes, and no message twice.
+    let positions = browser.value(&ada, "positions");
+    assert_eq!(browser.value(&bob, "positions"), positions);
+    assert_eq!(
+        browser.value(&ada, "new Set(positions).size"),
+        json!(positions.as_array().map(Vec::len)),
+        "{positions}"
+    );
     for page in [&ada, &bob] {
         browser.wait(page, "document.querySelectorAll('#present li').length === 2");
     }
@@ -171,17 +227,14 @@ fn two_pages_share_the_board_across_restarts() {
     }
 
     // A cursor of one page is on the other.
-    let moved = "document.querySelector('#board').dispatchEvent(new PointerEvent('pointermove', { clientX: 99, clientY: 199 }))";
-    browser.value(&ada, moved);
+    browser.value(&ada, MOVE);
     browser.wait(&bob, "document.querySelector('#cursors span')?.textContent === 'ada'");
 
     // A file, and the feed.
-    let share = "const files = new DataTransfer(); files.items.add(new File(['x'.repeat(100000)], 'x.txt'));
-        element('file').files = files.files; element('file').onchange()";
-    browser.value(&ada, share);
+    share(&mut browser, &ada, 100_000);
     browser.wait(
         &bob,
-        "document.querySelector('#feed a')?.textContent === 'has shared file 1 of 100000 bytes'",
+        "document.querySelector('#feed a')?.textContent === 'has shared a file of 100000 bytes'",
     );
 
     // Every message is shown once on both pages, in spite of restarts, in one of which it is sent.
