@@ -24,8 +24,9 @@ const REMOVED_AT_STEP: i64 = 1024;
 /// The most messages of a topic that one statement reads after those of a replica.
 const LATER_MESSAGES: i64 = 256;
 
-/// Publishes messages, and removes those beyond the bound whose publishers no longer repeat them. The upsert takes the locks of
-/// the topics in the order of the names, and keeps them until the commit.
+/// Publishes messages, and removes those beyond the bound whose publishers no longer repeat them: of the oldest, whose array is
+/// computed once, while a join could read them again for each message of the topic. The upsert takes the locks of the topics in the
+/// order of the names, and keeps them until the commit.
 const PUBLISH: &str = "
     WITH sent AS (
         SELECT topic, json, token, place,
@@ -45,15 +46,14 @@ const PUBLISH: &str = "
         INSERT INTO conduit_messages (topic, epoch, number, token, published_at, expires_at, json)
         SELECT topic, epoch, number, token, clock_timestamp(), clock_timestamp() + $4::interval, json FROM placed
     ), removed AS (
-        DELETE FROM conduit_messages AS old USING (
-            SELECT topic, epoch, number FROM placed WHERE number % $6 = 0
-        ) AS step CROSS JOIN LATERAL (
-            SELECT number FROM conduit_messages
-            WHERE topic = step.topic AND epoch = step.epoch AND number <= step.number - $5
-                AND published_at < statement_timestamp() - $7::interval
-            ORDER BY number LIMIT $8
-        ) AS beyond
-        WHERE old.topic = step.topic AND old.epoch = step.epoch AND old.number = beyond.number
+        DELETE FROM conduit_messages WHERE ctid = ANY (ARRAY (
+            SELECT oldest.ctid FROM placed AS step CROSS JOIN LATERAL (
+                SELECT ctid, published_at FROM conduit_messages
+                WHERE topic = step.topic AND epoch = step.epoch AND number <= step.number - $5
+                ORDER BY number LIMIT $8
+            ) AS oldest
+            WHERE step.number % $6 = 0 AND published_at < statement_timestamp() - $7::interval
+        ))
     )
     SELECT epoch, number FROM placed ORDER BY place";
 

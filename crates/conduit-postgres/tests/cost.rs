@@ -1,4 +1,4 @@
-//! The statements of a publication, as PostgreSQL counts them; `--ignored` prints its rate.
+//! The statements and blocks of a publication, as PostgreSQL counts them; `--ignored` prints its rate.
 
 mod database;
 #[path = "../../conduit/tests/support/service.rs"]
@@ -77,6 +77,35 @@ fn publication_is_two_statements_and_a_read_and_those_of_a_moment_share_them() {
             publications <= 2 && notices <= 2 && reads <= 3,
             "{publications}, {notices}, {reads}"
         );
+    });
+}
+
+/// A removal that joined the messages of a topic with its oldest ones read millions of blocks.
+#[test]
+fn publication_reads_few_blocks_of_a_topic_with_many_messages() {
+    run(async {
+        let Some(database) = counting().await else { return };
+        let (one, mut updates) = two_processes(&database).await;
+        publish_one_by_one(&one, &mut updates, 1).await;
+        let earlier = "INSERT INTO conduit_messages
+            SELECT name, epoch, n, 'earlier ' || n, now(), now() + interval '1 hour', '0'
+            FROM conduit_topics, generate_series(2, 5000) n;
+            UPDATE conduit_topics SET last = 5000";
+        database.execute(earlier).await;
+        reset(&database).await;
+        // One of these publications removes messages. The subscriber reads the earlier ones, too.
+        for number in 0..128 {
+            one.publish(&number).await.expect("it is published");
+        }
+        drop(updates);
+        let blocks = "SELECT sum(shared_blks_hit + shared_blks_read)::bigint FROM public.pg_stat_statements
+            WHERE query LIKE '%INSERT INTO conduit_messages%FROM placed%'";
+        let mut connection = database.connect().await;
+        let blocks: i64 = sqlx::query_scalar(blocks)
+            .fetch_one(&mut connection)
+            .await
+            .expect("a number");
+        assert!((128..50_000).contains(&blocks), "{blocks}");
     });
 }
 
