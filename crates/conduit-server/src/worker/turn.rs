@@ -44,9 +44,10 @@ impl Future for Driver {
         } = self.get_mut();
         worker.shared.commands.register(context.waker());
         worker.begin_turn();
-        worker.deliver_commands();
+        // Before the commands: a connection that has its share of this turn with one of them continues in the next turn.
         #[cfg(feature = "http2")]
         worker.continue_connections();
+        worker.deliver_commands();
         #[cfg(feature = "testing")]
         worker.serve_in_process(context.waker());
         loop {

@@ -68,6 +68,13 @@ fn large() -> Vec<u8> {
     pattern(LARGE)
 }
 
+/// Responds in a later turn of the worker than that of the request.
+#[get("/late")]
+async fn late() -> Vec<u8> {
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    pattern(LARGE)
+}
+
 #[get("/about")]
 fn about(request: Request) -> String {
     let host = request.header("host").map(String::from_utf8_lossy);
@@ -235,6 +242,7 @@ fn app() -> App<(), Routes<()>> {
             hello,
             greet,
             large,
+            late,
             about,
             length,
             echo,

@@ -69,10 +69,12 @@ fn curl() {
     let mut upload = tempfile::NamedTempFile::new().expect("a file");
     upload.write_all(&pattern(3 * LARGE)).expect("it is written");
     let upload = format!("@{}", upload.path().display());
-    let targets: [(&str, Option<&str>, Vec<u8>); 5] = [
+    let targets: [(&str, Option<&str>, Vec<u8>); 6] = [
         ("/echo", Some(&upload), pattern(3 * LARGE)),
         ("/", None, b"hello".to_vec()),
         ("/large", None, pattern(LARGE)),
+        // curl opens windows of 32 MB, so that no frame of it drives the response on.
+        ("/late", None, pattern(LARGE)),
         ("/file", None, pattern(LARGE)[10..].to_vec()),
         ("/stream/100", None, vec![b'p'; 1_000_000]),
     ];
@@ -82,7 +84,7 @@ fn curl() {
     ] {
         for (target, upload, expected) in &targets {
             let Some(mut command) = tool("curl") else { return };
-            command.args(["--silent", "--show-error", "--insecure", version]);
+            command.args(["--silent", "--show-error", "--insecure", "--max-time", "60", version]);
             command.args(["--write-out", "%{stderr}%{http_version} %{http_code}"]);
             command.args(upload.iter().flat_map(|upload| ["--data-binary", upload]));
             let output = run(command.arg(format!("{url}{target}")));

@@ -1,7 +1,10 @@
 //! The number of sends: the frames of one turn leave together.
 
+use std::io::Write as _;
 use std::time::Duration;
 
+use conduit::prelude::*;
+use conduit::testing::TestClient;
 use conduit_proto::h2::ErrorCode;
 
 use crate::client::Client;
@@ -12,7 +15,7 @@ use crate::{DEADLINE, server};
 const PIPE: usize = 64 * 1024;
 
 /// Waits until the server has served all input.
-fn settle(server: &conduit::testing::TestClient) {
+fn settle(server: &TestClient) {
     server.advance(Duration::ZERO);
     server.advance(Duration::ZERO);
 }
@@ -171,4 +174,30 @@ fn a_service_of_tower_gets_a_body_that_has_arrived_as_a_whole() {
     assert_eq!(client.response(1).text(), "Some(3000)");
     client.send(&[post(3, "/service", &[]), data(3, &[b'u'; 3000])].concat());
     assert_eq!(client.response(3).text(), "None");
+}
+
+/// Responds with a file in a later turn than that of the request.
+#[get("/late")]
+async fn late_file() -> Body {
+    tokio::task::yield_now().await;
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(&[b'l'; 60_000]).expect("it is written");
+    Body::from_file(file, 0..60_000)
+}
+
+/// A response of more than the share of a turn continues in the next one, although the client sends nothing and no room is awaited.
+#[test]
+fn a_response_of_a_later_turn_is_sent_without_further_events() {
+    let server = TestClient::new(App::new(()).routes(routes![late_file]));
+    let mut client = Client::open(&server);
+    settle(&server);
+    client.offer(&get(1, "/late"));
+    settle(&server);
+    settle(&server);
+    client.take_in();
+    let received = client.frames.iter().map(|frame| match frame {
+        Received::Data { bytes, .. } => bytes.len(),
+        _ => 0,
+    });
+    assert_eq!(received.sum::<usize>(), 60_000);
 }
