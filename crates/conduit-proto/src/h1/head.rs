@@ -287,6 +287,12 @@ impl Head {
         map_of(&self.bytes, &self.fields)
     }
 
+    /// The number of bytes of its content, without the spare capacity of its buffers.
+    #[must_use]
+    pub fn content_bytes(&self) -> usize {
+        self.bytes.len() + self.fields.len() * size_of::<Field>()
+    }
+
     /// The number of bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {

@@ -1,24 +1,27 @@
 //! The largest memory of one connection with the default limits, as docs/security.md states it.
 
-use conduit::WebSocketUpgrade;
 use conduit::prelude::*;
 use conduit::websocket::WebSocketClosed;
+use conduit::{Limit, WebSocketUpgrade};
 
-use crate::frames::{CONTINUATION, END_HEADERS, END_STREAM, HEADERS, block, data, frame, literal, opening, pseudo};
+use crate::frames::{
+    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, block, data, frame, literal, opening, ping,
+    pseudo,
+};
 use crate::support::{Running, serve, wait_for};
 use crate::{LIVE_BYTES, Relaxed, alone};
 
 const KIB: usize = 1024;
 const STREAMS: usize = 128;
-/// The limit of a head. A long one has no spare capacity.
-const HEAD: usize = 64 * KIB;
+/// The heads and trailers of all requests in progress. A long head has no spare capacity.
+const HEADS: usize = 1024 * KIB;
 /// The window of a connection. A buffer doubles, so that it may have twice the capacity.
 const BODIES: usize = 2 * 1024 * KIB;
 /// The connection, its streams, tasks of handlers, and buffers of the worker.
 const REST: usize = 512 * KIB;
 
 /// Holds the request and never reads its body.
-#[post("/held")]
+#[post("/held", disconnect = "finish")]
 async fn held(request: Request) -> String {
     std::future::pending::<()>().await;
     request.path().to_owned()
@@ -43,6 +46,11 @@ fn growth(server: &Running, opening: &[u8], bytes: &[u8]) -> usize {
     let before = LIVE_BYTES.load(Relaxed);
     client.send(bytes);
     wait_for(|| received() >= start + (opening.len() + bytes.len()) as u64);
+    if opening.starts_with(PREFACE) {
+        // The server has used the bytes before it answers.
+        client.send(ping());
+        assert!(client.received("pingping"));
+    }
     LIVE_BYTES.load(Relaxed).saturating_sub(before)
 }
 
@@ -75,18 +83,23 @@ fn requests(fields: &[(&str, &str)]) -> Vec<u8> {
 fn http2_connection_holds_its_heads_and_a_window_of_bodies() {
     let _alone = alone();
     let server = server();
-    let value = "v".repeat(4 * KIB);
-    // 15 fields of 4 KiB are below the limit of a head.
-    let mut bytes = requests(&[&pseudo("POST", "/held"), &[("x-large", &value[..]); 15][..]].concat());
     // All of the connection's window: 64 KiB for each of 16 streams.
+    let mut bytes = Vec::new();
     for index in 0..16 {
+        bytes.extend(request(2 * index + 1, &pseudo("POST", "/held")));
         for _ in 0..4 {
             bytes.extend(data(2 * index + 1, &[0; 16 * KIB]));
         }
     }
+    // 15 fields of 4 KiB are below the limit of a head.
+    let value = "v".repeat(4 * KIB);
+    let fields = [&pseudo("POST", "/held"), &[("x-large", &value[..]); 15][..]].concat();
+    for index in 16..STREAMS as u32 {
+        bytes.extend(request(2 * index + 1, &fields));
+    }
     let grown = growth(&server, &opening(), &bytes);
-    assert!(grown >= STREAMS * HEAD / 3, "{grown} bytes: the requests are not held");
-    assert!(grown <= STREAMS * HEAD + BODIES + REST, "{grown} bytes");
+    assert!(grown >= HEADS / 3, "{grown} bytes: the requests are not held");
+    assert!(grown <= HEADS + BODIES + REST, "{grown} bytes");
 }
 
 #[test]
@@ -96,8 +109,8 @@ fn http2_connection_holds_a_joined_cookie_once() {
     let half = "v".repeat(31 * KIB);
     let fields = [&pseudo("POST", "/held")[..], &[("cookie", &half[..]); 2]].concat();
     let grown = growth(&server, &opening(), &requests(&fields));
-    assert!(grown >= STREAMS * HEAD / 3, "{grown} bytes: the requests are not held");
-    assert!(grown <= STREAMS * HEAD + REST, "{grown} bytes");
+    assert!(grown >= HEADS / 3, "{grown} bytes: the requests are not held");
+    assert!(grown <= HEADS + REST, "{grown} bytes");
 }
 
 /// A head that is refused leaves a large buffer to the next request.
@@ -105,7 +118,8 @@ fn http2_connection_holds_a_joined_cookie_once() {
 fn http2_connection_holds_no_buffer_of_a_refused_head() {
     let _alone = alone();
     let server = server();
-    let (value, small) = ("v".repeat(30 * KIB), pseudo("POST", "/held"));
+    // Above the limit of a head, and below the limit of its block.
+    let (value, small) = ("v".repeat(24 * KIB), pseudo("POST", "/held"));
     let refused = [&small[..], &[("x-large", &value[..]); 3]].concat();
     let bytes: Vec<u8> = (0..STREAMS as u32 - 1)
         .flat_map(|index| [request(4 * index + 1, &refused), request(4 * index + 3, &small)].concat())
@@ -126,6 +140,63 @@ fn http2_connection_holds_at_most_2_mib_under_an_hpack_bomb() {
     let mut bytes = frame(HEADERS, flags, 1, &entry);
     for index in 1..4 * STREAMS as u32 {
         bytes.extend(frame(HEADERS, flags, 2 * index + 1, &bomb));
+    }
+    let grown = growth(&server, &opening(), &bytes);
+    assert!(grown <= 2 * 1024 * KIB, "{grown} bytes");
+}
+
+/// The opening of a client with an entry of 3 KB in its table, and HEADERS that refer to it 19 times: below the limit of a head.
+fn small_bombs(path: &str, streams: u32, after: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
+    let mut entry = block(&pseudo("POST", path));
+    literal(&mut entry, 0x40, b"x-bomb", &[b'b'; 3000]);
+    let bomb = [block(&pseudo("POST", path)), vec![0xbe; 19]].concat();
+    let mut bytes = frame(HEADERS, END_HEADERS, 1, &entry);
+    for index in 1..streams {
+        let stream = 2 * index + 1;
+        bytes.extend(frame(HEADERS, END_HEADERS, stream, &bomb));
+        bytes.extend(after(stream));
+    }
+    bytes
+}
+
+#[test]
+fn http2_connection_holds_at_most_2_mib_under_bombs_below_the_limit_of_a_head() {
+    let _alone = alone();
+    let server = server();
+    let bytes = small_bombs("/held", STREAMS as u32, |_| Vec::new());
+    let grown = growth(&server, &opening(), &bytes);
+    assert!(grown >= HEADS / 3, "{grown} bytes: the requests are not held");
+    assert!(grown <= 2 * 1024 * KIB, "{grown} bytes");
+    assert!(server.handle().statistics().limit_hits(Limit::HeadBytes) > 0);
+}
+
+/// Handlers of streams that are reset go on, and hold their requests.
+#[test]
+fn http2_connection_holds_at_most_2_mib_under_bombs_that_are_reset() {
+    let _alone = alone();
+    let server = server();
+    let bytes = small_bombs("/held", 2 * STREAMS as u32, |stream| {
+        // As many handlers without a stream as are permitted while frames are read.
+        match stream < 2 * STREAMS as u32 {
+            true => frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()),
+            false => Vec::new(),
+        }
+    });
+    let grown = growth(&server, &opening(), &bytes);
+    assert!(grown >= HEADS / 3, "{grown} bytes: the requests are not held");
+    assert!(grown <= 2 * 1024 * KIB, "{grown} bytes");
+}
+
+/// Trailers wait for a handler that does not read the body.
+#[test]
+fn http2_connection_holds_at_most_2_mib_under_bombs_in_trailers() {
+    let _alone = alone();
+    let server = server();
+    let mut bytes = small_bombs("/held", 1, |_| Vec::new());
+    for index in 1..STREAMS as u32 {
+        let stream = 2 * index + 1;
+        bytes.extend(request(stream, &pseudo("POST", "/held")));
+        bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, &[0xbe; 20]));
     }
     let grown = growth(&server, &opening(), &bytes);
     assert!(grown <= 2 * 1024 * KIB, "{grown} bytes");

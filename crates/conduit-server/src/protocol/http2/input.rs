@@ -1,7 +1,8 @@
 //! The input of HTTP/2: bytes pass through the engine, and requests to their exchanges.
 
 use conduit_proto::h1::BodyLength;
-use conduit_proto::h2::{self, ConnectionError, Http2Event, Http2Phase, Http2Reason, ResetCause};
+use conduit_proto::h2::{self, ConnectionError, ErrorCode, Http2Event, Http2Phase, Http2Reason, ResetCause};
+use http::HeaderMap;
 
 use super::stream::Stream;
 use super::{Http2, InputUse};
@@ -43,13 +44,7 @@ impl Http2 {
                 Http2Event::Body(id, piece) => self.take_body(id, piece, link, shared),
                 #[cfg(feature = "websocket")]
                 Http2Event::End(id, _) if self.end_socket_input(id) => {}
-                Http2Event::End(id, trailers) => {
-                    let Some(stream) = self.stream(id) else { continue };
-                    stream.exchange.complete_body(trailers);
-                    if let Some(request) = stream.arriving.take() {
-                        self.begin(id, request, link, shared);
-                    }
-                }
+                Http2Event::End(id, trailers) => self.end_request(id, trailers, link, shared),
                 Http2Event::Reset(id, cause) => {
                     self.log_reset(id, cause, link, shared);
                     self.cancel_stream(id, shared);
@@ -123,6 +118,10 @@ impl Http2 {
     }
 
     fn take_request(&mut self, id: h2::StreamId, link: &mut Link, shared: &mut Shared) {
+        self.open(id);
+        if !self.hold(id, shared.request.head().content_bytes(), shared) {
+            return self.refuse_head(id, ErrorCode::REFUSED_STREAM, link, shared);
+        }
         let mut request = std::mem::replace(&mut shared.request, Request::blank());
         request.head_mut().add_host();
         request.arrived(link.peer(), link.info.as_ref(), shared.config.body_bytes);
@@ -139,10 +138,10 @@ impl Http2 {
             return;
         };
         let has_body = request.head().body() != BodyLength::None;
-        let stream = self.open(id);
         if !has_body {
             return self.begin(id, request, link, shared);
         }
+        let stream = &mut self.streams[id.slot()];
         // An exchange begins after the part of its body in this input, so that its handler is usually ready at the first poll.
         stream.exchange.open_body(&mut request, Self::sender(id, link, shared));
         stream.arriving = Some(request);
@@ -164,6 +163,28 @@ impl Http2 {
         stream.unread_bytes += piece.len();
         if stream.arriving.is_none() {
             self.report_consumed(id, link);
+        }
+    }
+
+    /// The request of a stream is complete.
+    fn end_request(
+        &mut self,
+        id: h2::StreamId,
+        trailers: Option<Box<HeaderMap>>,
+        link: &mut Link,
+        shared: &mut Shared,
+    ) {
+        if self.stream(id).is_none() {
+            return;
+        }
+        let held_bytes = trailers.as_deref().map_or(0, trailer_bytes);
+        if held_bytes > 0 && !self.hold(id, held_bytes, shared) {
+            return self.refuse_head(id, ErrorCode::ENHANCE_YOUR_CALM, link, shared);
+        }
+        let stream = &mut self.streams[id.slot()];
+        stream.exchange.complete_body(trailers);
+        if let Some(request) = stream.arriving.take() {
+            self.begin(id, request, link, shared);
         }
     }
 
@@ -194,6 +215,16 @@ impl Http2 {
         }
         // The stream of a response may read the body, too.
         self.report_consumed(id, link);
+    }
+
+    /// Resets a stream whose head or trailers exceed the bytes that the connection may hold. A client may send a refused request
+    /// again when others have ended.
+    #[cold]
+    fn refuse_head(&mut self, id: h2::StreamId, code: ErrorCode, link: &mut Link, shared: &mut Shared) {
+        shared.counts().record_limit_hit(Limit::HeadBytes);
+        tracing::debug!(peer = %link.peer(), stream = id.number(), "refused a head: those of the connection are too long in all");
+        self.engine.reset(&mut link.output, id, code);
+        self.cancel_stream(id, shared);
     }
 
     /// Responds to a request over a limit.
@@ -237,6 +268,17 @@ impl Http2 {
         }
         self.cancel_streams(shared);
     }
+}
+
+/// The memory of trailers.
+#[cold]
+fn trailer_bytes(trailers: &HeaderMap) -> usize {
+    /// An entry of the map without its text.
+    const ENTRY_BYTES: usize = 128;
+    let fields = trailers.iter();
+    fields
+        .map(|(name, value)| ENTRY_BYTES + name.as_str().len() + value.len())
+        .sum()
 }
 
 /// The limit that a client has exceeded, if its fault was a size or a number.

@@ -31,6 +31,11 @@ use crate::panics::discard;
 use crate::problem::Problem;
 use crate::shared::Shared;
 
+/// The bytes of heads and trailers that the handlers of a connection may hold, unless the limit of a head is large.
+const HELD_BYTES: usize = 1024 * 1024;
+/// The same as a number of the longest permitted heads.
+const HELD_HEADS: usize = 16;
+
 pub(crate) struct Http2 {
     engine: Http2Connection,
     /// The streams, by their slots.
@@ -58,6 +63,10 @@ pub(crate) struct Http2 {
     turn: SendTurn,
     /// The number of handlers that continue to run after the end of their stream.
     detached: usize,
+    /// The bytes of heads and trailers that handlers may hold, those of the detached ones included.
+    held_bytes: u32,
+    /// The part of `held_bytes` whose streams have ended. It is released when no handler is detached.
+    detached_bytes: u32,
     /// The number of requests that have arrived.
     requests: u64,
     /// Closing resets the connection instead of ending it cleanly: the client does not read its responses.
@@ -118,6 +127,8 @@ impl Http2 {
             rate: TransferRate::default(),
             turn: SendTurn::default(),
             detached: 0,
+            held_bytes: 0,
+            detached_bytes: 0,
             requests: 0,
             resets: false,
         }
@@ -257,6 +268,9 @@ impl Http2 {
     /// A handler without a stream has ended.
     fn detached_has_ended(&mut self, shared: &Shared) {
         self.detached = self.detached.saturating_sub(1);
+        if self.detached == 0 {
+            self.held_bytes -= std::mem::take(&mut self.detached_bytes);
+        }
         if self.input == InputUse::Paused && self.detached < Self::stream_limit(shared) {
             self.input = InputUse::Ready;
         }
@@ -566,6 +580,30 @@ impl Http2 {
         }
     }
 
+    /// Counts bytes of a head or of trailers that the handler of a stream may hold. Returns false where those of the connection
+    /// are used up; a connection without any may always hold one head.
+    fn hold(&mut self, id: h2::StreamId, bytes: usize, shared: &Shared) -> bool {
+        let most = HELD_BYTES.max(HELD_HEADS.saturating_mul(shared.config.http2.header_list_bytes));
+        let sum = (self.held_bytes as usize).saturating_add(bytes);
+        let (Ok(bytes), true) = (u32::try_from(bytes), self.held_bytes == 0 || sum <= most) else {
+            return false;
+        };
+        self.held_bytes += bytes;
+        self.streams[id.slot()].held_bytes += bytes;
+        true
+    }
+
+    /// The handler of a stream holds no bytes.
+    fn release(&mut self, id: h2::StreamId) {
+        self.held_bytes -= std::mem::take(&mut self.streams[id.slot()].held_bytes);
+    }
+
+    /// The handler of a stream continues without it.
+    fn detach(&mut self, id: h2::StreamId) {
+        self.detached += 1;
+        self.detached_bytes += std::mem::take(&mut self.streams[id.slot()].held_bytes);
+    }
+
     /// Cancels the exchange of a stream that the engine has closed.
     fn cancel_stream(&mut self, id: h2::StreamId, shared: &mut Shared) {
         let Some(stream) = self.stream(id) else { return };
@@ -578,7 +616,10 @@ impl Http2 {
         if let Some(state) = stream.socket.take() {
             self.lose_socket(*state, shared);
         }
-        self.detached += usize::from(goes_on);
+        match goes_on {
+            true => self.detach(id),
+            false => self.release(id),
+        }
         self.streaming -= usize::from(was_streaming);
         let stream = &mut self.streams[id.slot()];
         stream.exchange.cancel(outgoing.left_bytes(), &mut shared.environment);
@@ -590,8 +631,10 @@ impl Http2 {
         let Some(stream) = self.stream(id) else { return };
         stream.id = None;
         stream.outgoing = Outgoing::Nothing;
+        let held_bytes = std::mem::take(&mut stream.held_bytes);
         stream.exchange.break_body();
         stream.exchange.end(&mut shared.environment);
+        self.held_bytes -= held_bytes;
     }
 
     /// The number of requests that may be in progress.

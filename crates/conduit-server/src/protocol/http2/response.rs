@@ -53,6 +53,7 @@ impl Http2 {
             return discard(response);
         };
         stream.exchange.record_head(&response);
+        self.release(id);
         if let Some(hsts) = &shared.hsts
             && link.is_secure()
         {
@@ -376,7 +377,9 @@ impl Http2 {
         }
         let goes_on = stream.exchange.is_handling() && !stream.exchange.ends_with_client();
         stream.exchange.replace_handler();
-        self.detached += usize::from(goes_on);
+        if goes_on {
+            self.detach(id);
+        }
         self.respond(id, response, link, shared);
     }
 }

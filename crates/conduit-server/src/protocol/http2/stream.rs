@@ -19,6 +19,8 @@ pub(super) struct Stream {
     pub(super) arriving: Option<Request>,
     /// The number of bytes of the request's body that the handler had not taken at the last check.
     pub(super) unread_bytes: usize,
+    /// The bytes of the head and of the trailers that the handler may hold.
+    pub(super) held_bytes: u32,
     pub(super) outgoing: Outgoing,
     /// The rate of the transfer that the stream waits for.
     pub(super) rate: TransferRate,
@@ -48,6 +50,7 @@ impl Stream {
             exchange: Exchange::new(),
             arriving: None,
             unread_bytes: 0,
+            held_bytes: 0,
             outgoing: Outgoing::Nothing,
             rate: TransferRate::default(),
             #[cfg(feature = "websocket")]

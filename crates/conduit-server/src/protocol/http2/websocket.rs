@@ -152,7 +152,7 @@ impl Http2 {
         let has_ended = request.head().body() == BodyLength::None;
         request.head_mut().tunnel_as_get();
         request.arrived(link.peer(), link.info.as_ref(), shared.config.body_bytes);
-        let stream = self.open(id);
+        let stream = &mut self.streams[id.slot()];
         if !is_websocket {
             let detail = "the only protocol of an extended CONNECT is 'websocket'";
             let problem = Problem::new(StatusCode::NOT_IMPLEMENTED).with_detail(detail);
@@ -197,6 +197,7 @@ impl Http2 {
         *response.status_mut() = StatusCode::OK;
         response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
         stream.exchange.record_head(&response);
+        self.release(id);
         let (output, headers) = (&mut link.output, response.headers());
         self.engine
             .write_head(output, id, StatusCode::OK, headers, BodyLength::Chunked, &shared.date);
