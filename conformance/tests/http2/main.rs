@@ -18,7 +18,7 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -43,24 +43,24 @@ const MOST_CUTS: usize = 800;
 /// The distance of the cuts of one connection over TLS, where each costs a handshake.
 const DISTANCE: usize = 16;
 
-/// The requests that have reached the application, by the address of their client.
-static SEEN: LazyLock<Mutex<HashMap<SocketAddr, Vec<drive::Request>>>> = LazyLock::new(Mutex::default);
+/// The requests that have reached an application, by the address of their client. Each server has its own: connections to two
+/// servers can have one address.
+#[derive(Clone, Default)]
+struct Requests(Arc<Mutex<HashMap<SocketAddr, Vec<drive::Request>>>>);
 
-/// A row that fails does not fail those of other tests.
-fn seen() -> MutexGuard<'static, HashMap<SocketAddr, Vec<drive::Request>>> {
-    SEEN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn record(client: SocketAddr, request: drive::Request) {
-    seen().entry(client).or_default().push(request);
+impl Requests {
+    /// A row that fails does not fail others.
+    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Vec<drive::Request>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Responds like the server of the engine's tests.
-async fn respond(mut request: Request) -> String {
+async fn respond(mut request: Request, requests: State<Requests>) -> String {
     let seen = drive::Request::of(request.head());
     let path = seen.path.clone();
     let text = format!("{} {}", seen.method, seen.target);
-    record(request.peer_address(), seen);
+    requests.lock().entry(request.peer_address()).or_default().push(seen);
     if path.contains("/hold") || path.contains("/unread") {
         std::future::pending::<()>().await;
     }
@@ -76,6 +76,7 @@ fn unused() {}
 
 struct Server {
     doors: [(&'static str, Door); 2],
+    requests: Requests,
     handle: ServerHandle,
     thread: Option<JoinHandle<conduit::Result>>,
 }
@@ -84,7 +85,8 @@ impl Server {
     fn start() -> Self {
         let certificate = Certificate::make();
         let hour = Duration::from_secs(3600);
-        let server = App::new(())
+        let requests = Requests::default();
+        let server = App::new(requests.clone())
             .routes(routes![unused])
             .fallback(respond)
             .disconnect(Disconnect::Abort)
@@ -105,6 +107,7 @@ impl Server {
                 ("TLS", Door::Https(addresses[0], Arc::new(clients))),
                 ("TCP", Door::Http(addresses[1])),
             ],
+            requests,
             handle: server.handle(),
             thread: Some(std::thread::spawn(move || server.serve())),
         }
@@ -134,8 +137,8 @@ fn stream_of(case: &Case) -> Vec<u8> {
 }
 
 /// Sends a row and reads until its expectation holds, the server closes, or it is silent for too long.
-fn run<'a>(door: &Door, case: &Case, pieces: impl Iterator<Item = &'a [u8]>) -> Result<(), String> {
-    let mut stream = door.connect(PATIENCE).expect("the server accepts");
+fn run<'a>(server: &Server, wire: &str, case: &Case, pieces: impl Iterator<Item = &'a [u8]>) -> Result<(), String> {
+    let mut stream = server.door(wire).connect(PATIENCE).expect("the server accepts");
     let address = stream.socket().local_addr().expect("an address");
     for piece in pieces {
         // A server that has closed after an error does not read the rest.
@@ -149,7 +152,7 @@ fn run<'a>(door: &Door, case: &Case, pieces: impl Iterator<Item = &'a [u8]>) -> 
         let count = stream.read(&mut buffer).unwrap_or(0);
         bytes.extend_from_slice(&buffer[..count]);
         let received = parse(&bytes[..whole(&bytes)], &mut Decoder::new());
-        let mut seen = seen();
+        let mut seen = server.requests.lock();
         let requests = seen.get(&address).map_or(&[][..], Vec::as_slice);
         match check(case, &received, requests) {
             Err(what) if count == 0 => return Err(format!("{what}: {received:?}, {requests:?}")),
@@ -205,6 +208,8 @@ fn check(case: &Case, received: &[Received], requests: &[drive::Request]) -> Res
         .collect();
     match &case.expect {
         Expect::Connection(_) | Expect::Seen(_) => Ok(()),
+        Expect::Sent(check) if check(received) => Ok(()),
+        Expect::Sent(_) => Err("other frames"),
         Expect::Stream(stream, code) if resets != [(*stream, *code)] => Err("no RST_STREAM with the code"),
         Expect::Stream(..) => Ok(()),
         Expect::Status(expected) => {
@@ -280,7 +285,7 @@ fn check_all(wire: &str, deliveries: impl Fn(&[u8]) -> Vec<Vec<&[u8]>> + Sync) {
                     let stream = stream_of(case);
                     for pieces in deliveries(&stream) {
                         let first = pieces.first().map_or(0, |piece| piece.len());
-                        if let Err(what) = run(server.door(wire), case, pieces.into_iter()) {
+                        if let Err(what) = run(&server, wire, case, pieces.into_iter()) {
                             let text = format!("{} {}, cut at {first}: {what}", case.section, case.name);
                             failures.lock().expect("no thread panics").push(format!("{text:.1000}"));
                             break;

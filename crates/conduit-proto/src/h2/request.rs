@@ -263,7 +263,10 @@ fn read_target(head: &mut Head, pseudo: [Option<ByteSpan>; 5], limits: &Http2Lim
         return Err(Http2Reason::MissingPseudoField);
     };
     let scheme = slice(&head.bytes, scheme);
-    let needs_authority = matches!(scheme, b"https" | b"http");
+    // A scheme is compared without case (RFC 3986, section 3.1).
+    let needs_authority = matches!(scheme, b"https" | b"http")
+        || scheme.eq_ignore_ascii_case(b"https")
+        || scheme.eq_ignore_ascii_case(b"http");
     if !needs_authority && !is_scheme(scheme) {
         return Err(Http2Reason::Scheme);
     }
@@ -301,7 +304,7 @@ fn read_authority(head: &mut Head, authority: Option<ByteSpan>, is_needed: bool)
         };
     };
     let value = slice(&head.bytes, range);
-    if value.is_empty() && is_needed {
+    if value.is_empty() && (is_needed || authority.is_some()) {
         return Err(Http2Reason::Authority);
     }
     check_host(value, &mut head.valid_host).map_err(|_| Http2Reason::Authority)?;

@@ -112,6 +112,51 @@ fn made_you_reset_by_a_wrong_length() {
 }
 
 #[test]
+fn made_you_reset_by_trailers() {
+    for (flags, fields) in [
+        (END_HEADERS, [("a", "b")]),
+        (END_HEADERS | END_STREAM, [(":path", "/")]),
+        (END_HEADERS | END_STREAM, [("connection", "close")]),
+    ] {
+        let mut server = Server::open(&Http2Limits::default());
+        assert_closed(flood(&mut server, 10_000, |index| {
+            let trailers = frame(HEADERS, flags, number(index), &block(&fields));
+            [post(number(index), "/hold", &[]), trailers].concat()
+        }));
+    }
+}
+
+/// DATA that exceeds the window of its stream, which the server has announced.
+#[test]
+fn made_you_reset_by_data_beyond_the_window() {
+    let limits = Http2Limits {
+        stream_window: 100,
+        max_stream_window: 100,
+        ..Http2Limits::default()
+    };
+    let mut server = Server::open(&limits);
+    server.receive(&frame(SETTINGS, ACK, 0, &[]));
+    assert_closed(flood(&mut server, 10_000, |index| {
+        [post(number(index), "/unread", &[]), data(number(index), &[0; 101])].concat()
+    }));
+}
+
+/// Fields without a name or a value, which were kept for the whole time of a connection (CVE-2019-9516).
+#[test]
+fn fields_without_names() {
+    for (name, first) in [(&b""[..], 0), (b"", 0x40), (b"", 0x10)] {
+        let mut server = Server::open(&Http2Limits::default());
+        let mut fields = block(&pseudo("GET", "/"));
+        for _ in 0..1000 {
+            literal(&mut fields, first, name, b"");
+        }
+        assert_closed(flood(&mut server, 10_000, |index| {
+            frame(HEADERS, END_HEADERS | END_STREAM, number(index), &fields)
+        }));
+    }
+}
+
+#[test]
 fn malformed_requests() {
     let mut server = Server::open(&Http2Limits::default());
     assert_closed(flood(&mut server, 10_000, |index| {

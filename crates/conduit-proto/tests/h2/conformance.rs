@@ -98,6 +98,11 @@ fn check(case: &Case, transcript: &Transcript) -> Result<(), String> {
                 None => return fail("no request"),
             }
         }
+        Expect::Sent(check) => {
+            if !check(received) {
+                return fail("other frames");
+            }
+        }
         Expect::Seen(check) => {
             if !check(&transcript.seen) {
                 return fail("other events");

@@ -130,6 +130,12 @@ pub(super) fn cases() -> Vec<Case> {
             served(1),
         ),
         case(
+            "RFC 9218, 4",
+            "a priority that is not one is ignored",
+            with_fields(1, &[("priority", "u=9, i=2, \"")]),
+            served(1),
+        ),
+        case(
             "8.2.3",
             "the parts of a cookie are joined",
             with_fields(
@@ -253,7 +259,7 @@ pub(super) fn cases() -> Vec<Case> {
             Status(vec![(1, "431")]),
         ),
     ];
-    let malformed: [(&str, &str, Fields); 34] = [
+    let malformed: [(&str, &str, Fields); 38] = [
         (
             "8.3",
             "an unknown pseudo-field",
@@ -288,6 +294,26 @@ pub(super) fn cases() -> Vec<Case> {
         ("8.3.1", "an empty :method", &[(":method", ""), SCHEME, PATH, AUTHORITY]),
         ("8.3.1", "an empty :scheme", &[GET, (":scheme", ""), PATH, AUTHORITY]),
         ("8.3.1", "an empty :authority", &[GET, SCHEME, PATH, (":authority", "")]),
+        (
+            "8.3.1",
+            "an empty :authority of another scheme",
+            &[GET, (":scheme", "app"), PATH, (":authority", "")],
+        ),
+        (
+            "8.3.1",
+            "no authority with HTTPS in capitals",
+            &[GET, (":scheme", "HTTPS"), PATH],
+        ),
+        (
+            "8.5",
+            "CONNECT with user information",
+            &[CONNECT, (":authority", "user@a:443")],
+        ),
+        (
+            "RFC 8441, 4",
+            "extended CONNECT with the path *",
+            &[CONNECT, (":protocol", "websocket"), SCHEME, (":path", "*"), AUTHORITY],
+        ),
         (
             "8.3.1",
             "a space in :method",

@@ -2,7 +2,7 @@
 
 use conduit_proto::h2::ErrorCode as E;
 
-use super::Expect::{Connection, Stream};
+use super::Expect::{Connection, Sent, Stream};
 use super::{Case, bare, case, ignored, served};
 use crate::drive::Seen;
 use crate::frames::*;
@@ -328,6 +328,12 @@ pub(super) fn cases() -> Vec<Case> {
         case("6.7", "PING", ping(), ignored()),
         case(
             "6.7",
+            "the response to PING has its payload",
+            frame(PING, 0, 0, b"\0\xff234567"),
+            Sent(|frames| frames.contains(&Received::Pong(b"\0\xff234567".to_vec()))),
+        ),
+        case(
+            "6.7",
             "PING with ACK that answers none",
             frame(PING, ACK, 0, b"12345678"),
             ignored(),
@@ -357,6 +363,45 @@ pub(super) fn cases() -> Vec<Case> {
             Connection(E::PROTOCOL_ERROR),
         ),
         case("6.10", "CONTINUATION", split(2), served(1)),
+        case(
+            "4.1",
+            "unknown flags of CONTINUATION are ignored",
+            [
+                frame(HEADERS, END_STREAM, 1, b""),
+                frame(CONTINUATION, 0xfb | END_HEADERS, 1, &block(&pseudo("GET", "/"))),
+            ],
+            served(1),
+        ),
+        case(
+            "4.1",
+            "unknown flags of DATA are ignored",
+            [post(1, "/", &[]), frame(DATA, 0xf6 | END_STREAM, 1, b"x")],
+            served(1),
+        ),
+        case(
+            "4.1",
+            "unknown flags of SETTINGS are ignored",
+            frame(SETTINGS, 0xfe, 0, b""),
+            ignored(),
+        ),
+        case(
+            "4.1",
+            "flags of WINDOW_UPDATE are ignored",
+            frame(WINDOW_UPDATE, 0xff, 0, &[0, 0, 0, 1]),
+            ignored(),
+        ),
+        case(
+            "4.1",
+            "flags of RST_STREAM are ignored",
+            [post(1, "/", &[]), frame(RST_STREAM, 0xff, 1, &[0, 0, 0, 8])],
+            ignored(),
+        ),
+        bare(
+            "4.2",
+            "the first SETTINGS are longer than SETTINGS_MAX_FRAME_SIZE",
+            [PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[0; 16_386])],
+            Connection(E::FRAME_SIZE_ERROR),
+        ),
         case("6.10", "eight CONTINUATION frames", split(9), served(1)),
         case(
             "6.10",

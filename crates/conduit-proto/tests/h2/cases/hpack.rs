@@ -2,7 +2,7 @@
 
 use conduit_proto::h2::ErrorCode as E;
 
-use super::Expect::{Connection, Request, Seen, Status};
+use super::Expect::{Connection, Request, Seen, Status, Stream};
 use super::{Case, case, served};
 use crate::drive;
 use crate::frames::hex;
@@ -151,6 +151,36 @@ pub(super) fn cases() -> Vec<Case> {
             "an empty Huffman string",
             headers("00017880"),
             served(1),
+        ),
+        case(
+            "RFC 7541, 5.2",
+            "padding of 7 bits",
+            headers("000178 840000007f"),
+            Request(1, |request| request.headers == [("x".to_owned(), b"00000".to_vec())]),
+        ),
+        case(
+            "8.2.1",
+            "an upper-case name in Huffman",
+            headers("0081 87 0179"),
+            Stream(1, E::PROTOCOL_ERROR),
+        ),
+        case(
+            "RFC 7541, 4.2",
+            "a size after a field of trailers",
+            [post(1, "/", &[]), raw(1, "00017801 79 20")],
+            error(),
+        ),
+        case(
+            "RFC 7541, 6.3",
+            "a size before trailers",
+            [post(1, "/", &[]), raw(1, "20 0001780179")],
+            served(1),
+        ),
+        case(
+            "RFC 7541, 2.3.2",
+            "a duplicate entry",
+            [headers("4001780179 4001780179"), raw(3, "828487c0 bf")],
+            Request(3, |request| request.headers == [("x".to_owned(), b"y".to_vec())]),
         ),
         case("RFC 7541, 5.2", "EOS", headers("000178 84ffffffff"), error()),
         case(

@@ -9,6 +9,7 @@ mod streams;
 use conduit_proto::h2::ErrorCode;
 
 use crate::drive::{Request, Seen};
+use crate::frames::Received;
 
 /// One row: the input of a client after its opening, and the expected result.
 pub(crate) struct Case {
@@ -32,6 +33,8 @@ pub(crate) enum Expect {
     Request(u32, fn(&Request) -> bool),
     /// Events for which the predicate holds.
     Seen(fn(&[Seen]) -> bool),
+    /// Frames of the server for which the predicate holds.
+    Sent(fn(&[Received]) -> bool),
 }
 
 /// Expects the response to a valid request.

@@ -2,9 +2,33 @@
 
 use conduit_proto::h2::ErrorCode as E;
 
-use super::Expect::Connection;
+use super::Expect::{Connection, Sent};
 use super::{Case, bare, case, ignored, served};
 use crate::frames::*;
+
+/// The bytes of the response on stream 1.
+fn bytes_of(frames: &[Received]) -> Vec<u8> {
+    let bytes = frames.iter().filter_map(|frame| match frame {
+        Received::Data { stream: 1, bytes, .. } => Some(&bytes[..]),
+        _ => None,
+    });
+    bytes.collect::<Vec<_>>().concat()
+}
+
+/// The response on stream 1 has three bytes and no end.
+fn has_three_bytes(frames: &[Received]) -> bool {
+    let is_end = |frame: &Received| {
+        matches!(
+            frame,
+            Received::Data {
+                stream: 1,
+                end_stream: true,
+                ..
+            }
+        )
+    };
+    bytes_of(frames) == b"GET" && !frames.iter().any(is_end)
+}
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -38,6 +62,46 @@ pub(super) fn cases() -> Vec<Case> {
             "SETTINGS again",
             [settings(&[(3, 7)]), settings(&[(3, 8)])],
             ignored(),
+        ),
+        case(
+            "6.5.3",
+            "each SETTINGS is acknowledged",
+            [settings(&[(3, 7)]), settings(&[])],
+            Sent(|frames| {
+                let acknowledgements = frames.iter().filter(|frame| **frame == Received::SettingsAck);
+                acknowledgements.count() == 3
+            }),
+        ),
+        case(
+            "6.5.3",
+            "ACK is not acknowledged",
+            [frame(SETTINGS, ACK, 0, b""), get(1, "/")],
+            Sent(|frames| {
+                let acknowledgements = frames.iter().filter(|frame| **frame == Received::SettingsAck);
+                acknowledgements.count() == 1
+            }),
+        ),
+        case(
+            "6.9.2",
+            "a response within a small initial window",
+            [settings(&[(4, 3)]), get(1, "/")],
+            Sent(has_three_bytes),
+        ),
+        case(
+            "6.9.2",
+            "a negative window permits no byte",
+            [
+                settings(&[(4, 3)]),
+                get(1, "/"),
+                settings(&[(4, 0)]),
+                window_update(1, 3),
+                settings(&[(4, 65_535)]),
+                settings(&[(4, 0)]),
+            ],
+            Sent(|frames| {
+                let bytes = bytes_of(frames);
+                !bytes.is_empty() && b"GET /".starts_with(&bytes[..])
+            }),
         ),
         case(
             "6.5",

@@ -2,7 +2,7 @@
 
 use conduit_proto::h2::ErrorCode as E;
 
-use super::Expect::{Connection, Seen as Events, Status, Stream};
+use super::Expect::{Connection, Seen as Events, Sent, Status, Stream};
 use super::{Case, case, ignored, served};
 use crate::drive::Seen;
 use crate::frames::*;
@@ -187,6 +187,23 @@ pub(super) fn cases() -> Vec<Case> {
             served(0x7fff_ffef),
         ),
         case(
+            "5.1.2",
+            "more requests than SETTINGS_MAX_CONCURRENT_STREAMS",
+            [
+                (0..129).flat_map(|index| get(2 * index + 1, "/hold")).collect(),
+                reset(1, E::CANCEL),
+            ],
+            Stream(257, E::REFUSED_STREAM),
+        ),
+        case(
+            "5.1.2",
+            "closed streams do not count for the limit",
+            (0..130)
+                .flat_map(|index| [get(2 * index + 1, "/hold"), reset(2 * index + 1, E::CANCEL)].concat())
+                .collect::<Vec<u8>>(),
+            ignored(),
+        ),
+        case(
             "5.4.1",
             "a connection error with an open stream",
             [post(1, "/", &[]), data(0, b"")],
@@ -328,6 +345,51 @@ pub(super) fn cases() -> Vec<Case> {
             "a line break in trailers",
             [post(1, "/", &[]), trailers(1, &[("a", "b\nc")])],
             Stream(1, E::PROTOCOL_ERROR),
+        ),
+        case(
+            "8.2.2",
+            "transfer-encoding in trailers",
+            [post(1, "/", &[]), trailers(1, &[("transfer-encoding", "chunked")])],
+            Stream(1, E::PROTOCOL_ERROR),
+        ),
+        case(
+            "8.2.1",
+            "surrounding white space in trailers",
+            [post(1, "/", &[]), trailers(1, &[("a", " b")])],
+            Stream(1, E::PROTOCOL_ERROR),
+        ),
+        case(
+            "8.1",
+            "DATA after trailers",
+            [post(1, "/hold", &[]), trailers(1, &[("a", "b")]), data(1, b"body!")],
+            Stream(1, E::STREAM_CLOSED),
+        ),
+        case(
+            "RFC 9110, 6.5.1",
+            "the length of a body in trailers is left out",
+            [
+                post(1, "/", &[]),
+                data(1, b"hello"),
+                trailers(1, &[("content-length", "7"), ("a", "b")]),
+            ],
+            Events(|seen| seen.contains(&Seen::End(1, vec![("a".to_owned(), b"b".to_vec())]))),
+        ),
+        case(
+            "8.1",
+            "a response begins with :status and has no field of connections",
+            get(1, "/"),
+            Sent(|frames| {
+                let head = frames.iter().find_map(|frame| match frame {
+                    Received::Head { stream: 1, fields, .. } => Some(fields),
+                    _ => None,
+                });
+                head.is_some_and(|fields| {
+                    let is_misplaced = |(name, _): &(String, String)| {
+                        name.starts_with(':') || ["connection", "transfer-encoding", "keep-alive"].contains(&&name[..])
+                    };
+                    fields[0] == (":status".to_owned(), "200".to_owned()) && !fields[1..].iter().any(is_misplaced)
+                })
+            }),
         ),
         case(
             "RFC 9110, 6.5.1",
