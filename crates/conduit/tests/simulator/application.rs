@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use conduit::prelude::*;
 use conduit::testing::TestClient;
-use conduit::{BoxError, Response, Tasks};
+use conduit::{BoxError, Embedded, Files, Response, Tasks, embed};
 use futures_core::Stream;
 use tokio::sync::oneshot;
 
@@ -260,4 +260,13 @@ async fn simulate(world: State<World>) -> Result<String, Problem> {
     ended.map_err(|violation| Problem::new(StatusCode::CONFLICT).with_detail(violation))
 }
 
-pub(crate) const ROUTES: conduit::Routes<World> = routes![get_finish, post_finish, get_abort, post_abort, simulate];
+const ASSETS: Embedded = embed!("tests/assets", "/assets", always);
+
+pub(crate) const ROUTES: conduit::Routes<World> = routes![
+    get_finish,
+    post_finish,
+    get_abort,
+    post_abort,
+    simulate,
+    "/assets" => Files::embedded(ASSETS)
+];

@@ -188,7 +188,7 @@ impl Client {
         if response.trailer != exchange.trailer_of_the_response(id) {
             return wrong("trailer");
         }
-        if exchange.status() == 200 && response.exchange != Some(exchange.read_by_the_handler(id)) {
+        if exchange.is_handled() && response.exchange != Some(exchange.read_by_the_handler(id)) {
             return wrong("request body in the handler");
         }
         Ok(())

@@ -6,14 +6,14 @@ use conduit_proto::h2::ErrorCode;
 use conduit_proto::h2::hpack::Decoder;
 
 use crate::frames::{self, Received};
-use crate::model::{Exchange, Framing, Kind, TRAILER, content};
+use crate::model::{ASSET_PATH, Exchange, Framing, Kind, TRAILER, content};
 use crate::random::Random;
 
-const DEFAULT_WINDOW: i64 = 65_535;
+pub(crate) const DEFAULT_WINDOW: i64 = 65_535;
 /// The client opens a window with less than this.
-const LOW_CREDIT: i64 = 10_000;
+pub(crate) const LOW_CREDIT: i64 = 10_000;
 /// The stream number of the connection itself.
-const CONNECTION: u32 = 0;
+pub(crate) const CONNECTION: u32 = 0;
 
 pub(crate) struct Http2 {
     random: Random,
@@ -33,9 +33,9 @@ pub(crate) struct Http2 {
 
 /// The number of bytes that each side may send on a stream, or on the connection.
 #[derive(Clone, Copy, Debug)]
-struct Windows {
-    client: i64,
-    server: i64,
+pub(crate) struct Windows {
+    pub(crate) client: i64,
+    pub(crate) server: i64,
 }
 
 #[derive(Debug)]
@@ -74,6 +74,7 @@ enum Choice {
     Begin,
     Upload(u32),
     Grant(u32),
+    Prioritize(u32),
 }
 
 impl Http2 {
@@ -147,6 +148,10 @@ impl Http2 {
                 choices.push(Choice::Grant(number));
             }
         }
+        if let Some(number) = self.planned.len().checked_sub(1) {
+            // Of an open stream, a closed one, or one that does not exist yet.
+            choices.push(Choice::Prioritize(2 * number as u32 + 1));
+        }
         if self.streams.values().any(is_open) && self.windows.server < LOW_CREDIT {
             choices.push(Choice::Grant(CONNECTION));
         }
@@ -158,6 +163,11 @@ impl Http2 {
             Choice::Begin => self.begin(),
             Choice::Upload(number) if self.random.chance(2) => self.reset(number),
             Choice::Upload(number) => self.upload(number),
+            Choice::Prioritize(number) => {
+                let value = format!("u={}, i=?{}", self.random.below(8), self.random.below(2));
+                let payload = [&number.to_be_bytes()[..], value.as_bytes()].concat();
+                frames::frame(frames::PRIORITY_UPDATE, 0, CONNECTION, &payload)
+            }
             Choice::Grant(number) => {
                 let increment = 1500 + self.random.below(60_000) as u32;
                 let windows = match self.streams.get_mut(&number) {
@@ -177,7 +187,7 @@ impl Http2 {
         };
         let number = 2 * self.streams.len() as u32 + 1;
         let method = match exchange.kind {
-            Kind::Get | Kind::Missing | Kind::Malformed => "GET",
+            Kind::Get | Kind::Asset(_) | Kind::Missing | Kind::Malformed => "GET",
             Kind::Head => "HEAD",
             Kind::Post => "POST",
         };
@@ -186,8 +196,15 @@ impl Http2 {
             (_, true) => "abort",
             (_, false) => "finish",
         };
-        let (path, length) = (format!("/{policy}/{id}"), exchange.body_length().to_string());
+        let path = match exchange.kind {
+            Kind::Asset(_) => ASSET_PATH.to_owned(),
+            _ => format!("/{policy}/{id}"),
+        };
+        let (range, length) = (exchange.range(), exchange.body_length().to_string());
         let mut fields = frames::pseudo(method, &path).to_vec();
+        let priority = format!("u={}, i=?{}", self.random.below(8), self.random.below(2));
+        fields.extend(self.random.chance(30).then_some(("priority", &priority[..])));
+        fields.extend(range.as_deref().map(|range| ("range", range)));
         fields.extend(exchange.expects_continue.then_some(("expect", "100-continue")));
         fields.extend(matches!(exchange.body, Framing::Sized(_)).then_some(("content-length", &length[..])));
         fields.extend((exchange.kind == Kind::Malformed).then_some(("Upper-Case", "a")));
@@ -249,15 +266,7 @@ impl Http2 {
 
     /// Compares the frames that have arrived with the plans of their exchanges.
     pub(crate) fn check(&mut self, excuses: Excuses) -> Result<(), String> {
-        let mut end = 0;
-        while let Some([a, b, c, ..]) = self.incoming[end..].first_chunk::<9>() {
-            let next = end + 9 + u32::from_be_bytes([0, *a, *b, *c]) as usize;
-            if next > self.incoming.len() {
-                break;
-            }
-            end = next;
-        }
-        let whole: Vec<u8> = self.incoming.drain(..end).collect();
+        let whole = whole_frames(&mut self.incoming);
         for frame in frames::parse(&whole, &mut self.decoder) {
             let text = format!("{frame:.200?}");
             self.take(frame, excuses)
@@ -416,7 +425,7 @@ impl Stream {
         if self.trailer != exchange.trailer_of_the_response(id) {
             return wrong("trailer");
         }
-        if exchange.status() == 200 && self.read != Some(exchange.read_by_the_handler(id)) {
+        if exchange.is_handled() && self.read != Some(exchange.read_by_the_handler(id)) {
             return wrong("request body in the handler");
         }
         Ok(())
@@ -436,4 +445,17 @@ impl Stream {
             false => Err(format!("exchange {} is reset: {:?}", self.id, self.exchange)),
         }
     }
+}
+
+/// Takes the whole frames at the beginning.
+pub(crate) fn whole_frames(incoming: &mut Vec<u8>) -> Vec<u8> {
+    let mut end = 0;
+    while let Some([a, b, c, ..]) = incoming[end..].first_chunk::<9>() {
+        let next = end + 9 + u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        if next > incoming.len() {
+            break;
+        }
+        end = next;
+    }
+    incoming.drain(..end).collect()
 }

@@ -1,19 +1,21 @@
 //! A simulator of whole connections, in the manner of TigerBeetle's VOPR.
 //!
 //! A seed determines a run: clients of HTTP/1.1 and HTTP/2, some of them over TLS, that send and read in random pieces, open
-//! windows late, reset streams, stall, half-close, close and reset; handlers that read all, some or none of their bodies and
-//! complete in random order; tasks that read a body after its response; responses that stream, stay pending and fail; steps of the clock; a graceful stop. The simulator runs as a handler on
-//! the worker's thread with the clock paused, so that the order of events depends on the seed only. After each step it
-//! compares the responses with a naive model, and counts the parts of exchanges that are alive. While the server is
-//! quiescent, idle connections hold no memory, and the server's counts of connections, handlers and tasks are those of the
-//! model; when all requests are answered, nothing is left of them.
+//! windows late, change priorities, reset streams, stall, half-close, close and reset; handlers that read all, some or none of
+//! their bodies and complete in random order; embedded files and their ranges; tasks that read a body after its response;
+//! responses that stream, stay pending and fail; steps of the clock; a graceful stop. The simulator runs as a handler on the
+//! worker's thread with the clock paused, so that the order of events depends on the seed only. After each step it compares the
+//! responses with a naive model, and counts the parts of exchanges that are alive. While the server is quiescent, idle
+//! connections hold no memory, and the server's counts of connections, handlers and tasks are those of the model; when all
+//! requests are answered, nothing is left of them.
 //!
-//! WebSockets have runs of the same kind in `websocket.rs`.
+//! WebSockets and event streams of topics have runs of the same kind in `websocket` and `events.rs`.
 //!
 //! A failure names its seed: `CONDUIT_SIMULATOR_SEED=17` replays one run, `CONDUIT_SIMULATOR_SEEDS=100000` runs more.
 
 mod application;
 mod client;
+mod events;
 #[allow(dead_code, reason = "the tests of the engine use the rest")]
 #[path = "../../../conduit-proto/tests/h2/frames.rs"]
 mod frames;
@@ -23,6 +25,7 @@ mod pace;
 mod random;
 mod run;
 mod secure;
+mod tunnel;
 mod websocket;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -72,25 +75,22 @@ fn from_environment(name: &str) -> Option<u64> {
     }
 }
 
-#[test]
-fn invariants_hold_for_each_seed() {
-    if let Some(seed) = from_environment("CONDUIT_SIMULATOR_SEED") {
-        if let Err(violation) = simulate(seed) {
-            panic!("{violation}");
-        }
-        return;
-    }
-    let seeds = from_environment("CONDUIT_SIMULATOR_SEEDS").unwrap_or(SEEDS);
-    let next = AtomicU64::new(0);
+/// Runs all seeds, or the one that the environment names.
+pub(crate) fn check_seeds(default: u64, simulate: impl Fn(u64) -> Result<String, String> + Sync) {
+    let (first, end) = match from_environment("CONDUIT_SIMULATOR_SEED") {
+        Some(seed) => (seed, seed + 1),
+        None => (0, from_environment("CONDUIT_SIMULATOR_SEEDS").unwrap_or(default)),
+    };
+    let next = AtomicU64::new(first);
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
     let work = || loop {
         let seed = next.fetch_add(1, Relaxed);
-        if seed >= seeds {
+        if seed >= end {
             return Ok(());
         }
         if let Err(violation) = simulate(seed) {
             // The other threads stop, too.
-            next.store(seeds, Relaxed);
+            next.store(end, Relaxed);
             return Err(violation);
         }
     };
@@ -108,10 +108,10 @@ fn invariants_hold_for_each_seed() {
     }
 }
 
-#[test]
-fn a_seed_replays_the_same_events() {
-    for seed in 0..50 {
-        let (first, second) = run_twice(seed);
+/// Runs the first seeds twice, and compares their logs.
+pub(crate) fn check_replays(seeds: u64, simulate: impl Fn(u64) -> Result<String, String>) {
+    for seed in 0..seeds {
+        let (first, second) = run_twice(seed, &simulate);
         if first != second {
             let same = first
                 .lines()
@@ -125,7 +125,7 @@ fn a_seed_replays_the_same_events() {
 }
 
 /// The logs of two runs of a seed, which are equal or of the same second.
-fn run_twice(seed: u64) -> (String, String) {
+fn run_twice(seed: u64, simulate: impl Fn(u64) -> Result<String, String>) -> (String, String) {
     loop {
         let began = real_second();
         let (first, second) = (simulate(seed).unwrap(), simulate(seed).unwrap());
@@ -139,4 +139,14 @@ fn run_twice(seed: u64) -> (String, String) {
 fn real_second() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     since_epoch.expect("the time is after 1970").as_secs()
+}
+
+#[test]
+fn invariants_hold_for_each_seed() {
+    check_seeds(SEEDS, simulate);
+}
+
+#[test]
+fn a_seed_replays_the_same_events() {
+    check_replays(50, simulate);
 }

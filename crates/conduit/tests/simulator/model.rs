@@ -5,6 +5,10 @@ use crate::random::Random;
 /// The name of the field that follows bodies; its value is the number of the exchange.
 pub(crate) const TRAILER: &str = "x-trailer";
 
+/// A file that the application embeds.
+pub(crate) const ASSET_PATH: &str = "/assets/app.js";
+const ASSET: &[u8] = include_bytes!("../assets/app.js");
+
 /// One request and its response, as both sides plan it.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
@@ -29,6 +33,8 @@ pub(crate) enum Kind {
     Get,
     Head,
     Post,
+    /// A `GET` of an embedded file, or of a range of its bytes.
+    Asset(Option<(usize, usize)>),
     /// A `GET` that no route matches.
     Missing,
     /// A head that is not valid.
@@ -88,7 +94,12 @@ pub(crate) enum Piece {
 impl Exchange {
     pub(crate) fn random(random: &mut Random) -> Self {
         let kind = match random.below(20) {
-            0..=7 => Kind::Get,
+            0 if random.chance(50) => Kind::Asset(None),
+            0 => {
+                let first = random.below(ASSET.len());
+                Kind::Asset(Some((first, first + random.below(ASSET.len() - first))))
+            }
+            1..=7 => Kind::Get,
             8 | 9 => Kind::Head,
             10..=17 => Kind::Post,
             18 => Kind::Missing,
@@ -120,6 +131,8 @@ impl Exchange {
             },
             waits_after: random.chance(25),
             answer: match random.below(20) {
+                // The files have no streams.
+                _ if matches!(kind, Kind::Asset(_)) => Answer::Text(0),
                 0..=6 => Answer::Text(random.length()),
                 7..=9 => Answer::File(random.length()),
                 10 => Answer::Problem,
@@ -173,6 +186,7 @@ impl Exchange {
             Kind::Head => format!("HEAD /{policy}/{id}"),
             Kind::Post => format!("POST /{policy}/{id}"),
             Kind::Missing => format!("GET /missing/{id}"),
+            Kind::Asset(_) => format!("GET {ASSET_PATH}"),
             Kind::Malformed => return format!("GET /finish/{id} HTTP/1.1\r\nhost : a\r\n\r\n").into_bytes(),
         };
         let mut head = format!("{line} HTTP/{version}\r\nhost: a\r\n");
@@ -181,6 +195,9 @@ impl Exchange {
             (true, false, true) => head.push_str("connection: upgrade\r\nupgrade: simulated\r\n"),
             (false, ..) => head.push_str("connection: close\r\n"),
             _ => {}
+        }
+        if let Some(range) = self.range() {
+            head.push_str(&format!("range: {range}\r\n"));
         }
         if self.expects_continue {
             head.push_str("expect: 100-continue\r\n");
@@ -226,6 +243,7 @@ impl Exchange {
     pub(crate) fn status(&self) -> u16 {
         match (self.kind, &self.answer) {
             (Kind::Missing, _) => 404,
+            (Kind::Asset(Some(_)), _) => 206,
             (Kind::Malformed, _) => 400,
             (_, Answer::Problem) => 418,
             (_, Answer::Panic) => 500,
@@ -235,8 +253,11 @@ impl Exchange {
 
     /// The content of the response; `None` where it is a problem document.
     pub(crate) fn content(&self, id: usize) -> Option<Vec<u8>> {
-        if self.kind == Kind::Head {
-            return Some(Vec::new());
+        match self.kind {
+            Kind::Head => return Some(Vec::new()),
+            Kind::Asset(None) => return Some(ASSET.to_vec()),
+            Kind::Asset(Some((first, last))) => return Some(ASSET[first..=last].to_vec()),
+            _ => {}
         }
         if self.status() != 200 {
             return None;
@@ -246,6 +267,19 @@ impl Exchange {
             Answer::Stream { pieces, .. } => Some(content(id, streamed_bytes(pieces))),
             _ => None,
         }
+    }
+
+    /// The value of `range`.
+    pub(crate) fn range(&self) -> Option<String> {
+        match self.kind {
+            Kind::Asset(Some((first, last))) => Some(format!("bytes={first}-{last}")),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the response is that of a handler which has succeeded.
+    pub(crate) fn is_handled(&self) -> bool {
+        self.status() == 200 && !matches!(self.kind, Kind::Asset(_))
     }
 
     /// The text with which the handler reports its use of the request body, in the field `x-exchange`.

@@ -75,13 +75,7 @@ impl Run {
 
     async fn connect(&mut self) {
         let http2 = self.random.chance(40).then(|| Http2::new(self.random.next()));
-        let mut connection = match self.random.chance(25) {
-            true => Wire::secure(self.client.connect_tls(), http2.is_some()),
-            false => Wire::plain(self.client.connect()),
-        };
-        while !connection.shake_hands() {
-            pace::turns(1).await;
-        }
+        let mut connection = Wire::open(&self.client, http2.is_some(), &mut self.random).await;
         if self.random.chance(60) {
             connection.shorten_transfers(self.random.next());
         }

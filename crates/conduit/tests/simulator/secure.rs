@@ -4,11 +4,14 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::sync::{Arc, LazyLock};
 
 use conduit::Tls;
-use conduit::testing::TestConnection;
+use conduit::testing::{TestClient, TestConnection};
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+use crate::pace;
+use crate::random::Random;
 
 /// The size of one read.
 const READ_BYTES: usize = 16 * 1024;
@@ -65,7 +68,19 @@ struct Session {
 }
 
 impl Wire {
-    pub(crate) fn plain(connection: TestConnection) -> Self {
+    /// A connection to the server, which is encrypted at times, after its handshake.
+    pub(crate) async fn open(client: &TestClient, http2: bool, random: &mut Random) -> Self {
+        let mut wire = match random.chance(25) {
+            true => Wire::secure(client.connect_tls(), http2),
+            false => Wire::plain(client.connect()),
+        };
+        while !wire.shake_hands() {
+            pace::turns(1).await;
+        }
+        wire
+    }
+
+    fn plain(connection: TestConnection) -> Self {
         Wire {
             connection,
             session: None,
@@ -73,7 +88,7 @@ impl Wire {
     }
 
     /// A connection that begins with a handshake.
-    pub(crate) fn secure(connection: TestConnection, http2: bool) -> Self {
+    fn secure(connection: TestConnection, http2: bool) -> Self {
         let config = Arc::clone(&CERTIFICATE.clients[usize::from(http2)]);
         let name = ServerName::try_from("localhost").expect("a name");
         let session = Session {
@@ -88,7 +103,7 @@ impl Wire {
     }
 
     /// Continues the handshake with the bytes that have arrived. Returns whether it is complete.
-    pub(crate) fn shake_hands(&mut self) -> bool {
+    fn shake_hands(&mut self) -> bool {
         self.flush();
         self.receive();
         self.flush();

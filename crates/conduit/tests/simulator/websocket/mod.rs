@@ -1,28 +1,33 @@
-//! Runs of WebSockets: clients that send messages in random fragments and pieces, with PINGs between them, read late, half-close,
+//! Runs of WebSockets, on connections of HTTP/1.1 and on streams of HTTP/2, some of them over TLS, with and without compression:
+//! clients that send messages in random fragments and pieces, with PINGs between them, read late, half-close,
 //! close, reset and send Close; handlers that lag; steps of the clock; a graceful stop.
 //!
 //! Each handler receives the messages of its client in their order, and each client its echoes and pongs in theirs; those that are
 //! not disturbed receive all. Idle WebSockets hold no memory, and in the end no handler is left and the counts are balanced.
+
+mod client;
+mod deflate;
+#[allow(dead_code, reason = "the tests of the engine use the rest")]
+#[path = "../../../../conduit-proto/tests/ws/frames.rs"]
+mod frames;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use conduit::WebSocketUpgrade;
 use conduit::prelude::*;
-use conduit::testing::{TestClient, TestConnection};
+use conduit::testing::TestClient;
 use conduit::websocket::{Message, WebSocketClosed};
 use tokio::sync::oneshot;
 
-use crate::from_environment;
 use crate::pace::{self, QUIET_TURNS};
 use crate::random::Random;
 use crate::run::DEADLINE;
-
-#[allow(dead_code, reason = "the tests of the engine use the rest")]
-#[path = "../../../conduit-proto/tests/ws/frames.rs"]
-mod frames;
-
-use frames::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, frame, ping};
+use crate::secure::{self, Wire};
+use crate::{check_replays, check_seeds};
+use client::{Client, Planned};
+use conduit_proto::ws::Deflate;
+use deflate::Mode;
 
 const SEEDS: u64 = 300;
 /// Small, so that handlers lag.
@@ -45,52 +50,6 @@ struct Parts {
     violations: Vec<String>,
     /// Handlers that wait for the simulator.
     gates: Vec<oneshot::Sender<()>>,
-}
-
-#[derive(Clone)]
-struct Planned {
-    content: Message,
-    /// The handler waits for the simulator after it has received it.
-    waits: bool,
-}
-
-impl Planned {
-    fn random(random: &mut Random) -> Self {
-        let length = random.length();
-        let content = if random.chance(50) {
-            let characters = ['a', 'é', '€', '😀'];
-            let text: String = (0..length / 3).map(|_| characters[random.below(4)]).collect();
-            Message::from(text)
-        } else {
-            let first = random.next();
-            Message::from((0..length).map(|at| (first as usize + at) as u8).collect::<Vec<_>>())
-        };
-        Planned {
-            content,
-            waits: random.chance(30),
-        }
-    }
-
-    /// The frames of the message, with PINGs between its fragments.
-    fn frames(&self, random: &mut Random, pings: &mut Vec<Vec<u8>>) -> Vec<u8> {
-        let mut rest = self.content.as_bytes();
-        let mut opcode = self.content.as_text().map_or(BINARY, |_| TEXT);
-        let mut bytes = Vec::new();
-        for _ in 0..random.below(5) {
-            let piece = rest
-                .split_off(..random.below(rest.len() + 1))
-                .expect("it is not longer");
-            bytes.extend(frame(opcode, piece));
-            opcode = CONTINUATION;
-            if random.chance(30) {
-                let payload = vec![pings.len() as u8; random.below(126)];
-                bytes.extend(ping(&payload));
-                pings.push(payload);
-            }
-        }
-        bytes.extend(frame(FIN | opcode, rest));
-        bytes
-    }
 }
 
 impl World {
@@ -129,9 +88,13 @@ impl Drop for Alive {
     }
 }
 
-#[get("/socket/{id}")]
-async fn socket(id: Path<usize>, upgrade: WebSocketUpgrade, world: State<World>) -> Response {
-    let (id, world) = (*id, world.0.clone());
+#[get("/socket/{id}/{mode}")]
+async fn socket(path: Path<(usize, String)>, upgrade: WebSocketUpgrade, world: State<World>) -> Response {
+    let ((id, mode), world) = (path.0, world.0.clone());
+    let upgrade = match Mode::config(&mode) {
+        Some(config) => upgrade.compression(config),
+        None => upgrade,
+    };
     upgrade.queue_limit(QUEUE_BYTES).on_upgrade(async move |mut socket| {
         world.lock().alive += 1;
         let _alive = Alive(world.clone());
@@ -143,190 +106,6 @@ async fn socket(id: Path<usize>, upgrade: WebSocketUpgrade, world: State<World>)
         }
         Ok::<_, WebSocketClosed>(())
     })
-}
-
-/// One client of a run.
-struct Client {
-    /// `None` once the client has closed it.
-    connection: Option<TestConnection>,
-    plan: Vec<Planned>,
-    /// The place in `outgoing` where each message ends.
-    ends: Vec<usize>,
-    pings: Vec<Vec<u8>>,
-    outgoing: Vec<u8>,
-    sent: usize,
-    incoming: Vec<u8>,
-    is_open: bool,
-    echoes: usize,
-    pongs: usize,
-    /// The server has ended its half of the stream.
-    ended: bool,
-    /// The code of the server's Close.
-    closed: Option<u16>,
-    /// The client's Close is in `outgoing`.
-    closes: bool,
-    /// The client has ended its half, or was silent for long, or the server stops: messages may be missing.
-    is_disturbed: bool,
-}
-
-impl Client {
-    fn new(id: usize, connection: TestConnection, random: &mut Random) -> Self {
-        let request = format!(
-            "GET /socket/{id} HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        let (mut outgoing, mut ends, mut pings) = (request.into_bytes(), Vec::new(), Vec::new());
-        let plan: Vec<_> = (0..random.below(6)).map(|_| Planned::random(random)).collect();
-        for planned in &plan {
-            outgoing.extend(planned.frames(random, &mut pings));
-            ends.push(outgoing.len());
-        }
-        Client {
-            connection: Some(connection),
-            plan,
-            ends,
-            pings,
-            outgoing,
-            sent: 0,
-            incoming: Vec::new(),
-            is_open: false,
-            echoes: 0,
-            pongs: 0,
-            ended: false,
-            closed: None,
-            closes: false,
-            is_disturbed: false,
-        }
-    }
-
-    fn send(&mut self, most: usize) -> usize {
-        let Some(connection) = &mut self.connection else {
-            return 0;
-        };
-        let end = self.outgoing.len().min(self.sent.saturating_add(most));
-        let sent = connection.send_now(&self.outgoing[self.sent..end]).unwrap_or(0);
-        self.sent += sent;
-        sent
-    }
-
-    fn read(&mut self, most: usize) -> usize {
-        let Some(connection) = &mut self.connection else {
-            return 0;
-        };
-        let bytes = connection.read_now(most.max(1));
-        if bytes.is_empty() {
-            self.ended = connection.is_closed();
-        }
-        self.incoming.extend_from_slice(&bytes);
-        bytes.len()
-    }
-
-    /// Sends Close after all that is queued.
-    fn close(&mut self, code: u16) {
-        if !self.closes {
-            self.closes = true;
-            self.outgoing.extend(frames::close(code, b""));
-        }
-    }
-
-    /// Returns whether nothing is left to send.
-    fn has_sent(&self) -> bool {
-        self.connection.is_none() || self.ended || self.sent == self.outgoing.len()
-    }
-
-    /// The number of messages that are sent completely.
-    fn sent_messages(&self) -> usize {
-        self.ends.iter().filter(|end| **end <= self.sent).count()
-    }
-
-    /// Compares the frames that have arrived with the plan.
-    fn check(&mut self, is_stopped: bool) -> Result<(), String> {
-        if !self.is_open {
-            let Some(at) = self.incoming.windows(4).position(|window| window == b"\r\n\r\n") else {
-                return Ok(());
-            };
-            if self.is_disturbed && self.incoming.starts_with(b"HTTP/1.1 408 ") {
-                self.incoming.clear();
-                return Ok(());
-            }
-            if !self.incoming.starts_with(b"HTTP/1.1 101 ") {
-                return Err(format!("no 101: {}", String::from_utf8_lossy(&self.incoming[..at])));
-            }
-            self.incoming.drain(..at + 4);
-            self.is_open = true;
-        }
-        while let Some((first, payload, used)) = server_frame(&self.incoming) {
-            let payload = payload.to_vec();
-            self.incoming.drain(..used);
-            if self.closed.is_some() {
-                return Err(format!("a frame {first:#x} follows Close"));
-            }
-            self.receive(first, &payload, is_stopped)?;
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, first: u8, payload: &[u8], is_stopped: bool) -> Result<(), String> {
-        match first ^ FIN {
-            opcode @ (TEXT | BINARY) => {
-                let number = self.echoes;
-                self.echoes += 1;
-                let expected = self.plan.get(number).map(|planned| &planned.content);
-                let is_right = expected.is_some_and(|message| {
-                    message.as_bytes() == payload && message.as_text().is_some() == (opcode == TEXT)
-                });
-                if !is_right || self.sent_messages() < self.echoes {
-                    return Err(format!(
-                        "echo {number} differs, or is too early: {} bytes",
-                        payload.len()
-                    ));
-                }
-            }
-            PONG => {
-                if self.pings.get(self.pongs).is_none_or(|ping| ping != payload) {
-                    return Err(format!("pong {} differs", self.pongs));
-                }
-                self.pongs += 1;
-            }
-            PING if !self.closes => self.outgoing.extend(frame(FIN | PONG, payload)),
-            PING => {}
-            CLOSE => {
-                let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-                match code {
-                    Some(1000) if self.closes => {}
-                    Some(1001) if is_stopped => self.is_disturbed = true,
-                    code => return Err(format!("Close with {code:?}")),
-                }
-                self.closed = code;
-                self.close(1000);
-            }
-            _ => return Err(format!("a frame {first:#x}")),
-        }
-        Ok(())
-    }
-
-    /// Every message that was sent must have been returned.
-    fn check_end(&self) -> Result<(), String> {
-        let is_lost = self.connection.is_none() || self.is_disturbed || self.closes;
-        if is_lost || (self.echoes, self.pongs) == (self.plan.len(), self.pings.len()) && !self.ended {
-            return Ok(());
-        }
-        let (echoes, pongs, ended) = (self.echoes, self.pongs, self.ended);
-        let (messages, pings) = (self.plan.len(), self.pings.len());
-        Err(format!(
-            "{echoes} echoes of {messages}, {pongs} pongs of {pings}, ended: {ended}"
-        ))
-    }
-}
-
-/// The first byte, the payload and the length of a frame that has arrived completely.
-fn server_frame(input: &[u8]) -> Option<(u8, &[u8], usize)> {
-    let (start, length) = match input.get(1)? {
-        126 => (4, usize::from(u16::from_be_bytes(*input.get(2..)?.first_chunk()?))),
-        127 => (10, u64::from_be_bytes(*input.get(2..)?.first_chunk()?) as usize),
-        length => (2, usize::from(*length)),
-    };
-    Some((input[0], input.get(start..start + length)?, start + length))
 }
 
 struct Run {
@@ -341,7 +120,7 @@ struct Run {
 impl Run {
     async fn run(&mut self) -> Result<(), String> {
         pace::turns(QUIET_TURNS).await;
-        self.connect();
+        self.connect().await;
         for _ in 0..10 + self.random.below(80) {
             self.act().await;
             let turns = self.random.below(4);
@@ -352,12 +131,13 @@ impl Run {
         self.end().await
     }
 
-    fn connect(&mut self) {
-        let mut connection = self.client.connect();
+    async fn connect(&mut self) {
+        let http2 = self.random.chance(50);
+        let mut connection = Wire::open(&self.client, http2, &mut self.random).await;
         if self.random.chance(60) {
             connection.shorten_transfers(self.random.next());
         }
-        let client = Client::new(self.clients.len(), connection, &mut self.random);
+        let client = Client::new(self.clients.len(), connection, http2, &mut self.random);
         let mut parts = self.world.lock();
         parts.plans.push(client.plan.clone());
         parts.received.push(0);
@@ -381,16 +161,9 @@ impl Run {
                 client.read(length);
             }
             65..=80 => pace::open_gate(&mut self.world.lock().gates, &mut self.random),
-            81..=87 if may_connect => self.connect(),
+            81..=87 if may_connect => self.connect().await,
             88 if !client.closes => client.close(1000),
-            89 => {
-                if let Some(connection) = &mut client.connection {
-                    connection.end();
-                    client.outgoing.truncate(client.sent);
-                    client.is_disturbed = true;
-                    client.closes = true;
-                }
-            }
+            89 => client.end(),
             90 => client.connection = None,
             91 => {
                 if let Some(connection) = client.connection.take() {
@@ -455,13 +228,14 @@ impl Run {
 
     /// Sends and reads everything, opens all gates, and checks that all is returned and nothing is held.
     async fn complete(&mut self) -> Result<(), String> {
+        self.clients.iter_mut().for_each(Client::close_tunnel);
         for round in 0.. {
             if round == 10_000 {
                 return Err("the clients make no progress".to_owned());
             }
             let mut progress = self.world.lock().gates.len();
             for client in &mut self.clients {
-                progress += client.send(usize::MAX) + client.read(1 << 16);
+                progress += client.send(usize::MAX / 2) + client.read(1 << 16);
             }
             while !self.world.lock().gates.is_empty() {
                 pace::open_gate(&mut self.world.lock().gates, &mut self.random);
@@ -488,7 +262,10 @@ impl Run {
         let resources = self.client.resources();
         let alive = self.world.lock().alive;
         // One handler runs the simulator.
-        if resources.buffer_bytes > 0 || resources.handlers != 1 + alive {
+        // Without their contexts, which no buffer is for.
+        let compressing = self.clients.iter().filter(|client| client.is_compressing()).count();
+        let most = compressing * size_of::<Deflate>();
+        if resources.buffer_bytes > most || resources.handlers != 1 + alive {
             return Err(format!("complete, with {alive} handlers: {resources:?}"));
         }
         Ok(())
@@ -553,7 +330,10 @@ fn simulate(seed: u64) -> Result<String, String> {
         .head_timeout(DEADLINE)
         .idle_timeout(DEADLINE)
         .minimum_rate(1, DEADLINE)
-        .shutdown_timeout(Duration::from_secs(3600));
+        .shutdown_timeout(Duration::from_secs(3600))
+        // Windows are opened in small steps, which costs glitches.
+        .http2_glitch_limit(1_000_000, 1000)
+        .tls(secure::tls());
     let client = TestClient::new(app).with_patience(Duration::from_secs(120));
     {
         let mut parts = world.lock();
@@ -569,20 +349,10 @@ fn simulate(seed: u64) -> Result<String, String> {
 
 #[test]
 fn invariants_of_websockets_hold_for_each_seed() {
-    let seeds = match from_environment("CONDUIT_SIMULATOR_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..from_environment("CONDUIT_SIMULATOR_SEEDS").unwrap_or(SEEDS),
-    };
-    for seed in seeds {
-        if let Err(violation) = simulate(seed) {
-            panic!("{violation}");
-        }
-    }
+    check_seeds(SEEDS, simulate);
 }
 
 #[test]
 fn a_seed_replays_the_same_events_of_websockets() {
-    for seed in 0..10 {
-        assert_eq!(simulate(seed), simulate(seed), "seed {seed}");
-    }
+    check_replays(30, simulate);
 }
