@@ -1,6 +1,7 @@
 //! A client in Rust: one file of source for a crate with `reqwest` and `serde`, from the document of an application.
 
 mod types;
+mod value_type;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,6 +9,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use self::types::{RustTypes, comment, pascal, snake};
+use self::value_type::RustType;
 use super::document::{Document, rest_parameter};
 use super::shared::{DescribedOperation, is_json, resolved, unique};
 
@@ -51,7 +53,7 @@ impl Document {
         text.push_str(&types.text);
         text.push_str(&functions);
         // Not every application has maps.
-        let maps = if text.contains("BTreeMap<") {
+        let maps = if types.has_maps {
             "\nuse std::collections::BTreeMap;"
         } else {
             ""
@@ -123,29 +125,6 @@ fn write_credentials(text: &mut String, schemes: &Map<String, Value>) {
     }
 }
 
-/// Returns whether a type has a default without a derive.
-fn has_default(of_type: &str) -> bool {
-    const PLAIN: [&str; 13] = [
-        "String",
-        "bool",
-        "f64",
-        "i8",
-        "i16",
-        "i32",
-        "i64",
-        "u8",
-        "u16",
-        "u32",
-        "u64",
-        "RawBody",
-        "FormParts",
-    ];
-    PLAIN.contains(&of_type)
-        || ["Option<", "Vec<", "BTreeMap<"]
-            .iter()
-            .any(|begin| of_type.starts_with(begin))
-}
-
 /// Writes the type that iterates over the pages of an operation, and the function that begins.
 fn write_pages(
     text: &mut String,
@@ -186,7 +165,7 @@ struct FunctionWriter<'d> {
 
 /// The body of a response, as the client reads it.
 struct ReplyBody {
-    of_type: String,
+    of_type: RustType,
     /// The expression that reads it.
     read: String,
 }
@@ -205,7 +184,7 @@ impl FunctionWriter<'_> {
         let (declared, passed) = match fields.is_empty() {
             true => (String::new(), String::new()),
             false => {
-                let derives = match fields.iter().all(|(_, of_type, _)| has_default(of_type)) {
+                let derives = match fields.iter().all(|(_, of_type, _)| of_type.has_default()) {
                     true => "Clone, Debug, Default",
                     false => "Clone, Debug",
                 };
@@ -248,13 +227,14 @@ impl FunctionWriter<'_> {
             Value::from(self.path),
             ways.join(", "),
         );
-        let is_cursor = |(name, of_type, _): &(String, String, String)| name == "cursor" && of_type == "Option<String>";
+        let text_or_none = RustType::Plain("String").optional();
+        let is_cursor = |(name, of_type, _): &(String, RustType, String)| name == "cursor" && *of_type == text_or_none;
         if value["x-pages"] == Value::Bool(true)
             && fields.iter().any(is_cursor)
             && self.has_next_page()
             && let Some(page) = &page
         {
-            write_pages(text, types, &function, &of_type, [&input, &reply, page]);
+            write_pages(text, types, &function, &of_type, [&input, &reply, &page.to_string()]);
         }
     }
 
@@ -275,7 +255,7 @@ impl FunctionWriter<'_> {
     }
 
     /// The fields of the input with their types and comments, and the statements that put them into the request.
-    fn input(&self, name: &str, types: &mut RustTypes<'_>) -> (Vec<(String, String, String)>, String) {
+    fn input(&self, name: &str, types: &mut RustTypes<'_>) -> (Vec<(String, RustType, String)>, String) {
         let mut fields = Vec::new();
         let mut steps = String::new();
         let mut taken = BTreeSet::from(["body".to_owned()]);
@@ -294,8 +274,8 @@ impl FunctionWriter<'_> {
                 _ => continue,
             };
             let mut of_type = types.of_value(&parameter["schema"], &format!("{name}{}", pascal(key)));
-            if parameter["required"] != true && !of_type.starts_with("Option<") {
-                of_type = format!("Option<{of_type}>");
+            if parameter["required"] != true {
+                of_type = of_type.optional();
             }
             let _ = writeln!(steps, "    parts.{step}?;");
             fields.push((
@@ -312,7 +292,7 @@ impl FunctionWriter<'_> {
     }
 
     /// The type of the body of the request, the statement that writes it, and its comment.
-    fn body(&self, name: &str, types: &mut RustTypes<'_>) -> Option<(String, String, String)> {
+    fn body(&self, name: &str, types: &mut RustTypes<'_>) -> Option<(RustType, String, String)> {
         let body = self.operation.value.get("requestBody")?;
         let content = body["content"].as_object()?;
         let preferred = BODY_TYPES.iter().find_map(|kind| content.get_key_value(*kind));
@@ -326,18 +306,18 @@ impl FunctionWriter<'_> {
                 let of_type = types.of_value(&media["schema"], &format!("{name}Body"));
                 (of_type, "parts.form(body)?;".to_owned())
             }
-            "multipart/form-data" => ("FormParts".to_owned(), "parts.form_parts(body)?;".to_owned()),
-            _ => ("RawBody".to_owned(), "parts.raw(body)?;".to_owned()),
+            "multipart/form-data" => (RustType::Plain("FormParts"), "parts.form_parts(body)?;".to_owned()),
+            _ => (RustType::Plain("RawBody"), "parts.raw(body)?;".to_owned()),
         };
         let documented = comment(&format!("`{kind}`"), 1);
-        Some(match body["required"] == true || of_type.starts_with("Option<") {
+        Some(match body["required"] == true || of_type.is_optional() {
             true => (
                 of_type,
                 format!("    let body = &input.body;\n    {call}\n"),
                 documented,
             ),
             false => (
-                format!("Option<{of_type}>"),
+                of_type.optional(),
                 format!("    if let Some(body) = &input.body {{\n        {call}\n    }}\n"),
                 documented,
             ),
@@ -345,7 +325,7 @@ impl FunctionWriter<'_> {
     }
 
     /// The variants of the responses, the arms that select them, and the type of the body of a 200.
-    fn replies(&self, reply: &str, types: &mut RustTypes<'_>) -> (String, String, Option<String>) {
+    fn replies(&self, reply: &str, types: &mut RustTypes<'_>) -> (String, String, Option<RustType>) {
         let empty = Map::new();
         let responses = self.operation.value["responses"].as_object().unwrap_or(&empty);
         let (mut variants, mut arms, mut ranges, mut last) =
@@ -377,7 +357,7 @@ impl FunctionWriter<'_> {
                 None => ("Other".to_owned(), "status".to_owned()),
             };
             let ReplyBody { of_type, read } = body.unwrap_or_else(|| ReplyBody {
-                of_type: "RawBody".to_owned(),
+                of_type: RustType::Plain("RawBody"),
                 read: "response.raw().await?".to_owned(),
             });
             let _ = writeln!(variants, "{documented}    {variant}(u16, {of_type}),");
@@ -400,14 +380,14 @@ impl FunctionWriter<'_> {
         let (kind, media) = content.iter().next()?;
         let name = format!("{reply}{}", pascal(status));
         let (of_type, read) = match &**kind {
-            _ if content.len() > 1 => ("RawBody".to_owned(), "response.raw().await?"),
+            _ if content.len() > 1 => (RustType::Plain("RawBody"), "response.raw().await?"),
             kind if is_json(kind) => (types.of_value(&media["schema"], &name), "response.json().await?"),
             "text/event-stream" => (
-                format!("Events<{}>", types.of_value(&media["schema"], &name)),
+                RustType::Events(Box::new(types.of_value(&media["schema"], &name))),
                 "response.events()",
             ),
-            kind if kind.starts_with("text/") => ("String".to_owned(), "response.text().await?"),
-            _ => ("RawBody".to_owned(), "response.raw().await?"),
+            kind if kind.starts_with("text/") => (RustType::Plain("String"), "response.text().await?"),
+            _ => (RustType::Plain("RawBody"), "response.raw().await?"),
         };
         Some(ReplyBody {
             of_type,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use super::value_type::RustType;
 use crate::shared::unique;
 
 /// Names of the file itself and of the prelude, which no schema may have.
@@ -60,6 +61,8 @@ pub(super) struct RustTypes<'d> {
     taken: BTreeSet<String>,
     /// The definitions so far.
     pub(super) text: String,
+    /// Set once a type contains a map.
+    pub(super) has_maps: bool,
 }
 
 impl<'d> RustTypes<'d> {
@@ -79,6 +82,7 @@ impl<'d> RustTypes<'d> {
             names,
             taken,
             text: String::new(),
+            has_maps: false,
         };
         for (key, schema) in schemas {
             let name = types.names[key.as_str()].clone();
@@ -113,17 +117,10 @@ impl<'d> RustTypes<'d> {
         for (key, schema) in &fields.properties {
             let field = unique(&mut taken, snake(key), 'X');
             let mut of_type = self.of_value(schema, &format!("{name}{}", pascal(key)));
-            let is_option = of_type.starts_with("Option<");
             let is_required = fields.required.contains(key);
             // A type without end has no size.
-            if self.contains(schema, name) && !of_type.starts_with("Vec<") {
-                of_type = match of_type
-                    .strip_prefix("Option<")
-                    .and_then(|inner| inner.strip_suffix('>'))
-                {
-                    Some(inner) => format!("Option<Box<{inner}>>"),
-                    None => format!("Box<{of_type}>"),
-                };
+            if self.contains(schema, name) {
+                of_type = of_type.sized();
             }
             text.push_str(&comment(
                 schema.get("description").and_then(Value::as_str).unwrap_or(key),
@@ -139,9 +136,7 @@ impl<'d> RustTypes<'d> {
                     "skip_serializing_if = \"{}\"",
                     stringify!(Option::is_none).replace(' ', "")
                 ));
-                if !is_option {
-                    of_type = format!("Option<{of_type}>");
-                }
+                of_type = of_type.optional();
             }
             if !options.is_empty() {
                 let _ = writeln!(text, "    #[serde({})]", options.join(", "));
@@ -149,6 +144,7 @@ impl<'d> RustTypes<'d> {
             let _ = writeln!(text, "    pub {field}: {of_type},");
         }
         if let Some(more) = &fields.more {
+            self.has_maps = true;
             let of_type = self.of_value(more, &format!("{name}Member"));
             let field = unique(&mut taken, "members".to_owned(), 'X');
             let _ = writeln!(
@@ -186,7 +182,7 @@ impl<'d> RustTypes<'d> {
         for (place, way) in ways.iter().enumerate() {
             let of_type = self.of_value(way, &format!("{name}{}", place + 1));
             let variant = match way.get("$ref") {
-                Some(_) => of_type.clone(),
+                Some(_) => of_type.to_string(),
                 None => format!("Variant{}", place + 1),
             };
             let variant = unique(&mut taken, variant, 'X');
@@ -197,42 +193,41 @@ impl<'d> RustTypes<'d> {
     }
 
     /// The type of the values of a schema. A type that needs a definition gets this name.
-    pub(super) fn of_value(&mut self, schema: &Value, name: &str) -> String {
+    pub(super) fn of_value(&mut self, schema: &Value, name: &str) -> RustType {
         if let Some(key) = reference(schema) {
-            return self.names.get(key).cloned().unwrap_or_else(|| "Value".to_owned());
+            return self
+                .names
+                .get(key)
+                .cloned()
+                .map_or_else(RustType::any, RustType::Defined);
         }
         if let Some(inner) = without_null(schema) {
-            return format!("Option<{}>", self.of_value(&inner, name));
+            return RustType::Optional(Box::new(self.of_value(&inner, name)));
         }
         match self.shape(schema) {
-            Shape::Type(name) => name,
+            Shape::Type(name) => RustType::Plain(name),
             Shape::Other => self.of_container(schema, name),
             _ => {
                 let name = unique(&mut self.taken, name.to_owned(), 'X');
                 self.define(&name, schema);
-                name
+                RustType::Defined(name)
             }
         }
     }
 
-    fn of_container(&mut self, schema: &Value, name: &str) -> String {
+    fn of_container(&mut self, schema: &Value, name: &str) -> RustType {
         match schema["type"].as_str() {
             Some("array") if schema.get("prefixItems").is_none() => {
                 let items = schema.get("items").cloned().unwrap_or(Value::Bool(true));
-                format!("Vec<{}>", self.of_value(&items, &format!("{name}Item")))
+                RustType::List(Box::new(self.of_value(&items, &format!("{name}Item"))))
             }
             Some("object") => {
-                let more = schema
-                    .get("additionalProperties")
-                    .filter(|more| more.is_object())
-                    .cloned();
-                let more = more.map_or_else(
-                    || "Value".to_owned(),
-                    |more| self.of_value(&more, &format!("{name}Member")),
-                );
-                format!("BTreeMap<String, {more}>")
+                self.has_maps = true;
+                let more = schema.get("additionalProperties").filter(|more| more.is_object());
+                let more = more.map_or_else(RustType::any, |more| self.of_value(more, &format!("{name}Member")));
+                RustType::Map(Box::new(more))
             }
-            _ => "Value".to_owned(),
+            _ => RustType::any(),
         }
     }
 
@@ -270,8 +265,8 @@ impl<'d> RustTypes<'d> {
         if let Some(constant) = schema.get("const") {
             return match constant {
                 Value::String(text) => Shape::Texts(vec![text.clone()]),
-                Value::Bool(_) => Shape::Type("bool".to_owned()),
-                Value::Number(number) if number.is_i64() => Shape::Type("i64".to_owned()),
+                Value::Bool(_) => Shape::Type("bool"),
+                Value::Number(number) if number.is_i64() => Shape::Type("i64"),
                 _ => Shape::Other,
             };
         }
@@ -293,22 +288,19 @@ impl<'d> RustTypes<'d> {
             }
         }
         match (schema["type"].as_str(), schema["format"].as_str()) {
-            (Some("string"), _) => Shape::Type("String".to_owned()),
-            (Some("boolean"), _) => Shape::Type("bool".to_owned()),
-            (Some("number"), _) => Shape::Type("f64".to_owned()),
-            (Some("integer"), format) => Shape::Type(
-                match format {
-                    Some("int8") => "i8",
-                    Some("int16") => "i16",
-                    Some("int32") => "i32",
-                    Some("uint8") => "u8",
-                    Some("uint16") => "u16",
-                    Some("uint32") => "u32",
-                    Some("uint64" | "uint") => "u64",
-                    _ => "i64",
-                }
-                .to_owned(),
-            ),
+            (Some("string"), _) => Shape::Type("String"),
+            (Some("boolean"), _) => Shape::Type("bool"),
+            (Some("number"), _) => Shape::Type("f64"),
+            (Some("integer"), format) => Shape::Type(match format {
+                Some("int8") => "i8",
+                Some("int16") => "i16",
+                Some("int32") => "i32",
+                Some("uint8") => "u8",
+                Some("uint16") => "u16",
+                Some("uint32") => "u32",
+                Some("uint64" | "uint") => "u64",
+                _ => "i64",
+            }),
             _ => Shape::Other,
         }
     }
@@ -356,7 +348,7 @@ enum Shape {
     /// A value that one of several schemas describes.
     Choice(Vec<Value>),
     /// A type without a definition.
-    Type(String),
+    Type(&'static str),
     /// A list, a map, or any value.
     Other,
 }
