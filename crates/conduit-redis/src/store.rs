@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use conduit::layer::{Budget, Store, Taken, Value};
@@ -15,6 +15,7 @@ use redis::{
     RedisError, RedisResult, Script, ScriptInvocation,
 };
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// The maximum time for a connection and for a response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -458,22 +458,21 @@ fn plain_http_gets_an_alert_and_an_orderly_end() {
     assert_eq!(running.handle().statistics().failed_handshakes, 1);
 }
 
+#[cfg(feature = "testing")]
 #[test]
 fn a_handshake_that_stalls_is_closed() {
-    let tls = Tls::self_signed();
-    let server = app(tls).handshake_timeout(Duration::from_secs(1)).listen("127.0.0.1:0");
-    let running = start(server.expect("it listens"));
+    let app = app(Tls::self_signed()).handshake_timeout(Duration::from_secs(1000));
+    let client = conduit::testing::TestClient::new(app);
     for beginning in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
-        let mut stream = TcpStream::connect(running.address).expect("the server accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-        stream.write_all(beginning).expect("taken");
-        match stream.read(&mut [0; 100]) {
-            Ok(0) => {}
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-            other => panic!("{other:?}"),
-        }
+        let mut connection = client.connect_tls();
+        assert!(connection.send(beginning));
+        client.advance(Duration::from_secs(800));
+        assert!(connection.received().is_empty() && !connection.is_closed());
+        client.advance(Duration::from_secs(201));
+        assert_eq!(connection.rest(), b"");
     }
-    assert!(running.handle().statistics().limit_hits(conduit::Limit::HandshakeTime) >= 2);
+    let statistics = client.handle().statistics();
+    assert_eq!(statistics.limit_hits(conduit::Limit::HandshakeTime), 2);
 }
 
 #[test]
