@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::{Continuation, Middleware, Next};
+use super::next::MakeContinuation;
+use super::{Middleware, Next};
 use crate::endpoint::{Endpoint, endpoint};
 use crate::openapi::Operation;
 

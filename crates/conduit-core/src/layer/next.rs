@@ -127,7 +127,6 @@ impl<T> fmt::Debug for NextWith<T> {
 }
 
 /// Memory for the values of one layer on one worker, so that a request allocates none.
-#[doc(hidden)]
 pub struct Places<T> {
     free: RefCell<Vec<Rc<Option<T>>>>,
 }
@@ -177,20 +176,28 @@ impl<T> Places<T> {
     label = "not `Next`",
     note = "write `next: Next`, or `next: NextWith<User>` in a layer that provides a `User`"
 )]
-pub trait Continuation: 'static {
+pub trait Continuation: MakeContinuation {
     /// The values around the routes inside of the layer, with those around the layer.
     type Values<V: 'static>: 'static;
-
-    /// Memory of one layer on one worker.
-    #[doc(hidden)]
-    type Memory: Default + 'static;
-
-    #[doc(hidden)]
-    fn new(next: Next, memory: &Rc<Self::Memory>) -> Self;
 }
 
 impl Continuation for Next {
     type Values<V: 'static> = V;
+}
+
+impl<T: 'static> Continuation for NextWith<T> {
+    type Values<V: 'static> = With<T, V>;
+}
+
+/// Makes the last argument of a layer. No other crate can name the trait, so that none adds a [`Continuation`].
+pub trait MakeContinuation: 'static {
+    /// Memory of one layer on one worker.
+    type Memory: Default + 'static;
+
+    fn new(next: Next, memory: &Rc<Self::Memory>) -> Self;
+}
+
+impl MakeContinuation for Next {
     type Memory = ();
 
     fn new(next: Next, _: &Rc<()>) -> Self {
@@ -198,8 +205,7 @@ impl Continuation for Next {
     }
 }
 
-impl<T: 'static> Continuation for NextWith<T> {
-    type Values<V: 'static> = With<T, V>;
+impl<T: 'static> MakeContinuation for NextWith<T> {
     type Memory = Places<T>;
 
     fn new(next: Next, places: &Rc<Places<T>>) -> Self {
