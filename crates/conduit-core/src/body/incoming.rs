@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::BodyError;
+use super::error::BodyError;
 use crate::exchange_id::ExchangeId;
 use crate::pool::Buffer;
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::HeaderMap;
 
-use super::BoxError;
+use super::error::BoxError;
 use super::incoming::Incoming;
 use super::limited::Limited;
 use crate::file::FilePart;

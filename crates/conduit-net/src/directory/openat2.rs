@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
-use super::{Attributes, Found, Waiting};
+use super::found::{Attributes, Found, Waiting};
 
 /// The number of attempts if another process renames directories in the path (`EAGAIN`, openat2(2)).
 const ATTEMPTS: usize = 16;

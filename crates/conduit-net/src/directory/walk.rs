@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
-use super::{Attributes, Found};
+use super::found::{Attributes, Found};
 
 /// The maximum number of links in one path, as in Linux.
 const LINK_LIMIT: usize = 40;
