@@ -129,6 +129,8 @@ fn only_h2_rejects(frame: &[u8], engine: &Reading) -> bool {
             .iter()
             .any(|(name, value)| name == "te" && value != b"trailers")
     };
+    // A registered name may be percent-encoded (RFC 3986, section 3.2.2), and the crate `http` rejects it.
+    let has_encoded_host = |message: &Message| matches!(&message.authority, Some(authority) if authority.contains('%'));
     match frame.get(3..5) {
         // ACK without SETTINGS; other flags are ignored (RFC 9113, section 4.1).
         Some([4, flags]) if flags & 1 != 0 => true,
@@ -137,7 +139,10 @@ fn only_h2_rejects(frame: &[u8], engine: &Reading) -> bool {
         // A frame of a stream that both have rejected: the engine ignores it (RFC 9113, section 5.1).
         _ if stream_of(frame).is_some_and(|stream| engine.rejected.contains(&stream)) => true,
         // The value of `te` is compared without case (RFC 9110, section 10.1.4).
-        _ => engine.messages.values().any(has_te),
+        _ => engine
+            .messages
+            .values()
+            .any(|message| has_te(message) || has_encoded_host(message)),
     }
 }
 
