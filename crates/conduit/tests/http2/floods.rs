@@ -81,6 +81,25 @@ fn rapid_resets_run_no_more_handlers_than_streams() {
     assert_eq!(client.response(next).status, 200);
 }
 
+/// At each moment a handler of a reset stream runs; the heads of those that have ended do not count.
+#[test]
+fn heads_of_reset_streams_count_while_their_handlers_run() {
+    let server = TestClient::new(app());
+    let mut client = Client::open(&server);
+    let value = "v".repeat(15_000);
+    let mut fields = frames::pseudo("GET", "/slow").to_vec();
+    fields.push(("x-large", &value));
+    for round in 0..200 {
+        let stream = 2 * round + 1;
+        client.send(&frames::request(stream, &fields));
+        client.send(&frames::reset(stream, ErrorCode::CANCEL));
+        server.advance(DEADLINE / 2);
+        assert!(server.resources().handlers > 0, "round {round}");
+    }
+    assert_eq!(client.get(1001, "/").status, 200);
+    assert_eq!(hits(&server, Limit::HeadBytes), 0);
+}
+
 #[test]
 fn resets_that_the_client_provokes_run_no_more_handlers_than_streams() {
     let server = TestClient::new(app().http2_stream_limit(10));

@@ -48,7 +48,7 @@ impl Http2 {
                 Http2Event::Reset(id, cause) => {
                     self.log_reset(id, cause, link, shared);
                     self.cancel_stream(id, shared);
-                    if self.detached >= Self::stream_limit(shared) {
+                    if self.detached.len() >= Self::stream_limit(shared) {
                         shared.counts().record_limit_hit(Limit::Http2Streams);
                         self.input = InputUse::Paused;
                         break;

@@ -62,11 +62,9 @@ pub(crate) struct Http2 {
     /// The last turn of the worker in which the connection sent.
     turn: SendTurn,
     /// The number of handlers that continue to run after the end of their stream.
-    detached: usize,
+    detached: Vec<Detached>,
     /// The bytes of heads and trailers that handlers may hold, those of the detached ones included.
     held_bytes: u32,
-    /// The part of `held_bytes` whose streams have ended. It is released when no handler is detached.
-    detached_bytes: u32,
     /// The number of requests that have arrived.
     requests: u64,
     /// Closing resets the connection instead of ending it cleanly: the client does not read its responses.
@@ -78,6 +76,14 @@ pub(crate) struct Http2 {
 struct Shares {
     receiving: u64,
     sending: u64,
+}
+
+/// A handler that continues to run after the end of its stream.
+struct Detached {
+    /// The number of the stream.
+    number: u32,
+    /// The part of the connection's held bytes.
+    held_bytes: u32,
 }
 
 /// The part of a connection in a turn of the worker.
@@ -126,9 +132,8 @@ impl Http2 {
             shares: Shares::default(),
             rate: TransferRate::default(),
             turn: SendTurn::default(),
-            detached: 0,
+            detached: Vec::new(),
             held_bytes: 0,
-            detached_bytes: 0,
             requests: 0,
             resets: false,
         }
@@ -221,7 +226,7 @@ impl Http2 {
     ) -> Step {
         let Some(id) = self.find(exchange) else {
             if let Command::Response(_) = command {
-                self.detached_has_ended(shared);
+                self.detached_has_ended(exchange, shared);
             }
             discard(command);
             return Step::Continue;
@@ -236,7 +241,7 @@ impl Http2 {
                 } else {
                     // The connection has responded in its place.
                     discard(response);
-                    self.detached_has_ended(shared);
+                    self.detached_has_ended(exchange, shared);
                 }
             }
             Command::Piece(piece) => {
@@ -266,12 +271,12 @@ impl Http2 {
     }
 
     /// A handler without a stream has ended.
-    fn detached_has_ended(&mut self, shared: &Shared) {
-        self.detached = self.detached.saturating_sub(1);
-        if self.detached == 0 {
-            self.held_bytes -= std::mem::take(&mut self.detached_bytes);
+    fn detached_has_ended(&mut self, exchange: ExchangeId, shared: &Shared) {
+        let mut detached = self.detached.iter();
+        if let Some(index) = detached.position(|detached| detached.number == exchange.generation) {
+            self.held_bytes -= self.detached.swap_remove(index).held_bytes;
         }
-        if self.input == InputUse::Paused && self.detached < Self::stream_limit(shared) {
+        if self.input == InputUse::Paused && self.detached.len() < Self::stream_limit(shared) {
             self.input = InputUse::Ready;
         }
     }
@@ -548,6 +553,9 @@ impl Http2 {
             self.engine.shrink();
             self.streams = Vec::new();
             self.arriving = Vec::new();
+            if self.detached.is_empty() {
+                self.detached = Vec::new();
+            }
         }
     }
 
@@ -600,8 +608,11 @@ impl Http2 {
 
     /// The handler of a stream continues without it.
     fn detach(&mut self, id: h2::StreamId) {
-        self.detached += 1;
-        self.detached_bytes += std::mem::take(&mut self.streams[id.slot()].held_bytes);
+        let held_bytes = std::mem::take(&mut self.streams[id.slot()].held_bytes);
+        self.detached.push(Detached {
+            number: id.number(),
+            held_bytes,
+        });
     }
 
     /// Cancels the exchange of a stream that the engine has closed.
