@@ -1,8 +1,8 @@
 //! The Huffman code of string literals (RFC 7541, section 5.2 and appendix B).
 //!
 //! The code is canonical: codes of one length are consecutive, in the order of their symbols. So the lengths define the
-//! code, and the compiler computes every table from them. Decoding looks up [`SHORT_BITS`] bits at once; the few longer
-//! codes, of rare symbols, are found by their length.
+//! code, and the compiler computes every table from them. Decoding looks up [`SHORT_BITS`] bits at once, which contain two
+//! frequent symbols; the few longer codes, of rare symbols, are found by their length.
 
 /// The lengths of the codes of all bytes, and of EOS (RFC 7541, appendix B).
 #[rustfmt::skip]
@@ -21,18 +21,32 @@ const LENGTHS: [u8; 257] = [
 const EOS: u16 = 256;
 const SHORTEST: usize = 5;
 const LONGEST: usize = 30;
-/// The number of bits per lookup: a table of 4 KiB that contains every frequent symbol.
-const SHORT_BITS: usize = 10;
+/// The number of bits per lookup: two symbols of the alphabet, the digits or the frequent punctuation.
+const SHORT_BITS: usize = 12;
+
+/// A string of at most this length is decoded on the stack: growing the output would first set its bytes to zero.
+const FEW_BYTES: usize = 40;
 
 /// The code of each symbol, right-aligned.
 static CODES: [u32; 257] = TABLES.codes;
-/// For each sequence of [`SHORT_BITS`] bits, the first symbol and its length; the length 0 marks a longer code.
-static SHORT: [(u8, u8); 1 << SHORT_BITS] = short_codes();
+/// For each sequence of [`SHORT_BITS`] bits, the symbols that it begins with.
+static SHORT: [Symbols; 1 << SHORT_BITS] = short_codes();
 /// The symbols in the order of their codes.
 static SYMBOLS: [u16; 257] = TABLES.symbols;
 static RANGES: [CodeRange; LONGEST + 1] = TABLES.ranges;
 
 const TABLES: Tables = tables();
+
+/// The complete symbols at the beginning of a sequence of bits.
+#[derive(Clone, Copy)]
+struct Symbols {
+    /// The first one, and the second one or 0.
+    pair: [u8; 2],
+    /// Their number; 0 marks a longer code.
+    count: u8,
+    /// The length of their codes.
+    length: u8,
+}
 
 /// The codes of one length.
 #[derive(Clone, Copy)]
@@ -83,8 +97,13 @@ const fn tables() -> Tables {
     tables
 }
 
-const fn short_codes() -> [(u8, u8); 1 << SHORT_BITS] {
-    let mut short = [(0, 0); 1 << SHORT_BITS];
+const fn short_codes() -> [Symbols; 1 << SHORT_BITS] {
+    let none = Symbols {
+        pair: [0; 2],
+        count: 0,
+        length: 0,
+    };
+    let mut short = [none; 1 << SHORT_BITS];
     let mut symbol = 0;
     while symbol < 256 {
         let length = LENGTHS[symbol] as usize;
@@ -93,11 +112,30 @@ const fn short_codes() -> [(u8, u8); 1 << SHORT_BITS] {
             let first = (TABLES.codes[symbol] as usize) << free;
             let mut at = first;
             while at < first + (1 << free) {
-                short[at] = (symbol as u8, length as u8);
+                short[at] = Symbols {
+                    pair: [symbol as u8, 0],
+                    count: 1,
+                    length: length as u8,
+                };
                 at += 1;
             }
         }
         symbol += 1;
+    }
+    let mut at = 0;
+    while at < short.len() {
+        let first = short[at];
+        // The bits after the first symbol, followed by zeros: the first symbol of their entry.
+        let second = short[(at << first.length) & (short.len() - 1)];
+        let length = LENGTHS[second.pair[0] as usize];
+        if first.count == 1 && second.count > 0 && (first.length + length) as usize <= SHORT_BITS {
+            short[at] = Symbols {
+                pair: [first.pair[0], second.pair[0]],
+                count: 2,
+                length: first.length + length,
+            };
+        }
+        at += 1;
     }
     short
 }
@@ -135,14 +173,20 @@ pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
 /// ones.
 pub(super) fn decode(input: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let start = out.len();
-    // No code is shorter than five bits.
-    out.resize(start + input.len() * 8 / SHORTEST, 0);
+    // No code is shorter than five bits; a pair has room for a second symbol.
+    if input.len() <= FEW_BYTES {
+        let mut decoded = [0; FEW_BYTES * 8 / SHORTEST + 1];
+        let length = decode_into(input, &mut decoded)?;
+        out.extend_from_slice(&decoded[..length]);
+        return Some(());
+    }
+    out.resize(start + input.len() * 8 / SHORTEST + 1, 0);
     let length = decode_into(input, &mut out[start..]);
     out.truncate(start + length.unwrap_or(0));
     length.map(|_| ())
 }
 
-/// Decodes into `output`, which must have room for the longest result. Returns the number of decoded bytes.
+/// Decodes into `output`, which must have room for the longest result and a byte. Returns the number of decoded bytes.
 fn decode_into(input: &[u8], output: &mut [u8]) -> Option<usize> {
     let (mut rest, mut written) = (input, 0);
     // The top `count` bits of `bits` are the next bits of the input; once `rest` is empty, the others are zero.
@@ -161,27 +205,30 @@ fn decode_into(input: &[u8], output: &mut [u8]) -> Option<usize> {
         }
         // No short code exceeds the bits that are left.
         while count >= SHORT_BITS {
-            let (symbol, length) = SHORT[(bits >> (64 - SHORT_BITS)) as usize];
-            if length == 0 {
+            let symbols = SHORT[(bits >> (64 - SHORT_BITS)) as usize];
+            if symbols.count == 0 {
                 break;
             }
-            *output.get_mut(written)? = symbol;
-            written += 1;
-            bits <<= length;
-            count -= usize::from(length);
+            *output.get_mut(written..)?.first_chunk_mut()? = symbols.pair;
+            written += usize::from(symbols.count);
+            bits <<= symbols.length;
+            count -= usize::from(symbols.length);
         }
         if count < LONGEST && !rest.is_empty() {
             continue;
         }
         let (symbol, length) = match SHORT[(bits >> (64 - SHORT_BITS)) as usize] {
-            (_, 0) => match long_code(bits) {
+            Symbols { count: 0, .. } => match long_code(bits) {
                 // The end of the input: ones that are not a complete symbol.
                 (_, length) if length > count => return is_padding(bits, count).then_some(written),
                 (EOS, _) => return None,
                 long => (long.0 as u8, long.1),
             },
-            (_, length) if usize::from(length) > count => return is_padding(bits, count).then_some(written),
-            (symbol, length) => (symbol, usize::from(length)),
+            // The second symbol may be beyond the end of the input.
+            Symbols { pair: [symbol, _], .. } => match usize::from(LENGTHS[usize::from(symbol)]) {
+                length if length > count => return is_padding(bits, count).then_some(written),
+                length => (symbol, length),
+            },
         };
         *output.get_mut(written)? = symbol;
         written += 1;
