@@ -337,8 +337,9 @@ impl Drop for Request {
         parts.matched = Matched::NotYet;
         parts.peer = None;
         parts.info = None;
-        parts.uri.take();
-        parts.headers.take();
+        // An assignment moves nothing out of them.
+        parts.uri = OnceCell::new();
+        parts.headers = OnceCell::new();
         parts.edited = false;
         parts.extensions.clear();
         parts.provided.clear();

@@ -1,5 +1,6 @@
 //! `Path`: the parameters of the route's path, deserialized with serde.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::StatusCode;
@@ -175,13 +176,18 @@ impl<'r> ParametersDeserializer<'r> {
             return Err(Error::new(format_args!("the path has no parameter at index {place}")));
         };
         let raw = self.request.parameter_at(name, in_path).unwrap_or_default();
-        match percent_decode_str(raw).decode_utf8() {
-            Ok(text) => Ok(ValueDeserializer {
-                name,
-                text: TextDeserializer(text),
-            }),
-            Err(_) => Err(Error::expected("UTF-8 once percent-decoded", raw).in_field(name)),
-        }
+        let text = if raw.bytes().any(|byte| byte == b'%') {
+            let Ok(text) = percent_decode_str(raw).decode_utf8() else {
+                return Err(Error::expected("UTF-8 once percent-decoded", raw).in_field(name));
+            };
+            text
+        } else {
+            Cow::Borrowed(raw)
+        };
+        Ok(ValueDeserializer {
+            name,
+            text: TextDeserializer(text),
+        })
     }
 }
 
