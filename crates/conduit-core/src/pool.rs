@@ -225,6 +225,12 @@ impl Untouched {
         place_of(value).map(Untouched)
     }
 
+    /// The value of `content-type`, the only field.
+    #[inline]
+    pub fn content_type(self) -> &'static str {
+        MEDIA_TYPES[self.0]
+    }
+
     /// The status line and the fields.
     pub fn written(self) -> &'static [u8] {
         HEADS[self.0].as_bytes()

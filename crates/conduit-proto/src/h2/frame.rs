@@ -124,14 +124,21 @@ pub(super) fn begin_headers(out: &mut Vec<u8>) -> usize {
 }
 
 /// Ends HEADERS that started at `start`; the rest of a block that exceeds a frame is sent in CONTINUATION.
+#[inline]
 pub(super) fn end_headers(out: &mut Vec<u8>, start: usize, stream: u32, end_stream: bool, max_payload: usize) {
     let end_stream = if end_stream { flags::END_STREAM } else { 0 };
     let length = out.len() - start - HEADER_BYTES;
     if length <= max_payload {
         let header = header_bytes(length, FrameKind::Headers, end_stream | flags::END_HEADERS, stream);
         out[start..start + HEADER_BYTES].copy_from_slice(&header);
-        return;
+    } else {
+        split_headers(out, start, stream, end_stream, max_payload);
     }
+}
+
+/// Writes the headers of the frames of a block that exceeds one.
+#[cold]
+fn split_headers(out: &mut Vec<u8>, start: usize, stream: u32, end_stream: u8, max_payload: usize) {
     let block = out.split_off(start + HEADER_BYTES);
     out.truncate(start);
     let mut parts = block.chunks(max_payload).peekable();

@@ -330,6 +330,45 @@ impl Http2Connection {
         self.write_body(out, stream, body, true).unwrap_or(body.len())
     }
 
+    /// Appends a whole response with status 200 and the one field `content-type`, as
+    /// [`write_response`](Self::write_response) with these headers does. Returns false, and appends nothing, where the response
+    /// is not a HEADERS frame of few bytes and one DATA frame: use `write_response` then.
+    #[inline]
+    pub fn write_typed_response(
+        &mut self,
+        out: &mut Vec<u8>,
+        stream: StreamId,
+        content_type: &'static str,
+        body: &[u8],
+        date: &[u8; 29],
+    ) -> bool {
+        let most = self.send.available().min(self.peer.max_payload);
+        let Some(state) = self.streams.get_mut(stream) else {
+            return false;
+        };
+        let is_whole = state.writing == ResponseState::Head
+            && !matches!(state.method, MethodKind::Head | MethodKind::Connect)
+            && !body.is_empty()
+            && body.len() <= most.min(state.send.available());
+        if !is_whole {
+            return false;
+        }
+        let start = frame::begin_headers(out);
+        if !self.encoder.typed(out, content_type, body.len() as u64, date) {
+            out.truncate(start);
+            return false;
+        }
+        state.writing = ResponseState::Ended;
+        state.send.send(body.len());
+        self.send.send(body.len());
+        frame::end_headers(out, start, stream.number(), false, self.peer.max_payload);
+        frame::write_header(out, body.len(), FrameKind::Data, flags::END_STREAM, stream.number());
+        out.extend_from_slice(body);
+        self.add_credit();
+        self.end_response(out, stream);
+        true
+    }
+
     /// Records whether the caller has bytes of DATA that were not accepted yet.
     pub fn set_pending(&mut self, stream: StreamId, is_pending: bool) {
         if let Some(state) = self.streams.get_mut(stream) {

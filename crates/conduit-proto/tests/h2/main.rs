@@ -11,3 +11,4 @@ mod hpack;
 mod indexed;
 mod server;
 mod twin;
+mod typed;

@@ -18,6 +18,8 @@ const TABLE_SIZE: u8 = 0x20;
 
 /// The index of `:status` in the static table.
 const STATUS: usize = 8;
+/// The index of `:status` with the value 200.
+const OK: usize = 8;
 /// Index of `date` in the static table.
 const DATE: usize = 33;
 /// Larger fields would evict most of the table.
@@ -26,7 +28,7 @@ const INDEXED_BYTES: usize = TABLE_BYTES / 4;
 const SEEN: usize = 16;
 /// The number of entries that are found by the index of their name: `content-type`, `date`, `server` and `vary` have
 /// different places.
-const RECENT: usize = 8;
+const ENTRIES: usize = 8;
 
 /// The encoder for the responses of one connection.
 ///
@@ -37,12 +39,30 @@ pub struct Encoder {
     table: Table,
     /// The smallest size set since the last block, if it is not announced yet (RFC 7541, section 4.2).
     unannounced_size: Option<usize>,
+    /// Not before the first field, so that a connection without a response is small.
+    recent: Option<Box<Recent>>,
+}
+
+/// The fields of recent blocks.
+#[derive(Debug, Default)]
+struct Recent {
     /// The hashes of fields that were not indexed.
     seen: [u32; SEEN],
     /// The latest entries whose names are in the static table, as the index of the name and the number of the entry: most
     /// fields repeat the last value.
-    recent: [(u8, u32); RECENT],
+    entries: [(u8, u32); ENTRIES],
+    /// The numbers of entries of `content-type`, for static texts.
+    types: [(&'static str, u64); TYPES],
+    /// The number of the entry of `date` with this value.
+    date: ([u8; 29], u64),
 }
+
+/// The index of `content-type` in the static table.
+const CONTENT_TYPE: usize = 31;
+/// The name `content-length`, a literal without indexing.
+const CONTENT_LENGTH: [u8; 2] = [WITHOUT_INDEXING | 0x0f, 28 - 0x0f];
+/// The number of static texts whose entries are found by their address.
+const TYPES: usize = 2;
 
 /// The use of the dynamic table for a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,8 +84,7 @@ impl Encoder {
         Self {
             table: Table::new(),
             unannounced_size: None,
-            seen: [0; SEEN],
-            recent: [(0, 0); RECENT],
+            recent: None,
         }
     }
 
@@ -122,34 +141,77 @@ impl Encoder {
         }
     }
 
-    /// Appends `content-length`.
-    pub fn content_length(&mut self, out: &mut Vec<u8>, length: u64) {
-        /// The maximum number of digits of 64 bits.
-        const DIGITS: usize = 20;
-        let mut digits = [0; DIGITS];
-        let (mut rest, mut at) = (length, DIGITS);
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
+    /// Appends a block of status 200, this `content-type`, `content-length` and `date`, which equals that of the separate
+    /// calls. Returns false, and appends nothing, unless each field takes a byte in it: the separate calls then enter the
+    /// fields into the table.
+    #[inline]
+    pub(in crate::h2) fn typed(
+        &mut self,
+        out: &mut Vec<u8>,
+        content_type: &'static str,
+        length: u64,
+        date: &[u8; 29],
+    ) -> bool {
+        if self.unannounced_size.is_some() {
+            return false;
         }
-        // `content-length` without indexing, and an uncompressed string: both integers fit their prefixes.
-        out.extend_from_slice(&[0x0f, 28 - 15, (DIGITS - at) as u8]);
-        out.extend_from_slice(&digits[at..]);
+        let (Some(content_type), Some(date)) = (self.index_of_type(content_type), self.index_of_date(date)) else {
+            return false;
+        };
+        out.extend_from_slice(&[INDEXED | OK as u8, content_type]);
+        self.content_length(out, length);
+        out.push(date);
+        true
+    }
+
+    /// The representation of `content-type` with this value, if the value is in the table. A static text never changes, so
+    /// that its address identifies it.
+    #[inline]
+    fn index_of_type(&mut self, value: &'static str) -> Option<u8> {
+        let recent = self.recent.as_mut()?;
+        let place = value.as_ptr() as usize / 8 % TYPES;
+        let (known, number) = recent.types[place];
+        if std::ptr::eq(known, value)
+            && let Some(position) = self.table.position(number)
+        {
+            return short_index(position);
+        }
+        let position = self.table.find_number(recent.entry(CONTENT_TYPE)?, value.as_bytes())?;
+        recent.types[place] = (value, self.table.number(position));
+        short_index(position)
+    }
+
+    /// The representation of `date` with this value, if the value is in the table.
+    #[inline]
+    fn index_of_date(&mut self, value: &[u8; 29]) -> Option<u8> {
+        let recent = self.recent.as_mut()?;
+        if recent.date.0 == *value
+            && let Some(position) = self.table.position(recent.date.1)
+        {
+            return short_index(position);
+        }
+        let position = self.table.find_number(recent.entry(DATE)?, value)?;
+        recent.date = (*value, self.table.number(position));
+        short_index(position)
+    }
+
+    /// Appends `content-length`.
+    #[inline]
+    pub fn content_length(&mut self, out: &mut Vec<u8>, length: u64) {
+        match length {
+            0..10 => append_length::<1>(out, length),
+            10..100 => append_length::<2>(out, length),
+            100..1_000 => append_length::<3>(out, length),
+            1_000..10_000 => append_length::<4>(out, length),
+            10_000..100_000 => append_length::<5>(out, length),
+            _ => append_long_length(out, length),
+        }
     }
 
     /// Appends a field that repeats the latest one with its name, which is in the dynamic table. Returns whether it does.
     #[inline]
     fn repeat(&mut self, out: &mut Vec<u8>, index: Option<usize>, value: &[u8]) -> bool {
-        let Some(index) = index else { return false };
-        let (name, number) = self.recent[index % RECENT];
-        if usize::from(name) != index {
-            return false;
-        }
-        match self.table.find_number(number, value) {
+        match index.and_then(|index| self.position_of_recent(index, value)) {
             Some(position) => {
                 integer::encode(out, INDEXED, 7, STATIC.len() + 1 + position);
                 true
@@ -158,11 +220,19 @@ impl Encoder {
         }
     }
 
+    /// The position of the latest entry whose name has this static index, if it has this value.
+    #[inline]
+    fn position_of_recent(&self, index: usize, value: &[u8]) -> Option<usize> {
+        let number = self.recent.as_ref()?.entry(index)?;
+        self.table.find_number(number, value)
+    }
+
     /// Remembers the entry at a position as the latest one with its name.
     fn remember(&mut self, index: Option<usize>, position: usize) {
         if let Some(index) = index {
             // Static indices are less than 62.
-            self.recent[index % RECENT] = (index as u8, self.table.number(position));
+            let number = self.table.number(position) as u32;
+            self.recent.get_or_insert_default().entries[index % ENTRIES] = (index as u8, number);
         }
     }
 
@@ -177,7 +247,7 @@ impl Encoder {
                 self.remember(index, position);
                 return integer::encode(out, INDEXED, 7, STATIC.len() + 1 + position);
             }
-            let seen = &mut self.seen[hash as usize % SEEN];
+            let seen = &mut self.recent.get_or_insert_default().seen[hash as usize % SEEN];
             let repeats = indexing == Indexing::AtOnce || *seen == hash;
             if repeats && name.len() + value.len() <= INDEXED_BYTES {
                 first = WITH_INDEXING;
@@ -198,7 +268,16 @@ impl Encoder {
     /// The number of bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.table.heap_bytes()
+        self.table.heap_bytes() + self.recent.as_ref().map_or(0, |_| size_of::<Recent>())
+    }
+}
+
+impl Recent {
+    /// The number of the latest entry whose name has this static index.
+    #[inline]
+    fn entry(&self, index: usize) -> Option<u32> {
+        let (name, number) = self.entries[index % ENTRIES];
+        (usize::from(name) == index).then_some(number)
     }
 }
 
@@ -218,6 +297,46 @@ fn string(out: &mut Vec<u8>, bytes: &[u8]) {
         integer::encode(out, 0, 7, bytes.len());
         out.extend_from_slice(bytes);
     }
+}
+
+/// Appends `content-length` with a value of `DIGITS` digits, as an uncompressed string.
+#[inline]
+fn append_length<const DIGITS: usize>(out: &mut Vec<u8>, length: u64) {
+    let (mut digits, mut rest) = ([0; DIGITS], length as u32);
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(&CONTENT_LENGTH);
+    out.push(DIGITS as u8);
+    out.extend_from_slice(&digits);
+}
+
+/// The same of any number of digits.
+#[cold]
+fn append_long_length(out: &mut Vec<u8>, length: u64) {
+    /// The maximum number of digits of 64 bits.
+    const DIGITS: usize = 20;
+    let mut digits = [0; DIGITS];
+    let (mut rest, mut at) = (length, DIGITS);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&CONTENT_LENGTH);
+    out.push((DIGITS - at) as u8);
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// The representation of the entry at a position, if it takes one byte.
+#[inline]
+fn short_index(position: usize) -> Option<u8> {
+    let index = STATIC.len() + 1 + position;
+    (index < 0x7f).then_some(INDEXED | index as u8)
 }
 
 fn indexing(name: &str) -> Indexing {

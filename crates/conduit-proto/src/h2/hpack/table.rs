@@ -124,8 +124,8 @@ pub(super) struct Table {
     bytes: Vec<u8>,
     /// The number of bytes removed from the start of `bytes`, modulo 2^32.
     removed: u32,
-    /// The total number of inserted entries, modulo 2^32.
-    inserted: u32,
+    /// The total number of inserted entries.
+    inserted: u64,
     /// `size <= max_size <= TABLE_BYTES`, as defined in RFC 7541, section 4.1.
     size: usize,
     max_size: usize,
@@ -185,13 +185,20 @@ impl Table {
     }
 
     /// The number of an entry, which does not change when others are inserted.
-    pub(super) fn number(&self, position: usize) -> u32 {
-        self.inserted.wrapping_sub(position as u32)
+    pub(super) fn number(&self, position: usize) -> u64 {
+        self.inserted.wrapping_sub(position as u64)
     }
 
-    /// The position of the entry with this number, if it has this value.
-    pub(super) fn find_number(&self, number: u32, value: &[u8]) -> Option<usize> {
+    /// The position of the entry with this number, if it is in the table.
+    #[inline]
+    pub(super) fn position(&self, number: u64) -> Option<usize> {
         let position = self.inserted.wrapping_sub(number) as usize;
+        (position < self.entries.len()).then_some(position)
+    }
+
+    /// The position of the entry with this number modulo 2^32, if it has this value.
+    pub(super) fn find_number(&self, number: u32, value: &[u8]) -> Option<usize> {
+        let position = (self.inserted as u32).wrapping_sub(number) as usize;
         (self.get(position)?.value() == value).then_some(position)
     }
 
@@ -231,7 +238,7 @@ impl Table {
         });
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
-        self.inserted = self.inserted.wrapping_add(1);
+        self.inserted += 1;
         self.size += size;
     }
 

@@ -72,8 +72,16 @@ impl Http2 {
         let (status, headers, output) = (response.status(), response.headers(), &mut link.output);
         let untouched = Untouched::of(&response);
         let taken = if bytes.len() <= PIECE_BYTES {
-            self.engine
-                .write_response(output, id, status, headers, bytes, &shared.date)
+            let is_written = untouched.is_some_and(|untouched| {
+                self.engine
+                    .write_typed_response(output, id, untouched.content_type(), bytes, &shared.date)
+            });
+            if is_written {
+                bytes.len()
+            } else {
+                self.engine
+                    .write_response(output, id, status, headers, bytes, &shared.date)
+            }
         } else {
             let length = BodyLength::Exact(bytes.len() as u64);
             self.engine
