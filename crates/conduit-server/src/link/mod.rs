@@ -304,6 +304,12 @@ impl Link {
         !self.is_secure()
     }
 
+    /// Returns whether encrypted bytes wait for room.
+    #[cfg(feature = "http2")]
+    pub(super) fn holds_encrypted(&self) -> bool {
+        self.stream.holds_output()
+    }
+
     /// Adds bytes that are sent without a copy before the output from a position on, which follows all earlier ones.
     #[cfg(feature = "http2")]
     pub(super) fn gather(&mut self, position: usize, bytes: Bytes) {

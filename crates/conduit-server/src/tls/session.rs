@@ -23,7 +23,7 @@ use crate::connection_info::{ConnectionInfo, TlsInfo};
 use crate::transport::{Received, TlsStream, Transport};
 
 /// The number of bytes that are encrypted at a time. The connection holds the encrypted bytes that the socket does not accept.
-const SEND_BYTES: usize = 64 * 1024;
+const SEND_BYTES: usize = 96 * 1024;
 /// The shared buffer shrinks to this when something has made it larger.
 const KEPT_BYTES: usize = 2 * SEND_BYTES;
 /// Minimum free space in the worker's buffer before a read. A record of at most 16 KiB and some bytes always leaves it.

@@ -28,8 +28,9 @@ pub(super) const PIECE_BYTES: usize = 16 * 1024;
 const ENCRYPTED_PIECE_BYTES: usize = PIECE_BYTES - 9;
 /// Above this number of unsent bytes no further bytes of large bodies are written, so that small responses do not wait long.
 const FILL_BYTES: usize = 48 * 1024;
-/// The same for bytes that are not copied. They take no memory, and one call sends all of them.
-const GATHERED_BYTES: usize = 96 * 1024;
+/// The same for bytes that are not copied, which take no memory, and over TLS while all earlier bytes are sent: one call sends
+/// all of them.
+const LARGE_FILL_BYTES: usize = 96 * 1024;
 /// The number of bytes after which a connection continues in the next turn of the worker: others are served between its sends.
 /// Where the kernel paces a connection (BBR), a second send at once would wait for a timer, which costs more than a turn.
 const SHARE_BYTES: u64 = 48 * 1024;
@@ -394,7 +395,13 @@ impl Http2 {
 
 /// Returns whether no further bytes of large bodies are written before others are sent.
 pub(super) fn is_filled(link: &Link) -> bool {
-    link.output.len() >= FILL_BYTES || link.gathered_bytes() >= GATHERED_BYTES
+    // While a client lags, the output has room for the responses to further input.
+    let most = if link.gathers() || link.holds_encrypted() {
+        FILL_BYTES
+    } else {
+        LARGE_FILL_BYTES
+    };
+    link.output.len() >= most || link.gathered_bytes() >= LARGE_FILL_BYTES
 }
 
 /// Writes the first part of a body's bytes, as far as the windows permit, and removes it from them. Many bytes are not copied.
