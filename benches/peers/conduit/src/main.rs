@@ -20,7 +20,7 @@ async fn json() -> Json<Message> {
 }
 
 #[get("/users/{id}")]
-async fn user(id: Path<u64>) -> String {
+async fn user(Path(id): Path<u64>) -> String {
     id.to_string()
 }
 
