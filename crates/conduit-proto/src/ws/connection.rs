@@ -16,43 +16,39 @@ const AHEAD_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct WebSocketConnection {
     limits: WebSocketLimits,
-    input: InputPosition,
-    message: Option<Message>,
-    /// The payload of the message so far, unmasked; compressed if the message is.
-    buffer: Vec<u8>,
     closing: Closing,
+    /// A message that has begun: in a box, because a message that arrives in one piece, and an idle connection, have none.
+    message: Option<Box<Message>>,
     deflate: Option<Box<Deflate>>,
 }
 
-/// The place in the input.
+/// A message that has begun.
 ///
 /// ```text
-///   Header <──> Payload
+///   Header <──> Payload of a frame
 ///     │            │
-///     └── Close ───┴── error ──> Closed
+///     └── Close ───┴── error ──> Closing::Finished
 /// ```
-#[derive(Debug, Clone, Copy)]
-enum InputPosition {
-    /// At the header of a frame.
-    Header,
-    /// Within the payload of a data frame.
-    Payload {
-        left: u64,
-        /// Rotated to the next byte.
-        mask: [u8; 4],
-        is_final: bool,
-    },
-    Closed,
-}
-
-/// A message that has begun.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Message {
     kind: MessageKind,
     is_compressed: bool,
     fragments: u32,
+    /// The payload so far, unmasked; compressed if the message is.
+    buffer: Vec<u8>,
     /// The length of the beginning of a text that is valid.
     valid_bytes: usize,
+    /// The frame whose payload has not arrived entirely; `None` at the header of the next one.
+    frame: Option<Frame>,
+}
+
+/// The rest of a data frame.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    left: u64,
+    /// Rotated to the next byte.
+    mask: [u8; 4],
+    is_final: bool,
 }
 
 /// The closing handshake (RFC 6455, section 7).
@@ -61,7 +57,7 @@ enum Closing {
     Open,
     /// Close is written, and the client's is expected.
     Sent,
-    /// Close is written, and nothing is expected.
+    /// Close is written, and nothing is expected: all input is used, to no effect.
     Finished,
 }
 
@@ -71,10 +67,8 @@ impl WebSocketConnection {
     pub fn new(limits: WebSocketLimits, deflate: Option<Deflate>) -> Self {
         Self {
             limits,
-            input: InputPosition::Header,
-            message: None,
-            buffer: Vec::new(),
             closing: Closing::Open,
+            message: None,
             deflate: deflate.map(Box::new),
         }
     }
@@ -112,129 +106,116 @@ impl WebSocketConnection {
     ) -> Result<(usize, WebSocketEvent), WebSocketReason> {
         let mut at = 0;
         loop {
-            match self.input {
-                InputPosition::Closed => return Ok((input.len(), WebSocketEvent::Closed)),
-                InputPosition::Header => {
-                    let Some((header, size)) = FrameHead::parse(&input[at..])? else {
-                        return Ok((at, WebSocketEvent::NeedMore));
-                    };
-                    if header.opcode.is_control() {
-                        let start = at + size;
-                        let Some(masked) = input.get(start..start + header.length as usize) else {
-                            return Ok((at, WebSocketEvent::NeedMore));
-                        };
-                        let event = self.control(header, masked, out)?;
-                        return Ok((start + masked.len(), event));
-                    }
-                    self.begin_frame(header)?;
-                    at += size;
-                }
-                InputPosition::Payload { left, mask, is_final } => {
-                    let rest = &input[at..];
-                    let length = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
-                    self.reserve(left, length);
-                    frame::extend_unmasked(&mut self.buffer, &rest[..length], mask);
-                    at += length;
-                    let left = left - length as u64;
-                    let is_whole = left == 0 && is_final;
-                    if is_whole {
-                        self.input = InputPosition::Header;
-                        return Ok((at, self.finish_message(codecs)?));
-                    }
-                    self.validate_beginning()?;
-                    if left > 0 {
-                        let mut mask = mask;
-                        mask.rotate_left(length % 4);
-                        self.input = InputPosition::Payload { left, mask, is_final };
-                        return Ok((at, WebSocketEvent::NeedMore));
-                    }
-                    self.input = InputPosition::Header;
-                }
+            if self.closing == Closing::Finished {
+                return Ok((input.len(), WebSocketEvent::Closed));
             }
+            if let Some(message) = self.message.as_mut().filter(|message| message.frame.is_some()) {
+                at += message.take(&input[at..])?;
+                match message.frame {
+                    Some(Frame { left: 0, is_final, .. }) if is_final => {}
+                    Some(Frame { left: 0, .. }) => {
+                        message.frame = None;
+                        continue;
+                    }
+                    _ => return Ok((at, WebSocketEvent::NeedMore)),
+                }
+                let (kind, is_compressed) = (message.kind, message.is_compressed);
+                let payload = std::mem::take(&mut message.buffer);
+                self.message = None;
+                return Ok((at, self.finish_message(kind, is_compressed, payload, codecs)?));
+            }
+            let Some((header, size)) = FrameHead::parse(&input[at..])? else {
+                return Ok((at, WebSocketEvent::NeedMore));
+            };
+            let rest = &input[at + size..];
+            let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+            if header.opcode.is_control() {
+                let Some(masked) = rest.get(..length) else {
+                    return Ok((at, WebSocketEvent::NeedMore));
+                };
+                let event = self.control(header, masked, out)?;
+                return Ok((at + size + length, event));
+            }
+            let kind = self.check_frame(&header)?;
+            at += size;
+            if let (Some(masked), true, None) = (rest.get(..length), header.is_final, &self.message) {
+                let mut payload = Vec::with_capacity(length);
+                frame::extend_unmasked(&mut payload, masked, header.mask);
+                let event = self.finish_message(kind, header.is_compressed, payload, codecs)?;
+                return Ok((at + length, event));
+            }
+            self.begin_frame(kind, &header);
         }
     }
 
-    /// Begins a data frame.
-    fn begin_frame(&mut self, header: FrameHead) -> Result<(), WebSocketReason> {
+    /// Returns the kind of the message that a data frame belongs to.
+    fn check_frame(&self, header: &FrameHead) -> Result<MessageKind, WebSocketReason> {
         let kind = match header.opcode {
             Opcode::Text => Some(MessageKind::Text),
             Opcode::Binary => Some(MessageKind::Binary),
             _ => None,
         };
-        let message = match (&mut self.message, kind) {
+        let (kind, is_compressed, fragments, buffered) = match (&self.message, kind) {
             (Some(_), Some(_)) => return Err(WebSocketReason::ExpectedContinuation),
             (None, None) => return Err(WebSocketReason::UnexpectedContinuation),
             (Some(_), None) if header.is_compressed => return Err(WebSocketReason::ReservedBit),
-            (Some(message), None) => message,
+            (Some(message), None) => (
+                message.kind,
+                message.is_compressed,
+                message.fragments,
+                message.buffer.len(),
+            ),
             (None, Some(_)) if header.is_compressed && self.deflate.is_none() => {
                 return Err(WebSocketReason::ReservedBit);
             }
-            (empty, Some(kind)) => empty.insert(Message {
-                kind,
-                is_compressed: header.is_compressed,
-                fragments: 0,
-                valid_bytes: 0,
-            }),
+            (None, Some(kind)) => (kind, header.is_compressed, 0, 0),
         };
-        message.fragments += 1;
-        if message.fragments > self.limits.fragments {
+        if fragments >= self.limits.fragments {
             return Err(WebSocketReason::TooManyFragments);
         }
         if header.length > self.limits.frame_bytes as u64 {
             return Err(WebSocketReason::FrameTooBig);
         }
         // Data that cannot be compressed becomes longer: by 5 bytes for each stored block.
-        let slack = if message.is_compressed {
+        let slack = if is_compressed {
             64 + self.limits.message_bytes / 512
         } else {
             0
         };
         let limit = self.limits.message_bytes.saturating_add(slack) as u64;
-        if self.buffer.len() as u64 + header.length > limit {
+        if buffered as u64 + header.length > limit {
             return Err(WebSocketReason::MessageTooBig);
         }
-        self.input = InputPosition::Payload {
+        Ok(kind)
+    }
+
+    /// Begins a data frame of a message whose payload has not arrived entirely.
+    fn begin_frame(&mut self, kind: MessageKind, header: &FrameHead) {
+        let message = self.message.get_or_insert_with(|| {
+            Box::new(Message {
+                kind,
+                is_compressed: header.is_compressed,
+                fragments: 0,
+                buffer: Vec::new(),
+                valid_bytes: 0,
+                frame: None,
+            })
+        });
+        message.fragments += 1;
+        message.frame = Some(Frame {
             left: header.length,
             mask: header.mask,
             is_final: header.is_final,
-        };
-        Ok(())
+        });
     }
 
-    /// Reserves memory for the arrived part of a frame, and a bounded part of the rest. A buffer grows at least to the
-    /// double, so that many small fragments copy little.
-    fn reserve(&mut self, left: u64, arrived: usize) {
-        let length = self.buffer.len();
-        let ahead = usize::try_from(left).map_or(AHEAD_BYTES, |left| (left - arrived.min(left)).min(AHEAD_BYTES));
-        if length == 0 {
-            self.buffer.reserve_exact(arrived + ahead);
-        } else {
-            self.buffer.reserve(arrived + ahead);
-        }
-    }
-
-    /// Validates the beginning of a text, which may end within a character.
-    fn validate_beginning(&mut self) -> Result<(), WebSocketReason> {
-        let Some(message) = &mut self.message else {
-            return Ok(());
-        };
-        if message.kind != MessageKind::Text || message.is_compressed {
-            return Ok(());
-        }
-        match std::str::from_utf8(&self.buffer[message.valid_bytes..]) {
-            Ok(text) => message.valid_bytes += text.len(),
-            Err(error) if error.error_len().is_none() => message.valid_bytes += error.valid_up_to(),
-            Err(_) => return Err(WebSocketReason::Utf8),
-        }
-        Ok(())
-    }
-
-    fn finish_message(&mut self, codecs: &mut Codecs) -> Result<WebSocketEvent, WebSocketReason> {
-        let mut payload = std::mem::take(&mut self.buffer);
-        let (kind, is_compressed) = match self.message.take() {
-            Some(message) => (message.kind, message.is_compressed),
-            None => (MessageKind::Binary, false),
-        };
+    fn finish_message(
+        &mut self,
+        kind: MessageKind,
+        is_compressed: bool,
+        mut payload: Vec<u8>,
+        codecs: &mut Codecs,
+    ) -> Result<WebSocketEvent, WebSocketReason> {
         if let (true, Some(deflate)) = (is_compressed, &mut self.deflate) {
             payload = deflate
                 .inflate(&payload, self.limits.message_bytes, codecs)
@@ -389,10 +370,8 @@ impl WebSocketConnection {
     // The state.
 
     fn end(&mut self) {
-        self.input = InputPosition::Closed;
         self.closing = Closing::Finished;
         self.message = None;
-        self.buffer = Vec::new();
         self.deflate = None;
     }
 
@@ -411,15 +390,60 @@ impl WebSocketConnection {
     /// The number of bytes of the current frame that have not arrived.
     #[must_use]
     pub fn expected_bytes(&self) -> u64 {
-        match self.input {
-            InputPosition::Payload { left, .. } => left,
-            InputPosition::Header | InputPosition::Closed => 0,
-        }
+        let frame = self.message.as_ref().and_then(|message| message.frame);
+        frame.map_or(0, |frame| frame.left)
     }
 
     /// The memory on the heap, without the state of a compressor.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.buffer.capacity() + self.deflate.as_ref().map_or(0, |_| size_of::<Deflate>())
+        let message = self.message.as_ref();
+        message.map_or(0, |message| size_of::<Message>() + message.buffer.capacity())
+            + self.deflate.as_ref().map_or(0, |_| size_of::<Deflate>())
+    }
+}
+
+impl Message {
+    /// Takes the arrived part of the frame, and returns its length. The text so far is valid, unless the frame ends the message.
+    fn take(&mut self, arrived: &[u8]) -> Result<usize, WebSocketReason> {
+        let Some(Frame { left, mask, is_final }) = self.frame else {
+            return Ok(0);
+        };
+        let length = usize::try_from(left).map_or(arrived.len(), |left| left.min(arrived.len()));
+        self.reserve(left, length);
+        frame::extend_unmasked(&mut self.buffer, &arrived[..length], mask);
+        let left = left - length as u64;
+        let mut mask = mask;
+        mask.rotate_left(length % 4);
+        self.frame = Some(Frame { left, mask, is_final });
+        if left > 0 || !is_final {
+            self.validate_beginning()?;
+        }
+        Ok(length)
+    }
+
+    /// Reserves memory for the arrived part of a frame, and a bounded part of the rest. A buffer grows at least to the
+    /// double, so that many small fragments copy little.
+    fn reserve(&mut self, left: u64, arrived: usize) {
+        let length = self.buffer.len();
+        let ahead = usize::try_from(left).map_or(AHEAD_BYTES, |left| (left - arrived.min(left)).min(AHEAD_BYTES));
+        if length == 0 {
+            self.buffer.reserve_exact(arrived + ahead);
+        } else {
+            self.buffer.reserve(arrived + ahead);
+        }
+    }
+
+    /// Validates the beginning of a text, which may end within a character.
+    fn validate_beginning(&mut self) -> Result<(), WebSocketReason> {
+        if self.kind != MessageKind::Text || self.is_compressed {
+            return Ok(());
+        }
+        match std::str::from_utf8(&self.buffer[self.valid_bytes..]) {
+            Ok(text) => self.valid_bytes += text.len(),
+            Err(error) if error.error_len().is_none() => self.valid_bytes += error.valid_up_to(),
+            Err(_) => return Err(WebSocketReason::Utf8),
+        }
+        Ok(())
     }
 }
