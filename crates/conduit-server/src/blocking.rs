@@ -23,12 +23,23 @@ use crate::response::Response;
 use crate::route::Definition;
 use crate::running::ROUTE;
 
+/// The counters of one of the workers.
+pub(super) struct WorkerCounts {
+    pub(super) all: Arc<[Counts]>,
+    pub(super) worker: u32,
+}
+
+impl WorkerCounts {
+    pub(super) fn of_worker(&self) -> &Counts {
+        &self.all[self.worker as usize]
+    }
+}
+
 /// The part of a request that continues as a task: its polls are recorded, and entered in the request's span.
 pub(super) struct Instrumentation {
     pub(super) route: Option<u32>,
     pub(super) span: Span,
-    pub(super) counts: Arc<[Counts]>,
-    pub(super) worker: u32,
+    pub(super) counts: WorkerCounts,
 }
 
 impl Instrumentation {
@@ -36,7 +47,40 @@ impl Instrumentation {
     pub(super) fn during<T>(&self, poll: impl FnOnce() -> T) -> T {
         let _inside = self.span.enter();
         let route = self.route.map(|route| route as usize);
-        self.counts[self.worker as usize].running.during(route, poll)
+        self.counts.of_worker().running.during(route, poll)
+    }
+
+    /// The same in little memory, for the part of a request that lives long.
+    pub(super) fn into_scope(self) -> (PollScope, WorkerCounts) {
+        let span = (!self.span.is_none()).then(|| Box::new(self.span));
+        (
+            PollScope {
+                route: self.route,
+                span,
+            },
+            self.counts,
+        )
+    }
+}
+
+/// The route and the span of polls.
+pub(super) struct PollScope {
+    route: Option<u32>,
+    span: Option<Box<Span>>,
+}
+
+impl PollScope {
+    /// As [`Instrumentation::during`], on the worker with these counters.
+    pub(super) fn during<T>(&self, counts: &Counts, poll: impl FnOnce() -> T) -> T {
+        let _inside = self.span.as_ref().map(|span| span.enter());
+        let route = self.route.map(|route| route as usize);
+        counts.running.during(route, poll)
+    }
+
+    /// The identity of the span, as the parent of events.
+    #[cfg(feature = "websocket")]
+    pub(super) fn parent(&self) -> Option<tracing::Id> {
+        self.span.as_ref().and_then(|span| span.id())
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) enum Command {
     Inform(Box<(StatusCode, HeaderMap)>),
     /// The next bytes of the response's file are in memory.
     FileRead,
-    /// The handler of a WebSocket has queued messages, or has taken some after it lagged.
+    /// The handler of a WebSocket is woken, or another task has queued messages or taken some. The worker makes it, no task.
     #[cfg(feature = "websocket")]
     Socket,
     /// The handler wants more of the request's body, or has dropped it.
@@ -98,6 +98,12 @@ impl CommandSender {
 
     pub(crate) fn send(&self, command: Command) {
         self.queue.push(self.exchange, command);
+    }
+
+    /// The address of the commands.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn exchange(&self) -> ExchangeId {
+        self.exchange
     }
 
     /// The sender for the reading end of the request's body.

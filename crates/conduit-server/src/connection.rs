@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::commands::Command;
 use crate::deadlines::Second;
 use crate::exchange_id::{ConnectionId, ExchangeId};
-use crate::link::{InputMode, Link, Timer};
+use crate::link::{INPUT_BYTES, InputMode, Link, Timer};
 use crate::listening::Accepted;
 use crate::networks::Forwarding;
 use crate::protocol::{Activity, Protocol, Step, linger};
@@ -152,6 +152,12 @@ impl Connection {
         shared: &mut Shared,
     ) -> ControlFlow<Disposition, usize> {
         let mode = self.protocol.input_mode();
+        let most = match mode {
+            #[cfg(feature = "websocket")]
+            InputMode::Bulk => buffer.len(),
+            _ => buffer.len().min(INPUT_BYTES),
+        };
+        let buffer = &mut buffer[..most];
         let input = match self.link.recv(mode, buffer, read_closed, shared) {
             Ok(input) => input,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -44,6 +44,7 @@ mod peers;
 mod protocol;
 mod proxies;
 mod readiness;
+mod ready_queue;
 mod redirect;
 mod running;
 mod server;

@@ -19,6 +19,8 @@ use crate::exchange::Environment;
 use crate::exchange_id::ConnectionId;
 use crate::peers::Peers;
 use crate::request::Request;
+#[cfg(feature = "websocket")]
+use crate::websocket::WokenHandlers;
 
 /// The state of a worker that links and protocols use. The worker owns it next to its connections, and passes it to each call.
 pub(super) struct Shared {
@@ -57,6 +59,9 @@ pub(super) struct Shared {
     /// The compressors of WebSockets without context takeover.
     #[cfg(feature = "websocket")]
     pub(super) codecs: Codecs,
+    /// The handlers of WebSockets that are to be polled.
+    #[cfg(feature = "websocket")]
+    pub(super) woken_handlers: Arc<WokenHandlers>,
 }
 
 impl Shared {
@@ -88,6 +93,8 @@ impl Shared {
             continuing: VecDeque::new(),
             #[cfg(feature = "websocket")]
             codecs: Codecs::default(),
+            #[cfg(feature = "websocket")]
+            woken_handlers: Arc::default(),
         }
     }
 

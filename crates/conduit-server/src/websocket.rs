@@ -2,11 +2,13 @@
 //! the connection.
 //!
 //! ```text
-//!   response with a Ticket ──101──> PendingSocket ──> protocol::websocket (worker) <── Channel ──> task of the handler
+//!   response with a Ticket ──101──> PendingSocket ──> protocol::websocket (worker) <── Channel ──> handler
 //! ```
 //!
-//! Both ends of a channel are on the worker's thread. The connection puts messages into it and wakes the handler; the handler
-//! queues messages and sends one command for all that it queues in a poll.
+//! Both ends of a channel are on the worker's thread. The connection puts messages into it, polls the handler that waits for
+//! them, and writes the messages that the handler has queued. Anything else that wakes the handler puts the address of its
+//! exchange into the worker's queue of [`WokenHandlers`], as another task does that sends or receives messages; the connection
+//! polls the handler before the turn ends.
 
 mod channel;
 mod queue;
@@ -22,11 +24,16 @@ use conduit_core::internal::charge::Charge;
 pub use conduit_proto::ws::CloseCode;
 use conduit_proto::ws::Deflate;
 
-pub(crate) use self::channel::{Channel, Queued};
+pub(crate) use self::channel::{Channel, HandlerWaker, Queued};
 pub use self::channel::{Message, SocketHandle, WebSocketClosed};
+use crate::exchange_id::ExchangeId;
+use crate::ready_queue::ReadyQueue;
 
 /// The result of a handler: an error is logged, and closes the WebSocket with 1011.
 pub type SocketResult = Result<(), conduit_core::body::BoxError>;
+
+/// The handlers of a worker that their connections are to poll.
+pub(crate) type WokenHandlers = ReadyQueue<ExchangeId>;
 
 /// The handler of a WebSocket.
 pub type SocketFuture = Pin<Box<dyn Future<Output = SocketResult>>>;

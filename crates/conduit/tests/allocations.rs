@@ -592,7 +592,7 @@ async fn socket(upgrade: conduit::WebSocketUpgrade) -> Response {
 
 #[cfg(feature = "websocket")]
 #[test]
-fn idle_websocket_holds_at_most_1180_bytes() {
+fn idle_websocket_holds_at_most_700_bytes() {
     let (server, count) = counted();
     let before = count.live_bytes.load(SeqCst);
     let handshake = "GET /sockets/echo HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -611,7 +611,7 @@ fn idle_websocket_holds_at_most_1180_bytes() {
     }
     let each = (count.live_bytes.load(SeqCst) - before) / IDLE as i64;
     eprintln!("{each} bytes of heap for each of {IDLE} idle WebSockets that were served");
-    assert!(each <= 1180, "{each} bytes for an idle WebSocket");
+    assert!(each <= 700, "{each} bytes for an idle WebSocket");
 }
 
 #[test]

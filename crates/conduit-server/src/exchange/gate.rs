@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::HeaderMap;
 
-use crate::blocking::Instrumentation;
+use crate::blocking::{Instrumentation, PollScope, WorkerCounts};
 use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
 use crate::commands::{Command, CommandSender, register};
 use crate::panics::{discard, message};
@@ -107,7 +107,8 @@ pub(crate) struct ResponseStream {
     failed: Option<Box<BodyError>>,
     /// The number of pieces that [`take_ready`](Self::take_ready) may still take.
     ready: u8,
-    instrumentation: Instrumentation,
+    scope: PollScope,
+    counts: WorkerCounts,
 }
 
 /// A body in little memory: an idle event stream holds it for long.
@@ -161,11 +162,13 @@ impl ResponseStream {
             BodyKind::Stream(stream, None) => (StreamBody::Pieces(stream), READY_PIECES),
             other => (StreamBody::Other(Box::new(Body(other))), 0),
         };
+        let (scope, counts) = instrumentation.into_scope();
         ResponseStream {
             body,
             failed: None,
             ready,
-            instrumentation,
+            scope,
+            counts,
         }
     }
 
@@ -192,7 +195,10 @@ impl ResponseStream {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Some(Err(*error)));
         }
-        let poll = || self.instrumentation.during(|| self.body.poll_next(context));
+        let poll = || {
+            self.scope
+                .during(self.counts.of_worker(), || self.body.poll_next(context))
+        };
         catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
             let error = format!("the stream panicked: {}", message(panic));
             Poll::Ready(Some(Err(BodyError::Stream(error.into()))))

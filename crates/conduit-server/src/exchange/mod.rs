@@ -30,7 +30,7 @@ use tracing::Span;
 
 use self::gate::{Pump, StreamGate};
 pub(super) use self::gate::{ReadyPiece, ResponseStream};
-use crate::blocking::{Instrumentation, InstrumentedHandler};
+use crate::blocking::{Instrumentation, InstrumentedHandler, WorkerCounts};
 use crate::body::{Body, Channel, EndsWithClient};
 use crate::commands::{Command, CommandSender};
 use crate::counts::Counts;
@@ -463,10 +463,17 @@ impl Environment {
     /// The instrumentation of a task for a request of this route.
     pub(super) fn instrument(&self, route: Option<Route>, span: Span) -> Instrumentation {
         Instrumentation {
-            // No application has as many routes, and no server as many workers.
+            // No application has as many routes.
             route: route.and_then(|(index, _)| u32::try_from(index).ok()),
             span,
-            counts: Arc::clone(&self.counts),
+            counts: self.worker_counts(),
+        }
+    }
+
+    pub(super) fn worker_counts(&self) -> WorkerCounts {
+        WorkerCounts {
+            all: Arc::clone(&self.counts),
+            // No server has as many workers.
             worker: u32::try_from(self.worker).unwrap_or_default(),
         }
     }

@@ -1,12 +1,20 @@
 //! The way in which a connection reads, and the result.
 
+/// The number of bytes that a worker reads at a time, in all modes but one: a body or message of 64 KiB has a head before it.
+pub(crate) const INPUT_BYTES: usize = 68 * 1024;
+/// The number of bytes of a read of [`InputMode::Bulk`]: four messages of 64 KiB.
+pub(crate) const BULK_INPUT_BYTES: usize = 260 * 1024;
+
 /// The way in which a protocol reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InputMode {
     /// Little at a time: a worker reads from several connections before it serves them.
     Batched,
-    /// Much at a time, with all of the worker's buffer.
+    /// Much at a time, into the part of the worker's buffer that a batch has.
     Alone,
+    /// As much as the worker's buffer has room for.
+    #[cfg(feature = "websocket")]
+    Bulk,
     /// Below any encryption.
     Raw,
     /// Below any encryption, and the bytes stay until [`Link::discard_raw`](super::Link::discard_raw) takes them.

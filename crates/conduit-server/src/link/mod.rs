@@ -2,7 +2,7 @@
 //! poller's interest, and the deadline.
 
 mod file;
-#[cfg(feature = "http2")]
+#[cfg(any(feature = "http2", feature = "websocket"))]
 mod gathered;
 mod input;
 mod timer;
@@ -13,15 +13,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-#[cfg(feature = "http2")]
+#[cfg(any(feature = "http2", feature = "websocket"))]
 use bytes::Bytes;
 use conduit_net::Interest;
 
 #[cfg(feature = "http2")]
 pub(super) use self::file::read_to;
-#[cfg(feature = "http2")]
+#[cfg(any(feature = "http2", feature = "websocket"))]
 use self::gathered::Gathered;
-pub(super) use self::input::{Arrived, InputMode};
+pub(super) use self::input::{Arrived, BULK_INPUT_BYTES, INPUT_BYTES, InputMode};
 pub(super) use self::timer::Deadline;
 pub(super) use self::timer::{LINGER_SECONDS, Timer};
 #[cfg(feature = "http2")]
@@ -83,7 +83,7 @@ pub(super) struct Link {
     /// Follows `output`. The protocol writes nothing before it is sent.
     uncopied: Option<Box<Uncopied>>,
     /// Bytes between parts of `output`, which may continue after them.
-    #[cfg(feature = "http2")]
+    #[cfg(any(feature = "http2", feature = "websocket"))]
     gathered: Option<Box<Gathered>>,
     /// The number of bytes that the stream has accepted in all.
     sent_bytes: u64,
@@ -116,7 +116,7 @@ impl Link {
             output: Vec::new(),
             sent: 0,
             uncopied: None,
-            #[cfg(feature = "http2")]
+            #[cfg(any(feature = "http2", feature = "websocket"))]
             gathered: None,
             sent_bytes: 0,
             interest: None,
@@ -203,8 +203,8 @@ impl Link {
         shared: &Shared,
     ) -> io::Result<Arrived> {
         match mode {
-            InputMode::Batched | InputMode::Alone => self.recv_decrypted(buffer, read_closed, shared),
             InputMode::Raw | InputMode::Peeked => self.recv_raw(mode, buffer, read_closed, shared),
+            _ => self.recv_decrypted(buffer, read_closed, shared),
         }
     }
 
@@ -299,7 +299,7 @@ impl Link {
     }
 
     /// Returns whether the output may have bytes that are not copied; encryption copies all of them.
-    #[cfg(feature = "http2")]
+    #[cfg(any(feature = "http2", feature = "websocket"))]
     pub(super) fn gathers(&self) -> bool {
         !self.is_secure()
     }
@@ -311,15 +311,15 @@ impl Link {
     }
 
     /// Adds bytes that are sent without a copy before the output from a position on, which follows all earlier ones.
-    #[cfg(feature = "http2")]
+    #[cfg(any(feature = "http2", feature = "websocket"))]
     pub(super) fn gather(&mut self, position: usize, bytes: Bytes) {
         self.gathered.get_or_insert_default().push(position, bytes);
     }
 
     /// The number of gathered bytes that are not sent.
-    #[cfg(any(feature = "http2", feature = "testing"))]
+    #[cfg(any(feature = "http2", feature = "websocket", feature = "testing"))]
     pub(super) fn gathered_bytes(&self) -> usize {
-        #[cfg(feature = "http2")]
+        #[cfg(any(feature = "http2", feature = "websocket"))]
         if let Some(gathered) = &self.gathered {
             return gathered.length();
         }
@@ -328,14 +328,14 @@ impl Link {
 
     #[inline]
     fn has_gathered(&self) -> bool {
-        #[cfg(feature = "http2")]
+        #[cfg(any(feature = "http2", feature = "websocket"))]
         return self.gathered.is_some();
-        #[cfg(not(feature = "http2"))]
+        #[cfg(not(any(feature = "http2", feature = "websocket")))]
         false
     }
 
     /// Sends the output with the gathered bytes in it.
-    #[cfg(feature = "http2")]
+    #[cfg(any(feature = "http2", feature = "websocket"))]
     #[cold]
     fn send_gathered(&mut self, shared: &Shared) -> io::Result<()> {
         if let Some(gathered) = &mut self.gathered {
@@ -356,7 +356,7 @@ impl Link {
         if self.uncopied.is_some() {
             self.send_uncopied(shared)?;
         } else if self.has_gathered() {
-            #[cfg(feature = "http2")]
+            #[cfg(any(feature = "http2", feature = "websocket"))]
             self.send_gathered(shared)?;
             if self.has_gathered() {
                 self.shrink_output();
@@ -388,7 +388,7 @@ impl Link {
     fn shrink_output(&mut self) {
         if self.sent > self.output.len() / 2 {
             self.output.drain(..self.sent);
-            #[cfg(feature = "http2")]
+            #[cfg(any(feature = "http2", feature = "websocket"))]
             if let Some(gathered) = &mut self.gathered {
                 gathered.shift(self.sent);
             }

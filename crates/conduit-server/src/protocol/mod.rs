@@ -56,7 +56,7 @@ pub(super) enum Protocol {
     Http2(Box<Http2>),
     Lingering(Lingering),
     #[cfg(feature = "websocket")]
-    WebSocket(Box<WebSocket>),
+    WebSocket(WebSocket),
     #[cfg(feature = "testing")]
     Echo(Echo),
 }
@@ -166,7 +166,7 @@ impl Protocol {
             b"websocket" => {
                 let socket = response.extensions().get::<Ticket>()?.redeem()?;
                 let socket = WebSocket::start(socket, exchange, sender, link, shared);
-                Some(Protocol::WebSocket(Box::new(socket)))
+                Some(Protocol::WebSocket(socket))
             }
             #[cfg(feature = "testing")]
             b"conduit-test-echo" => Some(Protocol::Echo(Echo)),

@@ -12,7 +12,12 @@ use bytes::Bytes;
 use conduit_proto::ws::CloseCode;
 
 use super::queue::{MessageQueue, QueueEntry, QueuePool};
-use crate::commands::{Command, CommandSender, register};
+use crate::commands::register;
+use crate::exchange_id::ExchangeId;
+use crate::ready_queue::ReadyWaker;
+
+/// The waker of a handler.
+pub(crate) type HandlerWaker = ReadyWaker<ExchangeId>;
 
 /// The memory that a message in a queue counts besides its bytes, so that empty messages are bounded too.
 const MESSAGE_BYTES: usize = 64;
@@ -150,14 +155,16 @@ pub(crate) struct Channel {
     phase: Cell<ChannelPhase>,
     received: MessageQueue<Message>,
     queued: MessageQueue<Queued>,
-    limit_bytes: Cell<usize>,
+    /// Half a word: an idle WebSocket holds it.
+    limit_bytes: Cell<u32>,
     reader: Cell<Option<Waker>>,
-    writers: Cell<Vec<Waker>>,
-    /// The task of the handler, which waits for the end.
-    task: Cell<Option<Waker>>,
+    /// The senders that wait for room.
+    #[expect(clippy::box_collection, reason = "one word while no sender waits")]
+    writers: Cell<Option<Box<Vec<Waker>>>>,
     end: OnceCell<Box<WebSocketClosed>>,
-    sender: OnceCell<CommandSender>,
-    /// A command is on its way.
+    /// The waker of the handler, which leads to its connection.
+    waker: OnceCell<Arc<HandlerWaker>>,
+    /// The connection is going to look for changes.
     is_announced: Cell<bool>,
     /// The connection has paused until the handler has taken messages.
     is_paused: Cell<bool>,
@@ -172,63 +179,91 @@ pub(crate) struct Channel {
 // The connection's end.
 impl Channel {
     pub(crate) fn set_limit(&self, bytes: usize) {
-        self.limit_bytes.set(bytes.max(1));
+        self.limit_bytes.set(u32::try_from(bytes).unwrap_or(u32::MAX).max(1));
     }
 
-    /// Commands of the handler go to this connection from now on.
-    pub(crate) fn connect(&self, sender: CommandSender) {
+    fn limit(&self) -> usize {
+        self.limit_bytes.get() as usize
+    }
+
+    /// This waker leads to the connection.
+    pub(crate) fn connect(&self, waker: Arc<HandlerWaker>) {
         // It is set once.
-        let _ = self.sender.set(sender);
+        let _ = self.waker.set(waker);
     }
 
-    /// Passes a message to the handler, which [`wake_reader`](Self::wake_reader) wakes.
+    /// Passes a message to the handler. Its [reader](Self::take_reader) is to be woken.
     pub(crate) fn push(&self, message: Message) {
         if !self.has_no_reader.get() {
             self.received.push(message);
         }
     }
 
-    /// Returns whether the handler has to take messages before more are read; a command follows then.
+    /// Returns whether the handler has to take messages before more are read; it wakes the connection then.
     pub(crate) fn pauses(&self) -> bool {
-        let pauses = self.received.bytes() >= self.limit_bytes.get();
+        let pauses = self.received.bytes() >= self.limit();
         self.is_paused.set(pauses);
         pauses
     }
 
     /// Returns whether not even messages that have arrived are passed on.
     pub(crate) fn is_full(&self) -> bool {
-        self.received.bytes() >= self.limit_bytes.get().saturating_mul(2)
+        self.received.bytes() >= self.limit().saturating_mul(2)
     }
 
-    pub(crate) fn wake_reader(&self) {
-        if !self.received.is_empty()
-            && let Some(waker) = self.reader.take()
-        {
-            waker.wake();
+    /// The receiver that waits for a message, if there is one.
+    pub(crate) fn take_reader(&self) -> Option<Waker> {
+        if self.received.is_empty() {
+            return None;
         }
+        self.reader.take()
     }
 
-    /// The command of the handler has arrived, and its next change sends another. Returns whether a paused connection
-    /// continues.
+    /// The connection polls the handler, and then looks for changes: those wake nothing before
+    /// [`has_arrived`](Self::has_arrived).
+    pub(crate) fn expect_changes(&self) {
+        self.is_announced.set(true);
+    }
+
+    /// The connection looks for changes, and the next one wakes it. Returns whether a paused connection continues.
     pub(crate) fn has_arrived(&self) -> bool {
         self.is_announced.set(false);
         self.is_paused.get() && self.has_taken_enough()
     }
 
-    /// The next entry of the queue.
+    /// The next entry of the queue. Close is the last one of a handler that has dropped its handles.
     pub(crate) fn take_queued(&self) -> Option<Queued> {
-        self.queued.pop()
+        self.queued.pop().or_else(|| {
+            if !self.is_abandoned() || !self.has_begun.get() {
+                return None;
+            }
+            self.close(CloseCode::NORMAL, "");
+            self.queued.pop()
+        })
     }
 
-    /// Wakes the senders that wait for room in the queue, if there is room.
-    pub(crate) fn offer_room(&self) {
-        if self.queued.bytes() < self.limit_bytes.get() {
-            self.wake_writers();
+    /// Returns whether the connection has nothing to write: no message, and no Close of a handler without handles.
+    pub(crate) fn has_nothing_queued(&self) -> bool {
+        self.queued.is_empty() && !self.is_abandoned()
+    }
+
+    /// The senders that wait for room in the queue, if there is room.
+    #[expect(clippy::box_collection, reason = "one word while no sender waits")]
+    pub(crate) fn take_writers(&self) -> Option<Box<Vec<Waker>>> {
+        let writers = self.writers.take()?;
+        if self.queued.bytes() < self.limit() {
+            return Some(writers);
         }
+        self.writers.set(Some(writers));
+        None
     }
 
     fn wake_writers(&self) {
-        self.writers.take().into_iter().for_each(Waker::wake);
+        self.writers
+            .take()
+            .into_iter()
+            .flat_map(|writers| *writers)
+            .for_each(Waker::wake);
     }
 
     /// Queues Close after the messages that are queued; later ones are refused.
@@ -254,13 +289,6 @@ impl Channel {
         self.handles.get() == 0
     }
 
-    /// Closes a channel whose handles are dropped.
-    pub(crate) fn close_if_abandoned(&self) {
-        if self.is_abandoned() && self.has_begun.get() {
-            self.close(CloseCode::NORMAL, "");
-        }
-    }
-
     /// The connection has ended. The handler still receives the messages before that.
     pub(crate) fn end(&self, end: WebSocketClosed) -> bool {
         if self.phase.replace(ChannelPhase::Ended) == ChannelPhase::Ended {
@@ -270,8 +298,8 @@ impl Channel {
         let _ = self.end.set(Box::new(end));
         self.queued.clear();
         self.wake_writers();
-        for waker in [self.reader.take(), self.task.take()].into_iter().flatten() {
-            waker.wake();
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
         }
         true
     }
@@ -289,17 +317,17 @@ impl Channel {
 
 // The handler's end.
 impl Channel {
-    /// Sends a command, unless one is on its way.
+    /// Has the connection look for changes.
     fn announce(&self) {
-        if let Some(sender) = self.sender.get()
+        if let Some(waker) = self.waker.get()
             && !self.is_announced.replace(true)
         {
-            sender.send(Command::Socket);
+            waker.wake_up();
         }
     }
 
     fn has_taken_enough(&self) -> bool {
-        self.received.bytes() <= self.limit_bytes.get() / 2
+        self.received.bytes() <= self.limit() / 2
     }
 
     fn poll_recv(&self, context: &mut Context<'_>) -> Poll<Option<Message>> {
@@ -320,12 +348,12 @@ impl Channel {
         if self.phase.get() != ChannelPhase::Open {
             return Poll::Ready(Err(self.closed()));
         }
-        if self.queued.bytes() >= self.limit_bytes.get() {
-            let mut writers = self.writers.take();
+        if self.queued.bytes() >= self.limit() {
+            let mut writers = self.writers.take().unwrap_or_default();
             if !writers.iter().any(|known| known.will_wake(context.waker())) {
                 writers.push(context.waker().clone());
             }
-            self.writers.set(writers);
+            self.writers.set(Some(writers));
             return Poll::Pending;
         }
         if let Some(message) = message.take() {
@@ -333,15 +361,6 @@ impl Channel {
             self.announce();
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Waits for the end; for the task of the handler.
-    pub(crate) fn poll_ended(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.has_ended() {
-            return Poll::Ready(());
-        }
-        register(&self.task, context.waker());
-        Poll::Pending
     }
 
     fn closed(&self) -> WebSocketClosed {

@@ -39,6 +39,7 @@ use crate::exchange::Environment;
 use crate::exchange_id::{ConnectionId, ExchangeId};
 use crate::handle::{ServerHandle, StopOnDrop};
 use crate::idle::Idle;
+use crate::link::BULK_INPUT_BYTES;
 use crate::listening::Listener;
 use crate::live;
 use crate::panics::emit;
@@ -50,8 +51,6 @@ use crate::work::{Work, WorkCounts};
 
 /// The number of events that a turn takes from the poller; then tokio has its turn.
 const EVENTS_A_TURN: usize = 1024;
-/// The size of the buffer that all connections of a worker read into: a body or message of 64 KiB has a head before it.
-const INPUT_BYTES: usize = 68 * 1024;
 /// The interval at which a stopping worker checks its deadline, and for clients that have received their last response.
 const STOPPING_TICK: Duration = Duration::from_millis(50);
 
@@ -84,6 +83,7 @@ pub(super) struct Worker {
     /// The second of the next search for a connection that makes room at the limit.
     full_until: Second,
     idle: Idle,
+    /// The buffer that all connections read into.
     input: Vec<u8>,
     batch: Batch,
     /// The memory of the last turn's commands.
@@ -226,7 +226,8 @@ impl Worker {
             connection_limit,
             full_until: 0,
             idle: Idle::default(),
-            input: vec![0; INPUT_BYTES],
+            // The system provides the memory of the part that is used.
+            input: vec![0; BULK_INPUT_BYTES],
             batch: Batch::new(),
             commands: Vec::new(),
             commanded: Vec::new(),

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::io;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
+#[cfg(feature = "websocket")]
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,12 +13,15 @@ use conduit_net::{AsyncPoller, Events};
 use conduit_proto::http_date;
 use tokio::time::Instant;
 
-use super::{CONNECTIONS, INPUT_BYTES, Worker};
+use super::{CONNECTIONS, Worker};
 use crate::batch::{Member, TOGETHER};
 use crate::clock;
+#[cfg(feature = "websocket")]
+use crate::commands::Command;
 use crate::connection::{Connection, Disposition};
 use crate::cut_off::CutOff;
 use crate::exchange_id::ConnectionId;
+use crate::link::INPUT_BYTES;
 use crate::live;
 use crate::panics::caught;
 use crate::readiness::Readiness;
@@ -25,6 +30,10 @@ use crate::transport::PORTABLE_POLLER;
 
 /// Minimum free buffer space before a read.
 const LEAST_INPUT_BYTES: usize = 16 * 1024;
+
+/// The number of woken handlers of WebSockets that a turn polls.
+#[cfg(feature = "websocket")]
+const HANDLERS_A_TURN: usize = 128;
 
 /// The task that a worker is.
 pub(super) struct Driver {
@@ -72,6 +81,8 @@ impl Future for Driver {
                 guard.clear_ready();
             }
         }
+        #[cfg(feature = "websocket")]
+        worker.poll_woken_handlers(context);
         #[cfg(feature = "http2")]
         {
             worker.shared.more |= !worker.shared.continuing.is_empty();
@@ -148,6 +159,35 @@ impl Worker {
         self.commands = commands;
     }
 
+    /// Has connections poll the handlers of their WebSockets that something else than a message has woken.
+    #[cfg(feature = "websocket")]
+    fn poll_woken_handlers(&mut self, context: &Context<'_>) {
+        if Arc::strong_count(&self.shared.woken_handlers) == 1 {
+            // There is no handler.
+            return;
+        }
+        let mut polls = 0;
+        while let Some(exchange) = self.shared.woken_handlers.next(context) {
+            let id = exchange.connection;
+            self.with_connection(id, |connection, shared| {
+                connection.on_command(exchange, Command::Socket, shared)
+            });
+            // A connection that is woken twice is finished twice, unless the handlers of its streams follow each other.
+            if self.commanded.last() != Some(&id) {
+                self.commanded.push(id);
+            }
+            polls += 1;
+            if polls == HANDLERS_A_TURN {
+                self.shared.more = true;
+                break;
+            }
+            if self.commanded.len() == TOGETHER {
+                self.finish_commanded();
+            }
+        }
+        self.finish_commanded();
+    }
+
     /// Sends more of the responses whose connections have had their share of the last turn.
     #[cfg(feature = "http2")]
     fn continue_connections(&mut self) {
@@ -206,7 +246,7 @@ impl Worker {
         let start = self.batch.filled;
         let mut received = 0;
         self.with_input(id, |connection, input, shared| {
-            match connection.read(&mut input[start..], ready.read_closed, shared) {
+            match connection.read(&mut input[start..INPUT_BYTES], ready.read_closed, shared) {
                 ControlFlow::Continue(bytes) => {
                     received = bytes;
                     Disposition::Open

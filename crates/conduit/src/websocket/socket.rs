@@ -15,14 +15,13 @@ use crate::server::websocket::SocketHandle;
 ///
 /// Its drop closes the WebSocket with 1000, after the queued messages; the end of the handler drops it.
 pub struct WebSocket {
-    sender: WebSocketSender,
+    /// The handle for both directions: a future holds it for long.
     receiver: WebSocketReceiver,
 }
 
 impl WebSocket {
     pub(super) fn new(handle: SocketHandle) -> Self {
         WebSocket {
-            sender: WebSocketSender(handle.duplicate()),
             receiver: WebSocketReceiver(handle),
         }
     }
@@ -47,7 +46,7 @@ impl WebSocket {
     ///
     /// The message of a call that is dropped while it waits is not sent.
     pub fn send(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), WebSocketClosed>> {
-        self.sender.send(message)
+        self.receiver.0.send(message.into())
     }
 
     /// As [`send`](Self::send), of a text that several WebSockets share, such as a message of a [topic](crate::hub::Topic): it is
@@ -57,7 +56,7 @@ impl WebSocket {
     ///
     /// When the WebSocket is closed.
     pub fn send_shared(&self, text: &Arc<str>) -> impl Future<Output = Result<(), WebSocketClosed>> {
-        self.sender.send_shared(text)
+        self.receiver.0.send_shared(Arc::clone(text))
     }
 
     /// Queues Close; later messages are refused. `recv` returns the client's messages until it has closed too.
@@ -65,8 +64,9 @@ impl WebSocket {
     /// # Panics
     ///
     /// If the code is [invalid](CloseCode::is_valid) in a frame.
+    #[track_caller]
     pub fn close(&self, code: CloseCode, reason: &str) {
-        self.sender.close(code, reason);
+        close(&self.receiver.0, code, reason);
     }
 
     /// The end, after `recv` has returned `None`.
@@ -77,7 +77,7 @@ impl WebSocket {
     /// Divides it into two halves, for example to send from another task.
     #[must_use]
     pub fn split(self) -> (WebSocketSender, WebSocketReceiver) {
-        (self.sender, self.receiver)
+        (WebSocketSender(self.receiver.0.duplicate()), self.receiver)
     }
 }
 
@@ -110,8 +110,7 @@ impl WebSocketSender {
     /// If the code is [invalid](CloseCode::is_valid) in a frame.
     #[track_caller]
     pub fn close(&self, code: CloseCode, reason: &str) {
-        assert!(code.is_valid(), "a Close frame cannot contain {code}");
-        self.0.close(code, reason);
+        close(&self.0, code, reason);
     }
 }
 
@@ -150,6 +149,12 @@ impl Drop for WebSocketReceiver {
     }
 }
 
+#[track_caller]
+fn close(handle: &SocketHandle, code: CloseCode, reason: &str) {
+    assert!(code.is_valid(), "a Close frame cannot contain {code}");
+    handle.close(code, reason);
+}
+
 macro_rules! shows_its_end {
     ($($type:ident: $handle:expr;)*) => {$(
         impl fmt::Debug for $type {
@@ -162,7 +167,7 @@ macro_rules! shows_its_end {
 }
 
 shows_its_end! {
-    WebSocket: |socket| &socket.sender.0;
+    WebSocket: |socket| &socket.receiver.0;
     WebSocketSender: |sender| &sender.0;
     WebSocketReceiver: |receiver| &receiver.0;
 }

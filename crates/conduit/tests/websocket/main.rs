@@ -4,6 +4,7 @@ mod browser_rules;
 mod closing;
 mod flow;
 mod messages;
+mod polls;
 #[cfg(target_os = "linux")]
 mod restart;
 #[cfg(target_os = "linux")]

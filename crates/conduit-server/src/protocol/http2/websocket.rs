@@ -5,6 +5,8 @@
 //! gathered for a turn and become DATA; what the windows or the connection do not take is the rest of a piece, like that of a
 //! response, with its order and its rate.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use conduit_proto::h1::BodyLength;
 use conduit_proto::h2::{self, ErrorCode};
@@ -57,11 +59,11 @@ pub(super) struct SocketStream {
 }
 
 /// Frames that are not passed on to the connection.
-#[derive(Default)]
 struct StreamOutput {
     bytes: Vec<u8>,
-    /// A payload that follows them.
+    /// A payload that follows them. Nothing may follow it before it is passed on.
     payload: Option<Bytes>,
+    peer: SocketAddr,
 }
 
 impl SocketOutput for StreamOutput {
@@ -81,6 +83,10 @@ impl SocketOutput for StreamOutput {
 
     fn put(&mut self, payload: Bytes) {
         self.payload = Some(payload);
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.peer
     }
 }
 
@@ -106,13 +112,13 @@ impl SocketStream {
         };
         if self.received.is_empty() {
             let mut input = fresh;
-            socket.read(&mut input, &mut self.output, shared);
+            socket.receive(&mut input, &mut self.output, shared);
             self.received.extend_from_slice(input);
             return fresh.len() - input.len();
         }
         self.received.extend_from_slice(fresh);
         let mut input = &self.received[..];
-        socket.read(&mut input, &mut self.output, shared);
+        socket.receive(&mut input, &mut self.output, shared);
         let used = self.received.len() - input.len();
         self.received.drain(..used);
         // The window is open for the used bytes; their memory is not kept.
@@ -162,7 +168,11 @@ impl Http2 {
         stream.socket = Some(Box::new(SocketStream {
             socket: None,
             received: Vec::new(),
-            output: StreamOutput::default(),
+            output: StreamOutput {
+                bytes: Vec::new(),
+                payload: None,
+                peer: link.peer(),
+            },
             has_ended,
             deadline: Deadline::new(Timer::Off, shared.now()),
         }));
@@ -252,7 +262,7 @@ impl Http2 {
         if let Some(state) = self.stream(id).and_then(|stream| stream.socket.as_mut())
             && let Some(socket) = &mut state.socket
         {
-            socket.resume();
+            socket.poll_woken(shared);
             self.drive_socket(id, link, shared);
         }
     }
@@ -304,7 +314,7 @@ impl Http2 {
         if is_written && state.is_over() {
             self.sockets.open -= 1;
             if let Some(socket) = &mut state.socket {
-                socket.lose(shared);
+                socket.lose(state.output.peer, shared);
             }
             link.begin_output(shared);
             // No length is declared that could be missed.
@@ -401,7 +411,7 @@ impl Http2 {
     pub(super) fn lose_socket(&mut self, state: SocketStream, shared: &mut Shared) {
         if let Some(mut socket) = state.socket {
             self.sockets.open -= 1;
-            socket.lose(shared);
+            socket.lose(state.output.peer, shared);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! WebSocket on a connection, after a response with 101; [`socket`] is the part that a stream of HTTP/2 has too.
 
+mod handler;
 mod socket;
-mod task;
+
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use conduit_net::Interest;
@@ -23,9 +25,16 @@ pub(crate) struct WebSocket {
     resets: bool,
 }
 
+/// The number of bytes of large messages that leave with one send.
+const GATHERED_BYTES: usize = 256 * 1024;
+
 impl SocketOutput for Link {
     fn has_room(&self) -> bool {
-        Link::has_room(self)
+        Link::has_room(self) && self.gathered_bytes() < GATHERED_BYTES
+    }
+
+    fn peer(&self) -> SocketAddr {
+        Link::peer(self)
     }
 
     fn begin(&mut self, shared: &mut Shared) {
@@ -37,7 +46,11 @@ impl SocketOutput for Link {
     }
 
     fn put(&mut self, payload: Bytes) {
-        self.put_uncopied(Uncopied::piece(payload, b""));
+        if self.gathers() {
+            self.gather(self.output.len(), payload);
+        } else {
+            self.put_uncopied(Uncopied::piece(payload, b""));
+        }
     }
 }
 
@@ -61,7 +74,7 @@ impl WebSocket {
             link.restart_timer();
             self.socket.end_ping();
         }
-        self.socket.read(input, link, shared);
+        self.socket.serve(input, link, shared);
         Step::Continue
     }
 
@@ -90,8 +103,7 @@ impl WebSocket {
             discard(command);
             return Step::Continue;
         }
-        self.socket.resume();
-        self.socket.write_queued(link, shared);
+        self.socket.on_change(link, shared);
         Step::Continue
     }
 
@@ -125,7 +137,7 @@ impl WebSocket {
     }
 
     pub(super) fn waits_for(&self, link: &Link) -> (Interest, Timer) {
-        let reads = !link.read_closed && link.has_room() && self.socket.input() != SocketInput::Paused;
+        let reads = !link.read_closed && SocketOutput::has_room(link) && self.socket.input() != SocketInput::Paused;
         let interest = if reads { reading() } else { Interest::NONE };
         let timer = if link.has_output() {
             Timer::Room
@@ -140,13 +152,13 @@ impl WebSocket {
         if self.socket.reads_little() {
             InputMode::Batched
         } else {
-            InputMode::Alone
+            InputMode::Bulk
         }
     }
 
-    /// The rest of a long message is read at once.
+    /// The rest of a long message is read before the messages ahead of it are sent.
     pub(super) fn defers_output(&self, link: &Link) -> bool {
-        self.socket.input() == SocketInput::NeedsMore && !self.socket.reads_little() && !link.has_output()
+        self.socket.input() == SocketInput::NeedsMore && !self.socket.reads_little() && SocketOutput::has_room(link)
     }
 
     pub(super) fn activity(&self, _: &Link) -> Activity {
@@ -168,8 +180,8 @@ impl WebSocket {
     }
 
     /// The connection ends. Returns whether the client must see a reset.
-    pub(super) fn cancel(&mut self, _: &mut Link, shared: &mut Shared) -> bool {
-        self.socket.lose(shared);
+    pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
+        self.socket.lose(link.peer(), shared);
         self.resets
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use conduit_proto::ws::{
@@ -10,7 +11,7 @@ use conduit_proto::ws::{
     write_compressed_header, write_message_header,
 };
 
-use super::task::SocketTask;
+use super::handler::SocketHandler;
 use crate::commands::CommandSender;
 use crate::exchange::Exchange;
 use crate::limit::Limit;
@@ -18,11 +19,14 @@ use crate::link::{Link, Timer, UNCOPIED_BYTES};
 use crate::panics::discard;
 use crate::shared::Shared;
 use crate::watch::Watched;
-use crate::websocket::{Channel, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed};
+use crate::websocket::{Channel, HandlerWaker, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed};
 use conduit_core::internal::charge::Charge;
 
 /// The rest of a frame up to which its connection is read together with others.
 const LITTLE_BYTES: u64 = 4 * 1024;
+
+/// The number of polls of a handler that waits for more than the turn has given it.
+const POLLS_A_TURN: usize = 8;
 
 /// The output of a stream of bytes: that of a connection, or of a stream of HTTP/2.
 pub(in crate::protocol) trait SocketOutput {
@@ -34,21 +38,26 @@ pub(in crate::protocol) trait SocketOutput {
     /// The buffer that frames are appended to.
     fn bytes(&mut self) -> &mut Vec<u8>;
 
-    /// Appends the payload of a frame without a copy. Nothing may follow before it is sent.
+    /// Appends the payload of a frame without a copy.
     fn put(&mut self, payload: Bytes);
+
+    /// The address of the client's socket, for the log.
+    fn peer(&self) -> SocketAddr;
 }
 
 pub(in crate::protocol) struct Socket {
-    peer: SocketAddr,
     engine: WebSocketConnection,
     channel: Rc<Channel>,
+    /// `None` after its end, or after that of the stream.
+    handler: Option<SocketHandler>,
+    waker: Arc<HandlerWaker>,
     input: SocketInput,
     /// The client was silent, and a ping is on its way.
     is_pinged: bool,
     /// The record of the request, which ends with the WebSocket.
     record: Option<Box<Watched>>,
     /// The memory of the engine's compressors.
-    _charge: Charge,
+    _charge: Option<Box<Charge>>,
 }
 
 /// The use of input that has arrived.
@@ -63,7 +72,8 @@ pub(in crate::protocol) enum SocketInput {
 }
 
 impl Socket {
-    /// Starts the handler as a task. It runs within the span of the request, and as a handler of its route.
+    /// Starts the handler, whose first poll follows before the turn ends. It runs within the span of the request, and as a handler
+    /// of its route.
     pub(in crate::protocol) fn start(
         socket: PendingSocket,
         exchange: &mut Exchange,
@@ -86,20 +96,21 @@ impl Socket {
             fragments: u32::try_from(config.websocket.fragments).unwrap_or(u32::MAX),
         };
         channel.set_limit(queue_bytes.unwrap_or(config.websocket.queue_bytes));
-        channel.connect(sender);
-        let instrumentation = exchange.instrument_stream(&shared.environment);
+        let waker = HandlerWaker::new(Arc::clone(&shared.woken_handlers), sender.exchange());
+        waker.wake_up();
+        channel.connect(Arc::clone(&waker));
+        let (scope, _) = exchange.instrument_stream(&shared.environment).into_scope();
         let (in_progress, aborts) = exchange.continue_handler(link.client(), &shared.environment);
-        let task = SocketTask::new(handler, Rc::clone(&channel), instrumentation, aborts, in_progress);
-        tokio::task::spawn_local(task);
         shared.counts().websockets_opened.add(1);
         Socket {
-            peer: link.peer(),
             engine: WebSocketConnection::new(limits, deflate),
             channel,
+            handler: Some(SocketHandler::new(handler, scope, aborts, in_progress)),
+            waker,
             input: SocketInput::Ready,
             is_pinged: false,
             record: exchange.take_record(&shared.environment),
-            _charge: charge,
+            _charge: charge.is_some().then(|| Box::new(charge)),
         }
     }
 
@@ -108,8 +119,111 @@ impl Socket {
         self.is_pinged = false;
     }
 
+    /// Uses the input, has the handler take the messages, and writes those of the handler, while there is room.
+    pub(in crate::protocol) fn serve(
+        &mut self,
+        input: &mut &[u8],
+        output: &mut impl SocketOutput,
+        shared: &mut Shared,
+    ) {
+        for _ in 0..POLLS_A_TURN {
+            self.read(input, output, shared);
+            let reads = self.poll_reader(shared);
+            let writes = self.write_and_poll(output, shared);
+            if !(reads || writes) || self.input != SocketInput::Ready || !output.has_room() {
+                break;
+            }
+        }
+    }
+
+    /// Uses the input, and has the handler take the messages. [`write_queued`](Self::write_queued) must follow.
+    #[cfg(feature = "http2")]
+    pub(in crate::protocol) fn receive(
+        &mut self,
+        input: &mut &[u8],
+        output: &mut impl SocketOutput,
+        shared: &mut Shared,
+    ) {
+        for _ in 0..POLLS_A_TURN {
+            self.read(input, output, shared);
+            if !self.poll_reader(shared) || self.input != SocketInput::Ready || !output.has_room() {
+                return;
+            }
+        }
+        // The rest follows in the next turn.
+        self.waker.wake_up();
+    }
+
+    /// The handler is woken, or its messages have changed.
+    pub(in crate::protocol) fn on_change(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) {
+        self.poll_woken(shared);
+        for _ in 0..POLLS_A_TURN {
+            if !self.write_and_poll(output, shared) {
+                break;
+            }
+        }
+    }
+
+    /// As [`on_change`](Self::on_change), without output.
+    pub(in crate::protocol) fn poll_woken(&mut self, shared: &Shared) {
+        self.resume();
+        if self.waker.take() {
+            self.poll_handler(&self.waker.waker(), shared);
+        }
+    }
+
+    /// Polls a handler that waits for a message, or wakes another receiver. Returns whether the handler was polled.
+    fn poll_reader(&mut self, shared: &Shared) -> bool {
+        let reader = self.channel.take_reader();
+        reader.is_some_and(|reader| self.poll_or_wake(reader, shared))
+    }
+
+    /// Writes the messages of the handler, and polls it if it waits for room. Returns whether the handler was polled.
+    fn write_and_poll(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) -> bool {
+        self.write_messages(output, shared);
+        if !output.has_room() {
+            return false;
+        }
+        let Some(writers) = self.channel.take_writers() else {
+            return false;
+        };
+        let mut polled = false;
+        for writer in *writers {
+            polled |= self.poll_or_wake(writer, shared);
+        }
+        if polled {
+            self.write_messages(output, shared);
+        }
+        polled
+    }
+
+    fn poll_or_wake(&mut self, waiting: Waker, shared: &Shared) -> bool {
+        let waker = self.waker.waker();
+        let is_handler = self.handler.is_some() && waiting.will_wake(&waker);
+        if is_handler {
+            self.poll_handler(&waker, shared);
+        } else {
+            waiting.wake();
+        }
+        is_handler
+    }
+
+    fn poll_handler(&mut self, waker: &Waker, shared: &Shared) {
+        let Some(handler) = &mut self.handler else {
+            return;
+        };
+        self.waker.take();
+        self.channel.expect_changes();
+        let context = &mut Context::from_waker(waker);
+        let ended = handler.poll(&self.channel, shared.counts(), context).is_ready();
+        if let Some(handler) = self.handler.take_if(|_| ended) {
+            handler.discard(&self.channel);
+        }
+        self.resume();
+    }
+
     /// Uses the frames in the input, until it is used, the handler lags, or there is no room for output.
-    pub(in crate::protocol) fn read(&mut self, input: &mut &[u8], output: &mut impl SocketOutput, shared: &mut Shared) {
+    fn read(&mut self, input: &mut &[u8], output: &mut impl SocketOutput, shared: &mut Shared) {
         if self.input == SocketInput::Paused {
             return;
         }
@@ -129,7 +243,7 @@ impl Socket {
                     event
                 }
                 Err(error) => {
-                    self.refuse(error, shared);
+                    self.refuse(error, output.peer(), shared);
                     continue;
                 }
             };
@@ -143,7 +257,7 @@ impl Socket {
                     self.channel.push(Message::Binary(bytes.into()));
                 }
                 WebSocketEvent::Ping | WebSocketEvent::Pong => {}
-                WebSocketEvent::Close(code, reason) => self.end(code, reason, true, shared),
+                WebSocketEvent::Close(code, reason) => self.end(code, reason, true, output.peer(), shared),
                 WebSocketEvent::NeedMore | WebSocketEvent::Closed => {
                     self.input = SocketInput::NeedsMore;
                     break;
@@ -154,12 +268,11 @@ impl Socket {
             self.input = SocketInput::Paused;
         }
         shared.counts().received_messages.add(messages);
-        self.channel.wake_reader();
     }
 
     /// The client broke a rule: Close is written.
     #[cold]
-    fn refuse(&mut self, error: WebSocketError, shared: &mut Shared) {
+    fn refuse(&mut self, error: WebSocketError, peer: SocketAddr, shared: &mut Shared) {
         let limit = match error.reason() {
             WebSocketReason::FrameTooBig | WebSocketReason::MessageTooBig => Some(Limit::WebSocketMessage),
             WebSocketReason::TooManyFragments => Some(Limit::WebSocketFragments),
@@ -169,45 +282,52 @@ impl Socket {
             shared.counts().record_limit_hit(limit);
         }
         let detail = error.reason().detail().to_owned();
-        self.end(Some(error.code()), detail, false, shared);
+        self.end(Some(error.code()), detail, false, peer, shared);
     }
 
     /// The WebSocket has ended: notifies the handler.
-    fn end(&mut self, code: Option<CloseCode>, reason: String, is_clean: bool, shared: &mut Shared) {
+    fn end(&mut self, code: Option<CloseCode>, reason: String, is_clean: bool, peer: SocketAddr, shared: &mut Shared) {
         let code_number = code.map(|code| code.0);
         let ended = self.channel.end(WebSocketClosed { code, reason, is_clean });
         if ended {
             shared.counts().websockets_closed.add(1);
-            tracing::debug!(peer = %self.peer, code = code_number, is_clean, "a WebSocket has ended");
+            tracing::debug!(%peer, code = code_number, is_clean, "a WebSocket has ended");
             if let Some(mut record) = self.record.take() {
                 record.close_code = code_number;
                 shared.environment.end_watch(record, is_clean);
+            }
+            if let Some(handler) = self.handler.take() {
+                handler.spawn(Rc::clone(&self.channel), shared.environment.worker_counts());
             }
         }
     }
 
     /// The stream has ended, possibly without Close.
-    pub(in crate::protocol) fn lose(&mut self, shared: &mut Shared) {
-        self.end(None, String::new(), false, shared);
+    pub(in crate::protocol) fn lose(&mut self, peer: SocketAddr, shared: &mut Shared) {
+        self.end(None, String::new(), false, peer, shared);
     }
 
-    /// Writes the messages of the handler while there is room.
+    /// Writes the messages of the handler while there is room, and wakes those that wait for room.
     pub(in crate::protocol) fn write_queued(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) {
+        self.write_messages(output, shared);
+        if let Some(writers) = self.channel.take_writers() {
+            writers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn write_messages(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) {
+        if self.channel.has_nothing_queued() {
+            return;
+        }
         let mut messages = 0;
         while output.has_room() {
             let Some(next) = self.channel.take_queued() else {
-                self.channel.close_if_abandoned();
-                match self.channel.take_queued() {
-                    Some(close) => self.write(close, output, shared),
-                    None => break,
-                }
-                continue;
+                break;
             };
             messages += u64::from(next.is_message());
             self.write(next, output, shared);
         }
         shared.counts().sent_messages.add(messages);
-        self.channel.offer_room();
     }
 
     /// Writes an entry of the queue, and records its bytes.
@@ -279,8 +399,8 @@ impl Socket {
         self.is_pinged = true;
     }
 
-    /// The command of the handler has arrived.
-    pub(in crate::protocol) fn resume(&mut self) {
+    /// The handler may have taken messages.
+    fn resume(&mut self) {
         if self.channel.has_arrived() && self.input == SocketInput::Paused {
             self.input = SocketInput::Ready;
         }
