@@ -2,7 +2,7 @@
 //!
 //! Each endpoint keeps the memory of a future and writes the next request's future into it, so that a response that is
 //! ready at once allocates nothing, through any number of layers. A program has many handlers, and each copy of generic
-//! code costs time to build: only `FutureSlot` and `Source` are generic in the handler.
+//! code costs time to build: only `FutureSlot` and the function that makes one are generic in the handler.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -41,10 +41,32 @@ where
     Start: Fn(Request) -> F + Clone + 'static,
     F: Future<Output = Response> + 'static,
 {
-    let source: Box<dyn MakeSlot> = Box::new(Source {
+    of_source(Box::new(Source {
         start,
         future: PhantomData,
-    });
+    }))
+}
+
+/// The endpoint of a handler with this state, whose futures are in the memory that `slot` makes. Compiled once for all
+/// handlers of a state.
+pub fn handler_endpoint<S: 'static>(state: &Rc<S>, slot: MakeHandlerSlot<S>) -> Rc<dyn Endpoint> {
+    let state = Rc::clone(state);
+    of_source(Box::new(HandlerSource { state, slot }))
+}
+
+/// Makes the memory for the futures of one handler.
+pub type MakeHandlerSlot<S> = fn(&Rc<S>) -> Pin<Box<dyn Slot>>;
+
+/// Memory for futures that `start` returns.
+pub fn slot<Start, F>(start: Start) -> Pin<Box<dyn Slot>>
+where
+    Start: Fn(Request) -> F + 'static,
+    F: Future<Output = Response> + 'static,
+{
+    Box::pin(FutureSlot { start, future: None })
+}
+
+fn of_source(source: Box<dyn MakeSlot>) -> Rc<dyn Endpoint> {
     Rc::new(FutureEndpoint {
         source,
         free: Cell::new(None),
@@ -104,15 +126,23 @@ where
     F: Future<Output = Response> + 'static,
 {
     fn slot(&self) -> Pin<Box<dyn Slot>> {
-        Box::pin(FutureSlot {
-            start: self.start.clone(),
-            future: None,
-        })
+        slot(self.start.clone())
+    }
+}
+
+struct HandlerSource<S> {
+    state: Rc<S>,
+    slot: MakeHandlerSlot<S>,
+}
+
+impl<S> MakeSlot for HandlerSource<S> {
+    fn slot(&self) -> Pin<Box<dyn Slot>> {
+        (self.slot)(&self.state)
     }
 }
 
 /// The memory of a future.
-trait Slot {
+pub trait Slot {
     /// Starts the future of a request and polls it once. A future that is ready is dropped, and its response is stored in
     /// `ready`, which is empty before: a returned response would be copied twice more on its way through `catch_unwind`.
     fn run(self: Pin<&mut Self>, request: Request, context: &mut Context<'_>, ready: &mut Option<Response>);

@@ -13,6 +13,7 @@ mod mount;
 use std::borrow::Cow;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::rc::Rc;
 
 pub(crate) use self::build::{EndpointBuilder, LayerBuilder};
@@ -27,7 +28,7 @@ pub use conduit_route::{
 
 use http::StatusCode;
 
-use crate::endpoint::endpoint;
+use crate::endpoint::{Slot, handler_endpoint, slot};
 use crate::extract::FromRef;
 use crate::layer::erased::{EndpointWrapper, endpoint_wrapper};
 use crate::layer::{Continuation, Middleware};
@@ -143,14 +144,18 @@ impl<S: 'static, V: 'static, M: 'static, H: Handler<S, V, M>> Node<S, V> for Lea
     }
 
     fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
-        let state = Rc::clone(state);
-        let endpoint = endpoint(move |request| H::call(request, Rc::clone(&state)));
-        connecting.add(endpoint, H::CROSS_ORIGIN);
+        connecting.add(handler_endpoint(state, handler_slot::<S, V, M, H>), H::CROSS_ORIGIN);
     }
 
     fn describe(&self, descriptions: &mut Descriptions) {
         descriptions.add::<S, V, M, H>();
     }
+}
+
+/// The memory for the futures of a handler.
+fn handler_slot<S: 'static, V: 'static, M: 'static, H: Handler<S, V, M>>(state: &Rc<S>) -> Pin<Box<dyn Slot>> {
+    let state = Rc::clone(state);
+    slot(move |request| H::call(request, Rc::clone(&state)))
 }
 
 /// A list of routes: [`Routes`] or [`NestedRoutes`].
