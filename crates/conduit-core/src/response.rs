@@ -222,7 +222,9 @@ impl<T: IntoResponse, E: IntoErrorResponse> IntoResponse for Result<T, E> {
     }
 
     fn describe(operation: &mut Operation) {
-        operation.on_success(T::describe).on_failure(E::describe);
+        let success: fn(&mut Operation) = T::describe;
+        let failure: fn(&mut Operation) = E::describe;
+        operation.on_success(success).on_failure(failure);
     }
 }
 

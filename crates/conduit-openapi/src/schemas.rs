@@ -98,7 +98,7 @@ impl Default for Generators {
 /// The schema of a type with all that it refers to, to be read.
 fn alone(kind: SchemaType) -> (Value, Map<String, Value>) {
     let mut generator = generator(Direction::Input);
-    let schema = (kind.make)(&mut generator).to_value();
+    let schema = kind.make(&mut generator).to_value();
     (schema, generator.take_definitions(false))
 }
 
@@ -143,7 +143,7 @@ impl Generators {
             Direction::Input => &mut self.input,
             Direction::Output => &mut self.output,
         };
-        let mut schema = (kind.make)(generator);
+        let mut schema = kind.make(generator);
         with_bounds().transform(&mut schema);
         schema.to_value()
     }
@@ -193,8 +193,8 @@ impl Generators {
     /// difference between them does not depend on the use of a type.
     fn into_definitions(mut self) -> [Definitions; 2] {
         for kind in self.asked.values() {
-            (kind.make)(&mut self.input);
-            (kind.make)(&mut self.output);
+            kind.make(&mut self.input);
+            kind.make(&mut self.output);
         }
         let kinds = self.kinds;
         [self.input, self.output].map(|mut generator| {

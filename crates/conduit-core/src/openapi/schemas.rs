@@ -6,6 +6,7 @@
 
 use std::any::{TypeId, type_name};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -47,8 +48,10 @@ impl TypeKey {
 pub struct SchemaType {
     /// The identity, as that of a [`TypeKey`].
     pub type_id: fn() -> TypeId,
-    /// Makes the schema, or a reference to it.
-    pub make: fn(&mut SchemaGenerator) -> Schema,
+    /// Makes the schema itself.
+    definition: fn(&mut SchemaGenerator) -> Schema,
+    /// The name, which is that of the definition unless another type has it too.
+    name: fn() -> Cow<'static, str>,
     /// The id: the path of the type with its arguments.
     pub id: fn() -> Cow<'static, str>,
     /// Returns whether the schema is written in place of a reference.
@@ -60,10 +63,51 @@ impl SchemaType {
     pub fn of<T: JsonSchema + ?Sized>() -> Self {
         SchemaType {
             type_id: typeid::of::<T>,
-            make: SchemaGenerator::subschema_for::<T>,
+            definition: T::json_schema,
+            name: T::schema_name,
             id: T::schema_id,
             is_inline: T::inline_schema,
         }
+    }
+
+    /// Makes the schema, or a reference to it.
+    pub fn make(self, generator: &mut SchemaGenerator) -> Schema {
+        let before = CURRENT.replace(Some(self));
+        let schema = generator.subschema_for::<Current>();
+        CURRENT.set(before);
+        schema
+    }
+}
+
+thread_local! {
+    static CURRENT: Cell<Option<SchemaType>> = const { Cell::new(None) };
+}
+
+/// The type whose schema [`SchemaType::make`] makes. The generator has generic functions, which are compiled once for this type
+/// and not for each type of a program.
+struct Current;
+
+impl Current {
+    fn get() -> SchemaType {
+        CURRENT.get().expect("a schema is made for a current type")
+    }
+}
+
+impl JsonSchema for Current {
+    fn inline_schema() -> bool {
+        (Current::get().is_inline)()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        (Current::get().name)()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        (Current::get().id)()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        (Current::get().definition)(generator)
     }
 }
 

@@ -61,8 +61,9 @@ impl<T: IntoResponse> IntoResponse for Created<T> {
     }
 
     fn describe(operation: &mut Operation) {
+        let describe: fn(&mut Operation) = T::describe;
         operation.at_status(StatusCode::CREATED, |operation| {
-            T::describe(operation);
+            describe(operation);
             operation.required_response_header("location", "Where it is.");
         });
     }
