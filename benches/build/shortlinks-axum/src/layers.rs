@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -24,11 +25,11 @@ use crate::settings::MINUTE;
 /// No answer that gets a tag is longer.
 const TAGGED_BYTES: usize = 4 * 1024 * 1024;
 
-const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
-    ),
+/// The page that shows the API has a script and styles of its crate.
+const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
+    form-action 'none'; frame-ancestors 'none'";
+
+const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "strict-origin-when-cross-origin"),
@@ -36,13 +37,43 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// The nonce of the elements in the page that the browser may use, for one response.
+#[derive(Clone)]
+pub(crate) struct CspNonce(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for CspNonce {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<CspNonce, Problem> {
+        let nonce = parts.extensions.get().cloned();
+        nonce.ok_or_else(|| Problem::new(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+}
+
 /// Adds the fields by which a browser protects a page and its users, where the response does not have them yet.
-pub(crate) async fn security_headers(mut response: Response) -> Response {
+pub(crate) async fn security_headers(mut request: Request, next: Next) -> Result<Response, Problem> {
+    let policy = match request.uri().path() == "/docs/" {
+        true => HeaderValue::from_static(DOCS_POLICY),
+        false => {
+            let nonce = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
+            let policy = format!(
+                "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src data:; base-uri 'none'; \
+                 form-action 'self'; frame-ancestors 'none'"
+            );
+            request.extensions_mut().insert(CspNonce(nonce));
+            HeaderValue::try_from(policy).expect("base64 is valid in a header field")
+        }
+    };
+    let mut response = next.run(request).await;
+    if response.status() != StatusCode::NOT_MODIFIED {
+        let headers = response.headers_mut();
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    }
     for (name, value) in SECURITY_HEADERS {
         let value = HeaderValue::from_static(value);
         response.headers_mut().entry(name).or_insert(value);
     }
-    response
+    Ok(response)
 }
 
 /// Answers `GET` and `HEAD` with 304 where the client has the current version already, by a tag that is made of the body.

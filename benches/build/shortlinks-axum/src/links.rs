@@ -15,7 +15,6 @@ use utoipa_axum::routes;
 
 use crate::Service;
 use crate::extract::{ValidJson, ValidQuery};
-use crate::layers::limited;
 use crate::new_link::{NewLink, random_slug};
 use crate::problem::Problem;
 use crate::store::{Link, Store};
@@ -30,18 +29,20 @@ const SLUG_ATTEMPTS: usize = 5;
 /// The slugs whose links would be unreachable, because another route has their path.
 const RESERVED: [&str; 4] = ["docs", "healthz", "metrics", "readyz"];
 
-/// Space in the database is bounded too.
-pub(crate) fn router(new_links_per_minute: u32) -> OpenApiRouter<Service> {
-    let few = OpenApiRouter::new().routes(routes!(create));
+/// The route that makes links, for which an address has a limit: space in the database is bounded too.
+pub(crate) fn limited_router() -> OpenApiRouter<Service> {
+    OpenApiRouter::new().routes(routes!(create))
+}
+
+pub(crate) fn router() -> OpenApiRouter<Service> {
     OpenApiRouter::new()
-        .merge(limited(few, new_links_per_minute))
         .routes(routes!(list))
         .routes(routes!(show, remove))
         .routes(routes!(follow))
 }
 
 #[derive(Debug, Error)]
-enum LinkError {
+pub(crate) enum LinkError {
     /// The response does not reveal whether another user has this link.
     #[error("There is no link {slug:?}.")]
     NoLink { slug: String },
@@ -55,10 +56,10 @@ enum LinkError {
     Database(#[from] sqlx::Error),
 }
 
-impl IntoResponse for LinkError {
-    fn into_response(self) -> Response {
-        let detail = self.to_string();
-        let problem = match self {
+impl From<LinkError> for Problem {
+    fn from(error: LinkError) -> Self {
+        let detail = error.to_string();
+        match error {
             LinkError::NoLink { .. } => Problem::new(StatusCode::NOT_FOUND)
                 .with_title("No such link")
                 .with_detail(detail),
@@ -68,15 +69,20 @@ impl IntoResponse for LinkError {
             LinkError::NoSlugFree => Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_detail(detail),
             LinkError::NoUrl(error) => error.into(),
             LinkError::Database(error) => error.into(),
-        };
-        problem.into_response()
+        }
+    }
+}
+
+impl IntoResponse for LinkError {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
     }
 }
 
 /// Which part of the list a client wants.
-#[derive(Deserialize, IntoParams, Validate)]
+#[derive(Default, Deserialize, IntoParams, Validate)]
 #[into_params(parameter_in = Query)]
-struct Range {
+pub(crate) struct Range {
     /// The id of the last link that the client has; without it the list begins with the newest.
     #[garde(skip)]
     after: Option<i64>,
@@ -113,13 +119,19 @@ async fn list(
     user: User,
     ValidQuery(range): ValidQuery<Range>,
 ) -> Result<Json<Page>, LinkError> {
+    let (links, next) = part(&store, &user, &range).await?;
+    Ok(Json(Page { links, next }))
+}
+
+/// A part of the user's list, and the value of `after` for the next part.
+pub(crate) async fn part(store: &Store, user: &User, range: &Range) -> sqlx::Result<(Vec<Link>, Option<i64>)> {
     let limit = range.limit.unwrap_or(DEFAULT_LIMIT);
     // One more than requested shows whether there is a next part.
-    let mut links = store.list(&user, range.after, limit + 1).await?;
+    let mut links = store.list(user, range.after, limit + 1).await?;
     let more = links.len() > limit as usize;
     links.truncate(limit as usize);
     let next = links.last().map(|link| link.id).filter(|_| more);
-    Ok(Json(Page { links, next }))
+    Ok((links, next))
 }
 
 /// Makes a link, with the given slug or a random one.
@@ -144,13 +156,18 @@ async fn create(
     user: User,
     ValidJson(new): ValidJson<NewLink>,
 ) -> Result<impl IntoResponse, LinkError> {
-    let url = new.location()?;
-    let link = match &new.slug {
-        Some(slug) => insert_as(slug, &store, &user, &url).await?,
-        None => insert_at_random(&store, &user, &url).await?,
-    };
+    let link = insert(&store, &user, &new).await?;
     let location = format!("/api/links/{}", link.slug);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(link)))
+}
+
+/// Adds a link of the user.
+pub(crate) async fn insert(store: &Store, user: &User, new: &NewLink) -> Result<Link, LinkError> {
+    let url = new.location()?;
+    match new.slug() {
+        Some(slug) => insert_as(slug, store, user, &url).await,
+        None => insert_at_random(store, user, &url).await,
+    }
 }
 
 async fn insert_as(slug: &str, store: &Store, user: &User, url: &Url) -> Result<Link, LinkError> {

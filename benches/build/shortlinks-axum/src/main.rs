@@ -6,6 +6,7 @@ mod extract;
 mod layers;
 mod links;
 mod new_link;
+mod pages;
 mod password;
 mod problem;
 #[path = "../../../../examples/shortlinks/src/settings.rs"]
@@ -22,7 +23,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, map_response};
+use axum::middleware::from_fn;
 use axum_prometheus::PrometheusMetricLayer;
 use axum_server::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,6 +40,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
+use layers::limited;
 use problem::Problem;
 use settings::Settings;
 use store::Store;
@@ -89,8 +91,17 @@ async fn app(settings: Settings) -> Result<Router, Box<dyn Error>> {
     let (count, metrics) = PrometheusMetricLayer::pair();
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(site::router(metrics))
-        .merge(users::router(settings.sign_ins_per_minute))
-        .merge(links::router(settings.new_links_per_minute))
+        .merge(limited(
+            users::limited_router().merge(pages::sign_in_router()),
+            settings.sign_ins_per_minute,
+        ))
+        .merge(limited(
+            links::limited_router().merge(pages::create_router()),
+            settings.new_links_per_minute,
+        ))
+        .merge(pages::router())
+        .merge(users::router())
+        .merge(links::router())
         .split_for_parts();
     let router = router
         .merge(SwaggerUi::new("/docs").url("/docs/openapi.json", document))
@@ -102,7 +113,7 @@ async fn app(settings: Settings) -> Result<Router, Box<dyn Error>> {
         .layer(CatchPanicLayer::custom(Problem::of_panic))
         .layer(from_fn(layers::conditional))
         .layer(CompressionLayer::new())
-        .layer(map_response(layers::security_headers))
+        .layer(from_fn(layers::security_headers))
         .layer(count)
         .layer(TraceLayer::new_for_http())
         .layer(PropagateRequestIdLayer::x_request_id())

@@ -10,6 +10,9 @@ use utoipa::ToSchema;
 /// The longest URL, in bytes, as it is kept: with everything percent-encoded that has to be.
 const URL_LIMIT_BYTES: usize = 2048;
 
+/// The longest name and the longest slug, in characters.
+const SLUG_LIMIT: usize = 32;
+
 /// The letters of a slug that the service makes: none that looks like another.
 const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
 /// As many make 27,512,614,111 slugs.
@@ -23,16 +26,34 @@ pub(crate) struct NewLink {
     #[garde(custom(is_http_url))]
     #[schema(format = "uri", max_length = 2048)]
     url: String,
-    /// 1 to 32 characters, each one of a-z, 0-9 and the hyphen; a random one unless it is given.
-    #[garde(pattern("^[a-z0-9-]{1,32}$"))]
-    #[schema(pattern = "^[a-z0-9-]{1,32}$")]
-    pub(crate) slug: Option<String>,
+    /// At most 32 characters, each one of a-z, 0-9 and the hyphen; a random slug if it is missing or empty.
+    #[garde(inner(custom(has_letters_of_slugs(0))))]
+    #[schema(pattern = "^[a-z0-9-]{0,32}$")]
+    slug: Option<String>,
 }
 
 impl NewLink {
     /// The URL as it is kept, and as a `location` can hold it.
     pub(crate) fn location(&self) -> Result<Url, url::ParseError> {
         Url::parse(&self.url)
+    }
+
+    /// The slug, if the user chose one: the field of a form is empty otherwise.
+    pub(crate) fn slug(&self) -> Option<&str> {
+        self.slug.as_deref().filter(|slug| !slug.is_empty())
+    }
+}
+
+/// The rule for names and slugs, which need no encoding in a URL.
+pub(crate) fn has_letters_of_slugs(shortest: usize) -> impl Fn(&str, &()) -> garde::Result {
+    move |text, ()| {
+        let is_letter = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        match (shortest..=SLUG_LIMIT).contains(&text.len()) && text.bytes().all(is_letter) {
+            true => Ok(()),
+            false => Err(garde::Error::new(format!(
+                "not {shortest} to {SLUG_LIMIT} characters, each one of a-z, 0-9 and the hyphen"
+            ))),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, QueryRejection, RawFormRejection};
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -114,6 +114,12 @@ impl From<JsonRejection> for Problem {
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
+        Problem::new(rejection.status()).with_detail(rejection.body_text())
+    }
+}
+
+impl From<RawFormRejection> for Problem {
+    fn from(rejection: RawFormRejection) -> Self {
         Problem::new(rejection.status()).with_detail(rejection.body_text())
     }
 }

@@ -1,13 +1,12 @@
-//! The page, and the routes for the operator.
+//! The assets of the page, and the routes for the operator.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::from_fn;
-use axum::response::{Html, IntoResponse};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use axum_prometheus::metrics_exporter_prometheus::PrometheusHandle;
 use rust_embed::Embed;
@@ -27,39 +26,17 @@ pub(crate) static STOPS: AtomicBool = AtomicBool::new(false);
 #[folder = "../../../examples/shortlinks/assets"]
 struct Assets;
 
-#[derive(Template)]
-#[template(path = "page.html")]
-struct Page {
-    css: String,
-    js: String,
-}
-
-/// The page loads nothing from elsewhere, runs no script that is written in it, sends nothing elsewhere, and cannot be framed.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
-    img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
 pub(crate) fn router(metrics: PrometheusHandle) -> OpenApiRouter<Service> {
     let metrics = get(async move || metrics.render()).layer(from_fn(only_from_this_machine));
     OpenApiRouter::new()
-        .routes(routes!(page))
         .routes(routes!(healthz))
         .routes(routes!(readyz))
         .route("/assets/{name}", get(asset))
         .route("/metrics", metrics)
 }
 
-/// The page.
-#[utoipa::path(get, path = "/", tag = "site", responses((status = OK, body = String, content_type = "text/html")))]
-async fn page() -> Result<impl IntoResponse, Problem> {
-    let page = Page {
-        css: asset_path("page.css"),
-        js: asset_path("page.js"),
-    };
-    Ok(([(CONTENT_SECURITY_POLICY, PAGE_POLICY)], Html(page.render()?)))
-}
-
 /// The path of an asset with its version, so that browsers keep it for as long as it stays the same.
-fn asset_path(name: &str) -> String {
+pub(crate) fn asset_path(name: &str) -> String {
     let asset = Assets::get(name).expect("the asset is in the directory");
     let [first, second, third, fourth, ..] = asset.metadata.sha256_hash();
     let version = u32::from_be_bytes([first, second, third, fourth]);

@@ -1,7 +1,7 @@
 //! Users: signing up, in and out, and the guard of an account's data.
 
 use axum::Json;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{FromRequestParts, OptionalFromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::http::request::Parts;
@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::extract::ValidJson;
-use crate::layers::limited;
+use crate::new_link::has_letters_of_slugs;
 use crate::problem::Problem;
 use crate::store::Store;
 use crate::{Service, password};
@@ -26,12 +26,16 @@ pub(crate) const COOKIE: &str = "__Host-session";
 /// The key of the signed-in user in the session.
 const USER: &str = "user";
 
-/// Guessing passwords takes many tries, and each try takes work.
-pub(crate) fn router(sign_ins_per_minute: u32) -> OpenApiRouter<Service> {
-    let few = OpenApiRouter::new().routes(routes!(sign_up)).routes(routes!(sign_in));
-    OpenApiRouter::new()
-        .merge(limited(few, sign_ins_per_minute))
-        .routes(routes!(whoami, sign_out))
+/// The error of a sign-in, which does not reveal the names of users.
+pub(crate) const WRONG: &str = "No user has this name and password.";
+
+/// The routes with passwords, for which an address has a limit: guessing takes many tries, and each try takes work.
+pub(crate) fn limited_router() -> OpenApiRouter<Service> {
+    OpenApiRouter::new().routes(routes!(sign_up)).routes(routes!(sign_in))
+}
+
+pub(crate) fn router() -> OpenApiRouter<Service> {
+    OpenApiRouter::new().routes(routes!(whoami, sign_out))
 }
 
 /// A user who has signed in. As an argument it is the guard before a handler.
@@ -46,12 +50,19 @@ impl<S: Send + Sync> FromRequestParts<S> for User {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<User, Problem> {
+        let user = <Self as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?;
+        user.ok_or_else(|| refused("sign in first"))
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for User {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<User>, Problem> {
         let session = Session::from_request_parts(parts, state).await;
         let session = session.map_err(|(status, detail)| Problem::new(status).with_detail(detail))?;
-        match session.get::<(i64, String)>(USER).await? {
-            Some((id, name)) => Ok(User { id, name }),
-            None => Err(refused("sign in first")),
-        }
+        let user = session.get::<(i64, String)>(USER).await?;
+        Ok(user.map(|(id, name)| User { id, name }))
     }
 }
 
@@ -62,9 +73,9 @@ fn refused(detail: &str) -> Problem {
 /// A name and a password.
 #[derive(Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
-struct Credentials {
+pub(crate) struct Credentials {
     /// 2 to 32 characters, each one of a-z, 0-9 and the hyphen.
-    #[garde(pattern("^[a-z0-9-]{2,32}$"))]
+    #[garde(custom(has_letters_of_slugs(2)))]
     #[schema(pattern = "^[a-z0-9-]{2,32}$")]
     name: String,
     /// 10 to 200 characters.
@@ -74,7 +85,7 @@ struct Credentials {
 }
 
 #[derive(Debug, Error)]
-enum SignUpError {
+pub(crate) enum SignUpError {
     #[error("The name {name:?} is taken: choose another.")]
     NameTaken { name: String },
     #[error("hashing failed")]
@@ -89,17 +100,22 @@ impl From<Problem> for SignUpError {
     }
 }
 
-impl IntoResponse for SignUpError {
-    fn into_response(self) -> Response {
-        let detail = self.to_string();
-        let problem = match self {
+impl From<SignUpError> for Problem {
+    fn from(error: SignUpError) -> Self {
+        let detail = error.to_string();
+        match error {
             SignUpError::NameTaken { .. } => Problem::new(StatusCode::CONFLICT)
                 .with_title("Name taken")
                 .with_detail(detail),
             SignUpError::Other(problem) => problem,
             SignUpError::Database(error) => error.into(),
-        };
-        problem.into_response()
+        }
+    }
+}
+
+impl IntoResponse for SignUpError {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
     }
 }
 
@@ -121,12 +137,15 @@ async fn sign_up(
     State(store): State<Store>,
     ValidJson(new): ValidJson<Credentials>,
 ) -> Result<(StatusCode, Json<User>), SignUpError> {
-    let Credentials { name, password } = new;
+    Ok((StatusCode::CREATED, Json(register(&store, new).await?)))
+}
+
+/// Adds a user.
+pub(crate) async fn register(store: &Store, credentials: Credentials) -> Result<User, SignUpError> {
+    let Credentials { name, password } = credentials;
     let hash = password::hash(password).await?;
-    match store.insert_user(&name, &hash).await? {
-        Some(user) => Ok((StatusCode::CREATED, Json(user))),
-        None => Err(SignUpError::NameTaken { name }),
-    }
+    let user = store.insert_user(&name, &hash).await?;
+    user.ok_or(SignUpError::NameTaken { name })
 }
 
 /// Signs in: the response sets the cookie of a session. The id of an earlier session is invalid from then on.
@@ -148,14 +167,25 @@ async fn sign_in(
     session: Session,
     ValidJson(credentials): ValidJson<Credentials>,
 ) -> Result<impl IntoResponse, Problem> {
+    let user = verify(&store, credentials).await?;
+    let user = user.ok_or_else(|| refused(WRONG))?;
+    begin(&session, &user).await?;
+    Ok((StatusCode::CREATED, [(LOCATION, "/api/session")], Json(user)))
+}
+
+/// Returns the user with this name and password.
+pub(crate) async fn verify(store: &Store, credentials: Credentials) -> Result<Option<User>, Problem> {
     let Credentials { name, password } = credentials;
     let (user, hash) = store.find_user(&name).await?.unzip();
     let is_right = password::is_right(password, hash).await?;
-    let user = user.filter(|_| is_right);
-    let user = user.ok_or_else(|| refused("No user has this name and password."))?;
+    Ok(user.filter(|_| is_right))
+}
+
+/// Makes the session that of the user, under another id.
+pub(crate) async fn begin(session: &Session, user: &User) -> Result<(), Problem> {
     session.cycle_id().await?;
     session.insert(USER, (user.id, &user.name)).await?;
-    Ok((StatusCode::CREATED, [(LOCATION, "/api/session")], Json(user)))
+    Ok(())
 }
 
 /// Returns the signed-in user.
