@@ -51,6 +51,7 @@ mod cookies;
 mod error;
 mod extension;
 mod fields;
+mod found;
 mod header;
 mod lines;
 mod located;
