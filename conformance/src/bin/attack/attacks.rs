@@ -89,6 +89,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         }
     }),
     secure("HTTP/2: rapid resets", http2::rapid_reset),
+    secure("HTTP/2: resets that the client provokes", http2::made_you_reset),
     secure("HTTP/2: endless CONTINUATION", http2::continuation),
     secure("HTTP/2: a flood of PING", http2::ping),
     secure("HTTP/2: a flood of SETTINGS", http2::settings),

