@@ -7,7 +7,7 @@
 //!
 //! Both ends of a channel are on the worker's thread. The connection puts messages into it, polls the handler that waits for
 //! them, and writes the messages that the handler has queued. Anything else that wakes the handler puts the address of its
-//! exchange into the worker's queue of [`WokenHandlers`], as another task does that sends or receives messages; the connection
+//! exchange into the worker's queue of `WokenHandlers`, as another task does that sends or receives messages; the connection
 //! polls the handler before the turn ends.
 
 mod channel;
