@@ -61,12 +61,14 @@ def run(tracer, program, options, load, units, name):
         command = [*tracer(out), os.path.abspath(program), f"127.0.0.1:{port}", *options]
         with open(os.path.join(directory, "log"), "wb") as log:
             server = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
-        wait_for(port, server)
-        load(port, units, directory)
-        # strace does not pass the signal on.
-        subprocess.run(["pkill", "-TERM", "-P", str(server.pid)], check=False)
-        server.send_signal(signal.SIGTERM)
-        server.wait()
+        try:
+            wait_for(port, server)
+            load(port, units, directory)
+        finally:
+            # strace does not pass the signal on.
+            subprocess.run(["pkill", "-TERM", "-P", str(server.pid)], check=False)
+            server.send_signal(signal.SIGTERM)
+            server.wait()
         with open(out) as profile:
             text = profile.read()
     if prefix := os.environ.get("KEEP"):

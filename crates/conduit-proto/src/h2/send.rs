@@ -317,13 +317,9 @@ impl Http2Connection {
                 })
             && body.len() <= most.min(state.send.available())
         {
-            // One frame, which is the case for most responses. The stream ends with it.
+            // One frame, which is the case for most responses.
             state.send.send(body.len());
-            self.send.send(body.len());
-            frame::write_header(out, body.len(), FrameKind::Data, flags::END_STREAM, stream.number());
-            out.extend_from_slice(body);
-            self.add_credit();
-            self.end_response(out, stream);
+            self.write_last_frame(out, stream, body);
             return body.len();
         }
         // The head has declared this length, so there is no error.
@@ -360,13 +356,19 @@ impl Http2Connection {
         }
         state.writing = ResponseState::Ended;
         state.send.send(body.len());
-        self.send.send(body.len());
         frame::end_headers(out, start, stream.number(), false, self.peer.max_payload);
+        self.write_last_frame(out, stream, body);
+        true
+    }
+
+    /// Appends a frame of DATA that ends the stream, whose window the caller has reduced.
+    #[inline]
+    fn write_last_frame(&mut self, out: &mut Vec<u8>, stream: StreamId, body: &[u8]) {
+        self.send.send(body.len());
         frame::write_header(out, body.len(), FrameKind::Data, flags::END_STREAM, stream.number());
         out.extend_from_slice(body);
         self.add_credit();
         self.end_response(out, stream);
-        true
     }
 
     /// Records whether the caller has bytes of DATA that were not accepted yet.

@@ -23,7 +23,8 @@ use crate::connection_info::{ConnectionInfo, TlsInfo};
 use crate::transport::{Received, TlsStream, Transport};
 
 /// The number of bytes that are encrypted at a time. The connection holds the encrypted bytes that the socket does not accept.
-const SEND_BYTES: usize = 96 * 1024;
+/// A connection of HTTP/2 writes at most 96 KiB before a piece of 16 KiB, and one send has all of them.
+const SEND_BYTES: usize = 112 * 1024;
 /// The shared buffer shrinks to this when something has made it larger.
 const KEPT_BYTES: usize = 2 * SEND_BYTES;
 /// Minimum free space in the worker's buffer before a read. A record of at most 16 KiB and some bytes always leaves it.

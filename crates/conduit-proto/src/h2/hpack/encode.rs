@@ -18,10 +18,16 @@ const TABLE_SIZE: u8 = 0x20;
 
 /// The index of `:status` in the static table.
 const STATUS: usize = 8;
-/// The index of `:status` with the value 200.
-const OK: usize = 8;
+/// The index of `:status` with the value 200, which is the first one.
+const OK: usize = STATUS;
 /// Index of `date` in the static table.
 const DATE: usize = 33;
+/// The index of `content-type` in the static table.
+const CONTENT_TYPE: usize = 31;
+/// The name `content-length`, a literal without indexing.
+const CONTENT_LENGTH: [u8; 2] = [WITHOUT_INDEXING | 0x0f, 28 - 0x0f];
+/// The number of static texts whose entries are found by their address.
+const TYPES: usize = 2;
 /// Larger fields would evict most of the table.
 const INDEXED_BYTES: usize = TABLE_BYTES / 4;
 /// The number of recent fields that are recorded to detect repetition.
@@ -56,13 +62,6 @@ struct Recent {
     /// The number of the entry of `date` with this value.
     date: ([u8; 29], u64),
 }
-
-/// The index of `content-type` in the static table.
-const CONTENT_TYPE: usize = 31;
-/// The name `content-length`, a literal without indexing.
-const CONTENT_LENGTH: [u8; 2] = [WITHOUT_INDEXING | 0x0f, 28 - 0x0f];
-/// The number of static texts whose entries are found by their address.
-const TYPES: usize = 2;
 
 /// The use of the dynamic table for a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
