@@ -252,6 +252,14 @@ impl Channel {
         }
     }
 
+    /// Aborts the body together with its stream or connection: frees the part that has arrived if that is not the whole.
+    pub fn cancel(&self) {
+        if self.state.get() == State::Open {
+            self.buffer.take();
+            self.break_off();
+        }
+    }
+
     /// Returns whether the reader has not yet requested the bytes that the worker or the client holds back, or never will.
     pub fn is_unwanted(&self) -> bool {
         self.worker_waits.get() || self.abandoned.get()
@@ -269,6 +277,15 @@ impl Channel {
     /// The memory of received bytes that were not read.
     pub fn buffer_bytes(&self) -> usize {
         self.buffer.borrow().capacity()
+    }
+
+    /// The memory of a complete body that remains for its reader after [`cancel`](Self::cancel). The body of a reader that waits
+    /// for all of it is the reader's.
+    pub fn kept_bytes(&self) -> usize {
+        match self.state.get() {
+            State::Ended if !self.is_collected.get() => self.buffer_bytes(),
+            _ => 0,
+        }
     }
 
     /// Requests a command for the time when the reader wants bytes.

@@ -176,10 +176,7 @@ impl Http2Connection {
             match self.step(&input[at..], head, out, now) {
                 Ok(Step::Continue(used)) => at += used,
                 Ok(Step::Event(used, event)) => return Ok((at + used, event)),
-                Err(reason) => {
-                    self.abort_for(reason, out);
-                    return Err(ConnectionError::new(reason));
-                }
+                Err(reason) => return Err(self.fail(reason, out)),
             }
         }
     }
@@ -189,8 +186,9 @@ impl Http2Connection {
         self.close(out, code, "");
     }
 
-    fn abort_for(&mut self, reason: Http2Reason, out: &mut Vec<u8>) {
+    fn fail(&mut self, reason: Http2Reason, out: &mut Vec<u8>) -> ConnectionError {
         self.close(out, reason.code(), reason.detail());
+        ConnectionError::new(reason)
     }
 
     fn close(&mut self, out: &mut Vec<u8>, code: ErrorCode, detail: &str) {
@@ -331,6 +329,22 @@ impl Http2Connection {
             frame::write_reset(out, stream.number(), code);
             self.remove(out, stream);
         }
+    }
+
+    /// As [`reset`](Self::reset), for a request that exceeds a limit of the caller. It counts as a frame without a use.
+    ///
+    /// # Errors
+    ///
+    /// A flood of such frames, as in [`handle_input`](Self::handle_input).
+    pub fn refuse(
+        &mut self,
+        out: &mut Vec<u8>,
+        stream: StreamId,
+        code: ErrorCode,
+        now: Duration,
+    ) -> Result<(), ConnectionError> {
+        self.reset(out, stream, code);
+        self.glitch(now).map_err(|reason| self.fail(reason, out))
     }
 
     /// Removes a stream, and releases its part of the connection's window.

@@ -206,6 +206,19 @@ impl Exchange {
         }
     }
 
+    /// Breaks the body off with its stream or connection, and frees the part that has arrived.
+    pub(super) fn cancel_body(&mut self) {
+        if let Some(body) = self.request_body.take() {
+            body.cancel();
+        }
+    }
+
+    /// The memory of the body that remains after [`cancel_body`](Self::cancel_body).
+    #[cfg(feature = "http2")]
+    pub(super) fn kept_body_bytes(&self) -> usize {
+        self.request_body.as_ref().map_or(0, |body| body.kept_bytes())
+    }
+
     /// Returns whether more of the body is expected.
     pub(super) fn has_body(&self) -> bool {
         self.request_body.is_some()
@@ -362,7 +375,7 @@ impl Exchange {
             record.body_bytes = record.body_bytes.saturating_sub(unsent_bytes);
             environment.end_watch(record, false);
         }
-        self.break_body();
+        self.cancel_body();
     }
 
     /// The stream or its connection has ended. The handler continues unless its route ends with its client; the stream of the

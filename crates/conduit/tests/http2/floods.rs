@@ -100,6 +100,91 @@ fn heads_of_reset_streams_count_while_their_handlers_run() {
     assert_eq!(hits(&server, Limit::HeadBytes), 0);
 }
 
+/// A field of 3,000 bytes that enters the table of HPACK, and a section of 60,000 bytes that refers to it.
+fn bomb(path: &str) -> (Vec<u8>, Vec<u8>) {
+    let mut entry = frames::block(&frames::pseudo("GET", path));
+    frames::literal(&mut entry, 0x40, b"x-bomb", &[b'b'; 3000]);
+    let bomb = [frames::block(&frames::pseudo("GET", path)), vec![0xbe; 20]].concat();
+    (entry, bomb)
+}
+
+/// The head of a request without a body.
+fn head(stream: u32, block: &[u8]) -> Vec<u8> {
+    frame(frames::HEADERS, frames::END_STREAM | frames::END_HEADERS, stream, block)
+}
+
+/// The heads of requests use up the bytes that a connection may hold, so that trailers reset their streams.
+#[test]
+fn refused_trailers_run_no_more_handlers_than_streams() {
+    let server = TestClient::new(app().http2_stream_limit(30));
+    let mut client = Client::open(&server);
+    let (entry, bomb) = bomb("/slow");
+    client.send(&head(1, &entry));
+    for stream in (3..43).step_by(2) {
+        client.send(&head(stream, &bomb));
+    }
+    server.advance(Duration::ZERO);
+    assert!(hits(&server, Limit::HeadBytes) >= 1, "the heads have room");
+    let mut next = 43;
+    for _ in 0..100 {
+        // The handler has begun before the trailers arrive.
+        client.offer(&post(next, "/unread", &[]));
+        server.advance(Duration::ZERO);
+        client.offer(&head(next, &[0xbe; 20]));
+        server.advance(Duration::ZERO);
+        next += 2;
+        assert!(server.resources().handlers <= 60, "{}", server.resources().handlers);
+    }
+    assert!(hits(&server, Limit::Http2Streams) >= 1);
+    while server.resources().handlers > 0 || !client.is_sent() {
+        server.advance(DEADLINE);
+        client.offer(&[]);
+    }
+    assert_eq!(client.get(next, "/").status, 200);
+}
+
+#[test]
+fn refused_heads_are_glitches() {
+    let server = server();
+    let mut client = Client::open(&server);
+    let (entry, bomb) = bomb("/slow");
+    client.send(&head(1, &entry));
+    for stream in (3..2403).step_by(2) {
+        client.offer(&head(stream, &bomb));
+        server.advance(Duration::ZERO);
+        client.take_in();
+    }
+    assert!(hits(&server, Limit::HeadBytes) > 0);
+    assert!(hits(&server, Limit::Http2Glitches) > 0);
+}
+
+/// A handler of a reset stream may still read a body that is complete. Further streams would receive as much again.
+#[test]
+fn complete_bodies_of_reset_streams_use_up_the_bytes_of_a_connection() {
+    let server = server();
+    let mut client = Client::open(&server);
+    let mut next = 1;
+    for _ in 0..100 {
+        client.offer(&post(next, "/unread", &[]));
+        for _ in 0..3 {
+            client.offer(&data(next, &[0; 16 * 1024]));
+        }
+        client.offer(&frames::last_data(next, &[0; 16 * 1024]));
+        server.advance(Duration::ZERO);
+        client.offer(&frames::reset(next, ErrorCode::CANCEL));
+        server.advance(Duration::ZERO);
+        next += 2;
+        // Each one holds 64 KiB.
+        assert!(server.resources().handlers <= 17, "{}", server.resources().handlers);
+    }
+    assert_eq!(hits(&server, Limit::Http2Windows), 1);
+    while server.resources().handlers > 0 || !client.is_sent() {
+        server.advance(2 * DEADLINE);
+        client.offer(&[]);
+    }
+    assert_eq!(client.get(next, "/").status, 200);
+}
+
 #[test]
 fn resets_that_the_client_provokes_run_no_more_handlers_than_streams() {
     let server = TestClient::new(app().http2_stream_limit(10));

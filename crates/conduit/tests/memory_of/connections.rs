@@ -187,6 +187,28 @@ fn http2_connection_holds_at_most_2_mib_under_bombs_that_are_reset() {
     assert!(grown <= 2 * 1024 * KIB, "{grown} bytes");
 }
 
+/// Handlers of streams that are reset go on, and cannot complete their bodies. The worker keeps freed buffers.
+#[test]
+fn http2_connection_holds_a_window_of_bodies_after_resets() {
+    let _alone = alone();
+    let server = server();
+    let mut bytes = Vec::new();
+    for round in 0..7 {
+        let streams = (0..16).map(|index| 32 * round + 2 * index + 1);
+        for stream in streams.clone() {
+            bytes.extend(request(stream, &pseudo("POST", "/held")));
+            for _ in 0..4 {
+                bytes.extend(data(stream, &[0; 16 * KIB]));
+            }
+        }
+        for stream in streams {
+            bytes.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+        }
+    }
+    let grown = growth(&server, &opening(), &bytes);
+    assert!(grown <= BODIES + REST, "{grown} bytes");
+}
+
 /// Trailers wait for a handler that does not read the body.
 #[test]
 fn http2_connection_holds_at_most_2_mib_under_bombs_in_trailers() {

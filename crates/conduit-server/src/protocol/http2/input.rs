@@ -26,6 +26,11 @@ impl Http2 {
         self.reads_bodies = false;
         let arrived_bytes = input.len();
         while link.has_room() {
+            if let Some(limit) = self.used_up_limit(shared) {
+                shared.counts().record_limit_hit(limit);
+                self.input = InputUse::Paused;
+                break;
+            }
             let received: &[u8] = input;
             let head = shared.request.head_mut();
             let (used, event) = match self.engine.handle_input(received, head, &mut link.output, now) {
@@ -48,11 +53,6 @@ impl Http2 {
                 Http2Event::Reset(id, cause) => {
                     self.log_reset(id, cause, link, shared);
                     self.cancel_stream(id, shared);
-                    if self.detached.len() >= Self::stream_limit(shared) {
-                        shared.counts().record_limit_hit(Limit::Http2Streams);
-                        self.input = InputUse::Paused;
-                        break;
-                    }
                 }
                 Http2Event::Rejected(reason) => {
                     if let Some(limit) = limit_of(reason) {
@@ -223,8 +223,11 @@ impl Http2 {
     fn refuse_head(&mut self, id: h2::StreamId, code: ErrorCode, link: &mut Link, shared: &mut Shared) {
         shared.counts().record_limit_hit(Limit::HeadBytes);
         tracing::debug!(peer = %link.peer(), stream = id.number(), "refused a head: those of the connection are too long in all");
-        self.engine.reset(&mut link.output, id, code);
+        let refused = self.engine.refuse(&mut link.output, id, code, Self::now(shared));
         self.cancel_stream(id, shared);
+        if let Err(error) = refused {
+            self.fail(error, link, shared);
+        }
     }
 
     /// Responds to a request over a limit.

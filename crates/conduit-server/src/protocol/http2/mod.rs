@@ -61,10 +61,10 @@ pub(crate) struct Http2 {
     rate: TransferRate,
     /// The last turn of the worker in which the connection sent.
     turn: SendTurn,
-    /// The number of handlers that continue to run after the end of their stream.
+    /// The handlers that continue to run after the end of their stream.
     detached: Vec<Detached>,
-    /// The bytes of heads and trailers that handlers may hold, those of the detached ones included.
-    held_bytes: u32,
+    /// The bytes of heads and trailers that handlers may hold, and of bodies that detached ones may hold.
+    held_bytes: usize,
     /// The number of requests that have arrived.
     requests: u64,
     /// Closing resets the connection instead of ending it cleanly: the client does not read its responses.
@@ -83,7 +83,7 @@ struct Detached {
     /// The number of the stream.
     number: u32,
     /// The part of the connection's held bytes.
-    held_bytes: u32,
+    held_bytes: usize,
 }
 
 /// The part of a connection in a turn of the worker.
@@ -103,7 +103,7 @@ enum InputUse {
     NeedsMore,
     /// More can be used once there is room for output.
     Ready,
-    /// Too many handlers of closed streams run.
+    /// Handlers of closed streams use up a limit.
     Paused,
     /// The client sends too many frames without a use.
     Delayed,
@@ -166,7 +166,11 @@ impl Http2 {
 
     /// Continues after the output was sent: with responses that had to wait, with input, or with the end of the connection.
     pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        match self.continue_output(link, shared) {
+        let step = self.continue_output(link, shared);
+        if self.input == InputUse::Paused && self.used_up_limit(shared).is_none() {
+            self.input = InputUse::Ready;
+        }
+        match step {
             Step::Continue if self.input == InputUse::Ready && link.has_room() => Step::Resume,
             step => step,
         }
@@ -226,7 +230,7 @@ impl Http2 {
     ) -> Step {
         let Some(id) = self.find(exchange) else {
             if let Command::Response(_) = command {
-                self.detached_has_ended(exchange, shared);
+                self.detached_has_ended(exchange);
             }
             discard(command);
             return Step::Continue;
@@ -241,7 +245,7 @@ impl Http2 {
                 } else {
                     // The connection has responded in its place.
                     discard(response);
-                    self.detached_has_ended(exchange, shared);
+                    self.detached_has_ended(exchange);
                 }
             }
             Command::Piece(piece) => {
@@ -271,13 +275,23 @@ impl Http2 {
     }
 
     /// A handler without a stream has ended.
-    fn detached_has_ended(&mut self, exchange: ExchangeId, shared: &Shared) {
+    fn detached_has_ended(&mut self, exchange: ExchangeId) {
         let mut detached = self.detached.iter();
         if let Some(index) = detached.position(|detached| detached.number == exchange.generation) {
             self.held_bytes -= self.detached.swap_remove(index).held_bytes;
         }
-        if self.input == InputUse::Paused && self.detached.len() < Self::stream_limit(shared) {
-            self.input = InputUse::Ready;
+    }
+
+    /// The limit that handlers of closed streams use up. Nothing is read until handlers have ended, since a client may open
+    /// further streams and reset them.
+    fn used_up_limit(&self, shared: &Shared) -> Option<Limit> {
+        if self.detached.len() >= Self::stream_limit(shared) {
+            Some(Limit::Http2Streams)
+        } else if self.held_bytes > Self::held_limit(shared) {
+            // Heads and trailers alone stay within it.
+            Some(Limit::Http2Windows)
+        } else {
+            None
         }
     }
 
@@ -591,11 +605,9 @@ impl Http2 {
     /// Counts bytes of a head or of trailers that the handler of a stream may hold. Returns false where those of the connection
     /// are used up; a connection without any may always hold one head.
     fn hold(&mut self, id: h2::StreamId, bytes: usize, shared: &Shared) -> bool {
-        let most = HELD_BYTES.max(HELD_HEADS.saturating_mul(shared.config.http2.header_list_bytes));
-        let sum = (self.held_bytes as usize).saturating_add(bytes);
-        let (Ok(bytes), true) = (u32::try_from(bytes), self.held_bytes == 0 || sum <= most) else {
+        if self.held_bytes > 0 && self.held_bytes.saturating_add(bytes) > Self::held_limit(shared) {
             return false;
-        };
+        }
         self.held_bytes += bytes;
         self.streams[id.slot()].held_bytes += bytes;
         true
@@ -606,9 +618,13 @@ impl Http2 {
         self.held_bytes -= std::mem::take(&mut self.streams[id.slot()].held_bytes);
     }
 
-    /// The handler of a stream continues without it.
+    /// The handler of a stream continues without it. The engine no longer counts a complete body that the handler may still
+    /// read.
     fn detach(&mut self, id: h2::StreamId) {
-        let held_bytes = std::mem::take(&mut self.streams[id.slot()].held_bytes);
+        let stream = &mut self.streams[id.slot()];
+        let body_bytes = stream.exchange.kept_body_bytes();
+        self.held_bytes += body_bytes;
+        let held_bytes = std::mem::take(&mut stream.held_bytes) + body_bytes;
         self.detached.push(Detached {
             number: id.number(),
             held_bytes,
@@ -651,6 +667,11 @@ impl Http2 {
     /// The number of requests that may be in progress.
     fn stream_limit(shared: &Shared) -> usize {
         shared.config.http2.streams.min(u32::from(u16::MAX)) as usize
+    }
+
+    /// The largest number of held bytes.
+    fn held_limit(shared: &Shared) -> usize {
+        HELD_BYTES.max(HELD_HEADS.saturating_mul(shared.config.http2.header_list_bytes))
     }
 
     /// The time of the engine. A second is precise enough for a budget that is refilled each second.

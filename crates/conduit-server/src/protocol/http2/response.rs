@@ -371,7 +371,7 @@ impl Http2 {
         let Some(stream) = self.stream(id) else {
             return discard(response);
         };
-        stream.exchange.break_body();
+        stream.exchange.cancel_body();
         if stream.exchange.is_streaming() || !stream.outgoing.is_nothing() {
             discard(response);
             self.engine.reset(&mut link.output, id, ErrorCode::CANCEL);

@@ -20,7 +20,7 @@ pub(super) struct Stream {
     /// The number of bytes of the request's body that the handler had not taken at the last check.
     pub(super) unread_bytes: usize,
     /// The bytes of the head and of the trailers that the handler may hold.
-    pub(super) held_bytes: u32,
+    pub(super) held_bytes: usize,
     pub(super) outgoing: Outgoing,
     /// The rate of the transfer that the stream waits for.
     pub(super) rate: TransferRate,
