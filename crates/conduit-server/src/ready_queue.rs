@@ -1,7 +1,7 @@
 //! Futures that a worker polls without a task for each: the wakers of woken ones put their keys into a queue.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
 
@@ -50,11 +50,17 @@ impl<K> ReadyQueue<K> {
     }
 }
 
+/// The key of a [`ReadyWaker`] is in its queue.
+const QUEUED: u8 = 1;
+/// The future was woken since its last poll.
+const WOKEN: u8 = 2;
+
 /// The waker of one future. One that outlives its future may wake the next one with its key, which has no effect.
 pub(crate) struct ReadyWaker<K> {
     queue: Arc<ReadyQueue<K>>,
     key: K,
-    is_queued: AtomicBool,
+    /// [`QUEUED`] and [`WOKEN`].
+    state: AtomicU8,
 }
 
 impl<K: Copy> ReadyWaker<K> {
@@ -62,17 +68,25 @@ impl<K: Copy> ReadyWaker<K> {
         Arc::new(ReadyWaker {
             queue,
             key,
-            is_queued: AtomicBool::new(false),
+            state: AtomicU8::new(0),
         })
     }
 
-    /// Takes the wake-up. A wake-up from here on queues the future again. Returns whether there was one.
-    pub(crate) fn take(&self) -> bool {
-        self.is_queued.load(Ordering::Relaxed) && self.is_queued.swap(false, Ordering::AcqRel)
+    /// The key was taken from the queue, and a wake-up from here on queues it again. Returns whether the future is woken.
+    pub(crate) fn unqueue(&self) -> bool {
+        self.state.swap(0, Ordering::AcqRel) & WOKEN != 0
+    }
+
+    /// The future is polled, without its key. A key in the queue stays there, and is that of the next wake-up.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn begin_poll(&self) {
+        if self.state.load(Ordering::Relaxed) & WOKEN != 0 {
+            self.state.fetch_and(!WOKEN, Ordering::AcqRel);
+        }
     }
 
     pub(crate) fn wake_up(&self) {
-        if self.is_queued.swap(true, Ordering::AcqRel) {
+        if self.state.fetch_or(QUEUED | WOKEN, Ordering::AcqRel) & QUEUED != 0 {
             return;
         }
         let mut state = self.queue.lock();
@@ -98,5 +112,77 @@ impl<K: Copy + Send + Sync + 'static> Wake for ReadyWaker<K> {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.wake_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    fn queue_and_waker() -> (Arc<ReadyQueue<u32>>, Arc<ReadyWaker<u32>>) {
+        let queue = Arc::new(ReadyQueue::default());
+        let waker = ReadyWaker::new(Arc::clone(&queue), 7);
+        (queue, waker)
+    }
+
+    #[cfg(feature = "websocket")]
+    #[test]
+    fn polls_without_the_key_leave_one_key() {
+        let (queue, waker) = queue_and_waker();
+        let context = &Context::from_waker(Waker::noop());
+        for _ in 0..1_000 {
+            waker.wake_up();
+            waker.begin_poll();
+        }
+        assert_eq!(queue.lock().keys.len(), 1);
+        // The key alone does not poll the future, and the next wake-up queues it.
+        assert_eq!(queue.next(context), Some(7));
+        assert!(!waker.unqueue());
+        waker.wake_up();
+        assert_eq!(queue.next(context), Some(7));
+        assert!(waker.unqueue());
+        assert_eq!(queue.next(context), None);
+    }
+
+    /// The future takes a value per poll. Each value is followed by a wake-up from another thread: none may be lost.
+    #[test]
+    fn wake_ups_of_other_threads_are_not_lost() {
+        const VALUES: usize = 20_000;
+        let (queue, waker) = queue_and_waker();
+        let value = Arc::new(AtomicUsize::new(0));
+        let other = std::thread::spawn({
+            let (waker, value) = (Arc::clone(&waker), Arc::clone(&value));
+            move || {
+                for number in 1..=VALUES {
+                    value.store(number, Ordering::Relaxed);
+                    waker.wake_up();
+                }
+            }
+        });
+        let context = &Context::from_waker(Waker::noop());
+        let mut seen = 0;
+        let mut turn = |polls_without_key: bool| {
+            while queue.next(context).is_some() {
+                if waker.unqueue() {
+                    seen = value.load(Ordering::Relaxed);
+                }
+            }
+            if polls_without_key {
+                #[cfg(feature = "websocket")]
+                {
+                    waker.begin_poll();
+                    seen = value.load(Ordering::Relaxed);
+                }
+            }
+            assert!(queue.lock().keys.len() <= 1);
+            seen
+        };
+        while !other.is_finished() {
+            turn(true);
+        }
+        other.join().expect("the thread only wakes");
+        assert_eq!(turn(false), VALUES);
     }
 }

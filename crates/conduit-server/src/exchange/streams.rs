@@ -60,7 +60,7 @@ pub(super) fn spawn(pump: Pump) {
 impl StreamSet {
     fn poll(&self, key: u32) {
         let taken = self.entries.borrow_mut().get_mut(key as usize).and_then(|entry| {
-            entry.waker.take();
+            entry.waker.unqueue();
             Some((entry.pump.take()?, entry.waker.waker()))
         });
         let Some((mut pump, waker)) = taken else { return };

@@ -164,10 +164,10 @@ impl Socket {
         }
     }
 
-    /// As [`on_change`](Self::on_change), without output.
+    /// As [`on_change`](Self::on_change), without output. The key of the handler was taken from the queue of the worker.
     pub(in crate::protocol) fn poll_woken(&mut self, shared: &Shared) {
         self.resume();
-        if self.waker.take() {
+        if self.waker.unqueue() {
             self.poll_handler(&self.waker.waker(), shared);
         }
     }
@@ -212,7 +212,7 @@ impl Socket {
         let Some(handler) = &mut self.handler else {
             return;
         };
-        self.waker.take();
+        self.waker.begin_poll();
         self.channel.expect_changes();
         let context = &mut Context::from_waker(waker);
         let ended = handler.poll(&self.channel, shared.counts(), context).is_ready();
