@@ -44,6 +44,12 @@ impl<K> ReadyQueue<K> {
         next
     }
 
+    /// The driver is in its turn, and is going to take the [`next`](Self::next) key: until then none wakes it.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn begin_turn(&self) {
+        self.lock().driver = None;
+    }
+
     /// Removes all keys.
     pub(crate) fn clear(&self) {
         self.lock().keys.clear();
@@ -121,6 +127,16 @@ mod tests {
 
     use super::*;
 
+    /// Counts the wake-ups of the driver.
+    #[derive(Default)]
+    struct Driver(AtomicUsize);
+
+    impl Wake for Driver {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn queue_and_waker() -> (Arc<ReadyQueue<u32>>, Arc<ReadyWaker<u32>>) {
         let queue = Arc::new(ReadyQueue::default());
         let waker = ReadyWaker::new(Arc::clone(&queue), 7);
@@ -144,6 +160,24 @@ mod tests {
         assert_eq!(queue.next(context), Some(7));
         assert!(waker.unqueue());
         assert_eq!(queue.next(context), None);
+    }
+
+    #[cfg(feature = "websocket")]
+    #[test]
+    fn no_wake_up_wakes_a_driver_in_its_turn() {
+        let (queue, waker) = queue_and_waker();
+        let driver = Arc::new(Driver::default());
+        let driver_waker = Waker::from(Arc::clone(&driver));
+        let context = &Context::from_waker(&driver_waker);
+        assert_eq!(queue.next(context), None);
+        queue.begin_turn();
+        waker.wake_up();
+        assert_eq!(driver.0.load(Ordering::Relaxed), 0);
+        assert_eq!(queue.next(context), Some(7));
+        assert!(waker.unqueue());
+        assert_eq!(queue.next(context), None);
+        waker.wake_up();
+        assert_eq!(driver.0.load(Ordering::Relaxed), 1);
     }
 
     /// The future takes a value per poll. Each value is followed by a wake-up from another thread: none may be lost.

@@ -7,8 +7,9 @@
 //!
 //! Both ends of a channel are on the worker's thread. The connection puts messages into it, polls the handler that waits for
 //! them, and writes the messages that the handler has queued. Anything else that wakes the handler puts the address of its
-//! exchange into the worker's queue of `WokenHandlers`, as another task does that sends or receives messages; the connection
-//! polls the handler before the turn ends.
+//! exchange into the worker's queue of `WokenHandlers`, as another task does that sends or receives messages. At the end of a
+//! turn their connections poll the handlers: 128, and no more than the turn has budget left for operations on resources of
+//! tokio. The next turn begins with the rest, in the order of the wake-ups.
 
 mod channel;
 mod queue;
@@ -77,7 +78,7 @@ impl PendingSocket {
         Ticket(Arc::new(TicketNumber(number)))
     }
 
-    /// The parts for the connection and for the task.
+    /// The parts for the connection.
     pub(crate) fn open(self) -> (Rc<Channel>, SocketFuture, SocketOptions) {
         (self.channel, self.handler, self.options)
     }

@@ -90,6 +90,9 @@ pub(super) struct Worker {
     commands: Vec<(ExchangeId, Command)>,
     /// The connections that have received commands since the last send: at most [`TOGETHER`].
     commanded: Vec<ConnectionId>,
+    /// The last turn has not polled all of the handlers of WebSockets that were woken.
+    #[cfg(feature = "websocket")]
+    leaves_handlers: bool,
     handle: ServerHandle,
     clock: WorkerClock,
     /// The time at which the second and the date change next.
@@ -231,6 +234,8 @@ impl Worker {
             batch: Batch::new(),
             commands: Vec::new(),
             commanded: Vec::new(),
+            #[cfg(feature = "websocket")]
+            leaves_handlers: false,
             handle,
             clock: WorkerClock::new(started),
             next_second: started,

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use conduit_net::{AsyncPoller, Events};
 use conduit_proto::http_date;
+#[cfg(feature = "websocket")]
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 
 use super::{CONNECTIONS, Worker};
@@ -31,7 +33,7 @@ use crate::transport::PORTABLE_POLLER;
 /// Minimum free buffer space before a read.
 const LEAST_INPUT_BYTES: usize = 16 * 1024;
 
-/// The number of woken handlers of WebSockets that a turn polls.
+/// The number of woken handlers of WebSockets that are polled in a row.
 #[cfg(feature = "websocket")]
 const HANDLERS_A_TURN: usize = 128;
 
@@ -53,6 +55,8 @@ impl Future for Driver {
         } = self.get_mut();
         worker.shared.commands.register(context.waker());
         worker.begin_turn();
+        #[cfg(feature = "websocket")]
+        worker.begin_handlers(context);
         // Before the commands: a connection that has its share of this turn with one of them continues in the next turn.
         #[cfg(feature = "http2")]
         worker.continue_connections();
@@ -159,15 +163,42 @@ impl Worker {
         self.commands = commands;
     }
 
-    /// Has connections poll the handlers of their WebSockets that something else than a message has woken.
+    /// Polls the handlers that the last turn has left: its events may have spent its budget, as those of this turn may.
+    #[cfg(feature = "websocket")]
+    fn begin_handlers(&mut self, context: &Context<'_>) {
+        if !self.has_handlers() {
+            return;
+        }
+        if std::mem::take(&mut self.leaves_handlers) {
+            self.poll_woken_handlers(context);
+        }
+        // Those that are woken from here on are polled before the turn ends.
+        self.shared.woken_handlers.begin_turn();
+    }
+
+    /// Returns whether there is a handler of a WebSocket.
+    #[cfg(feature = "websocket")]
+    fn has_handlers(&self) -> bool {
+        Arc::strong_count(&self.shared.woken_handlers) > 1
+    }
+
+    /// Has connections poll the handlers of their WebSockets that an event other than a message has woken, while the turn has
+    /// budget left.
     #[cfg(feature = "websocket")]
     fn poll_woken_handlers(&mut self, context: &Context<'_>) {
-        if Arc::strong_count(&self.shared.woken_handlers) == 1 {
-            // There is no handler.
+        if !self.has_handlers() {
             return;
         }
         let mut polls = 0;
-        while let Some(exchange) = self.shared.woken_handlers.next(context) {
+        loop {
+            if polls == HANDLERS_A_TURN || !has_budget_remaining() {
+                self.leaves_handlers = true;
+                self.shared.more = true;
+                break;
+            }
+            let Some(exchange) = self.shared.woken_handlers.next(context) else {
+                break;
+            };
             let id = exchange.connection;
             self.with_connection(id, |connection, shared| {
                 connection.on_command(exchange, Command::Socket, shared)
@@ -177,10 +208,6 @@ impl Worker {
                 self.commanded.push(id);
             }
             polls += 1;
-            if polls == HANDLERS_A_TURN {
-                self.shared.more = true;
-                break;
-            }
             if self.commanded.len() == TOGETHER {
                 self.finish_commanded();
             }

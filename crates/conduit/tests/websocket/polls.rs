@@ -1,6 +1,7 @@
 //! The polls of a handler: by its connection, after a message or any other event.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use conduit::WebSocketUpgrade;
 use conduit::prelude::*;
 use conduit::testing::TestClient;
 use conduit::websocket::WebSocketClosed;
-use tokio::sync::mpsc;
+use tokio::sync::{Barrier, mpsc};
 
 use crate::{echo, echo_client, wait_for};
 
@@ -122,4 +123,42 @@ fn large_messages_that_arrive_together_are_returned_in_order() {
     });
     assert!(received == expected, "the echoes differ from the messages");
     wait_for(|| client.resources().buffer_bytes == 0);
+}
+
+/// Sends what a channel of tokio holds, once all of the sockets are open.
+#[get("/backlog")]
+async fn backlog(upgrade: WebSocketUpgrade, opened: State<Arc<Barrier>>) -> Response {
+    upgrade.on_upgrade(|socket| async move {
+        let (sender, mut texts) = mpsc::unbounded_channel();
+        for _ in 0..100_000 {
+            sender.send("x")?;
+        }
+        opened.0.wait().await;
+        while let Some(text) = texts.recv().await {
+            socket.send(text).await?;
+        }
+        Ok::<_, conduit::BoxError>(())
+    })
+}
+
+/// The handlers of a worker share the budget of operations that tokio gives to a task.
+#[test]
+fn handlers_with_a_backlog_take_turns() {
+    const SOCKETS: usize = 3;
+    /// The length of a frame with one letter.
+    const FRAME_BYTES: usize = 3;
+    let app = App::new(Arc::new(Barrier::new(SOCKETS)));
+    let client = TestClient::new(app.routes(routes![backlog]).workers(1));
+    let mut sockets: Vec<_> = (0..SOCKETS).map(|_| client.websocket("/backlog").open()).collect();
+    let mut counts = [0; SOCKETS];
+    let mut receive = || {
+        for (socket, count) in sockets.iter_mut().zip(&mut counts) {
+            *count += socket.connection().read_now(1 << 16).len();
+        }
+        counts
+    };
+    wait_for(|| receive().iter().any(|count| *count >= 2_000 * FRAME_BYTES));
+    // A socket that the loop has read first may have received its messages since then.
+    let counts = receive();
+    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
 }

@@ -10,6 +10,7 @@ use conduit_proto::ws::{
     CloseCode, MessageKind, WebSocketConnection, WebSocketError, WebSocketEvent, WebSocketLimits, WebSocketReason,
     write_compressed_header, write_message_header,
 };
+use tokio::task::coop::has_budget_remaining;
 
 use super::handler::SocketHandler;
 use crate::commands::CommandSender;
@@ -199,19 +200,23 @@ impl Socket {
 
     fn poll_or_wake(&mut self, waiting: Waker, shared: &Shared) -> bool {
         let waker = self.waker.waker();
-        let is_handler = self.handler.is_some() && waiting.will_wake(&waker);
-        if is_handler {
-            self.poll_handler(&waker, shared);
-        } else {
-            waiting.wake();
+        if self.handler.is_some() && waiting.will_wake(&waker) {
+            return self.poll_handler(&waker, shared);
         }
-        is_handler
+        waiting.wake();
+        false
     }
 
-    fn poll_handler(&mut self, waker: &Waker, shared: &Shared) {
+    /// Polls the handler, or has the worker poll it in the next turn, if this turn has spent its budget of operations on resources
+    /// of tokio: the handler would find none of them ready. Returns whether the handler was polled.
+    fn poll_handler(&mut self, waker: &Waker, shared: &Shared) -> bool {
         let Some(handler) = &mut self.handler else {
-            return;
+            return false;
         };
+        if !has_budget_remaining() {
+            self.waker.wake_up();
+            return false;
+        }
         self.waker.begin_poll();
         self.channel.expect_changes();
         let context = &mut Context::from_waker(waker);
@@ -220,6 +225,7 @@ impl Socket {
             handler.discard(&self.channel);
         }
         self.resume();
+        true
     }
 
     /// Uses the frames in the input, until it is used, the handler lags, or there is no room for output.
