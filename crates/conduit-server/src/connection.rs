@@ -92,7 +92,9 @@ impl Connection {
     /// Returns whether the next bytes may be read into a part of the worker's buffer, to be served together with those of other
     /// connections. TLS decrypts in the whole buffer.
     pub(super) fn joins_batch(&self) -> bool {
-        self.link.is_watched_for_input() && !self.link.is_secure() && self.protocol.input_mode() == InputMode::Batched
+        self.link.is_watched_for_input()
+            && !self.link.is_secure()
+            && self.protocol.input_mode(&self.link) == InputMode::Batched
     }
 
     /// The poller has reported readiness.
@@ -123,7 +125,7 @@ impl Connection {
     pub(super) fn read_and_serve(&mut self, buffer: &mut [u8], read_closed: bool, shared: &mut Shared) -> Disposition {
         let mut share = INPUT_SHARE_BYTES;
         loop {
-            let mode = self.protocol.input_mode();
+            let mode = self.protocol.input_mode(&self.link);
             let bytes = match self.read(buffer, read_closed, shared) {
                 ControlFlow::Break(disposition) => return disposition,
                 ControlFlow::Continue(bytes) => bytes,
@@ -151,7 +153,7 @@ impl Connection {
         read_closed: bool,
         shared: &mut Shared,
     ) -> ControlFlow<Disposition, usize> {
-        let mode = self.protocol.input_mode();
+        let mode = self.protocol.input_mode(&self.link);
         let most = match mode {
             #[cfg(feature = "websocket")]
             InputMode::Bulk => buffer.len(),

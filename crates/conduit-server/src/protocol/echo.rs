@@ -50,7 +50,7 @@ impl Echo {
         (interest, Timer::Off)
     }
 
-    pub(super) fn input_mode(&self) -> InputMode {
+    pub(super) fn input_mode(&self, _: &Link) -> InputMode {
         InputMode::Alone
     }
 

@@ -70,7 +70,7 @@ impl Lingering {
         (reading(), Timer::Linger)
     }
 
-    pub(super) fn input_mode(&self) -> InputMode {
+    pub(super) fn input_mode(&self, _: &Link) -> InputMode {
         InputMode::Raw
     }
 

@@ -217,8 +217,8 @@ impl Protocol {
 
     /// The way in which it reads its next input.
     #[inline]
-    pub(super) fn input_mode(&self) -> InputMode {
-        each!(self, protocol => protocol.input_mode())
+    pub(super) fn input_mode(&self, link: &Link) -> InputMode {
+        each!(self, protocol => protocol.input_mode(link))
     }
 
     #[inline]

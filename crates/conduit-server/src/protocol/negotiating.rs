@@ -45,7 +45,7 @@ impl Negotiating {
         (reading(), Timer::Handshake)
     }
 
-    pub(super) fn input_mode(&self) -> InputMode {
+    pub(super) fn input_mode(&self, _: &Link) -> InputMode {
         InputMode::Alone
     }
 

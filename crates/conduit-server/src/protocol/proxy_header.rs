@@ -60,7 +60,7 @@ impl ProxyHeader {
         (reading(), Timer::ProxyHeader)
     }
 
-    pub(super) fn input_mode(&self) -> InputMode {
+    pub(super) fn input_mode(&self, _: &Link) -> InputMode {
         InputMode::Peeked
     }
 

@@ -211,6 +211,11 @@ impl Channel {
         self.received.bytes() >= self.limit().saturating_mul(2)
     }
 
+    /// Returns whether messages wait for the handler.
+    pub(crate) fn holds_received(&self) -> bool {
+        !self.received.is_empty()
+    }
+
     /// The receiver that waits for a message, if there is one.
     pub(crate) fn take_reader(&self) -> Option<Waker> {
         if self.received.is_empty() {

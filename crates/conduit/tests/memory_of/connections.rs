@@ -1,5 +1,8 @@
 //! The largest memory of one connection with the default limits, as docs/security.md states it.
 
+use std::io::{ErrorKind, Write as _};
+use std::time::Duration;
+
 use conduit::prelude::*;
 use conduit::websocket::WebSocketClosed;
 use conduit::{Limit, WebSocketUpgrade};
@@ -36,6 +39,26 @@ async fn socket(upgrade: WebSocketUpgrade) -> Response {
     })
 }
 
+/// Returns each message.
+#[get("/echo")]
+async fn echo(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        while let Some(message) = socket.recv().await {
+            socket.send(message).await?;
+        }
+        Ok::<_, WebSocketClosed>(())
+    })
+}
+
+/// Never receives.
+#[get("/deaf")]
+async fn deaf(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|socket| async move {
+        let _socket = socket;
+        std::future::pending::<Result<(), WebSocketClosed>>().await
+    })
+}
+
 /// The growth of memory when the server has received these bytes on a connection, which remains open.
 fn growth(server: &Running, opening: &[u8], bytes: &[u8]) -> usize {
     let mut client = server.connect();
@@ -50,13 +73,23 @@ fn growth(server: &Running, opening: &[u8], bytes: &[u8]) -> usize {
         // The server has used the bytes before it answers.
         client.send(ping());
         assert!(client.received("pingping"));
+    } else {
+        // The only worker has used the bytes before it serves another connection: no buffer is growing.
+        let mut other = server.connect();
+        other.send("GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        assert_eq!(other.response().status, 404);
     }
     LIVE_BYTES.load(Relaxed).saturating_sub(before)
 }
 
 /// In development, the form of errors keeps a copy of each head.
 fn server() -> Running {
-    serve(App::new(()).development(false).routes(routes![held, socket]))
+    serve(
+        App::new(())
+            .workers(1)
+            .development(false)
+            .routes(routes![held, socket, echo, deaf]),
+    )
 }
 
 /// HEADERS and CONTINUATION of a request with these fields.
@@ -224,16 +257,63 @@ fn http2_connection_holds_at_most_2_mib_under_bombs_in_trailers() {
     assert!(grown <= 2 * 1024 * KIB, "{grown} bytes");
 }
 
+/// The request that opens a WebSocket.
+fn handshake(path: &str) -> Vec<u8> {
+    let head = "host: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13";
+    format!("GET {path} HTTP/1.1\r\n{head}\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").into_bytes()
+}
+
 #[test]
 fn websocket_holds_one_message() {
     let _alone = alone();
     let server = server();
-    let opening = b"GET /socket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     // A frame of 1 MiB whose last byte is missing.
     let head = [&[0x82, 0xff][..], &(1024 * KIB as u64).to_be_bytes(), &[0; 4]].concat();
     let bytes = [head, vec![0; 1024 * KIB - 1]].concat();
-    let grown = growth(&server, opening, &bytes);
+    let grown = growth(&server, &handshake("/socket"), &bytes);
     assert!(grown >= 1000 * KIB, "{grown} bytes: the message is not held");
     assert!(grown <= 2 * 1024 * KIB + REST, "{grown} bytes");
+}
+
+/// The memory of a WebSocket that has received as many messages of this length as it takes, from a client that reads nothing.
+fn growth_of_unread_messages(path: &str, length: u16) -> usize {
+    let _alone = alone();
+    let server = server();
+    let mut client = server.connect();
+    let received = || server.handle().statistics().received_bytes;
+    let opening = handshake(path);
+    client.send(&opening);
+    wait_for(|| received() >= opening.len() as u64);
+    let head = [&[0x82, 0xfe][..], &length.to_be_bytes(), &[0; 4]].concat();
+    let message = [head, vec![0; length.into()]].concat();
+    let messages = message.repeat(8 * 1024 * KIB / message.len());
+    let mut socket = client.duplicate();
+    socket.set_nonblocking(true).expect("the socket is open");
+    let before = LIVE_BYTES.load(Relaxed);
+    let (mut sent, mut most, mut rest) = (0, 0, 0);
+    // The system holds the bytes that the server does not take. A slow server has not held anything before it has begun.
+    while rest < 50 || most < 64 * KIB && rest < 15_000 {
+        rest += 1;
+        match socket.write(&messages[sent..]) {
+            Ok(more) => (sent, rest) = ((sent + more) % messages.len(), 0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(2)),
+            Err(error) => panic!("the server has closed: {error}"),
+        }
+        most = most.max(LIVE_BYTES.load(Relaxed).saturating_sub(before));
+    }
+    most
+}
+
+#[test]
+fn websocket_holds_few_messages_that_are_not_read() {
+    for path in ["/echo", "/deaf"] {
+        for length in [200, 8 * 1024, 60 * 1024] {
+            let most = growth_of_unread_messages(path, length);
+            assert!(
+                most >= 64 * KIB,
+                "{path}, {length}: {most} bytes: the messages are not held"
+            );
+            assert!(most <= REST, "{path}, {length}: {most} bytes");
+        }
+    }
 }

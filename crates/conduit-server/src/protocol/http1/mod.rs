@@ -403,7 +403,7 @@ impl Http1 {
     }
 
     /// A body arrives in large pieces.
-    pub(super) fn input_mode(&self) -> InputMode {
+    pub(super) fn input_mode(&self, _: &Link) -> InputMode {
         match self.engine.phase() {
             Phase::Body => InputMode::Alone,
             _ => InputMode::Batched,

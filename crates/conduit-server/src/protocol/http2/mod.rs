@@ -522,7 +522,7 @@ impl Http2 {
     }
 
     /// Bodies arrive in large pieces.
-    pub(super) fn input_mode(&self) -> InputMode {
+    pub(super) fn input_mode(&self, _: &Link) -> InputMode {
         if self.reads_bodies {
             InputMode::Alone
         } else {

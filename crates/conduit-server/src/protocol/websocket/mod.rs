@@ -147,10 +147,13 @@ impl WebSocket {
         (interest, timer)
     }
 
-    /// A long message arrives in large pieces.
-    pub(super) fn input_mode(&self) -> InputMode {
+    /// A long message arrives in large pieces, and in the largest while nothing waits for the handler or for the client: the
+    /// connection holds input that neither has room for.
+    pub(super) fn input_mode(&self, link: &Link) -> InputMode {
         if self.socket.reads_little() {
             InputMode::Batched
+        } else if self.socket.holds_received() || link.has_output() {
+            InputMode::Alone
         } else {
             InputMode::Bulk
         }

@@ -443,6 +443,11 @@ impl Socket {
         self.engine.is_finished()
     }
 
+    /// Returns whether messages wait for the handler.
+    pub(in crate::protocol) fn holds_received(&self) -> bool {
+        self.channel.holds_received()
+    }
+
     pub(in crate::protocol) fn reads_little(&self) -> bool {
         self.engine.expected_bytes() <= LITTLE_BYTES
     }
