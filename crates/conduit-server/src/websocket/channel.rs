@@ -14,6 +14,7 @@ use conduit_proto::ws::CloseCode;
 use super::queue::{MessageQueue, QueueEntry, QueuePool};
 use crate::commands::register;
 use crate::exchange_id::ExchangeId;
+use crate::panics::caught;
 use crate::ready_queue::ReadyWaker;
 
 /// The waker of a handler.
@@ -81,6 +82,11 @@ impl From<Vec<u8>> for Message {
     fn from(bytes: Vec<u8>) -> Self {
         Message::Binary(bytes.into())
     }
+}
+
+/// Wakes what waits for a WebSocket. The waker may be the application's, whose panic must not interrupt the connection.
+pub(crate) fn wake(waker: Waker) {
+    caught("a waker panicked", || waker.wake());
 }
 
 /// The end of a WebSocket.
@@ -268,7 +274,7 @@ impl Channel {
             .take()
             .into_iter()
             .flat_map(|writers| *writers)
-            .for_each(Waker::wake);
+            .for_each(wake);
     }
 
     /// Queues Close after the messages that are queued; later ones are refused.
@@ -304,7 +310,7 @@ impl Channel {
         self.queued.clear();
         self.wake_writers();
         if let Some(reader) = self.reader.take() {
-            reader.wake();
+            wake(reader);
         }
         true
     }

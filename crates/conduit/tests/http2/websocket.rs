@@ -1,6 +1,10 @@
 //! WebSockets on streams of HTTP/2 (RFC 8441): the same handlers, limits and deadlines as in HTTP/1.1.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use conduit::prelude::*;
@@ -95,6 +99,29 @@ async fn closes(upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|_| async {})
 }
 
+/// A waker of the application that panics.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("the waker panics");
+    }
+}
+
+/// Waits for a message with a waker that panics, and then with its own.
+#[get("/panicking-waker")]
+async fn panicking_waker(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        socket.send("begin").await?;
+        let waker = Waker::from(Arc::new(Panics));
+        let mut gets_one = pin!(socket.recv());
+        let polled = gets_one.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        poll_fn(|_| Poll::<()>::Pending).await;
+        Ok::<_, WebSocketClosed>(())
+    })
+}
+
 #[get("/text")]
 fn text() -> &'static str {
     "text"
@@ -119,7 +146,7 @@ fn fixture() -> Fixture {
         release: release.clone(),
     };
     let app = App::new(shared)
-        .routes(routes![echo, later, large, slow, closes, text, optional])
+        .routes(routes![echo, later, large, slow, closes, panicking_waker, text, optional])
         .minimum_rate(1024, Duration::from_secs(30));
     Fixture {
         server: TestClient::new(app),
@@ -406,6 +433,18 @@ fn a_client_that_vanishes_ends_the_handler() {
         assert_eq!((end.code, end.is_clean), (None, false));
     }
     assert_eq!(fixture.server.handle().statistics().open_websockets, 0);
+}
+
+#[test]
+fn a_panic_of_a_waker_interrupts_no_connection() {
+    let fixture = fixture();
+    let mut client = Client::open(&fixture.server);
+    open(&mut client, 1, "/panicking-waker");
+    assert_eq!(next(&mut client, 1), (0x81, b"begin".to_vec()));
+    client.send(&data(1, &ws_frames::text("hello")));
+    open(&mut client, 3, "/echo");
+    assert_echo(&mut client, 3, "after the panic");
+    assert_eq!(fixture.server.handle().statistics().open_websockets, 2);
 }
 
 #[test]

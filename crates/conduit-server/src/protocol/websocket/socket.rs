@@ -20,7 +20,7 @@ use crate::link::{Link, Timer, UNCOPIED_BYTES};
 use crate::panics::discard;
 use crate::shared::Shared;
 use crate::watch::Watched;
-use crate::websocket::{Channel, HandlerWaker, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed};
+use crate::websocket::{Channel, HandlerWaker, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed, wake};
 use conduit_core::internal::charge::Charge;
 
 /// The rest of a frame up to which its connection is read together with others.
@@ -203,7 +203,7 @@ impl Socket {
         if self.handler.is_some() && waiting.will_wake(&waker) {
             return self.poll_handler(&waker, shared);
         }
-        waiting.wake();
+        wake(waiting);
         false
     }
 
@@ -317,7 +317,7 @@ impl Socket {
     pub(in crate::protocol) fn write_queued(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) {
         self.write_messages(output, shared);
         if let Some(writers) = self.channel.take_writers() {
-            writers.into_iter().for_each(Waker::wake);
+            writers.into_iter().for_each(wake);
         }
     }
 
