@@ -248,7 +248,8 @@ impl Channel {
             if !self.is_abandoned() || !self.has_begun.get() {
                 return None;
             }
-            self.close(CloseCode::NORMAL, "");
+            // The connection writes already.
+            self.queue_close(CloseCode::NORMAL, "");
             self.queued.pop()
         })
     }
@@ -279,13 +280,20 @@ impl Channel {
 
     /// Queues Close after the messages that are queued; later ones are refused.
     pub(crate) fn close(&self, code: CloseCode, reason: &str) {
-        if self.phase.get() == ChannelPhase::Open {
-            self.phase.set(ChannelPhase::Closing);
-            let close = Queued::Close(code, reason.to_owned());
-            self.queued.push(close);
-            self.wake_writers();
+        if self.queue_close(code, reason) {
             self.announce();
         }
+    }
+
+    /// As [`close`](Self::close), without an announcement to the connection. Returns whether Close was queued.
+    fn queue_close(&self, code: CloseCode, reason: &str) -> bool {
+        let is_open = self.phase.get() == ChannelPhase::Open;
+        if is_open {
+            self.phase.set(ChannelPhase::Closing);
+            self.queued.push(Queued::Close(code, reason.to_owned()));
+            self.wake_writers();
+        }
+        is_open
     }
 
     /// The handler was polled: from here on the channel closes once its handles are dropped. Before that the handler may still
