@@ -1,4 +1,5 @@
-//! Bytes of DATA frames and WebSocket messages that are sent from where they are, between the parts of the output before and after them.
+//! Bytes of DATA frames and WebSocket messages that are sent from where they are, between the parts of the output before and
+//! after them.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};

@@ -2,8 +2,12 @@
 
 /// The number of bytes that a worker reads at a time, in all modes but one: a body or message of 64 KiB has a head before it.
 pub(crate) const INPUT_BYTES: usize = 68 * 1024;
-/// The number of bytes of a read of [`InputMode::Bulk`]: four messages of 64 KiB.
-pub(crate) const BULK_INPUT_BYTES: usize = 260 * 1024;
+/// The size of the buffer that a worker reads into: four messages of 64 KiB, if a connection may read so much.
+pub(crate) const BUFFER_BYTES: usize = if cfg!(feature = "websocket") {
+    260 * 1024
+} else {
+    INPUT_BYTES
+};
 
 /// The way in which a protocol reads.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use conduit_net::Interest;
 pub(super) use self::file::read_to;
 #[cfg(any(feature = "http2", feature = "websocket"))]
 use self::gathered::Gathered;
-pub(super) use self::input::{Arrived, BULK_INPUT_BYTES, INPUT_BYTES, InputMode};
+pub(super) use self::input::{Arrived, BUFFER_BYTES, INPUT_BYTES, InputMode};
 pub(super) use self::timer::Deadline;
 pub(super) use self::timer::{LINGER_SECONDS, Timer};
 #[cfg(feature = "http2")]

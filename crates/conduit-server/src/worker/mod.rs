@@ -39,7 +39,7 @@ use crate::exchange::Environment;
 use crate::exchange_id::{ConnectionId, ExchangeId};
 use crate::handle::{ServerHandle, StopOnDrop};
 use crate::idle::Idle;
-use crate::link::BULK_INPUT_BYTES;
+use crate::link::BUFFER_BYTES;
 use crate::listening::Listener;
 use crate::live;
 use crate::panics::emit;
@@ -230,7 +230,7 @@ impl Worker {
             full_until: 0,
             idle: Idle::default(),
             // The system provides the memory of the part that is used.
-            input: vec![0; BULK_INPUT_BYTES],
+            input: vec![0; BUFFER_BYTES],
             batch: Batch::new(),
             commands: Vec::new(),
             commanded: Vec::new(),

@@ -146,7 +146,16 @@ fn fixture() -> Fixture {
         release: release.clone(),
     };
     let app = App::new(shared)
-        .routes(routes![echo, later, large, slow, closes, panicking_waker, text, optional])
+        .routes(routes![
+            echo,
+            later,
+            large,
+            slow,
+            closes,
+            panicking_waker,
+            text,
+            optional
+        ])
         .minimum_rate(1024, Duration::from_secs(30));
     Fixture {
         server: TestClient::new(app),
