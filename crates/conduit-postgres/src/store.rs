@@ -151,8 +151,8 @@ impl PostgresStore {
     /// commits, together with its other effects.
     ///
     /// The transaction is `READ COMMITTED`; its connection finds the table by its `search_path`. A change waits for another
-    /// transaction that has changed the same value, for at most the `lock_timeout` of the connection, or 5 s if it has none, and
-    /// is an error then.
+    /// transaction that has changed the same value, for at most the `lock_timeout` of the connection, or 5 s if it has none, for
+    /// each lock, and is an error then. A change takes up to two locks while several transactions wait.
     ///
     /// # Example
     ///

@@ -26,7 +26,7 @@ use crate::response::{IntoResponse, Response, Writable};
 ///
 /// Rejects with 415 for another content type and for a compressed body, 413 for a body over the limit, 400 for malformed JSON,
 /// and 422 for JSON that is not a `T`; the detail names the member, the expectation and the value. A struct with names is an
-/// object, as in its schema: a list of its values is rejected.
+/// object, as in its schema: a list of its values is rejected, except within an untagged or internally tagged enum.
 ///
 /// # Example
 ///

@@ -64,7 +64,8 @@ impl<T: SessionData> Session<T> {
     /// Changes the data as [`update`](Self::update) does, in a transaction of the caller in the database of the sessions' store: the
     /// change is committed together with the other effects of the transaction, or not at all. Other requests that change the
     /// session wait for the end of the transaction, so keep it short. An `update_in` in another open transaction waits, too:
-    /// in PostgreSQL for at most the `lock_timeout` of its connection, 5 s if it has none, and then returns 503.
+    /// in PostgreSQL for at most the `lock_timeout` of its connection, 5 s if it has none, for each of up to two locks, and then
+    /// returns 503.
     ///
     /// A visitor without a session receives one before the change, which has no data if the transaction is rolled back. The data
     /// of this value is the changed one in either case.
