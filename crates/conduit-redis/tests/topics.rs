@@ -116,7 +116,7 @@ fn members_stay_present_while_the_server_is_full() {
     let Some(server) = RedisServer::volatile() else { return };
     run(async {
         let engine = RemoteEngineConfig {
-            lease: Duration::from_millis(600),
+            lease: Duration::from_secs(30),
             ..patient()
         };
         let process = || topic(&hub_with(&server, HubConfig::default(), engine.clone()));
@@ -129,15 +129,19 @@ fn members_stay_present_while_the_server_is_full() {
         let set = set.arg("SET").arg("maxmemory").arg("1");
         let () = set.query_async(&mut other).await.expect("it is set");
         assert_eq!(one.publish(&1).await, Err(HubError::Unavailable));
-        // Two leases pass on the server.
+        // Each process renews its lease, long before the end of the one that it has.
         let time = redis::cmd("TIME");
-        let begin: (u64, u64) = time.query_async(&mut other).await.expect("the time");
-        let have_passed = async || {
+        let (seconds, micros): (u64, u64) = time.query_async(&mut other).await.expect("the time");
+        let begin_millis = seconds * 1000 + micros / 1000;
+        let mut renewed = redis::cmd("ZCOUNT");
+        let after = format!("({}", begin_millis + 30_000);
+        renewed.arg("conduit:processes").arg(after).arg("+inf");
+        let are_renewed = async || {
             let mut other = other.clone();
-            let now: (u64, u64) = time.clone().query_async(&mut other).await.expect("the time");
-            now.0 > begin.0 + 2
+            let count: u64 = renewed.query_async(&mut other).await.expect("a number");
+            count == 2
         };
-        wait_until("several leases", have_passed).await;
+        wait_until("renewed leases", are_renewed).await;
         // A process that begins now reads the members of those with a lease.
         let third = process();
         for topic in [&two, &third] {
