@@ -171,7 +171,8 @@ fn stream_of_events_continues_after_a_restart_without_a_gap() {
     client.join().expect("all events arrive");
 }
 
-/// The answers of a server that closes after each response, and the bytes of each request.
+/// Serves these answers, each on a connection that it then closes, and returns the address and the requests. Each answer announces the
+/// close: the pool of the client would keep the connection, and its timer moves a paused clock.
 fn answers(answers: &'static [&'static str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
@@ -186,6 +187,7 @@ fn answers(answers: &'static [&'static str]) -> (String, std::thread::JoinHandle
                 request.push(byte[0]);
             }
             requests.push(String::from_utf8(request).expect("ASCII"));
+            let answer = answer.replacen("\r\n", "\r\nconnection: close\r\n", 1);
             stream.write_all(answer.as_bytes()).expect("the client reads");
         }
         requests
@@ -277,7 +279,7 @@ fn stream_without_an_event_connects_again_with_longer_pauses() {
     ]);
     block_on(async {
         let mut events = follow(address).await?;
-        // The clock then moves only to the end of a pause, when nothing else can continue.
+        // A paused clock moves to the next timer when nothing else can continue: the pauses are the only timers.
         tokio::time::pause();
         let start = tokio::time::Instant::now();
         assert!(events.next().await?.is_none());
