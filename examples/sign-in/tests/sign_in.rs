@@ -8,6 +8,8 @@ mod chromium;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../../../crates/conduit/tests/support/npm.rs"]
 mod npm;
+#[path = "../../../crates/conduit/tests/support/packages.rs"]
+mod packages;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

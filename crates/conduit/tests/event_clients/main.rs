@@ -3,10 +3,14 @@
 
 #[path = "../support/judges.rs"]
 mod judges;
+#[path = "../support/packages.rs"]
+mod packages;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use conduit::events::{Event, Events, LastEventId};
@@ -19,9 +23,14 @@ const PYTHON_PACKAGES: [&str; 2] = ["httpx[http2]==0.28.1", "httpx-sse==0.4.3"];
 /// `undici` is the `fetch` of Node.js, which takes its option for HTTP/2 from the package alone.
 const NODE_PACKAGES: [&str; 2] = ["eventsource@4.1.1", "undici@6.29.1"];
 
+/// The requests of streams over HTTP/1.1, and over HTTP/2.
+type Counts = Arc<[AtomicUsize; 2]>;
+
 /// Three events after the last one of the client; it connects again for the next ones.
 #[get("/numbers")]
-async fn numbers(last: LastEventId) -> Events<String> {
+async fn numbers(last: LastEventId, request: Request, counts: State<Counts>) -> Events<String> {
+    let is_http2 = request.version() == http::Version::HTTP_2;
+    counts[usize::from(is_http2)].fetch_add(1, Ordering::Relaxed);
     let first = last.parse::<u64>().map_or(1, |last| last + 1);
     let events = Events::generate(async move |events| {
         for number in first..first + 3 {
@@ -38,9 +47,16 @@ async fn numbers(last: LastEventId) -> Events<String> {
     events.retry(Duration::from_millis(10))
 }
 
-/// The server, and its addresses without and with TLS.
-fn serve() -> (Running, [String; 2]) {
-    let server = App::new(())
+struct Server {
+    _running: Running,
+    counts: Counts,
+    /// The addresses without and with TLS.
+    urls: [String; 2],
+}
+
+fn serve() -> Server {
+    let counts = Counts::default();
+    let server = App::new(Arc::clone(&counts))
         .routes(routes![numbers])
         .layer(Compression::new())
         .tls_self_signed()
@@ -52,23 +68,40 @@ fn serve() -> (Running, [String; 2]) {
         format!("http://{}/numbers", addresses[0]),
         format!("https://{}/numbers", addresses[1]),
     ];
-    (support::start(server), urls)
+    Server {
+        _running: support::start(server),
+        counts,
+        urls,
+    }
+}
+
+impl Server {
+    /// Checks that a client has requested four streams of three events at each address, and used HTTP/2 with TLS.
+    #[track_caller]
+    fn check(&self) {
+        let counts = self.counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+        assert_eq!(counts, [4, 4], "streams over HTTP/1.1 and over HTTP/2");
+    }
 }
 
 #[test]
 fn client_of_node_receives_all_events_across_reconnects() {
-    let (_server, urls) = serve();
+    let server = serve();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/event_clients/client.js");
-    judges::run_node("event-node-2", &NODE_PACKAGES, script, &urls);
+    if judges::run_node("event-node", &NODE_PACKAGES, script, &server.urls) {
+        server.check();
+    }
 }
 
 #[test]
 fn client_of_python_receives_all_events_across_reconnects() {
-    let Some(folder) = judges::python("event-clients-2", &PYTHON_PACKAGES) else {
+    let Some(folder) = judges::python("event-clients", &PYTHON_PACKAGES) else {
         return;
     };
-    let (_server, urls) = serve();
+    let server = serve();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/event_clients/client.py");
-    let output = Command::new(folder.join("bin/python")).arg(script).args(urls).output();
+    let mut command = Command::new(folder.join("bin/python"));
+    let output = command.arg(script).args(&server.urls).output();
     judges::assert_success(&output.expect("Python runs"));
+    server.check();
 }

@@ -3,6 +3,8 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../support/npm.rs"]
 mod npm;
+#[path = "../support/packages.rs"]
+mod packages;
 #[path = "../support/mod.rs"]
 mod support;
 

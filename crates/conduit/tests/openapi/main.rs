@@ -5,6 +5,8 @@
 mod chromium;
 #[path = "../support/npm.rs"]
 mod npm;
+#[path = "../support/packages.rs"]
+mod packages;
 #[path = "../support/mod.rs"]
 mod support;
 

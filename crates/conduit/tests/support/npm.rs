@@ -2,21 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Mutex, PoisonError};
 
-/// There is one folder for each list of packages.
-static ALONE: Mutex<()> = Mutex::new(());
+use crate::packages;
 
 /// The folder of the programs of these packages, such as `typescript@7.0.2`. Without Node.js or the network it returns
 /// `None` and the test is skipped, but never in CI.
 pub(crate) fn installed(folder: &str, packages: &[&str]) -> Option<PathBuf> {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
-    let programs = folder.join("node_modules/.bin");
-    if programs.exists() {
-        return Some(programs);
-    }
-    std::fs::create_dir_all(&folder).expect("the folder can be made");
     let options = [
         "install",
         "--no-audit",
@@ -25,18 +16,15 @@ pub(crate) fn installed(folder: &str, packages: &[&str]) -> Option<PathBuf> {
         "--fetch-timeout=30000",
         "--prefix",
     ];
-    let install = Command::new("npm").args(options).arg(&folder).args(packages).output();
-    if install.as_ref().is_ok_and(|output| output.status.success()) {
-        return Some(programs);
-    }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "{packages:?} could not be installed: {install:?}"
-    );
-    // A part of an installation must not be taken for a whole one.
-    let _ = std::fs::remove_dir_all(&folder);
-    eprintln!("SKIPPED: {packages:?} could not be installed");
-    None
+    let folder = packages::installed(folder, packages, |folder| {
+        let install = Command::new("npm").args(options).arg(folder).args(packages).output();
+        let is_done = install.as_ref().is_ok_and(|output| output.status.success());
+        if !is_done {
+            eprintln!("{install:?}");
+        }
+        is_done
+    });
+    Some(folder?.join("node_modules/.bin"))
 }
 
 /// Runs a program and returns its output, which it fails without.

@@ -6,6 +6,8 @@
 
 #[path = "../support/judges.rs"]
 mod judges;
+#[path = "../support/packages.rs"]
+mod packages;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -67,7 +69,7 @@ fn serve() -> Running {
 
 /// The environment of Python, if the packages can be installed.
 fn python() -> Option<PathBuf> {
-    judges::python("websocket-clients-2", &PACKAGES)
+    judges::python("websocket-clients", &PACKAGES)
 }
 
 /// Runs the cases that these arguments select, and checks the report. Returns the number of cases.
@@ -167,7 +169,7 @@ fn clients_of_python_exchange_messages_on_streams_of_one_connection_of_http2() {
 fn the_client_of_node_exchanges_messages() {
     let server = serve();
     let address = format!("ws://{}", server.address);
-    judges::run_node("websocket-node-2", &[NODE_PACKAGE], script!("client.js"), &[address]);
+    judges::run_node("websocket-node", &[NODE_PACKAGE], script!("client.js"), &[address]);
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod generated;
 mod judges;
 #[path = "../../../../crates/conduit/tests/support/npm.rs"]
 mod npm;
+#[path = "../../../../crates/conduit/tests/support/packages.rs"]
+mod packages;
 mod rust;
 mod service;
 mod support;

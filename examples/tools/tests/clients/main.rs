@@ -9,6 +9,8 @@ mod judges;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../../../../crates/conduit/tests/support/npm.rs"]
 mod npm;
+#[path = "../../../../crates/conduit/tests/support/packages.rs"]
+mod packages;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
