@@ -8,6 +8,8 @@ pub(crate) struct Scripts {
     pub(crate) publish: Script,
     pub(crate) follow: Script,
     pub(crate) members: Script,
+    /// Makes members that were present before present again: the same script, also for a full server.
+    pub(crate) announce: Script,
     pub(crate) lease: Script,
     pub(crate) refresh: Script,
 }
@@ -15,20 +17,30 @@ pub(crate) struct Scripts {
 impl Scripts {
     pub(crate) fn new() -> Self {
         const TOPIC: &str = include_str!("lua/topic.lua");
-        /// A full server renews leases: the members of all processes would leave otherwise.
+        const MEMBERS: &str = include_str!("lua/members.lua");
+        /// A full server renews leases, and restores the members of a process whose lease had ended: they would leave otherwise.
         const ALLOW_OOM: &str = "#!lua flags=allow-oom\n";
         let of_topic = |code: &str| Script::new(&[TOPIC, code].concat());
         Scripts {
             publish: of_topic(include_str!("lua/publish.lua")),
             follow: of_topic(include_str!("lua/follow.lua")),
-            members: of_topic(include_str!("lua/members.lua")),
+            members: of_topic(MEMBERS),
+            announce: Script::new(&[ALLOW_OOM, TOPIC, MEMBERS].concat()),
             lease: Script::new(&[ALLOW_OOM, TOPIC, include_str!("lua/lease.lua")].concat()),
             refresh: Script::new(include_str!("lua/refresh.lua")),
         }
     }
 
     pub(crate) async fn load(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        for script in [&self.publish, &self.follow, &self.members, &self.lease, &self.refresh] {
+        let Scripts {
+            publish,
+            follow,
+            members,
+            announce,
+            lease,
+            refresh,
+        } = self;
+        for script in [publish, follow, members, announce, lease, refresh] {
             script.load_async(connection).await?;
         }
         Ok(())

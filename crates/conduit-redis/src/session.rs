@@ -198,7 +198,12 @@ impl TopicSession for Session {
         for change in changes {
             keys.extend([self.names.members(&change.topic), self.names.stream(&change.topic)]);
         }
-        let mut command = call(&self.scripts.members, &keys);
+        let is_announced = |change: &MemberChange| matches!(change.kind, MemberChangeKind::Announce);
+        let script = match changes.iter().all(is_announced) {
+            true => &self.scripts.announce,
+            false => &self.scripts.members,
+        };
+        let mut command = call(script, &keys);
         command.arg(self.names.ttl_millis()).arg(self.names.member_limit);
         for change in changes {
             let kind = match change.kind {

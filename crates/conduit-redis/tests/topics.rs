@@ -154,6 +154,33 @@ fn members_stay_present_while_the_server_is_full() {
 }
 
 #[test]
+fn members_of_a_process_whose_lease_has_ended_return_while_the_server_is_full() {
+    let Some(server) = RedisServer::volatile() else { return };
+    run(async {
+        let engine = RemoteEngineConfig {
+            lease: Duration::from_millis(600),
+            ..patient()
+        };
+        let one = topic(&hub_with(&server, HubConfig::default(), engine));
+        let _updates = subscribe(&one, StartFrom::Now).await;
+        let _ada = one.join("ada").await.expect("room");
+        let mut other = connection(&server).await;
+        let mut lose = redis::pipe();
+        lose.cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").ignore();
+        lose.cmd("DEL")
+            .arg("conduit:processes")
+            .arg("conduit:members:numbers\0all")
+            .ignore();
+        let () = lose.query_async(&mut other).await.expect("the members are lost");
+        let second = process(&server);
+        let is_present = async || second.present().await == Ok(vec!["ada".to_owned()]);
+        wait_until("the member", is_present).await;
+        // Another member needs memory.
+        assert_eq!(one.join("bob").await.err(), Some(HubError::Unavailable));
+    });
+}
+
+#[test]
 fn topic_that_the_server_refuses_after_a_reconnect_keeps_its_subscribers_and_continues() {
     let Some(server) = RedisServer::volatile() else { return };
     run(async {
