@@ -227,7 +227,7 @@ pub const SETTINGS: &[Setting] = &[
         method: "http2_stream_limit",
         variable: "CONDUIT_HTTP2_STREAM_LIMIT",
         bounds: "concurrent requests of an HTTP/2 connection; at most 65535",
-        over: "REFUSED_STREAM for the request; while as many handlers of reset streams run, nothing is read",
+        over: "REFUSED_STREAM for the request; while as many handlers of reset streams run, nothing is read, even if it was the server that has reset them",
         limit: Some(Limit::Http2Streams),
         default: None,
         place: |config| SettingRef::Frames(&mut config.http2.streams),
@@ -236,8 +236,7 @@ pub const SETTINGS: &[Setting] = &[
         method: "http2_head_limit",
         variable: "CONDUIT_HTTP2_HEAD_LIMIT",
         bounds: "a request's head in HTTP/2: names and values, and 32 bytes for each field",
-        over: "431, or 414 when the target is too long for a URI; ENHANCE_YOUR_CALM for trailers, and for a head that is \
-               longer even while it is compressed",
+        over: "431, or 414 when the target is too long for a URI; ENHANCE_YOUR_CALM for trailers, and for a head that is longer even while it is compressed; REFUSED_STREAM where the requests in progress of a connection hold 1 MiB, or 16 times the limit if that is more",
         limit: Some(Limit::HeadBytes),
         default: None,
         place: |config| SettingRef::Memory(&mut config.http2.header_list_bytes),
@@ -336,7 +335,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "websocket_queue_limit",
         variable: "CONDUIT_WEBSOCKET_QUEUE_LIMIT",
-        bounds: "messages between a WebSocket and its handler, in each direction; a message counts 64 bytes more than it has, and frames that have arrived with the last one may double the bytes for the handler",
+        bounds: "messages between a WebSocket and its handler, in each direction; a message counts 64 bytes more than it has, and frames that have arrived with the last one may double the bytes for the handler; messages on their way to the client, of 64 KiB, or 256 KiB if they have 8 KiB or more, do not count",
         over: "`send` waits, or nothing more is read",
         limit: None,
         default: None,

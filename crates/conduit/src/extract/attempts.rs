@@ -20,15 +20,11 @@ impl Pairs<'_> {
             last: None,
             before: None,
         };
-        let value = match self.attempts(&mut values) {
-            Ok(Attempt::Last) => values.last,
-            Ok(Attempt::Before) => values.before,
-            Err(error) => return Err(error),
+        let value = match self.attempts(&mut values)? {
+            Attempt::Last => values.last,
+            Attempt::Before => values.before,
         };
-        match value {
-            Some(value) => Ok(value),
-            None => unreachable!("a successful attempt stores its value"),
-        }
+        Ok(value.expect("a successful attempt stores its value"))
     }
 
     /// Reads a value until no text has another form to try. Compiled once for all value types.

@@ -25,8 +25,7 @@ use crate::response::{IntoResponse, Response, Writable};
 /// # Errors
 ///
 /// Rejects with 415 for another content type and for a compressed body, 413 for a body over the limit, 400 for malformed JSON,
-/// and 422 for JSON that is not a `T`; the detail names the member, the expectation and the value. A struct with names is an
-/// object, as in its schema: a list of its values is rejected, except within an untagged or internally tagged enum.
+/// and 422 for JSON that is not a `T`; the detail names the member, the expectation and the value.
 ///
 /// # Example
 ///
@@ -180,11 +179,9 @@ impl<S, T: Readable> FromRequest<S> for Query<T> {
 
     // Building a ready future takes less code per type than the state machine of an `async fn`.
     fn from_request(request: &mut Request, _: &S) -> impl Future<Output = Result<Self, Problem>> {
-        ready(match query_pairs(request) {
-            Ok(pairs) => match pairs.read() {
-                Ok(value) => Ok(Query(value)),
-                Err(error) => Err(rejected("query", StatusCode::BAD_REQUEST, &error)),
-            },
+        ready(match query_pairs(request).map(Pairs::read) {
+            Ok(Ok(value)) => Ok(Query(value)),
+            Ok(Err(error)) => Err(rejected("query", StatusCode::BAD_REQUEST, &error)),
             Err(problem) => Err(problem),
         })
     }

@@ -35,7 +35,7 @@ struct Rejection {
 }
 
 #[derive(Debug)]
-pub(super) enum OwnedStep {
+enum OwnedStep {
     Key(String),
     Index(usize),
 }
@@ -54,8 +54,7 @@ enum Cause {
     /// The error of the inner parser: a text that it cannot parse, or a value that it rejects without a visitor.
     Parser {
         message: String,
-        hint: Hint,
-        found: Option<String>,
+        expected: Option<String>,
     },
 }
 
@@ -149,11 +148,6 @@ impl Hint {
     }
 }
 
-/// The part of a name that a step keeps: a fault shows only an excerpt of a long name.
-pub(super) fn shortened(name: &str) -> &str {
-    &name[..name.floor_char_boundary(256)]
-}
-
 /// Describes a choice of names.
 pub(super) fn one_of(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -185,8 +179,7 @@ impl Error {
         Error::of(
             Cause::Parser {
                 message,
-                hint: Hint::Unknown,
-                found: None,
+                expected: None,
             },
             false,
         )
@@ -223,7 +216,7 @@ impl Error {
             Cause::Mismatch { expected, kind, .. } if !hint.fits(*kind) => {
                 *expected = hint.words().unwrap_or_default();
             }
-            Cause::Parser { hint: requested, .. } => *requested = hint,
+            Cause::Parser { expected, .. } => *expected = hint.words(),
             Cause::Mismatch { .. } | Cause::Message(_) => {}
         }
         self
@@ -285,7 +278,9 @@ impl Error {
 
     /// Adds the name of the field that contains the value.
     pub(super) fn in_field(mut self, name: &str) -> Self {
-        self.0.steps.push(OwnedStep::Key(shortened(name).to_owned()));
+        // A fault shows only an excerpt of a long name.
+        let end = name.floor_char_boundary(256);
+        self.0.steps.push(OwnedStep::Key(name[..end].to_owned()));
         self
     }
 
@@ -319,18 +314,6 @@ impl Error {
         }
     }
 
-    /// Adds the value that the inner parser rejected, as `find` returns it for its steps: the parser has only its position.
-    pub(super) fn found_by(mut self, find: impl FnOnce(&[OwnedStep]) -> Option<(Kind, String)>) -> Self {
-        let Rejection { steps, cause, .. } = &mut *self.0;
-        if let Cause::Parser { hint, found, .. } = cause {
-            // A list that is too long for a tuple is of the expected kind, too.
-            let fits = |kind| hint.fits(kind) || matches!((&*hint, kind), (Hint::Elements(_), Kind::List));
-            let (_, words) = find(steps).filter(|(kind, _)| !fits(*kind)).unzip();
-            *found = words;
-        }
-        self
-    }
-
     /// Returns whether this is an error of the inner parser, which may be a syntax error.
     pub(super) fn is_of_parser(&self) -> bool {
         matches!(self.0.cause, Cause::Parser { .. })
@@ -359,11 +342,11 @@ impl fmt::Display for Error {
         match &self.0.cause {
             Cause::Mismatch { expected, found, .. } => write!(f, "expected {expected}, found {found}"),
             Cause::Message(message) => f.write_str(message),
-            Cause::Parser { message, hint, found } => match (hint.words(), found) {
-                (Some(expected), Some(found)) => write!(f, "expected {expected}, found {found}"),
-                (Some(expected), None) => write!(f, "expected {expected}"),
-                (None, _) => f.write_str(message),
-            },
+            Cause::Parser {
+                expected: Some(expected),
+                ..
+            } => write!(f, "expected {expected}"),
+            Cause::Parser { message, .. } => f.write_str(message),
         }
     }
 }
@@ -432,7 +415,7 @@ impl de::Error for Error {
 }
 
 /// Returns the kind of a rejected value and its description.
-pub(super) fn described(unexpected: Unexpected<'_>) -> (Kind, String) {
+fn described(unexpected: Unexpected<'_>) -> (Kind, String) {
     match unexpected {
         Unexpected::Bool(value) => (Kind::Boolean, value.to_string()),
         Unexpected::Unsigned(value) => (Kind::Whole(i128::from(value)), value.to_string()),

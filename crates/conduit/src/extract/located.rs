@@ -7,33 +7,23 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Visitor};
+use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Expected, Unexpected, Visitor};
 
 use super::error::{Error, Hint, Kind, map_error};
-use super::found::find;
 use super::text::TextDeserializer;
 
 /// Reads a value from a JSON text (RFC 8259).
 pub(super) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     let mut parser = serde_json::Deserializer::from_slice(text);
     let slot = Slot::default();
-    let value = match T::deserialize(Located {
+    let value = T::deserialize(Located {
         inner: &mut parser,
         slot: &slot,
-    }) {
-        Ok(value) => value,
-        Err(error) => return Err(with_found(error, text)),
-    };
+    })?;
     match parser.end() {
         Ok(()) => Ok(value),
         Err(error) => Err(Error::of_parser(error)),
     }
-}
-
-/// Adds the rejected value to the error of a parser.
-#[cold]
-fn with_found(error: Error, text: &[u8]) -> Error {
-    error.found_by(|steps| find(text, steps))
 }
 
 /// Stores our error while the inner parser's error propagates.
@@ -46,6 +36,12 @@ impl Slot {
     fn put<E: de::Error>(&self, error: Error) -> E {
         self.0.set(Some(error));
         E::custom("")
+    }
+
+    /// Stores the error of a visitor that rejects a value, and returns an error of the inner parser.
+    #[cold]
+    fn reject<E: de::Error>(&self, found: Unexpected<'_>, expected: &dyn Expected) -> E {
+        self.put(de::Error::invalid_type(found, expected))
     }
 
     /// Returns the stored error; without one, the inner parser has rejected the value.
@@ -74,8 +70,7 @@ macro_rules! with_hint {
 }
 
 /// JSON is self-describing: the parser gets the type only if it needs it, so that a value of another kind reaches the visitor,
-/// whose error describes it. The exception is a struct, which is an object: a program has many, and the parser compiles less
-/// for each of them if it rejects all other values. The error then gets its value from the text.
+/// whose error describes it.
 impl<'de, D: de::Deserializer<'de>> de::Deserializer<'de> for Located<'_, D> {
     type Error = Error;
 
@@ -107,7 +102,7 @@ impl<'de, D: de::Deserializer<'de>> de::Deserializer<'de> for Located<'_, D> {
         deserialize_tuple(length: usize) as deserialize_any() by LocatedVisitor, Hint::Elements(length);
         deserialize_tuple_struct(name: &'static str, length: usize) as deserialize_any() by LocatedVisitor, Hint::Elements(length);
         deserialize_map() as deserialize_any() by LocatedVisitor, Hint::Object;
-        deserialize_struct(name: &'static str, names: &'static [&'static str]) as deserialize_map() by ObjectVisitor, Hint::Object;
+        deserialize_struct(name: &'static str, names: &'static [&'static str]) as deserialize_any() by ObjectVisitor, Hint::Object;
         deserialize_enum(name: &'static str, variants: &'static [&'static str]) as deserialize_enum(name, variants) by LocatedVisitor,
             Hint::Variants(variants);
         deserialize_identifier() as deserialize_any() by LocatedVisitor, Hint::Unknown;
@@ -178,10 +173,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for LocatedVisitor<'_, V> {
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let LocatedVisitor { visitor, slot } = self;
-        map_error!(
-            visitor.visit_seq(LocatedList { inner, slot, index: 0 }),
-            error => slot.put(error.settled_inside(Kind::List))
-        )
+        visit_list(visitor, inner, slot)
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
@@ -198,6 +190,17 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for LocatedVisitor<'_, V> {
     }
 }
 
+fn visit_list<'de, V: Visitor<'de>, A: de::SeqAccess<'de>>(
+    visitor: V,
+    inner: A,
+    slot: &Slot,
+) -> Result<V::Value, A::Error> {
+    map_error!(
+        visitor.visit_seq(LocatedList { inner, slot, index: 0 }),
+        error => slot.put(error.settled_inside(Kind::List))
+    )
+}
+
 fn visit_object<'de, V: Visitor<'de>, A: de::MapAccess<'de>>(
     visitor: V,
     inner: A,
@@ -211,10 +214,19 @@ fn visit_object<'de, V: Visitor<'de>, A: de::MapAccess<'de>>(
     map_error!(visitor.visit_map(map), error => slot.put(error.settled_inside(Kind::Object)))
 }
 
-/// A visitor that requests an object, as every derived struct does.
+/// A visitor that requests an object or a list, as every derived struct does. It never receives other values, so that its
+/// methods for those are not compiled for each type of a program.
 struct ObjectVisitor<'s, V> {
     visitor: V,
     slot: &'s Slot,
+}
+
+macro_rules! reject_a_value {
+    ($($method:ident($value:ident: $type:ty) as $found:expr;)*) => {$(
+        fn $method<E: de::Error>(self, $value: $type) -> Result<V::Value, E> {
+            Err(self.slot.reject($found, &self.visitor))
+        }
+    )*};
 }
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for ObjectVisitor<'_, V> {
@@ -222,6 +234,23 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ObjectVisitor<'_, V> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.visitor.expecting(f)
+    }
+
+    reject_a_value! {
+        visit_bool(value: bool) as Unexpected::Bool(value);
+        visit_i64(value: i64) as Unexpected::Signed(value);
+        visit_u64(value: u64) as Unexpected::Unsigned(value);
+        visit_f64(value: f64) as Unexpected::Float(value);
+        visit_str(value: &str) as Unexpected::Str(value);
+        visit_borrowed_str(value: &'de str) as Unexpected::Str(value);
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<V::Value, E> {
+        Err(self.slot.reject(Unexpected::Unit, &self.visitor))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        visit_list(self.visitor, inner, self.slot)
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
@@ -362,7 +391,7 @@ impl<'de, A: de::VariantAccess<'de>> de::VariantAccess<'de> for LocatedVariant<'
     fn struct_variant<V: Visitor<'de>>(self, names: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
         let slot = self.slot;
         let error = |error| slot.take(error).settled(Hint::Object).in_field(&self.name);
-        let visitor = ObjectVisitor { visitor, slot };
+        let visitor = LocatedVisitor { visitor, slot };
         self.inner.struct_variant(names, visitor).map_err(error)
     }
 }

@@ -51,7 +51,6 @@ mod cookies;
 mod error;
 mod extension;
 mod fields;
-mod found;
 mod header;
 mod lines;
 mod located;
