@@ -165,6 +165,29 @@ const REFRESH: &str =
     "UPDATE conduit_topics SET expires_at = clock_timestamp() + $2::interval WHERE name = ANY (ARRAY (
     SELECT name FROM conduit_topics WHERE name = ANY ($1) ORDER BY name FOR UPDATE))";
 
+/// The statement that removes rows of a table whose topics have expired.
+macro_rules! remove_of_expired_topics {
+    ($table:literal) => {
+        concat!(
+            "WITH ended AS MATERIALIZED (
+                SELECT name FROM conduit_topics WHERE expires_at < statement_timestamp()
+                ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+            ), removed AS (
+                DELETE FROM ",
+            $table,
+            " WHERE ctid = ANY (ARRAY (
+                    SELECT found.ctid FROM ended CROSS JOIN LATERAL (
+                        SELECT ctid FROM ",
+            $table,
+            " WHERE topic = name LIMIT $1
+                    ) AS found LIMIT $1
+                )) RETURNING 1
+            )
+            SELECT count(*) FROM removed"
+        )
+    };
+}
+
 /// Statements that remove expired state. Each returns the number of removed rows, at most `$1`: a topic may have any number of
 /// messages. A process and a topic follow their rows in other tables; their own rows are locked meanwhile, so that a process
 /// that renews its lease announces its members after the removal. The limits of subqueries keep them from becoming joins, which
@@ -188,28 +211,8 @@ const REMOVE: [&str; 6] = [
         )) RETURNING 1
     )
     SELECT count(*) FROM removed",
-    "WITH ended AS MATERIALIZED (
-        SELECT name FROM conduit_topics WHERE expires_at < statement_timestamp()
-        ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
-    ), removed AS (
-        DELETE FROM conduit_messages WHERE ctid = ANY (ARRAY (
-            SELECT found.ctid FROM ended CROSS JOIN LATERAL (
-                SELECT ctid FROM conduit_messages WHERE topic = name LIMIT $1
-            ) AS found LIMIT $1
-        )) RETURNING 1
-    )
-    SELECT count(*) FROM removed",
-    "WITH ended AS MATERIALIZED (
-        SELECT name FROM conduit_topics WHERE expires_at < statement_timestamp()
-        ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
-    ), removed AS (
-        DELETE FROM conduit_members WHERE ctid = ANY (ARRAY (
-            SELECT found.ctid FROM ended CROSS JOIN LATERAL (
-                SELECT ctid FROM conduit_members WHERE topic = name LIMIT $1
-            ) AS found LIMIT $1
-        )) RETURNING 1
-    )
-    SELECT count(*) FROM removed",
+    remove_of_expired_topics!("conduit_messages"),
+    remove_of_expired_topics!("conduit_members"),
     "WITH removed AS (
         DELETE FROM conduit_topics WHERE name = ANY (ARRAY (
             SELECT name FROM conduit_topics WHERE expires_at < statement_timestamp()
