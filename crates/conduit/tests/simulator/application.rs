@@ -6,22 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use conduit::prelude::*;
-use conduit::testing::TestClient;
 use conduit::{BoxError, Embedded, Files, Response, Tasks, embed};
 use futures_core::Stream;
 use tokio::sync::oneshot;
 
 use crate::model::{Answer, Exchange, Piece, Reads, StreamEnd, TRAILER, content, digest, streamed_bytes};
 use crate::run::Run;
+use crate::start::Start;
 
 /// The part of a run that its handlers share with the simulator.
 #[derive(Clone, Default)]
-pub(crate) struct World(Arc<Mutex<Parts>>);
+pub(crate) struct World {
+    pub(crate) start: Start,
+    parts: Arc<Mutex<Parts>>,
+}
 
 #[derive(Default)]
 pub(crate) struct Parts {
-    pub(crate) seed: u64,
-    pub(crate) client: Option<TestClient>,
     pub(crate) exchanges: Vec<Exchange>,
     /// For each exchange.
     pub(crate) activity: Vec<Activity>,
@@ -41,14 +42,8 @@ pub(crate) struct Activity {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
-        let world = World::default();
-        world.lock().seed = seed;
-        world
-    }
-
     pub(crate) fn lock(&self) -> MutexGuard<'_, Parts> {
-        self.0.lock().expect("no panic under this lock")
+        self.parts.lock().expect("no panic under this lock")
     }
 
     fn gate(&self) -> oneshot::Receiver<()> {
@@ -250,14 +245,9 @@ async fn post_abort(id: Path<usize>, world: State<World>, tasks: Tasks, body: Bo
     answer(world.0, tasks, *id, body).await
 }
 
-/// Runs the simulator on the worker's thread, which orders all events by the seed alone. Returns the log of the run,
-/// or the violated invariant as a problem.
 #[post("/simulate")]
 async fn simulate(world: State<World>) -> Result<String, Problem> {
-    tokio::time::pause();
-    let ended = Run::new(world.0).simulate().await;
-    tokio::time::resume();
-    ended.map_err(|violation| Problem::new(StatusCode::CONFLICT).with_detail(violation))
+    Run::new(world.0).simulate().await
 }
 
 const ASSETS: Embedded = embed!("tests/assets", "/assets", always);

@@ -4,9 +4,6 @@
 //! Each subscriber receives the messages of its topic in their order, without a gap from its first one on, across its reconnects.
 //! In the end no subscription is left and the counts are balanced.
 
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
-
 use conduit::Events;
 use conduit::events::LastEventId;
 use conduit::hub::{Access, Hub, TopicFamily};
@@ -15,25 +12,19 @@ use conduit::testing::TestClient;
 
 use crate::pace::{self, QUIET_TURNS};
 use crate::random::Random;
-use crate::run::DEADLINE;
-use crate::secure::{self, Wire};
+use crate::secure::Wire;
+use crate::start::{self, Start};
 use crate::tunnel::Tunnel;
 use crate::{check_replays, check_seeds};
 
 const SEEDS: u64 = 300;
 const TOPICS: usize = 2;
 
-/// The parts of a run that the simulator takes from its test.
+/// The part of a run that its handlers share with the simulator.
 #[derive(Clone, Default)]
 struct World {
     hub: Hub,
-    start: Arc<Mutex<Option<(u64, TestClient)>>>,
-}
-
-impl World {
-    fn lock(&self) -> MutexGuard<'_, Option<(u64, TestClient)>> {
-        self.start.lock().expect("no panic under this lock")
-    }
+    start: Start,
 }
 
 /// The topics. A message is its number.
@@ -393,13 +384,11 @@ impl Run {
     }
 }
 
-/// Runs the simulator on the worker's thread, which orders all events by the seed alone.
 #[post("/simulate")]
 async fn simulate_events(world: State<World>) -> Result<String, Problem> {
-    tokio::time::pause();
-    let (seed, client) = world.lock().take().expect("a client");
+    let (random, client) = world.start.take();
     let mut run = Run {
-        random: Random::new(seed),
+        random,
         hub: world.hub.clone(),
         client,
         clients: Vec::new(),
@@ -407,34 +396,14 @@ async fn simulate_events(world: State<World>) -> Result<String, Problem> {
         is_stopped: false,
         log: Vec::new(),
     };
-    let ended = run.run().await;
-    tokio::time::resume();
-    let log = run.log.join("\n");
-    match ended {
-        Ok(()) => Ok(log),
-        Err(violation) => Err(Problem::new(StatusCode::CONFLICT).with_detail(format!("{violation}\n{log}"))),
-    }
+    let ended = start::paused(run.run()).await;
+    start::outcome(ended, &run.log)
 }
 
 fn simulate(seed: u64) -> Result<String, String> {
     let world = World::default();
-    let app = App::new(world.clone())
-        .routes(routes![numbers, simulate_events])
-        .head_timeout(DEADLINE)
-        .idle_timeout(DEADLINE)
-        .minimum_rate(1, DEADLINE)
-        .shutdown_timeout(Duration::from_secs(3600))
-        // Windows are opened in small steps, which costs glitches.
-        .http2_glitch_limit(1_000_000, 1000)
-        .tls(secure::tls());
-    let client = TestClient::new(app).with_patience(Duration::from_secs(120));
-    *world.lock() = Some((seed, client.clone()));
-    let response = client.post("/simulate").send();
-    let text = response.text().replace("\\n", "\n");
-    match response.status().as_u16() {
-        200 => Ok(text),
-        _ => Err(format!("seed {seed}: {text}\nreplay: CONDUIT_SIMULATOR_SEED={seed}")),
-    }
+    let app = App::new(world.clone()).routes(routes![numbers, simulate_events]);
+    world.start.simulate(seed, app)
 }
 
 #[test]

@@ -25,17 +25,16 @@ mod pace;
 mod random;
 mod run;
 mod secure;
+mod start;
 mod tunnel;
 mod websocket;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use conduit::prelude::*;
-use conduit::testing::TestClient;
 
 use crate::application::{ROUTES, World};
-use crate::run::DEADLINE;
 
 /// The number of runs unless the environment sets it.
 const SEEDS: u64 = 3_000;
@@ -44,27 +43,9 @@ const THREADS: usize = 4;
 
 /// Runs one seed. Returns the log of its events.
 fn simulate(seed: u64) -> Result<String, String> {
-    let world = World::new(seed);
-    let app = App::new(world.clone())
-        .routes(ROUTES)
-        .head_timeout(DEADLINE)
-        .idle_timeout(DEADLINE)
-        .minimum_rate(1, DEADLINE)
-        // Windows are opened in small steps, which costs glitches.
-        .http2_glitch_limit(1_000_000, 1000)
-        .shutdown_timeout(Duration::from_secs(3600))
-        .tls(secure::tls());
-    let client = TestClient::new(app).with_patience(Duration::from_secs(120));
-    world.lock().client = Some(client.clone());
-    let response = client.post("/simulate").send();
-    let text = response.text().to_owned();
-    match response.status().as_u16() {
-        200 => Ok(text),
-        _ => Err(format!(
-            "seed {seed}: {}\nreplay: CONDUIT_SIMULATOR_SEED={seed} cargo test -p conduit-web --all-features --test simulator",
-            text.replace("\\n", "\n").replace("), (", "),\n  (")
-        )),
-    }
+    let world = World::default();
+    let app = App::new(world.clone()).routes(ROUTES);
+    world.start.simulate(seed, app)
 }
 
 fn from_environment(name: &str) -> Option<u64> {

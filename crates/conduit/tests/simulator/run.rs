@@ -1,7 +1,6 @@
 //! One run: random actions of clients, handlers and the clock, with the invariants checked after each.
 
-use std::time::Duration;
-
+use conduit::Problem;
 use conduit::testing::{Resources, TestClient};
 
 use crate::application::{Activity, World};
@@ -11,9 +10,8 @@ use crate::model::Exchange;
 use crate::pace::{self, QUIET_TURNS};
 use crate::random::Random;
 use crate::secure::Wire;
+use crate::start::{self, DEADLINE};
 
-/// Each deadline of the server. The small steps of the clock add up to less.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// The number of small steps of the clock, of a second each.
 const SMALL_STEPS: usize = 10;
 
@@ -29,14 +27,10 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Takes the client out of the world: the server must end with the test's own client.
     pub(crate) fn new(world: World) -> Self {
-        let (seed, client) = {
-            let mut parts = world.lock();
-            (parts.seed, parts.client.take().expect("a client"))
-        };
+        let (random, client) = world.start.take();
         Run {
-            random: Random::new(seed),
+            random,
             world,
             client,
             clients: Vec::new(),
@@ -46,16 +40,14 @@ impl Run {
         }
     }
 
-    /// Returns the log of the run, or the violated invariant with the log before it.
-    pub(crate) async fn simulate(mut self) -> Result<String, String> {
-        let ended = self.run().await;
-        ended.map_err(|violation| {
+    pub(crate) async fn simulate(mut self) -> Result<String, Problem> {
+        let ended = start::paused(self.run()).await;
+        if ended.is_err() {
             let exchanges = self.world.lock().exchanges.clone();
             let clients = self.clients.iter().map(|client| client.describe(&exchanges));
-            let clients: Vec<_> = clients.collect();
-            format!("{violation}\n{}\n{}", self.log.join("\n"), clients.join("\n"))
-        })?;
-        Ok(self.log.join("\n"))
+            self.log.extend(clients);
+        }
+        start::outcome(ended, &self.log)
     }
 
     async fn run(&mut self) -> Result<(), String> {

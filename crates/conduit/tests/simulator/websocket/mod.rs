@@ -12,7 +12,6 @@ mod deflate;
 mod frames;
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use conduit::WebSocketUpgrade;
 use conduit::prelude::*;
@@ -22,8 +21,8 @@ use tokio::sync::oneshot;
 
 use crate::pace::{self, QUIET_TURNS};
 use crate::random::Random;
-use crate::run::DEADLINE;
-use crate::secure::{self, Wire};
+use crate::secure::Wire;
+use crate::start::{self, Start};
 use crate::{check_replays, check_seeds};
 use client::{Client, Planned};
 use conduit_proto::ws::Deflate;
@@ -35,12 +34,13 @@ const QUEUE_BYTES: usize = 4 * 1024;
 
 /// The part of a run that its handlers share with the simulator.
 #[derive(Clone, Default)]
-struct World(Arc<Mutex<Parts>>);
+struct World {
+    start: Start,
+    parts: Arc<Mutex<Parts>>,
+}
 
 #[derive(Default)]
 struct Parts {
-    seed: u64,
-    client: Option<TestClient>,
     /// The messages of each client.
     plans: Vec<Vec<Planned>>,
     /// The number of messages that each handler has received.
@@ -54,7 +54,7 @@ struct Parts {
 
 impl World {
     fn lock(&self) -> MutexGuard<'_, Parts> {
-        self.0.lock().expect("no panic under this lock")
+        self.parts.lock().expect("no panic under this lock")
     }
 
     /// A message has arrived at the handler. Returns the gate that it waits for.
@@ -298,53 +298,25 @@ impl Run {
     }
 }
 
-/// Runs the simulator on the worker's thread, which orders all events by the seed alone.
 #[post("/simulate")]
 async fn simulate_websockets(world: State<World>) -> Result<String, Problem> {
-    tokio::time::pause();
-    let (seed, client) = {
-        let mut parts = world.lock();
-        (parts.seed, parts.client.take().expect("a client"))
-    };
+    let (random, client) = world.start.take();
     let mut run = Run {
-        random: Random::new(seed),
+        random,
         world: world.0,
         client,
         clients: Vec::new(),
         is_stopped: false,
         log: Vec::new(),
     };
-    let ended = run.run().await;
-    tokio::time::resume();
-    let log = run.log.join("\n");
-    match ended {
-        Ok(()) => Ok(log),
-        Err(violation) => Err(Problem::new(StatusCode::CONFLICT).with_detail(format!("{violation}\n{log}"))),
-    }
+    let ended = start::paused(run.run()).await;
+    start::outcome(ended, &run.log)
 }
 
 fn simulate(seed: u64) -> Result<String, String> {
     let world = World::default();
-    let app = App::new(world.clone())
-        .routes(routes![socket, simulate_websockets])
-        .head_timeout(DEADLINE)
-        .idle_timeout(DEADLINE)
-        .minimum_rate(1, DEADLINE)
-        .shutdown_timeout(Duration::from_secs(3600))
-        // Windows are opened in small steps, which costs glitches.
-        .http2_glitch_limit(1_000_000, 1000)
-        .tls(secure::tls());
-    let client = TestClient::new(app).with_patience(Duration::from_secs(120));
-    {
-        let mut parts = world.lock();
-        (parts.seed, parts.client) = (seed, Some(client.clone()));
-    }
-    let response = client.post("/simulate").send();
-    let text = response.text().replace("\\n", "\n");
-    match response.status().as_u16() {
-        200 => Ok(text),
-        _ => Err(format!("seed {seed}: {text}\nreplay: CONDUIT_SIMULATOR_SEED={seed}")),
-    }
+    let app = App::new(world.clone()).routes(routes![socket, simulate_websockets]);
+    world.start.simulate(seed, app)
 }
 
 #[test]
