@@ -86,10 +86,7 @@ impl Client {
 
     async fn connect(&mut self, client: &TestClient, random: &mut Random) {
         let http2 = random.chance(50);
-        let mut connection = Wire::open(client, http2, random).await;
-        if random.chance(60) {
-            connection.shorten_transfers(random.next());
-        }
+        let connection = Wire::open(client, http2, random).await;
         let path = format!("/numbers/{}", self.topic);
         let last = self.last_id.as_deref();
         self.tunnel = http2.then(|| {
@@ -372,10 +369,8 @@ impl Run {
             pace::second().await;
         }
         pace::settle(&self.client).await;
-        // The first call wakes the worker.
-        self.client.resources();
-        pace::turns(2).await;
-        let (resources, statistics) = (self.client.resources(), self.client.handle().statistics());
+        let resources = pace::resources(&self.client).await;
+        let statistics = self.client.handle().statistics();
         // One connection and one handler run the simulator.
         if resources.handlers != 1 || resources.buffer_bytes > 0 || statistics.open_connections != 1 {
             return Err(format!("after the end: {resources:?} {statistics:?}"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conduit::testing::TestClient;
+use conduit::testing::{Resources, TestClient};
 use tokio::sync::oneshot;
 
 use crate::random::Random;
@@ -34,11 +34,26 @@ pub(crate) async fn settle(client: &TestClient) {
     }
 }
 
+/// The resources of the server after the notices that wait for its worker.
+pub(crate) async fn resources(client: &TestClient) -> Resources {
+    // The first call wakes the worker.
+    client.resources();
+    turns(2).await;
+    client.resources()
+}
+
 /// Lets a random handler, stream or task go on.
 pub(crate) fn open_gate(gates: &mut Vec<oneshot::Sender<()>>, random: &mut Random) {
     if !gates.is_empty() {
         let index = random.below(gates.len());
         // Its receiver may be dropped.
         let _ = gates.swap_remove(index).send(());
+    }
+}
+
+/// Lets all handlers, streams and tasks go on, in a random order and in the same turn.
+pub(crate) fn open_gates(gates: &mut Vec<oneshot::Sender<()>>, random: &mut Random) {
+    while !gates.is_empty() {
+        open_gate(gates, random);
     }
 }

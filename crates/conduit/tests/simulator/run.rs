@@ -67,10 +67,7 @@ impl Run {
 
     async fn connect(&mut self) {
         let http2 = self.random.chance(40).then(|| Http2::new(self.random.next()));
-        let mut connection = Wire::open(&self.client, http2.is_some(), &mut self.random).await;
-        if self.random.chance(60) {
-            connection.shorten_transfers(self.random.next());
-        }
+        let connection = Wire::open(&self.client, http2.is_some(), &mut self.random).await;
         let mut client = Client::new(connection, http2);
         let mut parts = self.world.lock();
         let uploads = self.random.chance(10);
@@ -105,7 +102,7 @@ impl Run {
                 client.read(length);
             }
             65..=82 => pace::open_gate(&mut self.world.lock().gates, &mut self.random),
-            83..=85 => self.open_gates(),
+            83..=85 => pace::open_gates(&mut self.world.lock().gates, &mut self.random),
             86..=90 if may_connect => self.connect().await,
             91 => {
                 if let Some(connection) = client.connection.as_mut() {
@@ -131,13 +128,6 @@ impl Run {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Lets all handlers, streams and tasks go on, in a random order and in the same turn.
-    fn open_gates(&mut self) {
-        while !self.world.lock().gates.is_empty() {
-            pace::open_gate(&mut self.world.lock().gates, &mut self.random);
-        }
     }
 
     fn stop(&mut self) {
@@ -204,10 +194,7 @@ impl Run {
     /// The invariants that hold while the server waits for its clients, handlers, streams and tasks.
     async fn check_quiescent(&mut self) -> Result<Resources, String> {
         pace::settle(&self.client).await;
-        // The first call wakes the worker.
-        self.client.resources();
-        pace::turns(2).await;
-        let resources = self.client.resources();
+        let resources = pace::resources(&self.client).await;
         let parts = self.world.lock();
         let sum = |count: fn(&Activity) -> usize| parts.activity.iter().map(count).sum::<usize>();
         // One handler runs the simulator.
@@ -264,7 +251,7 @@ impl Run {
                     progress += 1;
                 }
             }
-            self.open_gates();
+            pace::open_gates(&mut self.world.lock().gates, &mut self.random);
             pace::settle(&self.client).await;
             self.check(true)?;
             for client in &mut self.clients {

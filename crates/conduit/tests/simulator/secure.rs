@@ -68,7 +68,7 @@ struct Session {
 }
 
 impl Wire {
-    /// A connection to the server, which is encrypted at times, after its handshake.
+    /// A connection to the server after its handshake, which is encrypted at times, and whose transfers are short at times.
     pub(crate) async fn open(client: &TestClient, http2: bool, random: &mut Random) -> Self {
         let mut wire = match random.chance(25) {
             true => Wire::secure(client.connect_tls(), http2),
@@ -76,6 +76,9 @@ impl Wire {
         };
         while !wire.shake_hands() {
             pace::turns(1).await;
+        }
+        if random.chance(60) {
+            wire.connection.shorten_transfers(random.next());
         }
         wire
     }
@@ -110,10 +113,6 @@ impl Wire {
         self.session
             .as_ref()
             .is_none_or(|session| !session.tls.is_handshaking())
-    }
-
-    pub(crate) fn shorten_transfers(&mut self, seed: u64) {
-        self.connection.shorten_transfers(seed);
     }
 
     /// Takes as many of these bytes as there is room for, and returns their number.

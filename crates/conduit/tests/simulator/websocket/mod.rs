@@ -133,10 +133,7 @@ impl Run {
 
     async fn connect(&mut self) {
         let http2 = self.random.chance(50);
-        let mut connection = Wire::open(&self.client, http2, &mut self.random).await;
-        if self.random.chance(60) {
-            connection.shorten_transfers(self.random.next());
-        }
+        let connection = Wire::open(&self.client, http2, &mut self.random).await;
         let client = Client::new(self.clients.len(), connection, http2, &mut self.random);
         let mut parts = self.world.lock();
         parts.plans.push(client.plan.clone());
@@ -237,9 +234,7 @@ impl Run {
             for client in &mut self.clients {
                 progress += client.send(usize::MAX / 2) + client.read(1 << 16);
             }
-            while !self.world.lock().gates.is_empty() {
-                pace::open_gate(&mut self.world.lock().gates, &mut self.random);
-            }
+            pace::open_gates(&mut self.world.lock().gates, &mut self.random);
             pace::settle(&self.client).await;
             // The server may have sent in these turns.
             progress += self
@@ -256,15 +251,12 @@ impl Run {
             let checked = client.check_end();
             checked.map_err(|violation| format!("client {index}: {violation}"))?;
         }
-        // The first call wakes the worker.
-        self.client.resources();
-        pace::turns(2).await;
-        let resources = self.client.resources();
+        let resources = pace::resources(&self.client).await;
         let alive = self.world.lock().alive;
-        // One handler runs the simulator.
-        // Without their contexts, which no buffer is for.
+        // Each compressor counts, without its contexts.
         let compressing = self.clients.iter().filter(|client| client.is_compressing()).count();
         let most = compressing * size_of::<Deflate>();
+        // One handler runs the simulator.
         if resources.buffer_bytes > most || resources.handlers != 1 + alive {
             return Err(format!("complete, with {alive} handlers: {resources:?}"));
         }
