@@ -20,7 +20,7 @@ use conduit_postgres::PostgresEngine;
 use database::Database;
 use program::{Directory, Program, begin_program};
 use sqlx::postgres::PgConnectOptions;
-use topic_server::{TestServer as _, hub_with, next, patient, run, subscribe, topic, wait_until};
+use topic_server::{TestServer as _, hub_with, next_number, patient, run, subscribe, topic, wait_until};
 
 const URL: &str = "CONDUIT_TEST_SERVER";
 
@@ -73,7 +73,7 @@ fn message_of_a_process_that_is_killed_between_its_commit_and_its_notice_is_rece
         assert_eq!(database.count("conduit_messages").await, 1);
         program.child.kill().expect("it runs");
         program.child.wait().expect("it is our child");
-        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(7));
+        assert_eq!(next_number(&mut updates).await, Some(7));
         database.close_connections().await;
     });
 }

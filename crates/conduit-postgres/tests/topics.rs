@@ -16,7 +16,9 @@ use conduit_postgres::PostgresEngine;
 use database::Database;
 use sqlx::{AssertSqlSafe, Connection as _};
 use topic_rows::topic_rows;
-use topic_server::{Numbers, TestServer, hub_with, next, patient, process, run, subscribe, topic, wait_until};
+use topic_server::{
+    Numbers, TestServer, hub_with, next, next_number, patient, process, run, subscribe, topic, wait_until,
+};
 
 topic_rows!(Database);
 
@@ -31,15 +33,15 @@ fn message_whose_notice_is_lost_is_received_with_a_check() {
         let one = topic(&hub_with(&database, HubConfig::default(), engine));
         let mut updates = subscribe(&one, StartFrom::Now).await;
         one.publish(&1).await.expect("it is published");
-        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(1));
+        assert_eq!(next_number(&mut updates).await, Some(1));
         // A process that ends after the commit.
         let message = "WITH numbered AS (UPDATE conduit_topics SET last = last + 1 RETURNING name, epoch, last)
             INSERT INTO conduit_messages SELECT name, epoch, last, 'elsewhere', now(), now() + interval '1 hour', '2'
             FROM numbered";
         database.execute(message).await;
-        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(2));
+        assert_eq!(next_number(&mut updates).await, Some(2));
         one.publish(&3).await.expect("it is published");
-        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(3));
+        assert_eq!(next_number(&mut updates).await, Some(3));
     });
 }
 
@@ -62,7 +64,7 @@ fn burst_longer_than_the_history_reaches_subscribers() {
             })
             .collect();
         for number in 0..700 {
-            assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
+            assert_eq!(next_number(&mut updates).await, Some(number));
         }
         drop(burst);
     });
@@ -268,7 +270,7 @@ fn database_with_an_older_state_is_a_gap() {
         let mut updates = subscribe(&two, StartFrom::Now).await;
         for number in 0..3 {
             one.publish(&number).await.expect("it is published");
-            assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
+            assert_eq!(next_number(&mut updates).await, Some(number));
         }
         let older = "DELETE FROM conduit_messages WHERE number > 1; UPDATE conduit_topics SET last = 1";
         database.execute_and_wait(older);
@@ -294,6 +296,6 @@ fn services_of_one_database_have_a_schema_each() {
         let mut updates = subscribe(&other, StartFrom::Now).await;
         one.publish(&1).await.expect("it is published");
         other.publish(&2).await.expect("it is published");
-        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(2));
+        assert_eq!(next_number(&mut updates).await, Some(2));
     });
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use conduit::hub::remote::RemoteEngineConfig;
 use conduit::hub::{HubConfig, StartFrom, Subscription, Topic};
 
-use crate::topic_server::{Numbers, TestServer, hub_with, next, patient, subscribe, topic};
+use crate::topic_server::{Numbers, TestServer, hub_with, next_number, patient, subscribe, topic};
 
 /// The messages that are published one after the other, and those at once: fewer than a batch has.
 pub(crate) const MESSAGES: u32 = 100;
@@ -30,7 +30,7 @@ pub(crate) async fn two_processes(server: &impl TestServer) -> (Topic<Numbers>, 
 pub(crate) async fn publish_one_by_one(one: &Topic<Numbers>, updates: &mut Subscription<Numbers>, count: u32) {
     for number in 0..count {
         one.publish(&number).await.expect("it is published");
-        assert_eq!(next(updates).await.map(|(_, number)| number), Some(number));
+        assert_eq!(next_number(updates).await, Some(number));
     }
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn publish_at_once(
     tokio::task::yield_now().await;
     release.await;
     for number in 0..count {
-        assert_eq!(next(updates).await.map(|(_, number)| number), Some(number));
+        assert_eq!(next_number(updates).await, Some(number));
     }
     drop(published);
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use conduit::hub::remote::RemoteEngineConfig;
 use conduit::hub::{HubConfig, HubEngine, HubError, LagPolicy, Position, StartFrom, Topic, Update};
 
-use crate::topic_server::{Numbers, TestServer, hub_with, next, patient, process, run, subscribe, topic, wait_until};
+use crate::topic_server::{
+    Numbers, TestServer, hub_with, next, next_number, patient, process, run, subscribe, topic, wait_until,
+};
 
 /// The rows as tests of a server.
 macro_rules! topic_rows {
@@ -123,7 +125,7 @@ async fn nothing_is_lost_or_repeated<S: TestServer>(server: &mut S, disturb: imp
         }
     });
     for number in 0..300 {
-        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
+        assert_eq!(next_number(&mut updates).await, Some(number));
         disturb(server, number).await;
     }
     publish.await.expect("no panic");
@@ -167,7 +169,7 @@ pub(crate) fn killed_server_without_its_data_is_a_gap_and_messages_continue<S: T
         let mut closing = subscribe(&two, StartFrom::Now).await.on_lag(LagPolicy::Close);
         for number in 0..3 {
             one.publish(&number).await.expect("it is published");
-            assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
+            assert_eq!(next_number(&mut updates).await, Some(number));
             assert!(next(&mut closing).await.is_some());
         }
         server.kill();
@@ -178,7 +180,7 @@ pub(crate) fn killed_server_without_its_data_is_a_gap_and_messages_continue<S: T
         assert!(closing.next().await.is_none(), "a client connects again");
         let mut again = subscribe(&one, StartFrom::After(position)).await;
         one.publish(&4).await.expect("it is published");
-        assert_eq!(next(&mut again).await.map(|(_, number)| number), Some(4));
+        assert_eq!(next_number(&mut again).await, Some(4));
     });
 }
 
@@ -295,7 +297,7 @@ pub(crate) fn topic_without_history_continues_without_a_gap<S: TestServer>() {
             let mut updates = subscribe(&two, StartFrom::Now).await;
             for number in 0..20 {
                 one.publish(&number).await.expect("it is published");
-                assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
+                assert_eq!(next_number(&mut updates).await, Some(number));
             }
         }
     });
@@ -327,7 +329,7 @@ pub(crate) fn joins_within_a_burst_without_history_lose_no_message<S: TestServer
             }
         }
         for number in 0..300 {
-            assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(number));
+            assert_eq!(next_number(&mut updates).await, Some(number));
         }
     });
 }
@@ -447,7 +449,7 @@ pub(crate) fn members_that_leave_and_return_without_a_server_are_correct_after_i
         };
         let (_bob, ()) = tokio::join!(again, started);
         one.publish(&1).await.expect("it waits");
-        assert_eq!(next(&mut updates).await.map(|(_, number)| number), Some(1));
+        assert_eq!(next_number(&mut updates).await, Some(1));
         let is_present = async || two.present().await.expect("it waits") == ["bob"];
         wait_until("one member is present", is_present).await;
     });

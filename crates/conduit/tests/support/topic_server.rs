@@ -83,6 +83,11 @@ pub(crate) async fn next(updates: &mut Subscription<Numbers>) -> Option<(Positio
     }
 }
 
+/// The number of the next message; `None` if messages are missing before it.
+pub(crate) async fn next_number(updates: &mut Subscription<Numbers>) -> Option<u32> {
+    next(updates).await.map(|(_, number)| number)
+}
+
 /// Waits until a condition holds, for at most a time that suffices on a machine under load.
 pub(crate) async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
     let start = Instant::now();
