@@ -11,8 +11,8 @@ mod topic_server;
 
 use database::Database;
 use sqlx::Connection as _;
-use topic_cost::{MESSAGES, print_rates, publish_at_once, publish_one_by_one, two_processes};
-use topic_server::{TestServer as _, run};
+use topic_cost::{MESSAGES, print_rates, publish_one_by_one, two_processes};
+use topic_server::{TestServer as _, publish_at_once, run};
 
 /// The calls since the last reset: of publications, of notices, and of reads of messages.
 const CALLS: &str = "

@@ -17,7 +17,8 @@ use database::Database;
 use sqlx::{AssertSqlSafe, Connection as _};
 use topic_rows::topic_rows;
 use topic_server::{
-    Numbers, TestServer, hub_with, next, next_number, patient, process, run, subscribe, topic, wait_until,
+    Numbers, TestServer, hub_with, next, next_number, patient, process, publish_at_once, run, subscribe, topic,
+    wait_until,
 };
 
 topic_rows!(Database);
@@ -57,16 +58,7 @@ fn burst_longer_than_the_history_reaches_subscribers() {
         let one = topic(&hub_with(&database, config.clone(), patient()));
         let two = topic(&hub_with(&database, config, patient()));
         let mut updates = subscribe(&two, StartFrom::Now).await;
-        let burst: Vec<_> = (0..700)
-            .map(|number| {
-                let one = one.clone();
-                tokio::task::spawn_local(async move { one.publish(&number).await.expect("it is published") })
-            })
-            .collect();
-        for number in 0..700 {
-            assert_eq!(next_number(&mut updates).await, Some(number));
-        }
-        drop(burst);
+        publish_at_once(&one, &mut updates, 700, std::future::ready(())).await;
     });
 }
 

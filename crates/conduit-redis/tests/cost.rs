@@ -12,8 +12,8 @@ mod topic_server;
 use redis::aio::MultiplexedConnection;
 use redis_server::RedisServer;
 use server::connection;
-use topic_cost::{MESSAGES, print_rates, publish_at_once, publish_one_by_one, two_processes};
-use topic_server::run;
+use topic_cost::{MESSAGES, print_rates, publish_one_by_one, two_processes};
+use topic_server::{publish_at_once, run};
 
 async fn reset(connection: &mut MultiplexedConnection) {
     let mut reset = redis::cmd("CONFIG");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use conduit::hub::remote::RemoteEngineConfig;
 use conduit::hub::{HubConfig, StartFrom, Subscription, Topic};
 
-use crate::topic_server::{Numbers, TestServer, hub_with, next_number, patient, subscribe, topic};
+use crate::topic_server::{Numbers, TestServer, hub_with, next_number, patient, publish_at_once, subscribe, topic};
 
 /// The messages that are published one after the other, and those at once: fewer than a batch has.
 pub(crate) const MESSAGES: u32 = 100;
@@ -32,27 +32,6 @@ pub(crate) async fn publish_one_by_one(one: &Topic<Numbers>, updates: &mut Subsc
         one.publish(&number).await.expect("it is published");
         assert_eq!(next_number(updates).await, Some(number));
     }
-}
-
-/// Publishes messages at once. `release` ends a delay of the requests of the engine after all have begun.
-pub(crate) async fn publish_at_once(
-    one: &Topic<Numbers>,
-    updates: &mut Subscription<Numbers>,
-    count: u32,
-    release: impl Future<Output = ()>,
-) {
-    let publish = |number| {
-        let one = one.clone();
-        tokio::task::spawn_local(async move { one.publish(&number).await.expect("it is published") })
-    };
-    let published: Vec<_> = (0..count).map(publish).collect();
-    // The tasks of this thread run before it continues.
-    tokio::task::yield_now().await;
-    release.await;
-    for number in 0..count {
-        assert_eq!(next_number(updates).await, Some(number));
-    }
-    drop(published);
 }
 
 /// Prints the messages per second of a publisher that waits for each, and of one with 100 in flight, until their delivery at

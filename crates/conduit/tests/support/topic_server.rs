@@ -88,6 +88,30 @@ pub(crate) async fn next_number(updates: &mut Subscription<Numbers>) -> Option<u
     next(updates).await.map(|(_, number)| number)
 }
 
+/// Publishes messages at once. `release` ends a delay of the requests of the engine after all have begun.
+#[allow(dead_code, reason = "not each test file uses all of these")]
+pub(crate) async fn publish_at_once(
+    one: &Topic<Numbers>,
+    updates: &mut Subscription<Numbers>,
+    count: u32,
+    release: impl Future<Output = ()>,
+) {
+    let publish = |number| {
+        let one = one.clone();
+        tokio::task::spawn_local(async move { one.publish(&number).await.expect("it is published") })
+    };
+    let published: Vec<_> = (0..count).map(publish).collect();
+    // The tasks of this thread run before it continues.
+    tokio::task::yield_now().await;
+    release.await;
+    for number in 0..count {
+        assert_eq!(next_number(updates).await, Some(number));
+    }
+    for task in published {
+        task.await.expect("no panic");
+    }
+}
+
 /// Waits until a condition holds, for at most a time that suffices on a machine under load.
 pub(crate) async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
     let start = Instant::now();
