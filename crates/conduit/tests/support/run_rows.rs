@@ -120,6 +120,14 @@ pub(crate) fn next(stream: &mut TestStream) -> (String, String) {
     (event.data, event.id.unwrap_or_default())
 }
 
+/// Reads the three reports.
+#[track_caller]
+fn skip_reports(stream: &mut TestStream) {
+    for _ in 0..3 {
+        assert!(next(stream).0.contains("running"));
+    }
+}
+
 #[track_caller]
 pub(crate) fn open(client: &TestClient, location: &str, last: &str) -> TestStream {
     let request = client.get(location);
@@ -180,15 +188,11 @@ pub(crate) fn run_whose_process_ends_is_cut_off_for_the_clients_of_others<S: Tes
     let (one, two) = (process(&server), process(&server));
     let done = start_at(&one, "at_once");
     let mut stream = open(&two, &done, "");
-    for _ in 0..3 {
-        next(&mut stream);
-    }
+    skip_reports(&mut stream);
     assert_eq!(next(&mut stream).0, r#"{"state":"succeeded"}"#);
     let location = start_at(&one, "never");
     let mut stream = open(&two, &location, "");
-    for _ in 0..3 {
-        next(&mut stream);
-    }
+    skip_reports(&mut stream);
     drop(one);
     assert_eq!(next(&mut stream).0, r#"{"state":"cut_off"}"#);
     assert_eq!(stream.event(), None);
@@ -208,13 +212,6 @@ pub(crate) fn cancellation_that_the_engine_does_not_deliver_is_an_error<S: TestS
     server.stop();
     two.delete(&location).send().assert_status(503);
     one.delete(&location).send().assert_status(204);
-}
-
-/// Reads the three reports.
-fn skip_reports(stream: &mut TestStream) {
-    for _ in 0..3 {
-        assert!(next(stream).0.contains("running"));
-    }
 }
 
 pub(crate) fn shutdown_waits_for_a_run_and_cuts_off_a_longer_one_for_the_clients_of_others<S: TestServer>() {
