@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use conduit::hub::remote::RemoteEngineConfig;
 use conduit::hub::{HubConfig, HubError, StartFrom, Topic, Update};
+use redis::aio::MultiplexedConnection;
 use redis_server::RedisServer;
 use server::connection;
 use topic_rows::topic_rows;
@@ -90,6 +91,13 @@ fn key_of_another_type_ends_the_requests_of_its_topic_and_no_others() {
     });
 }
 
+/// Limits the memory of the server to these bytes: one is exceeded at once, and zero is no limit.
+async fn limit_memory(connection: &mut MultiplexedConnection, bytes: &str) {
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("maxmemory").arg(bytes);
+    let () = set.query_async(connection).await.expect("it is set");
+}
+
 #[test]
 fn full_server_refuses_messages_and_continues_when_it_has_memory() {
     let Some(server) = RedisServer::volatile() else { return };
@@ -98,15 +106,10 @@ fn full_server_refuses_messages_and_continues_when_it_has_memory() {
         let mut updates = subscribe(&one, StartFrom::Now).await;
         one.publish(&1).await.expect("it is published");
         let mut other = connection(&server).await;
-        let mut limit = async |bytes: &str| {
-            let mut set = redis::cmd("CONFIG");
-            set.arg("SET").arg("maxmemory").arg(bytes);
-            let () = set.query_async(&mut other).await.expect("it is set");
-        };
-        limit("1").await;
+        limit_memory(&mut other, "1").await;
         assert_eq!(one.publish(&2).await, Err(HubError::Unavailable));
         assert_eq!(one.join("ada").await.err(), Some(HubError::Unavailable));
-        limit("0").await;
+        limit_memory(&mut other, "0").await;
         one.publish(&3).await.expect("it is published");
         assert_eq!(next_number(&mut updates).await, Some(1));
         assert_eq!(next_number(&mut updates).await, Some(3));
@@ -127,9 +130,7 @@ fn members_stay_present_while_the_server_is_full() {
         let ada = one.join("ada").await.expect("room");
         assert!(matches!(updates.next().await, Some(Update::Joined(member)) if &*member == "ada"));
         let mut other = connection(&server).await;
-        let mut set = redis::cmd("CONFIG");
-        let set = set.arg("SET").arg("maxmemory").arg("1");
-        let () = set.query_async(&mut other).await.expect("it is set");
+        limit_memory(&mut other, "1").await;
         assert_eq!(one.publish(&1).await, Err(HubError::Unavailable));
         // Each process renews its lease, long before the end of the one that it has.
         let time = redis::cmd("TIME");
