@@ -215,9 +215,6 @@ impl Http2 {
         let sender = Self::sender(id, link, shared);
         let stream = &mut self.streams[id.slot()];
         let socket = Socket::start(pending, &mut stream.exchange, sender, link, shared);
-        if shared.stopping {
-            socket.close_for_stop(shared);
-        }
         if let Some(state) = &mut stream.socket {
             state.socket = Some(socket);
             self.sockets.open += 1;

@@ -62,11 +62,10 @@ impl WebSocket {
         link: &Link,
         shared: &mut Shared,
     ) -> Self {
-        let socket = Socket::start(socket, exchange, sender, link, shared);
-        if shared.stopping {
-            socket.close_for_stop(shared);
+        WebSocket {
+            socket: Socket::start(socket, exchange, sender, link, shared),
+            resets: false,
         }
-        WebSocket { socket, resets: false }
     }
 
     pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {

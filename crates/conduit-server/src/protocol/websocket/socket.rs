@@ -74,7 +74,7 @@ pub(in crate::protocol) enum SocketInput {
 
 impl Socket {
     /// Starts the handler, whose first poll follows before the turn ends. It runs within the span of the request, and as a handler
-    /// of its route.
+    /// of its route. A server that stops closes it after that.
     pub(in crate::protocol) fn start(
         socket: PendingSocket,
         exchange: &mut Exchange,
@@ -103,7 +103,7 @@ impl Socket {
         let (scope, _) = exchange.instrument_stream(&shared.environment).into_scope();
         let (in_progress, aborts) = exchange.continue_handler(link.client(), &shared.environment);
         shared.counts().websockets_opened.add(1);
-        Socket {
+        let socket = Socket {
             engine: WebSocketConnection::new(limits, deflate),
             channel,
             handler: Some(SocketHandler::new(handler, scope, aborts, in_progress)),
@@ -112,7 +112,11 @@ impl Socket {
             is_pinged: false,
             record: exchange.take_record(&shared.environment),
             _charge: charge.is_some().then(|| Box::new(charge)),
+        };
+        if shared.stopping {
+            socket.close_for_stop(shared);
         }
+        socket
     }
 
     /// The client has sent bytes: it is alive. Bytes that were received earlier do not count.
