@@ -44,6 +44,11 @@ impl Sockets {
     pub(super) fn timer(&self) -> Option<Timer> {
         self.due.map(Timer::At)
     }
+
+    /// Adds the deadline of one of them.
+    fn expect(&mut self, second: Second) {
+        self.due = Some(self.due.map_or(second, |due| due.min(second)));
+    }
 }
 
 /// A stream that is a WebSocket, or becomes one.
@@ -325,7 +330,7 @@ impl Http2 {
         };
         state.deadline.set(timer, shared.now(), &shared.config);
         if let Some(second) = state.deadline.second(&shared.config) {
-            self.sockets.due = Some(self.sockets.due.map_or(second, |due| due.min(second)));
+            self.sockets.expect(second);
         }
         self.streams[id.slot()].socket = Some(state);
     }
@@ -365,12 +370,11 @@ impl Http2 {
             let (Some(id), Some(state)) = (stream.id, &mut stream.socket) else {
                 continue;
             };
-            let second = state.deadline.second(&shared.config);
-            if second.is_none_or(|second| second > shared.now()) {
-                self.sockets.due = match (self.sockets.due, second) {
-                    (Some(due), Some(second)) => Some(due.min(second)),
-                    (due, second) => due.or(second),
-                };
+            let Some(second) = state.deadline.second(&shared.config) else {
+                continue;
+            };
+            if second > shared.now() {
+                self.sockets.expect(second);
                 continue;
             }
             link.begin_output(shared);
