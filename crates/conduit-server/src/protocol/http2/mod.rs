@@ -297,9 +297,7 @@ impl Http2 {
 
     /// Reports the bytes of the request's body that the handler has taken to the engine, so that the client may send more.
     fn report_consumed(&mut self, id: h2::StreamId, link: &mut Link) {
-        let Some(stream) = self.streams.get_mut(id.slot()).filter(|stream| stream.id == Some(id)) else {
-            return;
-        };
+        let Some(stream) = self.stream(id) else { return };
         if stream.unread_bytes == 0 {
             return;
         }
@@ -658,10 +656,9 @@ impl Http2 {
         let Some(stream) = self.stream(id) else { return };
         stream.id = None;
         stream.outgoing = Outgoing::Nothing;
-        let held_bytes = std::mem::take(&mut stream.held_bytes);
         stream.exchange.break_body();
         stream.exchange.end(&mut shared.environment);
-        self.held_bytes -= held_bytes;
+        self.release(id);
     }
 
     /// The number of requests that may be in progress.
