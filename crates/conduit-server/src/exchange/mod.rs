@@ -270,6 +270,12 @@ impl Exchange {
         )
     }
 
+    /// Returns whether a handler continues after the end of its stream.
+    #[cfg(feature = "http2")]
+    pub(super) fn outlives_stream(&self) -> bool {
+        matches!(self.state, ExchangeState::Handling(None))
+    }
+
     /// The handler has responded.
     pub(super) fn has_responded(&mut self) {
         self.state = ExchangeState::Idle;

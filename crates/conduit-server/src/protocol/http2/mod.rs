@@ -633,8 +633,7 @@ impl Http2 {
     fn cancel_stream(&mut self, id: h2::StreamId, shared: &mut Shared) {
         let Some(stream) = self.stream(id) else { return };
         let outgoing = std::mem::replace(&mut stream.outgoing, Outgoing::Nothing);
-        let (was_streaming, is_handling) = (stream.exchange.is_streaming(), stream.exchange.is_handling());
-        let goes_on = is_handling && !stream.exchange.ends_with_client();
+        let (was_streaming, goes_on) = (stream.exchange.is_streaming(), stream.exchange.outlives_stream());
         let arriving = stream.arriving.take();
         stream.id = None;
         #[cfg(feature = "websocket")]

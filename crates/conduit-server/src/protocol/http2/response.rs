@@ -384,7 +384,7 @@ impl Http2 {
                 .watch
                 .refused(link.client(), response.status(), bytes);
         }
-        let goes_on = stream.exchange.is_handling() && !stream.exchange.ends_with_client();
+        let goes_on = stream.exchange.outlives_stream();
         stream.exchange.replace_handler();
         if goes_on {
             self.detach(id);
