@@ -126,7 +126,7 @@ impl Connection {
         let mut share = INPUT_SHARE_BYTES;
         loop {
             let mode = self.protocol.input_mode(&self.link);
-            let bytes = match self.read(buffer, read_closed, shared) {
+            let bytes = match self.read(mode, buffer, read_closed, shared) {
                 ControlFlow::Break(disposition) => return disposition,
                 ControlFlow::Continue(bytes) => bytes,
             };
@@ -146,14 +146,15 @@ impl Connection {
         }
     }
 
-    /// Reads once. Returns the number of bytes to serve, or the disposition of a connection without any.
+    /// Reads once, in the mode of the protocol. Returns the number of bytes to serve, or the disposition of a connection without
+    /// any.
     pub(super) fn read(
         &mut self,
+        mode: InputMode,
         buffer: &mut [u8],
         read_closed: bool,
         shared: &mut Shared,
     ) -> ControlFlow<Disposition, usize> {
-        let mode = self.protocol.input_mode(&self.link);
         let most = match mode {
             #[cfg(feature = "websocket")]
             InputMode::Bulk => buffer.len(),

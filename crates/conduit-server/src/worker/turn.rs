@@ -23,7 +23,7 @@ use crate::commands::Command;
 use crate::connection::{Connection, Disposition};
 use crate::cut_off::CutOff;
 use crate::exchange_id::ConnectionId;
-use crate::link::INPUT_BYTES;
+use crate::link::{INPUT_BYTES, InputMode};
 use crate::live;
 use crate::panics::caught;
 use crate::readiness::Readiness;
@@ -273,7 +273,8 @@ impl Worker {
         let start = self.batch.filled;
         let mut received = 0;
         self.with_input(id, |connection, input, shared| {
-            match connection.read(&mut input[start..INPUT_BYTES], ready.read_closed, shared) {
+            let rest = &mut input[start..INPUT_BYTES];
+            match connection.read(InputMode::Batched, rest, ready.read_closed, shared) {
                 ControlFlow::Continue(bytes) => {
                     received = bytes;
                     Disposition::Open
