@@ -94,6 +94,21 @@ async fn slow(upgrade: WebSocketUpgrade, shared: State<Shared>) -> Response {
     })
 }
 
+/// Counts the messages before an empty one, and has room for one.
+#[get("/counting")]
+async fn counting(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.queue_limit(1).on_upgrade(|mut socket| async move {
+        let mut count = 0;
+        while let Some(message) = socket.recv().await {
+            if message.as_bytes().is_empty() {
+                break;
+            }
+            count += 1;
+        }
+        socket.send(count.to_string()).await
+    })
+}
+
 #[get("/close")]
 async fn closes(upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|_| async {})
@@ -151,6 +166,7 @@ fn fixture() -> Fixture {
             later,
             large,
             slow,
+            counting,
             closes,
             panicking_waker,
             text,
@@ -409,6 +425,17 @@ fn a_handler_that_lags_stops_its_client_and_no_other() {
         assert_eq!(next(&mut client, 1), (0x81, count.to_string().into_bytes()));
     }
     client.read_until(|frame| matches!(frame, Received::WindowUpdate(1, _)));
+}
+
+/// No further event continues a handler that is polled for each of the messages.
+#[test]
+fn a_handler_gets_all_messages_of_a_read_one_at_a_time() {
+    let fixture = fixture();
+    let mut client = Client::open(&fixture.server);
+    open(&mut client, 1, "/counting");
+    let messages = ws_frames::text("m").repeat(100);
+    client.send(&data(1, &[messages, ws_frames::text("")].concat()));
+    assert_eq!(next(&mut client, 1), (0x81, b"100".to_vec()));
 }
 
 #[test]

@@ -134,6 +134,31 @@ fn an_idle_websocket_holds_no_buffer() {
     assert_eq!(client.handle().statistics().open_websockets, 10);
 }
 
+/// Counts the messages before a text, and has room for one.
+#[get("/counting")]
+async fn counting(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.queue_limit(1).on_upgrade(|mut socket| async move {
+        let mut count = 0;
+        while let Some(message) = socket.recv().await {
+            if message.as_text().is_some() {
+                break;
+            }
+            count += 1;
+        }
+        socket.send(count.to_string()).await
+    })
+}
+
+/// No further event continues a handler that is polled for each of the messages.
+#[test]
+fn a_handler_gets_all_messages_of_a_read_one_at_a_time() {
+    let client = TestClient::new(App::new(()).routes(routes![counting]));
+    let mut socket = client.websocket("/counting").open();
+    let stream = [b"\x82\x81\0\0\0\0m".repeat(100), b"\x81\x83\0\0\0\0end".to_vec()].concat();
+    assert!(socket.connection().send(&stream));
+    assert_eq!(socket.recv().as_text(), Some("100"));
+}
+
 /// Counts the bytes of the messages, in their order, and lags after each one.
 #[cfg(target_os = "linux")]
 #[get("/lagging")]

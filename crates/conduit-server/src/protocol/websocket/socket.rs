@@ -26,7 +26,7 @@ use conduit_core::internal::charge::Charge;
 /// The rest of a frame up to which its connection is read together with others.
 const LITTLE_BYTES: u64 = 4 * 1024;
 
-/// The number of polls of a handler that waits for more than the turn has given it.
+/// The largest number of polls in a row of a handler that waits for messages or for room.
 const POLLS_A_TURN: usize = 8;
 
 /// The output of a stream of bytes: that of a connection, or of a stream of HTTP/2.
@@ -124,7 +124,8 @@ impl Socket {
         self.is_pinged = false;
     }
 
-    /// Uses the input, has the handler take the messages, and writes those of the handler, while there is room.
+    /// Uses the input, has the handler take the messages, and writes those of the handler, while there is room. The caller
+    /// continues with the rest of the input once the output is sent.
     pub(in crate::protocol) fn serve(
         &mut self,
         input: &mut &[u8],
