@@ -1,9 +1,11 @@
 //! The page: forms that sign a user in, and make and remove links. It needs no script.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::RequestPartsExt;
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
-use axum::response::{Html, Redirect};
+use axum::http::request::Parts;
+use axum::response::{Html, Redirect, Response};
 use axum::routing::{get, post};
 use tower_sessions::Session;
 use utoipa_axum::router::OpenApiRouter;
@@ -60,14 +62,30 @@ struct Home {
 type Outcome = Result<Result<Redirect, (StatusCode, Html<String>)>, Problem>;
 
 /// The parts of a request that the page shows.
-struct View<'a> {
+struct View {
     user: Option<User>,
-    session: &'a Session,
-    store: &'a Store,
+    session: Session,
+    store: Store,
     nonce: CspNonce,
 }
 
-impl View<'_> {
+/// The derive of axum would ignore the error of a user that cannot be read.
+impl FromRequestParts<Service> for View {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<View, Response> {
+        let read = parts.extract_with_state::<(Option<User>, Session, State<Store>, CspNonce), _>(service);
+        let (user, session, State(store), nonce) = read.await?;
+        Ok(View {
+            user,
+            session,
+            store,
+            nonce,
+        })
+    }
+}
+
+impl View {
     /// The page once more, with the errors of its form.
     async fn again(self, fields: FormFields) -> Outcome {
         let page = self.render(fields, &Range::default()).await?;
@@ -76,7 +94,7 @@ impl View<'_> {
 
     async fn render(self, fields: FormFields, range: &Range) -> Result<Html<String>, Problem> {
         let (links, next) = match &self.user {
-            Some(user) => links::part(self.store, user, range).await?,
+            Some(user) => links::part(&self.store, user, range).await?,
             None => (Vec::new(), None),
         };
         let messages = self.session.remove(MESSAGES).await?;
@@ -106,40 +124,16 @@ fn to_home() -> Outcome {
 }
 
 /// The page.
-async fn home(
-    ValidQuery(range): ValidQuery<Range>,
-    user: Option<User>,
-    session: Session,
-    State(store): State<Store>,
-    nonce: CspNonce,
-) -> Result<Html<String>, Problem> {
-    let view = View {
-        user,
-        session: &session,
-        store: &store,
-        nonce,
-    };
+async fn home(ValidQuery(range): ValidQuery<Range>, view: View) -> Result<Html<String>, Problem> {
     view.render(FormFields::default(), &range).await
 }
 
-async fn sign_up(
-    user: Option<User>,
-    session: Session,
-    State(store): State<Store>,
-    nonce: CspNonce,
-    Submission { value, mut fields }: Submission<Credentials>,
-) -> Outcome {
-    let view = View {
-        user,
-        session: &session,
-        store: &store,
-        nonce,
-    };
+async fn sign_up(view: View, Submission { value, mut fields }: Submission<Credentials>) -> Outcome {
     let Some(credentials) = value else {
         return view.again(fields).await;
     };
-    match users::register(&store, credentials).await {
-        Ok(user) => welcome(&user, &session).await,
+    match users::register(&view.store, credentials).await {
+        Ok(user) => welcome(&user, &view.session).await,
         Err(error @ SignUpError::NameTaken { .. }) => {
             fields.add_error("name", error.to_string());
             view.again(fields).await
@@ -148,24 +142,12 @@ async fn sign_up(
     }
 }
 
-async fn sign_in(
-    user: Option<User>,
-    session: Session,
-    State(store): State<Store>,
-    nonce: CspNonce,
-    Submission { value, mut fields }: Submission<Credentials>,
-) -> Outcome {
-    let view = View {
-        user,
-        session: &session,
-        store: &store,
-        nonce,
-    };
+async fn sign_in(view: View, Submission { value, mut fields }: Submission<Credentials>) -> Outcome {
     let Some(credentials) = value else {
         return view.again(fields).await;
     };
-    match users::verify(&store, credentials).await? {
-        Some(user) => welcome(&user, &session).await,
+    match users::verify(&view.store, credentials).await? {
+        Some(user) => welcome(&user, &view.session).await,
         None => {
             fields.add_error("password", users::WRONG.to_owned());
             view.again(fields).await
@@ -184,27 +166,15 @@ async fn sign_out(session: Session) -> Outcome {
     to_home()
 }
 
-async fn create(
-    user: Option<User>,
-    session: Session,
-    State(store): State<Store>,
-    nonce: CspNonce,
-    Submission { value, mut fields }: Submission<NewLink>,
-) -> Outcome {
-    let view = View {
-        user,
-        session: &session,
-        store: &store,
-        nonce,
-    };
+async fn create(view: View, Submission { value, mut fields }: Submission<NewLink>) -> Outcome {
     // The session has ended: the page has the form to sign in.
     let Some(user) = &view.user else { return to_home() };
     let Some(new) = value else {
         return view.again(fields).await;
     };
-    match links::insert(&store, user, &new).await {
+    match links::insert(&view.store, user, &new).await {
         Ok(link) => {
-            flash(&session, format!("Made the link {}.", link.slug)).await?;
+            flash(&view.session, format!("Made the link {}.", link.slug)).await?;
             to_home()
         }
         Err(error @ LinkError::SlugTaken { .. }) => {
