@@ -51,7 +51,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CspNonce {
 }
 
 /// Adds the fields by which a browser protects a page and its users, where the response does not have them yet.
-pub(crate) async fn security_headers(mut request: Request, next: Next) -> Result<Response, Problem> {
+pub(crate) async fn security_headers(mut request: Request, next: Next) -> Response {
     let policy = match request.uri().path() == "/docs/" {
         true => HeaderValue::from_static(DOCS_POLICY),
         false => {
@@ -73,7 +73,7 @@ pub(crate) async fn security_headers(mut request: Request, next: Next) -> Result
         let value = HeaderValue::from_static(value);
         response.headers_mut().entry(name).or_insert(value);
     }
-    Ok(response)
+    response
 }
 
 /// Answers `GET` and `HEAD` with 304 where the client has the current version already, by a tag that is made of the body.

@@ -106,23 +106,18 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        Problem::new(rejection.status()).with_detail(rejection.body_text())
-    }
+/// Errors of the request, which axum describes.
+macro_rules! rejected {
+    ($($rejection:ty),*) => {
+        $(impl From<$rejection> for Problem {
+            fn from(rejection: $rejection) -> Self {
+                Problem::new(rejection.status()).with_detail(rejection.body_text())
+            }
+        })*
+    };
 }
 
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        Problem::new(rejection.status()).with_detail(rejection.body_text())
-    }
-}
-
-impl From<RawFormRejection> for Problem {
-    fn from(rejection: RawFormRejection) -> Self {
-        Problem::new(rejection.status()).with_detail(rejection.body_text())
-    }
-}
+rejected!(JsonRejection, QueryRejection, RawFormRejection);
 
 /// Errors of the service itself.
 macro_rules! internal {
