@@ -8,7 +8,6 @@ mod packages;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -95,13 +94,9 @@ fn client_of_node_receives_all_events_across_reconnects() {
 
 #[test]
 fn client_of_python_receives_all_events_across_reconnects() {
-    let Some(folder) = judges::python("event-clients", &PYTHON_PACKAGES) else {
-        return;
-    };
     let server = serve();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/event_clients/client.py");
-    let mut command = Command::new(folder.join("bin/python"));
-    let output = command.arg(script).args(&server.urls).output();
-    judges::assert_success(&output.expect("Python runs"));
-    server.check();
+    if judges::run_python("event-clients", &PYTHON_PACKAGES, script, &server.urls) {
+        server.check();
+    }
 }

@@ -23,6 +23,19 @@ pub(crate) fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
     })
 }
 
+/// Runs a script of Python with these packages. Returns whether they can be installed.
+#[track_caller]
+#[allow(dead_code, reason = "not each test file uses all of these")]
+pub(crate) fn run_python(name: &str, packages: &[&str], script: &str, arguments: &[String]) -> bool {
+    let Some(folder) = python(name, packages) else {
+        return false;
+    };
+    let mut command = Command::new(folder.join("bin/python"));
+    let output = command.arg(script).args(arguments).output();
+    assert_success(&output.expect("Python runs"));
+    true
+}
+
 /// Runs a script of Node.js with these packages. Returns whether they can be installed.
 #[track_caller]
 #[allow(dead_code, reason = "not each test file uses all of these")]

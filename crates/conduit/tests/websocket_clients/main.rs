@@ -12,7 +12,7 @@ mod packages;
 mod support;
 
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use conduit::prelude::*;
@@ -24,6 +24,8 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use support::Running;
 
+/// The environment of Python.
+const ENVIRONMENT: &str = "websocket-clients";
 const PACKAGES: [&str; 4] = ["kosoku==0.1.0", "websockets==17.4", "h2==4.4.1", "wsproto==1.3.2"];
 const NODE_PACKAGE: &str = "ws@8.23.0";
 
@@ -67,11 +69,6 @@ fn serve() -> Running {
     support::serve(app)
 }
 
-/// The environment of Python, if the packages can be installed.
-fn python() -> Option<PathBuf> {
-    judges::python("websocket-clients", &PACKAGES)
-}
-
 /// Runs the cases that these arguments select, and checks the report. Returns the number of cases.
 fn judge(folder: &Path, address: SocketAddr, path: &str, selection: &[&str]) -> usize {
     let reports = folder.join(format!("reports-{path}{}", selection.concat().replace('*', "")));
@@ -107,7 +104,9 @@ fn cases_of(agent: &serde_json::Value) -> impl Iterator<Item = (&String, &serde_
 #[test]
 #[ignore = "takes a minute; conformance/autobahn runs it"]
 fn all_cases_of_autobahn_pass() {
-    let Some(folder) = python() else { return };
+    let Some(folder) = judges::python(ENVIRONMENT, &PACKAGES) else {
+        return;
+    };
     let server = serve();
     let (folder, address) = (&folder, server.address);
     let counts = std::thread::scope(|scope| {
@@ -143,26 +142,19 @@ macro_rules! script {
 
 #[test]
 fn the_client_of_python_exchanges_messages_with_and_without_tls() {
-    let Some(folder) = python() else { return };
     let (server, secure) = (serve(), serve_tls());
-    let output = Command::new(folder.join("bin/python"))
-        .arg(script!("client.py"))
-        .arg(format!("ws://{}", server.address))
-        .arg(format!("wss://{}", secure.address))
-        .output();
-    judges::assert_success(&output.expect("Python runs"));
+    let urls = [format!("ws://{}", server.address), format!("wss://{}", secure.address)];
+    judges::run_python(ENVIRONMENT, &PACKAGES, script!("client.py"), &urls);
 }
 
 #[test]
 fn clients_of_python_exchange_messages_on_streams_of_one_connection_of_http2() {
-    let Some(folder) = python() else { return };
     let (server, secure) = (serve(), serve_tls());
-    let output = Command::new(folder.join("bin/python"))
-        .arg(script!("streams.py"))
-        .arg(format!("http://{}", server.address))
-        .arg(format!("https://{}", secure.address))
-        .output();
-    judges::assert_success(&output.expect("Python runs"));
+    let urls = [
+        format!("http://{}", server.address),
+        format!("https://{}", secure.address),
+    ];
+    judges::run_python(ENVIRONMENT, &PACKAGES, script!("streams.py"), &urls);
 }
 
 #[test]
