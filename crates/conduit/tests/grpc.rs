@@ -1,11 +1,14 @@
 //! A service of `tonic` next to routes, on one port: gRPC over HTTP/2, with the clients of Google and of tonic as judges.
 
+#[path = "support/judges.rs"]
+mod judges;
+#[path = "support/packages.rs"]
+mod packages;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::convert::Infallible;
 use std::future::{Future, Ready};
-use std::path::Path as FilePath;
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -308,29 +311,11 @@ fn a_deadline_ends_a_call_that_has_not_begun_and_one_that_has() {
 fn a_service_of_tonic_is_served_next_to_routes() {
     let server = support::serve(app());
     assert_eq!(server.get("/rest").body, b"rest");
-    let Some(python) = grpcio() else { return };
-    let output = Command::new(python)
+    let Some(folder) = judges::python("grpcio", &[GRPCIO]) else {
+        return;
+    };
+    let output = Command::new(folder.join("bin/python"))
         .args(["-c", CLIENT, &server.address.to_string()])
-        .output()
-        .expect("the client runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-}
-
-/// The Python of an environment below the target directory that has grpcio; `None` where it cannot be made, but never in CI.
-fn grpcio() -> Option<std::path::PathBuf> {
-    let folder = FilePath::new(env!("CARGO_TARGET_TMPDIR")).join("grpcio");
-    let python = folder.join("bin/python");
-    let run = |program: &FilePath, arguments: &[&str]| Command::new(program).args(arguments).output();
-    let is_there = || run(&python, &["-c", "import grpc"]).is_ok_and(|output| output.status.success());
-    if !is_there() {
-        let made = run(FilePath::new("python3"), &["-m", "venv", &folder.to_string_lossy()])
-            .and_then(|_| run(&python, &["-m", "pip", "install", "--quiet", GRPCIO]));
-        if !made.is_ok_and(|output| output.status.success()) {
-            assert!(std::env::var_os("CI").is_none(), "{GRPCIO} could not be installed");
-            eprintln!("SKIPPED: {GRPCIO} could not be installed");
-            return None;
-        }
-    }
-    Some(python)
+        .output();
+    judges::assert_success(&output.expect("the client runs"));
 }

@@ -3,6 +3,8 @@
 #[path = "../support/chromium.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod chromium;
+#[path = "../support/judges.rs"]
+mod judges;
 #[path = "../support/npm.rs"]
 mod npm;
 #[path = "../support/packages.rs"]
