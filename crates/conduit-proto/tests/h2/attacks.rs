@@ -304,10 +304,8 @@ fn hpack_bomb() {
 #[test]
 fn cookie_crumbs() {
     let mut server = Server::open(&Http2Limits::default());
-    let mut entry = block(&pseudo("GET", "/"));
-    literal(&mut entry, 0x40, b"cookie", b"");
+    let (entry, bomb) = bomb(&pseudo("GET", "/"), b"cookie", b"", 16_000);
     server.receive(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &entry));
-    let bomb = [block(&pseudo("GET", "/")), vec![0xbe; 16_000]].concat();
     server.receive(&frame(HEADERS, END_HEADERS | END_STREAM, 3, &bomb));
     assert_eq!(server.seen.pop(), Some(Seen::Refused(3, Http2Reason::TooManyFields)));
 }

@@ -78,6 +78,13 @@ pub(crate) fn pseudo<'a>(method: &'a str, path: &'a str) -> [(&'a str, &'a str);
     ]
 }
 
+/// A block with a field that enters the table as its newest one, and a block with as many references to it.
+pub(crate) fn bomb(fields: &[(&str, &str)], name: &[u8], value: &[u8], references: usize) -> (Vec<u8>, Vec<u8>) {
+    let mut entry = block(fields);
+    literal(&mut entry, 0x40, name, value);
+    (entry, [block(fields), vec![0xbe; references]].concat())
+}
+
 /// HEADERS with END_STREAM.
 pub(crate) fn get(stream: u32, path: &str) -> Vec<u8> {
     request(stream, &pseudo("GET", path))

@@ -100,12 +100,9 @@ fn heads_of_reset_streams_count_while_their_handlers_run() {
     assert_eq!(hits(&server, Limit::HeadBytes), 0);
 }
 
-/// A field of 3,000 bytes that enters the table of HPACK, and a section of 60,000 bytes that refers to it.
-fn bomb(path: &str) -> (Vec<u8>, Vec<u8>) {
-    let mut entry = frames::block(&frames::pseudo("GET", path));
-    frames::literal(&mut entry, 0x40, b"x-bomb", &[b'b'; 3000]);
-    let bomb = [frames::block(&frames::pseudo("GET", path)), vec![0xbe; 20]].concat();
-    (entry, bomb)
+/// A field of 3,000 bytes that enters the table of HPACK, and a section that refers to it by one byte each.
+fn bomb(path: &str, references: usize) -> (Vec<u8>, Vec<u8>) {
+    frames::bomb(&frames::pseudo("GET", path), b"x-bomb", &[b'b'; 3000], references)
 }
 
 /// The head of a request without a body.
@@ -113,12 +110,20 @@ fn head(stream: u32, block: &[u8]) -> Vec<u8> {
     frame(frames::HEADERS, frames::END_STREAM | frames::END_HEADERS, stream, block)
 }
 
+/// Moves the clock until all handlers have ended and the server has taken all that is offered.
+fn end_handlers(server: &TestClient, client: &mut Client) {
+    while server.resources().handlers > 0 || !client.is_sent() {
+        server.advance(DEADLINE);
+        client.offer(&[]);
+    }
+}
+
 /// The heads of requests use up the bytes that a connection may hold, so that trailers reset their streams.
 #[test]
 fn refused_trailers_run_no_more_handlers_than_streams() {
     let server = TestClient::new(app().http2_stream_limit(30));
     let mut client = Client::open(&server);
-    let (entry, bomb) = bomb("/slow");
+    let (entry, bomb) = bomb("/slow", 20);
     client.send(&head(1, &entry));
     for stream in (3..43).step_by(2) {
         client.send(&head(stream, &bomb));
@@ -136,10 +141,7 @@ fn refused_trailers_run_no_more_handlers_than_streams() {
         assert!(server.resources().handlers <= 60, "{}", server.resources().handlers);
     }
     assert!(hits(&server, Limit::Http2Streams) >= 1);
-    while server.resources().handlers > 0 || !client.is_sent() {
-        server.advance(DEADLINE);
-        client.offer(&[]);
-    }
+    end_handlers(&server, &mut client);
     assert_eq!(client.get(next, "/").status, 200);
 }
 
@@ -147,7 +149,7 @@ fn refused_trailers_run_no_more_handlers_than_streams() {
 fn refused_heads_are_glitches() {
     let server = server();
     let mut client = Client::open(&server);
-    let (entry, bomb) = bomb("/slow");
+    let (entry, bomb) = bomb("/slow", 20);
     client.send(&head(1, &entry));
     for stream in (3..2403).step_by(2) {
         client.offer(&head(stream, &bomb));
@@ -178,10 +180,7 @@ fn complete_bodies_of_reset_streams_use_up_the_bytes_of_a_connection() {
         assert!(server.resources().handlers <= 17, "{}", server.resources().handlers);
     }
     assert_eq!(hits(&server, Limit::Http2Windows), 1);
-    while server.resources().handlers > 0 || !client.is_sent() {
-        server.advance(2 * DEADLINE);
-        client.offer(&[]);
-    }
+    end_handlers(&server, &mut client);
     assert_eq!(client.get(next, "/").status, 200);
 }
 
@@ -233,25 +232,12 @@ fn a_continuation_flood_is_closed() {
 fn an_hpack_bomb_takes_no_memory() {
     let server = server();
     let mut client = Client::open(&server);
-    // A field of 3,000 bytes enters the dynamic table, and is repeated by one byte each.
-    let mut block = frames::block(&frames::pseudo("GET", "/"));
-    frames::literal(&mut block, 0x40, b"x-bomb", &[b'b'; 3000]);
-    block.extend([0xbe; 10_000]);
-    client.send(&frame(
-        frames::HEADERS,
-        frames::END_STREAM | frames::END_HEADERS,
-        1,
-        &block,
-    ));
+    let (mut entry, bomb) = bomb("/", 16_000);
+    entry.extend([0xbe; 10_000]);
+    client.send(&head(1, &entry));
     assert_eq!(client.response(1).status, 431);
-    let bomb = [frames::block(&frames::pseudo("GET", "/")), vec![0xbe; 16_000]].concat();
     for stream in (3..200).step_by(2) {
-        client.send(&frame(
-            frames::HEADERS,
-            frames::END_STREAM | frames::END_HEADERS,
-            stream,
-            &bomb,
-        ));
+        client.send(&head(stream, &bomb));
         assert_eq!(client.response(stream).status, 431);
         assert!(server.resources().buffer_bytes < 2 * 1024 * 1024);
     }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use conduit::prelude::*;
 use conduit::websocket::WebSocketClosed;
 use conduit::{Limit, WebSocketUpgrade};
+use conduit_proto::h2::ErrorCode;
 
 use crate::frames::{
-    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, block, data, frame, literal, opening, ping,
-    pseudo,
+    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PREFACE, block, bomb, data, frame, opening, ping, post, pseudo,
+    reset,
 };
 use crate::support::{Running, serve, wait_for};
 use crate::{LIVE_BYTES, Relaxed, alone};
@@ -105,6 +106,11 @@ fn request(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
+/// A request with 64 KiB of a body that has no end.
+fn upload(stream: u32) -> Vec<u8> {
+    [post(stream, "/held", &[]), data(stream, &[0; 16 * KIB]).repeat(4)].concat()
+}
+
 /// Requests with the same fields on all streams.
 fn requests(fields: &[(&str, &str)]) -> Vec<u8> {
     (0..STREAMS as u32)
@@ -119,10 +125,7 @@ fn http2_connection_holds_its_heads_and_a_window_of_bodies() {
     // All of the connection's window: 64 KiB for each of 16 streams.
     let mut bytes = Vec::new();
     for index in 0..16 {
-        bytes.extend(request(2 * index + 1, &pseudo("POST", "/held")));
-        for _ in 0..4 {
-            bytes.extend(data(2 * index + 1, &[0; 16 * KIB]));
-        }
+        bytes.extend(upload(2 * index + 1));
     }
     // 15 fields of 4 KiB are below the limit of a head.
     let value = "v".repeat(4 * KIB);
@@ -167,9 +170,7 @@ fn http2_connection_holds_at_most_2_mib_under_an_hpack_bomb() {
     let _alone = alone();
     let server = server();
     let flags = END_HEADERS | END_STREAM;
-    let mut entry = block(&pseudo("POST", "/held"));
-    literal(&mut entry, 0x40, b"x-bomb", &[b'b'; 4000]);
-    let bomb = [block(&pseudo("POST", "/held")), vec![0xbe; 16_000]].concat();
+    let (entry, bomb) = bomb(&pseudo("POST", "/held"), b"x-bomb", &[b'b'; 4000], 16_000);
     let mut bytes = frame(HEADERS, flags, 1, &entry);
     for index in 1..4 * STREAMS as u32 {
         bytes.extend(frame(HEADERS, flags, 2 * index + 1, &bomb));
@@ -178,11 +179,10 @@ fn http2_connection_holds_at_most_2_mib_under_an_hpack_bomb() {
     assert!(grown <= 2 * 1024 * KIB, "{grown} bytes");
 }
 
-/// The opening of a client with an entry of 3 KB in its table, and HEADERS that refer to it 19 times: below the limit of a head.
-fn small_bombs(path: &str, streams: u32, after: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
-    let mut entry = block(&pseudo("POST", path));
-    literal(&mut entry, 0x40, b"x-bomb", &[b'b'; 3000]);
-    let bomb = [block(&pseudo("POST", path)), vec![0xbe; 19]].concat();
+/// A request with an entry of 3 KB for the table, and requests that refer to it 19 times, which is below the limit of a head, each
+/// with the frames after it.
+fn small_bombs(streams: u32, after: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
+    let (entry, bomb) = bomb(&pseudo("POST", "/held"), b"x-bomb", &[b'b'; 3000], 19);
     let mut bytes = frame(HEADERS, END_HEADERS, 1, &entry);
     for index in 1..streams {
         let stream = 2 * index + 1;
@@ -196,7 +196,7 @@ fn small_bombs(path: &str, streams: u32, after: impl Fn(u32) -> Vec<u8>) -> Vec<
 fn http2_connection_holds_at_most_2_mib_under_bombs_below_the_limit_of_a_head() {
     let _alone = alone();
     let server = server();
-    let bytes = small_bombs("/held", STREAMS as u32, |_| Vec::new());
+    let bytes = small_bombs(STREAMS as u32, |_| Vec::new());
     let grown = growth(&server, &opening(), &bytes);
     assert!(grown >= HEADS / 3, "{grown} bytes: the requests are not held");
     assert!(grown <= 2 * 1024 * KIB, "{grown} bytes");
@@ -208,10 +208,10 @@ fn http2_connection_holds_at_most_2_mib_under_bombs_below_the_limit_of_a_head() 
 fn http2_connection_holds_at_most_2_mib_under_bombs_that_are_reset() {
     let _alone = alone();
     let server = server();
-    let bytes = small_bombs("/held", 2 * STREAMS as u32, |stream| {
+    let bytes = small_bombs(2 * STREAMS as u32, |stream| {
         // As many handlers without a stream as are permitted while frames are read.
         match stream < 2 * STREAMS as u32 {
-            true => frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()),
+            true => reset(stream, ErrorCode::CANCEL),
             false => Vec::new(),
         }
     });
@@ -229,13 +229,10 @@ fn http2_connection_holds_a_window_of_bodies_after_resets() {
     for round in 0..7 {
         let streams = (0..16).map(|index| 32 * round + 2 * index + 1);
         for stream in streams.clone() {
-            bytes.extend(request(stream, &pseudo("POST", "/held")));
-            for _ in 0..4 {
-                bytes.extend(data(stream, &[0; 16 * KIB]));
-            }
+            bytes.extend(upload(stream));
         }
         for stream in streams {
-            bytes.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+            bytes.extend(reset(stream, ErrorCode::CANCEL));
         }
     }
     let grown = growth(&server, &opening(), &bytes);
@@ -247,10 +244,10 @@ fn http2_connection_holds_a_window_of_bodies_after_resets() {
 fn http2_connection_holds_at_most_2_mib_under_bombs_in_trailers() {
     let _alone = alone();
     let server = server();
-    let mut bytes = small_bombs("/held", 1, |_| Vec::new());
+    let mut bytes = small_bombs(1, |_| Vec::new());
     for index in 1..STREAMS as u32 {
         let stream = 2 * index + 1;
-        bytes.extend(request(stream, &pseudo("POST", "/held")));
+        bytes.extend(post(stream, "/held", &[]));
         bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, &[0xbe; 20]));
     }
     let grown = growth(&server, &opening(), &bytes);
