@@ -6,6 +6,12 @@ use super::Expect::{Connection, Sent};
 use super::{Case, bare, case, ignored, served};
 use crate::frames::*;
 
+/// The number of acknowledgements of SETTINGS.
+fn acknowledgements(frames: &[Received]) -> usize {
+    let acknowledgements = frames.iter().filter(|frame| **frame == Received::SettingsAck);
+    acknowledgements.count()
+}
+
 /// The bytes of the response on stream 1.
 fn bytes_of(frames: &[Received]) -> Vec<u8> {
     let bytes = frames.iter().filter_map(|frame| match frame {
@@ -67,19 +73,13 @@ pub(super) fn cases() -> Vec<Case> {
             "6.5.3",
             "each SETTINGS is acknowledged",
             [settings(&[(3, 7)]), settings(&[])],
-            Sent(|frames| {
-                let acknowledgements = frames.iter().filter(|frame| **frame == Received::SettingsAck);
-                acknowledgements.count() == 3
-            }),
+            Sent(|frames| acknowledgements(frames) == 3),
         ),
         case(
             "6.5.3",
             "ACK is not acknowledged",
             [frame(SETTINGS, ACK, 0, b""), get(1, "/")],
-            Sent(|frames| {
-                let acknowledgements = frames.iter().filter(|frame| **frame == Received::SettingsAck);
-                acknowledgements.count() == 1
-            }),
+            Sent(|frames| acknowledgements(frames) == 1),
         ),
         case(
             "6.9.2",
