@@ -20,7 +20,7 @@ use conduit_postgres::PostgresEngine;
 use database::Database;
 use program::{Directory, Program, begin_program};
 use sqlx::postgres::PgConnectOptions;
-use topic_server::{TestServer as _, hub_with, next_number, patient, run, subscribe, topic, wait_until};
+use topic_server::{TestServer as _, next_number, patient, process_with_lease, run, subscribe, topic, wait_until};
 
 const URL: &str = "CONDUIT_TEST_SERVER";
 
@@ -54,15 +54,8 @@ fn message_of_a_process_that_is_killed_between_its_commit_and_its_notice_is_rece
         let waiting = "CREATE FUNCTION topics.pg_notify(text, text) RETURNS void LANGUAGE sql
             AS $$ SELECT pg_sleep(3600) $$";
         database.execute(waiting).await;
-        let engine = RemoteEngineConfig {
-            lease: Duration::from_secs(3),
-            ..patient()
-        };
-        let mut updates = subscribe(
-            &topic(&hub_with(&database, HubConfig::default(), engine)),
-            StartFrom::Now,
-        )
-        .await;
+        let one = process_with_lease(&database, Duration::from_secs(3));
+        let mut updates = subscribe(&one, StartFrom::Now).await;
         let directory = Directory::new("killed");
         let mut program = Program::start(program::program(&directory).env(URL, database.url()), 1);
         let request = "POST /messages/7 HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n";

@@ -17,8 +17,8 @@ use database::Database;
 use sqlx::{AssertSqlSafe, Connection as _};
 use topic_rows::topic_rows;
 use topic_server::{
-    Numbers, TestServer, hub_with, next, next_number, patient, process, publish_at_once, run, subscribe, topic,
-    wait_until,
+    Numbers, TestServer, hub_with, next, next_number, patient, process, process_with_lease, publish_at_once, run,
+    subscribe, topic, wait_until,
 };
 
 topic_rows!(Database);
@@ -27,11 +27,7 @@ topic_rows!(Database);
 fn message_whose_notice_is_lost_is_received_with_a_check() {
     let Some(database) = Database::open(true) else { return };
     run(async {
-        let engine = RemoteEngineConfig {
-            lease: Duration::from_millis(300),
-            ..patient()
-        };
-        let one = topic(&hub_with(&database, HubConfig::default(), engine));
+        let one = process_with_lease(&database, Duration::from_millis(300));
         let mut updates = subscribe(&one, StartFrom::Now).await;
         one.publish(&1).await.expect("it is published");
         assert_eq!(next_number(&mut updates).await, Some(1));
@@ -136,11 +132,7 @@ fn many_ended_topics_are_removed_soon() {
         let ended = "INSERT INTO conduit_topics SELECT n::text::bytea, 1, 0, now() FROM generate_series(1, 3500) n";
         database.execute(ended).await;
         // The next renewal of the lease follows after several minutes.
-        let engine = RemoteEngineConfig {
-            lease: Duration::from_secs(3600),
-            ..patient()
-        };
-        let one = topic(&hub_with(&database, HubConfig::default(), engine));
+        let one = process_with_lease(&database, Duration::from_secs(3600));
         one.publish(&1).await.expect("it is published");
         let are_removed = async || database.count("conduit_topics").await == 1;
         wait_until("the removal of all ended topics", are_removed).await;
@@ -171,11 +163,7 @@ fn ended_topics_and_processes_with_many_rows_are_removed_in_bounded_steps() {
         );
         database.execute(&ended).await;
         // The next renewal of the lease follows after several minutes.
-        let engine = RemoteEngineConfig {
-            lease: Duration::from_secs(3600),
-            ..patient()
-        };
-        let one = topic(&hub_with(&database, HubConfig::default(), engine));
+        let one = process_with_lease(&database, Duration::from_secs(3600));
         one.publish(&1).await.expect("it is published");
         for (rows, left) in [
             ("conduit_messages", 1),

@@ -10,14 +10,14 @@ mod topic_server;
 
 use std::time::Duration;
 
-use conduit::hub::remote::RemoteEngineConfig;
 use conduit::hub::{HubConfig, HubError, StartFrom, Topic, Update};
 use redis::aio::MultiplexedConnection;
 use redis_server::RedisServer;
 use server::connection;
 use topic_rows::topic_rows;
 use topic_server::{
-    Numbers, TestServer, hub_with, next, next_number, patient, process, run, subscribe, topic, wait_until,
+    Numbers, TestServer, hub_with, next, next_number, patient, process, process_with_lease, run, subscribe, topic,
+    wait_until,
 };
 
 topic_rows!(RedisServer);
@@ -120,11 +120,7 @@ fn full_server_refuses_messages_and_continues_when_it_has_memory() {
 fn members_stay_present_while_the_server_is_full() {
     let Some(server) = RedisServer::volatile() else { return };
     run(async {
-        let engine = RemoteEngineConfig {
-            lease: Duration::from_secs(30),
-            ..patient()
-        };
-        let process = || topic(&hub_with(&server, HubConfig::default(), engine.clone()));
+        let process = || process_with_lease(&server, Duration::from_secs(30));
         let (one, two) = (process(), process());
         let mut updates = subscribe(&two, StartFrom::Now).await.with_presence();
         let ada = one.join("ada").await.expect("room");
@@ -160,11 +156,7 @@ fn members_stay_present_while_the_server_is_full() {
 fn members_of_a_process_whose_lease_has_ended_return_while_the_server_is_full() {
     let Some(server) = RedisServer::volatile() else { return };
     run(async {
-        let engine = RemoteEngineConfig {
-            lease: Duration::from_millis(600),
-            ..patient()
-        };
-        let one = topic(&hub_with(&server, HubConfig::default(), engine));
+        let one = process_with_lease(&server, Duration::from_millis(600));
         let _updates = subscribe(&one, StartFrom::Now).await;
         let _ada = one.join("ada").await.expect("room");
         let mut other = connection(&server).await;
@@ -187,11 +179,7 @@ fn members_of_a_process_whose_lease_has_ended_return_while_the_server_is_full() 
 fn topic_that_the_server_refuses_after_a_reconnect_keeps_its_subscribers_and_continues() {
     let Some(server) = RedisServer::volatile() else { return };
     run(async {
-        let engine = RemoteEngineConfig {
-            lease: Duration::from_millis(600),
-            ..patient()
-        };
-        let process = || topic(&hub_with(&server, HubConfig::default(), engine.clone()));
+        let process = || process_with_lease(&server, Duration::from_millis(600));
         let (one, two) = (process(), process());
         let mut updates = subscribe(&two, StartFrom::Now).await;
         let first = one.publish(&1).await.expect("it is published");

@@ -70,6 +70,12 @@ pub(crate) fn process(server: &impl TestServer) -> Topic<Numbers> {
     topic(&hub_with(server, HubConfig::default(), patient()))
 }
 
+/// A process with a lease of this length.
+pub(crate) fn process_with_lease(server: &impl TestServer, lease: Duration) -> Topic<Numbers> {
+    let engine = RemoteEngineConfig { lease, ..patient() };
+    topic(&hub_with(server, HubConfig::default(), engine))
+}
+
 pub(crate) async fn subscribe(topic: &Topic<Numbers>, from: StartFrom) -> Subscription<Numbers> {
     topic.subscribe(from).await.expect("a subscription")
 }
