@@ -154,8 +154,6 @@ fn share_board(server: &str, variable: (&str, String), mut switch: impl FnMut(bo
     let bob = browser.open(&page(&programs[1], "bob"));
     for page in [&ada, &bob] {
         browser.wait(page, "document.querySelectorAll('#present li').length === 2");
-    }
-    for page in [&ada, &bob] {
         browser.value(page, RECORD);
     }
     browser.value(&ada, MOVE);
@@ -185,12 +183,12 @@ fn share_board(server: &str, variable: (&str, String), mut switch: impl FnMut(bo
     }
     let files = browser.value(&ada, FILES);
     assert_eq!(browser.value(&bob, FILES), files);
-    let sizes = files.as_array().expect("texts").iter().enumerate();
-    for (index, text) in sizes.clone() {
+    let texts = files.as_array().expect("texts");
+    assert_eq!(texts.len(), 2 * (STOPS + 1), "{files}");
+    for (index, text) in texts.iter().enumerate() {
         let ending = format!(" of {} bytes", 101 + index);
         assert!(text.as_str().expect("a text").ends_with(&ending), "{files}");
     }
-    assert_eq!(sizes.count(), 2 * (STOPS + 1));
     // A process has the files that it received, and none of the other one under their paths.
     assert_eq!(
         browser.value(&ada, CONTENTS),
