@@ -9,6 +9,7 @@ mod build;
 #[cfg_attr(not(feature = "openapi"), path = "route/without_descriptions.rs")]
 mod descriptions;
 mod mount;
+mod respond;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -19,6 +20,7 @@ use std::rc::Rc;
 pub(crate) use self::build::{EndpointBuilder, LayerBuilder};
 pub use self::descriptions::Descriptions;
 pub use self::mount::{Mount, Mounted, definitions as mount_definitions};
+pub use self::respond::*;
 pub use crate::a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name;
 pub use crate::cross_origin::CrossOrigin;
 pub use conduit_route::{
@@ -102,7 +104,8 @@ impl<S: 'static, V: 'static> Handler<S, V, ()> for NotARoute {
     note = "write `#[get(\"/path\")]` or another route attribute before the function"
 )]
 pub trait Handler<S, V, M>: 'static {
-    /// The requests of other origins that the handler takes. Default: all of them, for handlers without ambient extractors.
+    /// The requests of other origins that the handler takes. Default: all of them, for handlers without ambient extractors. The
+    /// evaluation fails if two arguments take the body.
     const CROSS_ORIGIN: CrossOrigin = CrossOrigin::Harmless;
 
     /// Extracts the arguments from the request, calls the function, and converts its return value into a response.

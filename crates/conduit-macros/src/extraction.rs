@@ -14,12 +14,8 @@ pub(crate) struct Extraction<'a> {
     count: usize,
     /// The name of the function.
     handler: &'a str,
-    request: &'a Ident,
-    state: &'a Ident,
     /// The source text of each extractor and its `FromRequest::TAKES_BODY`.
     takers: Vec<TokenStream>,
-    /// The variables of the arguments, in their order.
-    pub(crate) names: Vec<Ident>,
     /// The type parameters for the markers of the extractors.
     pub(crate) markers: Vec<Ident>,
     pub(crate) bounds: Vec<TokenStream>,
@@ -29,93 +25,99 @@ pub(crate) struct Extraction<'a> {
     pub(crate) body_checks: Vec<TokenStream>,
     /// The structs whose fields must be the parameters of the path.
     pub(crate) structures: Vec<&'a Type>,
-    /// The statements that set the variables.
-    pub(crate) steps: Vec<TokenStream>,
+    /// The sources of the arguments, in the order in which they are taken from the request.
+    pub(crate) sources: Vec<TokenStream>,
+    /// The index of the argument that each source has.
+    pub(crate) order: Vec<usize>,
 }
 
 impl<'a> Extraction<'a> {
-    pub(crate) fn new(
-        arguments: &'a [Argument],
-        count: usize,
-        handler: &'a str,
-        request: &'a Ident,
-        state: &'a Ident,
-    ) -> Self {
-        let names = (0..arguments.len()).map(|index| format_ident!("__argument_{index}", span = Span::mixed_site()));
+    pub(crate) fn new(arguments: &'a [Argument], count: usize, handler: &'a str) -> Self {
         let mut extraction = Extraction {
             count,
             handler,
-            request,
-            state,
             takers: Vec::new(),
-            names: names.collect(),
             markers: Vec::new(),
             bounds: Vec::new(),
             is_ambient: Vec::new(),
             body_checks: Vec::new(),
             structures: Vec::new(),
-            steps: Vec::new(),
+            sources: Vec::new(),
+            order: Vec::new(),
         };
-        // `Request` takes everything, so it is extracted after all other arguments.
-        let (last, first): (Vec<_>, Vec<_>) = arguments
+        let mut sources: Vec<_> = arguments
             .iter()
             .enumerate()
-            .partition(|(_, argument)| takes_all(&argument.ty));
-        let mut steps = vec![TokenStream::new(); arguments.len()];
-        for (index, argument) in arguments.iter().enumerate() {
-            steps[index] = extraction.step(index, argument);
-        }
-        extraction.steps = [first, last]
-            .concat()
-            .into_iter()
-            .map(|(index, _)| std::mem::take(&mut steps[index]))
+            .map(|(index, argument)| extraction.source(index, argument))
             .collect();
+        // `Request` takes everything, so it is extracted after all other arguments.
+        let mut order: Vec<usize> = (0..arguments.len()).collect();
+        order.sort_by_key(|&index| takes_all(&arguments[index].ty));
+        extraction.sources = order.iter().map(|&index| std::mem::take(&mut sources[index])).collect();
+        extraction.order = order;
         extraction
     }
 
-    /// The statement that sets the variable of an argument.
-    fn step(&mut self, index: usize, argument: &'a Argument) -> TokenStream {
-        let name = self.names[index].clone();
-        let mut ty = argument.ty.clone();
-        Static.visit_type_mut(&mut ty);
-        let span = Span::mixed_site().located_at(ty.span());
-        let taken = self.expression(index, argument, &ty, span);
-        // An argument of type `Result` receives the result; for other types an error ends the extraction.
-        match &argument.source {
-            Source::Path {
-                wrapper: Wrapper::Option | Wrapper::Result,
-                ..
-            } => quote_spanned!(span=> let #name = #taken;),
-            _ => quote_spanned! {span=>
-                let #name = match #taken {
-                    ::core::result::Result::Ok(__value) => __value,
-                    ::core::result::Result::Err(__rejection) => return ::conduit::IntoResponse::into_response(__rejection),
-                };
-            },
+    /// `Handler::CROSS_ORIGIN`, whose evaluation also asserts that one argument takes the body; none if it is the default.
+    pub(crate) fn cross_origin(&self, is_permitted: bool) -> Option<TokenStream> {
+        let Extraction {
+            is_ambient,
+            body_checks,
+            ..
+        } = self;
+        let value = match is_permitted {
+            true => quote!(::conduit::route::CrossOrigin::Permitted),
+            false if is_ambient.is_empty() => return None,
+            false => quote!(::conduit::route::CrossOrigin::of(&[#(#is_ambient),*])),
+        };
+        Some(quote! {
+            const CROSS_ORIGIN: ::conduit::route::CrossOrigin = {
+                #(#body_checks)*
+                #value
+            };
+        })
+    }
+
+    /// The handler as a function that takes the arguments in the order of the sources and returns a future.
+    pub(crate) fn function(&self, handler: &Ident, is_async: bool) -> TokenStream {
+        if is_async && self.order.is_sorted() {
+            return quote_spanned!(handler.span()=> #handler);
+        }
+        let names: Vec<_> = (0..self.order.len())
+            .map(|index| format_ident!("__argument_{index}", span = Span::mixed_site()))
+            .collect();
+        let taken = self.order.iter().map(|&index| &names[index]);
+        let call = quote_spanned!(handler.span()=> #handler(#(#names),*));
+        match is_async {
+            true => quote!(|#(#taken),*| #call),
+            false => quote!(|#(#taken),*| ::core::future::ready(#call)),
         }
     }
 
-    /// The expression that extracts an argument; its value is a `Result` unless the argument is an `Option`.
-    fn expression(&mut self, index: usize, argument: &'a Argument, ty: &Type, span: Span) -> TokenStream {
-        let Extraction { request, state, .. } = *self;
+    /// The source of an argument: an expression whose type implements `ArgumentSource`.
+    fn source(&mut self, index: usize, argument: &'a Argument) -> TokenStream {
+        let mut ty = argument.ty.clone();
+        Static.visit_type_mut(&mut ty);
+        let span = Span::mixed_site().located_at(ty.span());
         match &argument.source {
             Source::Request => {
                 let marker = marker(index);
                 let extractor = quote_spanned!(span=> ::conduit::FromRequest<__State, #marker>);
                 self.bounds.push(quote_spanned!(span=> #ty: #extractor));
                 self.bounds.push(quote!(#marker: ::conduit::route::MarkerIn<__Values>));
-                self.markers.push(marker);
                 let text = &argument.text;
                 let taker = quote!((#text, <#ty as #extractor>::TAKES_BODY));
                 if !self.takers.is_empty() {
                     let (handler, takers) = (self.handler, &self.takers);
                     self.body_checks.push(quote_spanned! {span=>
-                        const { ::conduit::route::require_one_body(#handler, &[#(#takers),*], #taker) };
+                        ::conduit::route::require_one_body(#handler, &[#(#takers),*], #taker);
                     });
                 }
                 self.takers.push(taker);
                 self.is_ambient.push(quote!(<#ty as #extractor>::IS_AMBIENT));
-                quote_spanned!(span=> <#ty as #extractor>::from_request(&mut #request, &#state).await)
+                let source = quote_spanned!(span=> ::conduit::route::Extractor::<#ty, #marker>::NEW);
+                self.markers.push(marker);
+                source
             }
             Source::Path {
                 wrapper,
@@ -125,12 +127,16 @@ impl<'a> Extraction<'a> {
             } => {
                 self.structures.extend(structure.as_deref());
                 let list = parameter_list(parameters, self.count);
-                path_argument(ty, *wrapper, *is_valid, &list, request)
+                path_argument(&ty, *wrapper, *is_valid, &list)
             }
             Source::Alias(parameter) => {
                 // Without a bound, which each list with the handler would report once more.
                 let list = parameter_list(std::slice::from_ref(parameter), self.count);
-                quote_spanned!(ty.span()=> <#ty as ::conduit::extract::PathArgument>::take(&#request, #list))
+                quote_spanned! {ty.span()=>
+                    ::conduit::route::Parameters(|__request: &::conduit::Request| {
+                        <#ty as ::conduit::extract::PathArgument>::take(__request, #list)
+                    })
+                }
             }
         }
     }
@@ -141,24 +147,26 @@ pub(crate) fn marker(index: usize) -> Ident {
     format_ident!("__Marker{index}", span = Span::mixed_site())
 }
 
-/// The expression that extracts a `Path` argument from the request.
-fn path_argument(ty: &Type, wrapper: Wrapper, is_valid: bool, list: &TokenStream, request: &Ident) -> TokenStream {
+/// The source of a `Path` argument.
+fn path_argument(ty: &Type, wrapper: Wrapper, is_valid: bool, list: &TokenStream) -> TokenStream {
     let span = Span::mixed_site().located_at(ty.span());
     let taken = if is_valid {
         quote!(::conduit::Valid::<::conduit::Path<_>>)
     } else {
         quote!(::conduit::Path)
     };
-    match wrapper {
-        Wrapper::None => quote_spanned!(span=> <#ty>::from_parameters(&#request, #list)),
-        // The type of the argument determines the inner type, which `Path::<_>` infers.
+    // An argument of type `Result` receives the result; for other types an error ends the extraction. The type of the argument
+    // determines the inner type, which `Path::<_>` infers.
+    let result = match wrapper {
+        Wrapper::None => quote_spanned!(span=> <#ty>::from_parameters(__request, #list)),
         Wrapper::Option => quote_spanned! {span=> {
-            let __taken: #ty = #taken::from_parameters(&#request, #list).ok();
-            __taken
+            let __taken: #ty = #taken::from_parameters(__request, #list).ok();
+            ::core::result::Result::<_, ::core::convert::Infallible>::Ok(__taken)
         }},
         Wrapper::Result => quote_spanned! {span=> {
-            let __taken: #ty = #taken::from_parameters(&#request, #list);
-            __taken
+            let __taken: #ty = #taken::from_parameters(__request, #list);
+            ::core::result::Result::<_, ::core::convert::Infallible>::Ok(__taken)
         }},
-    }
+    };
+    quote_spanned!(span=> ::conduit::route::Parameters(|__request: &::conduit::Request| #result))
 }

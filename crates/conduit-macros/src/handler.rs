@@ -1,8 +1,8 @@
 //! `#[get]` and the other route attributes.
 
 use conduit_route::Pattern;
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
@@ -21,6 +21,9 @@ use crate::tool::{self, ToolOption};
 
 /// The maximum number of arguments with `#[cfg]` in one handler: each combination generates one implementation.
 const CONDITION_LIMIT: usize = 4;
+
+/// The maximum number of arguments of one handler: `conduit::route` has a function for each number.
+const ARGUMENT_LIMIT: usize = 16;
 
 /// Expands an attribute with the name of a method; its argument is the path.
 pub(crate) fn expand(method: &str, arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -241,6 +244,13 @@ impl Function {
                 None => true,
             };
             let present: Vec<&PatType> = inputs.iter().copied().filter(|input| is_present(input)).collect();
+            if let Some(excess) = present.get(ARGUMENT_LIMIT) {
+                let message = format!(
+                    "a handler has at most {ARGUMENT_LIMIT} arguments: take several parameters of the path in one struct with \
+                     `Path<…>`, and fields of the query in one with `Query<…>`"
+                );
+                return self.stub(&Error::new(excess.span(), message));
+            }
             let conditions = conditions(&self.item.attrs);
             let combined = (!conditional.is_empty()).then(|| {
                 let each = conditional.iter().map(|input| {
@@ -281,17 +291,12 @@ impl Function {
             output,
             ..
         } = &self.item.sig;
-        let request = Ident::new("__request", Span::mixed_site());
-        let state = Ident::new("__state", Span::mixed_site());
         let name = self.name();
-        let extraction = Extraction::new(arguments, count, &name, &request, &state);
+        let extraction = Extraction::new(arguments, count, &name);
         let Extraction {
-            names,
             markers,
             bounds,
-            is_ambient,
-            body_checks,
-            steps,
+            sources,
             ..
         } = &extraction;
         let structures = extraction.structures.iter();
@@ -308,17 +313,10 @@ impl Function {
         };
         let span = Span::mixed_site().located_at(span);
         let description = describe(&self.item, count, arguments, route.describe.as_ref());
-        let cross_origin = match route.is_cross_origin {
-            true => Some(quote!(::conduit::route::CrossOrigin::Permitted)),
-            false if is_ambient.is_empty() => None,
-            false => Some(quote!(::conduit::route::CrossOrigin::of(&[#(#is_ambient),*]))),
-        };
-        let cross_origin =
-            cross_origin.map(|value| quote!(const CROSS_ORIGIN: ::conduit::route::CrossOrigin = #value;));
-        let call = quote_spanned!(ident.span()=> #ident(#(#names),*));
-        let wait = asyncness.is_some().then(|| quote_spanned!(span=> .await));
-        let returned = Ident::new("__returned", span);
-        let respond = quote_spanned!(span=> ::conduit::IntoResponse::into_response(#returned));
+        let cross_origin = extraction.cross_origin(route.is_cross_origin);
+        let function = extraction.function(ident, asyncness.is_some());
+        let respond = format_ident!("respond_{}", sources.len());
+        let convert = quote_spanned!(span=> |__returned| ::conduit::IntoResponse::into_response(__returned));
         items.push(quote! {
             #[allow(deprecated, unused_mut, unused_variables, clippy::future_not_send)]
             impl<__State: 'static, __Values: 'static, #(#markers),*>
@@ -329,15 +327,10 @@ impl Function {
                 #cross_origin
 
                 fn call(
-                    mut #request: ::conduit::Request,
-                    #state: ::std::rc::Rc<__State>,
+                    __request: ::conduit::Request,
+                    __state: ::std::rc::Rc<__State>,
                 ) -> impl ::core::future::Future<Output = ::conduit::Response> + 'static {
-                    #(#body_checks)*
-                    async move {
-                        #(#steps)*
-                        let #returned = #call #wait;
-                        #respond
-                    }
+                    ::conduit::route::#respond(__request, __state, || (#(#sources,)* #function, #convert))
                 }
 
                 #description

@@ -102,6 +102,30 @@ async fn body(count: State<u64>, text: String) -> String {
     format!("{} {text}", count.0)
 }
 
+/// The largest number of arguments, and the whole request before others.
+#[post("/many")]
+#[expect(clippy::too_many_arguments)]
+async fn many(
+    _a: Request,
+    _b: Method,
+    _c: Method,
+    _d: Method,
+    _e: Method,
+    _f: Method,
+    _g: Method,
+    _h: Method,
+    _i: Method,
+    _j: Method,
+    _k: Method,
+    _l: Method,
+    _m: Method,
+    _n: Method,
+    _o: Method,
+    _p: Method,
+) {
+    std::future::ready(()).await;
+}
+
 #[options("/lifetime")]
 fn lifetime(_: Borrowed<'_>) {}
 
@@ -162,6 +186,7 @@ const ROUTES: Routes<Store> = routes![
     structured,
     wrapped,
     body,
+    many,
     lifetime,
     rest,
     r#type,
@@ -227,9 +252,9 @@ pub(crate) fn main() {
     });
     let _ = app.routes(ROUTES);
     let paths = paths_of(ROUTES);
-    assert_eq!(paths[16..19], ["/admin", "/admin/state", "/admin/request"]);
+    assert_eq!(paths[17..20], ["/admin", "/admin/state", "/admin/request"]);
     assert_eq!(
-        paths[19..],
+        paths[20..],
         [
             "/v1/users/{id}",
             "/v1/users",
@@ -239,6 +264,6 @@ pub(crate) fn main() {
             "/v1/deep/users/{id}"
         ]
     );
-    assert_eq!(ROUTES.definitions()[13].method, "M-SEARCH");
+    assert_eq!(ROUTES.definitions()[14].method, "M-SEARCH");
     assert!(ROUTES.definitions()[2].handler.ends_with("::show"));
 }
