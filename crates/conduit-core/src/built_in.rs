@@ -60,7 +60,7 @@ impl BuiltIn {
     }
 }
 
-/// Fails if a route has the path of a page, or two pages have one path.
+/// Returns an error if a route has the path of a page.
 pub fn refuse_taken(pages: &[BuiltIn], definitions: &'static [Definition]) -> Result<(), Error> {
     for page in pages {
         if let Some(route) = definitions.iter().find(|route| route.path == page.path) {

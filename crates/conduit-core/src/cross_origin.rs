@@ -1,6 +1,6 @@
-//! The requests of pages of other origins that a handler takes.
+//! The policy of a handler for cross-origin requests.
 
-/// The requests of other origins that a handler takes.
+/// The cross-origin requests that a handler accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrossOrigin {
     /// All of them: the handler has no [ambient](crate::extract::FromRequest::IS_AMBIENT) extractor.
@@ -12,7 +12,7 @@ pub enum CrossOrigin {
 }
 
 impl CrossOrigin {
-    /// Of a handler with these values of `FromRequest::IS_AMBIENT`.
+    /// Returns the policy of a handler whose extractors have these values of `FromRequest::IS_AMBIENT`.
     pub const fn of(is_ambient: &[bool]) -> Self {
         let mut place = 0;
         while place < is_ambient.len() {
@@ -24,7 +24,7 @@ impl CrossOrigin {
         CrossOrigin::Harmless
     }
 
-    /// The same handler inside of a layer.
+    /// Returns the policy of the handler inside of a layer.
     pub(crate) fn in_layer(self, is_ambient: bool) -> Self {
         match self {
             CrossOrigin::Harmless if is_ambient => CrossOrigin::Rejected,

@@ -41,7 +41,7 @@ pub struct AppStack<S> {
     pub errors: ErrorForm,
     /// The check of requests for handlers with ambient extractors.
     pub cross_origin: Option<CrossOriginGuard>,
-    /// Pages of the framework's own.
+    /// The pages and endpoints of the framework.
     pub pages: Vec<BuiltIn>,
 }
 

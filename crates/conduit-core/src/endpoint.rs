@@ -179,7 +179,7 @@ where
     }
 }
 
-// As a part of its caller, which has just put the future there, it knows where the future begins.
+// Inlined into its caller, which has just written the future, so that the compiler knows the position of the future.
 #[inline(always)]
 fn poll<F: Future<Output = Response>>(future: Pin<&mut Option<F>>, context: &mut Context<'_>) -> Poll<Response> {
     match future.as_pin_mut() {

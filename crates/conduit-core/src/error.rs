@@ -8,7 +8,7 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// The error of a server that cannot start or continue. Its message names the failed operation, the value and the remedy.
 ///
-/// `?` converts any error of a program's start-up, and a text.
+/// `?` converts any error, and a string.
 ///
 /// # Example
 ///
@@ -106,8 +106,8 @@ impl fmt::Debug for Error {
     }
 }
 
-// `Error` does not turn into a boxed error, so that this can hold for every type that does: each `std::error::Error`, a text,
-// boxed errors and `anyhow::Error`.
+// `Error` does not convert into a boxed error, so that this implementation can cover every type that does: each
+// `std::error::Error`, a text, boxed errors and `anyhow::Error`.
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Error {
     fn from(error: E) -> Self {
         Error(ErrorKind::Other(error.into()))

@@ -14,7 +14,7 @@ pub use crate::provided::{FromLayer, MarkerIn, Provided, Provides, With};
 use crate::request::Request;
 use crate::response::IntoResponse;
 
-/// Calls a macro with the names of no parameter to six, each with the name of its marker, for functions with as many extractors.
+/// Calls a macro with the names of zero to six parameters, each with the name of its marker, for functions with as many extractors.
 macro_rules! for_each_arity {
     ($implement:ident) => {
         $implement!();
@@ -86,7 +86,7 @@ pub trait FromRequest<S, M = ()>: Sized {
     ///
     /// # Errors
     ///
-    /// When the request lacks the value, or has it in an invalid form. The rejection is the response.
+    /// Returns the rejection, which is the response, if the request lacks the value or if the value is invalid.
     fn from_request(request: &mut Request, state: &S) -> impl Future<Output = Result<Self, Self::Rejection>>;
 
     /// Returns whether the request has no input for this extractor at all, so that an `Option` of it is `None` instead of
@@ -187,7 +187,7 @@ impl<S> FromRequest<S> for Request {
         Ok(std::mem::replace(request, Request::blank()))
     }
 
-    /// The handler describes its use of the request itself.
+    /// Adds an optional body of any media type: the use of the rest of the request is unknown.
     fn describe(operation: &mut Operation) {
         operation.optional(|operation| {
             operation.body("*/*", true);

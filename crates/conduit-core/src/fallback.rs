@@ -60,7 +60,7 @@ for_each_arity!(functions);
 
 /// A fallback without its types.
 pub trait AnyFallback<S>: Send {
-    /// The same for another worker.
+    /// Returns a copy for another worker.
     fn duplicate(&self) -> Box<dyn AnyFallback<S>>;
     /// Returns whether an argument is ambient.
     fn is_ambient(&self) -> bool;

@@ -103,7 +103,7 @@ impl FilePart {
         Ok(piece)
     }
 
-    /// The next piece, read on a thread for that.
+    /// Reads the next piece on a thread of the pool for blocking work.
     pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.left == 0 {
             return Poll::Ready(None);

@@ -20,7 +20,7 @@ pub trait IntoHeaders {
     ///
     /// # Errors
     ///
-    /// If a name or a value is not valid in HTTP.
+    /// Returns a problem if a name or a value is not valid in HTTP.
     fn set(self, headers: &mut HeaderMap) -> Result<(), Problem>;
 }
 

@@ -28,7 +28,7 @@ pub struct SendBody {
     pieces: SendPieces,
     /// The problem that it displays: converting it back to this library's body restores the problem.
     problem: Option<Box<Problem>>,
-    /// A response keeps the application's threads, which give its pieces.
+    /// Keeps the application's threads alive, which produce the pieces of a response.
     threads: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -52,7 +52,7 @@ enum Piece {
 }
 
 impl SendBody {
-    /// The conversion; call it on the worker's thread.
+    /// Converts a body; call it on the worker's thread.
     pub fn new(body: Body) -> Self {
         let mut body = body;
         let left = body.len();
@@ -230,7 +230,7 @@ impl http_body::Body for Body {
 }
 
 impl Body {
-    /// A body from one of another library, with its trailer fields. Needs the feature `tower`.
+    /// Converts a body of another library, with its trailer fields. Needs the feature `tower`.
     pub fn from_http_body<B>(body: B) -> Self
     where
         B: http_body::Body<Error: Into<BoxError>> + 'static,
@@ -254,7 +254,7 @@ impl Body {
         Body::from_pieces(frames)
     }
 
-    /// The body of a request from one of another library. It is not polled before it is read: a client may delay
+    /// Converts the body of a request from another library. It is not polled before it is read: a client may delay
     /// it until then (RFC 9110, section 10.1.1). Its errors are the client's.
     pub fn of_request<B>(body: B) -> Self
     where
@@ -269,7 +269,7 @@ impl Body {
     }
 }
 
-/// No conversion: an own body that passed through a layer is unchanged.
+/// Returns a body of this crate that passed through a layer unchanged, or an empty body.
 fn own_or_empty<B: http_body::Body + 'static>(body: B) -> Result<Body, B> {
     let mut body = Some(body);
     if let Some(own) = (&mut body as &mut dyn Any).downcast_mut::<Option<Body>>() {
@@ -288,7 +288,7 @@ fn own_or_empty<B: http_body::Body + 'static>(body: B) -> Result<Body, B> {
 }
 
 impl BodyError {
-    /// An error of another library about a request's body, which may wrap an own error.
+    /// Converts an error of another library about a request's body, which may wrap an error of this crate.
     fn of_request(error: BoxError) -> Self {
         let error = match error.downcast() {
             Ok(own) => return *own,
@@ -321,7 +321,7 @@ struct Frames<B> {
 }
 
 impl<B: http_body::Body + 'static> Frames<B> {
-    /// The frames of a body, or the own body if it is one or is empty.
+    /// Returns the frames of a body; `Err` has the converted body if it is one of this crate or empty.
     fn of(body: B, map_error: fn(BoxError) -> BoxError) -> Result<Self, Body> {
         match own_or_empty(body) {
             Ok(own) => Err(own),

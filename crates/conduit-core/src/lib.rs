@@ -1,4 +1,4 @@
-//! The parts of a Conduit application that know no server: requests, responses, bodies, problems, layers, routes.
+//! The parts of a Conduit application that are independent of the server: requests, responses, bodies, problems, layers, routes.
 //!
 //! Applications use the crate `conduit-web`, which re-exports the public items. Depend on this crate to write a library of extractors,
 //! responses or layers. Modules that only other crates of the workspace use are in `internal`, which this documentation does not show.

@@ -29,7 +29,7 @@ pub enum Limit {
     CompressionMemory,
     /// The rate (`App::minimum_rate`) of a body.
     BodyRate,
-    /// The rate (`App::minimum_rate`) at which a response is taken.
+    /// The rate (`App::minimum_rate`) at which the client receives a response.
     WriteRate,
     /// The time without a request (`App::idle_timeout`).
     IdleTime,
@@ -39,7 +39,7 @@ pub enum Limit {
     Http2Continuations,
     /// The windows of request bodies in HTTP/2 (`App::http2_windows`).
     Http2Windows,
-    /// The frames without a use in HTTP/2 (`App::http2_glitch_limit`): the delays, and the connections that were closed.
+    /// The useless frames in HTTP/2 (`App::http2_glitch_limit`): the delays, and the connections that were closed.
     Http2Glitches,
     /// The size of a message of a WebSocket (`App::websocket_message_limit`).
     WebSocketMessage,

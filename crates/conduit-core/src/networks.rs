@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Forwarding {
     /// The trusted proxies.
     pub trusted: Networks,
-    /// In `Forwarded`, and not in `X-Forwarded-For` and its companions.
+    /// Set if the proxies send `Forwarded` instead of `X-Forwarded-For`, `-Proto` and `-Host`.
     pub standard: bool,
 }
 
@@ -22,7 +22,7 @@ impl Networks {
     /// Networks such as `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7` and `unix`.
     ///
     /// # Panics
-    /// When a text is not a network, or has bits after its prefix.
+    /// Panics if a text is not a network, or has bits set after its prefix.
     pub fn of<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Self {
         let mut all = Networks::default();
         for text in texts {
@@ -35,7 +35,7 @@ impl Networks {
         all
     }
 
-    /// As [`of`](Self::of), of a comma-separated text, which may be empty. `None` if an item is not a network.
+    /// Parses a comma-separated list of networks, which may be empty; `None` if an item is not a network.
     pub fn listed(text: &str) -> Option<Self> {
         let mut all = Networks::default();
         if !text.trim().is_empty() {

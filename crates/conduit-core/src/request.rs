@@ -125,7 +125,7 @@ impl Request {
         self.parts().uri.get_or_init(|| target::uri_of(&self.parts().head))
     }
 
-    /// The version of HTTP that the client speaks.
+    /// The version of HTTP that the client uses.
     pub fn version(&self) -> Version {
         self.parts().head.version()
     }
@@ -145,8 +145,8 @@ impl Request {
         parts.headers.get_or_init(|| parts.head.header_map())
     }
 
-    /// As [`headers`](Request::headers), to add, change or remove fields on the way to the handler. Values that the engine
-    /// has parsed from them, such as the length of the body, do not change.
+    /// The header fields, to add, change or remove fields on the way to the handler; the map is built at the first call. Values
+    /// that the engine has parsed from them, such as the length of the body, do not change.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         let parts = self.parts_mut();
         parts.headers.get_or_init(|| parts.head.header_map());
@@ -184,7 +184,7 @@ impl Request {
     ///
     /// # Panics
     ///
-    /// When path and query are longer than 65,534 bytes, which is the longest target that a request may have.
+    /// Panics if path and query are longer than 65,534 bytes, the maximum length of a target.
     pub fn set_path(&mut self, path: &str) {
         self.set_uri(target::with_path(self.uri(), path, self.query()));
     }
@@ -243,7 +243,7 @@ impl Request {
         &self.parts().extensions
     }
 
-    /// As [`extensions`](Request::extensions), to add or remove values.
+    /// The [`extensions`](Request::extensions), to add or remove values.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.parts_mut().extensions
     }

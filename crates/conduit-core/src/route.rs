@@ -455,7 +455,7 @@ impl<S, V> Routes<S, V> {
 pub struct NestedRoutes<S: 'static = (), V: 'static = ()>(Routes<S, V>);
 
 impl<S, V> NestedRoutes<S, V> {
-    /// As [`Routes::new`]; `nested_routes!` writes the call.
+    /// Creates the list as [`Routes::new`] does; `nested_routes!` writes the call.
     pub const fn new(table: &'static Table, nodes: &'static [&'static dyn Node<S, V>], package: Package) -> Self {
         NestedRoutes(Routes::new(table, nodes, package))
     }

@@ -24,7 +24,7 @@ impl<S: Clone + Send + 'static> AppState for S {}
 
 /// Makes the state of a worker, on its thread. Only this has to be `Send`, not the state.
 pub trait OpenState<S>: Send {
-    /// The same for another worker.
+    /// Returns a copy for another worker.
     fn duplicate(&self) -> Box<dyn OpenState<S>>;
 
     /// Opens the state on the thread of its worker.

@@ -16,7 +16,7 @@ const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'
 ///
 /// # Panics
 ///
-/// When a `Uri` cannot hold it. The engine accepts no such target; a `Uri` that differs from the path that is routed would
+/// Panics if a `Uri` cannot hold it. The engine accepts no such target; a `Uri` that differs from the path that is routed would
 /// let requests pass a guard that checks it.
 pub(crate) fn uri_of(head: &Head) -> Uri {
     let target = head.target();

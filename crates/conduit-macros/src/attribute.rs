@@ -200,7 +200,7 @@ fn tool(name: &Ident, input: ParseStream<'_>) -> Result<ToolOption, Error> {
     Ok(option)
 }
 
-/// Parses what follows `link`: nothing, or `= "/admin"`.
+/// Parses the rest of `link` or `link = "/admin"`.
 fn link(name: &Ident, path: &LitStr, input: ParseStream<'_>) -> Result<LinkOption, Error> {
     let mut option = LinkOption {
         prefix: String::new(),

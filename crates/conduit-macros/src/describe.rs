@@ -14,7 +14,7 @@ const CARRIERS: [&str; 10] = [
     "Result", "Json", "Form", "Query", "Path", "Valid", "Created", "Status", "Html", "Pin",
 ];
 
-/// Types that have no effect on the request or response that a client exchanges.
+/// Types that do not affect the requests and responses of clients.
 const UNSEEN: [&str; 5] = ["State", "Provided", "Extension", "Problem", "Infallible"];
 
 /// Generates `Handler::describe` for a handler whose path has `count` parameters, with the function `more` at its end; empty

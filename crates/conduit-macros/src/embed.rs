@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Error, Ident, LitStr, Token};
 
-/// The ends of the names of compressed neighbours, in the order of `EmbeddedFile::coded`.
+/// The file name suffixes of precompressed variants, in the order of `EmbeddedFile::coded`.
 const CODED: [&str; 3] = [".zst", ".br", ".gz"];
 
 struct Input {
@@ -57,7 +57,7 @@ impl Parse for Input {
     }
 }
 
-/// A file of the directory with its compressed neighbours.
+/// A file of the directory with its precompressed variants.
 #[derive(Default)]
 struct EmbedEntry {
     file: PathBuf,
@@ -79,7 +79,7 @@ fn embed(root: &Path, input: &Input) -> Result<TokenStream, Error> {
     let directory = root.join(input.directory.value());
     let mut files = BTreeMap::new();
     collect(&directory, "", &mut files).map_err(failed)?;
-    // That of the profile for macros: a release build turns it off.
+    // The setting of the profile that builds procedural macros; a release build turns it off.
     let is_on_disk = cfg!(debug_assertions) && !input.is_always;
     let prefix = input.prefix.value();
     let entries = with_neighbours(files)
@@ -117,7 +117,7 @@ fn collect(directory: &Path, path: &str, files: &mut BTreeMap<String, PathBuf>) 
     Ok(())
 }
 
-/// Moves the compressed neighbours to their files.
+/// Assigns precompressed variants to their files.
 fn with_neighbours(files: BTreeMap<String, PathBuf>) -> BTreeMap<String, EmbedEntry> {
     let mut entries: BTreeMap<String, EmbedEntry> = BTreeMap::new();
     for (path, file) in &files {
@@ -184,7 +184,7 @@ fn hashed_path(path: &str, hash: &str) -> String {
     }
 }
 
-/// The content in gzip, if that saves a twentieth.
+/// Compresses the content with gzip; `None` unless that saves more than 5 %.
 fn compressed(content: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(content).ok()?;

@@ -165,10 +165,10 @@ pub fn nested_routes(input: TokenStream) -> TokenStream {
 ///
 /// The first argument is the directory, relative to the package's `Cargo.toml`, the second the prefix that its routes have, which is
 /// empty without one. Release builds contain the files, each also in gzip where that saves a twentieth, and in the
-/// codings of neighbours such as `app.js.br`; their addresses have a hash of the content in the name. Debug builds contain the names only, and
-/// read the files when they are requested, so that a change needs no build; `embed!("assets", "/assets", always)` contains
-/// the files in debug builds too. Names that begin with a dot are left out. The compiler notices changed files; for a new one
-/// the source with `embed!` has to change too.
+/// codings of neighbours such as `app.js.br`; their addresses have a hash of the content in the name. Debug builds contain the
+/// names only, and read the files when they are requested, so that a change needs no build; `embed!("assets", "/assets", always)`
+/// contains the files in debug builds too. Names that begin with a dot are left out. The compiler notices changed files; for a new
+/// one the source with `embed!` has to change too.
 ///
 /// Store it in a constant. Each use of the macro contains another copy of the files.
 #[cfg(feature = "files")]

@@ -76,7 +76,7 @@ fn with_arguments(item: &ItemFn, path: &str, of_path: &[LinkArgument], query: Op
 /// One argument for each parameter of the path, in its order, or one for a struct that has all of them.
 ///
 /// # Errors
-/// The message about a parameter of the prefix that no argument takes.
+/// Returns a message if no argument takes a parameter of the prefix.
 pub(crate) fn link_arguments(path: &str, arguments: &[Argument]) -> Result<Vec<LinkArgument>, String> {
     // The attribute's parser has checked the path.
     let Ok(pattern) = Pattern::parse(path) else {

@@ -33,7 +33,7 @@ const DESCRIBED: [&str; 5] = ["Path", "Query", "Header", "Json", "Form"];
 /// Assertions that the types of the input have schemas.
 ///
 /// # Errors
-/// The argument or the return type that no tool can have.
+/// Returns an error for an argument or a return type that a tool cannot have.
 pub(crate) fn assertions(item: &ItemFn, tool: &ToolOption, arguments: &[Argument]) -> Result<Vec<TokenStream>, Error> {
     let name = tool
         .name

@@ -24,7 +24,7 @@ impl AsyncPoller {
     /// An error of the system, such as too many registered descriptors.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, or in one without I/O.
+    /// Panics outside of a tokio runtime, and in one without I/O enabled.
     pub fn new(poller: Rc<Poller>) -> io::Result<AsyncPoller> {
         // Only readable interest: kqueue rejects other interest in a nested kqueue. SAFETY: a poller owns one
         // descriptor from its creation to its drop, and `as_raw_fd` returns it. The `Rc` in the `AsyncFd` keeps the
@@ -35,7 +35,7 @@ impl AsyncPoller {
         })
     }
 
-    /// Ready if the poller has events; otherwise the task of this context is woken when it has.
+    /// Polls the readiness: ready if the poller has events; otherwise the task of this context is woken when it has some.
     ///
     /// # Errors
     /// The runtime shuts down.

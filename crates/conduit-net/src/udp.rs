@@ -28,7 +28,7 @@ impl UdpSocket {
         UdpSocket::bind_with(address, |_| Ok(()))
     }
 
-    /// As [`bind`](UdpSocket::bind), with an explicit choice between IPv6 only and both versions for an IPv6 address.
+    /// Binds as [`bind`](UdpSocket::bind) does, with an explicit choice between IPv6 only and both versions for an IPv6 address.
     ///
     /// # Errors
     /// As [`bind`](UdpSocket::bind).
@@ -36,7 +36,7 @@ impl UdpSocket {
         UdpSocket::bind_with(address, |socket| socket.set_option(option::ONLY_V6, only_v6))
     }
 
-    /// As [`bind`](UdpSocket::bind), with options that must be set before binding, such as a shared port or an
+    /// Binds as [`bind`](UdpSocket::bind) does, with options that must be set before binding, such as a shared port or an
     /// interface.
     ///
     /// ```
@@ -83,7 +83,7 @@ impl UdpSocket {
         Ok((count, ip_address(from)?))
     }
 
-    /// As [`recv_from`](UdpSocket::recv_from), without removing the datagram from the queue.
+    /// Receives as [`recv_from`](UdpSocket::recv_from) does, without removing the datagram from the queue.
     ///
     /// # Errors
     /// `WouldBlock` if no datagram is available.

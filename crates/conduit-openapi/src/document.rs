@@ -146,7 +146,7 @@ fn of_package(package: Package) -> Info {
     }
 }
 
-/// A document while it is put together.
+/// A document under construction.
 #[derive(Default)]
 struct Builder {
     schemas: Rc<Schemas>,

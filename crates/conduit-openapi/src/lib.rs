@@ -5,9 +5,9 @@
 //!
 //! With the feature `contract`, [`Contract`] compares the responses of an application with its document.
 //!
-//! `document` puts the operations together, `schemas` generates the schemas of their types, `names` names them, `shared`
+//! `document` assembles the operations, `schemas` generates the schemas of their types, `names` names them, `shared`
 //! moves repeated parts to `components`, `lock` writes `api.lock` and compares two of them, `write` writes the document as OpenAPI 3.1
-//! or 3.2, `typescript` and `rust` write clients, `tools` makes tools of operations, and `page` has the docs page with Swagger UI.
+//! or 3.2, `typescript` and `rust` write clients, `tools` derives tools from operations, and `page` has the docs page with Swagger UI.
 
 #![forbid(unsafe_code)]
 

@@ -19,7 +19,7 @@ const START: &str = include_str!("assets/start.js");
 const SCRIPT: &[u8] = include_bytes!("assets/swagger-ui-bundle.js.gz");
 const STYLE: &[u8] = include_bytes!("assets/swagger-ui.css.gz");
 
-/// Their address contains the version, so that a client may keep them for a year.
+/// The URLs of the assets contain the version, so that a client may cache them for a year.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
 const SCRIPTS: &str = "text/javascript; charset=utf-8";

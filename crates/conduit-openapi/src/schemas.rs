@@ -95,7 +95,7 @@ impl Default for Generators {
     }
 }
 
-/// The schema of a type with all that it refers to, to be read.
+/// The schema of a type for input, and the definitions that it refers to.
 fn alone(kind: SchemaType) -> (Value, Map<String, Value>) {
     let mut generator = generator(Direction::Input);
     let schema = kind.make(&mut generator).to_value();

@@ -17,7 +17,8 @@ use crate::session::Session;
 /// A publisher inserts the messages of a moment in one transaction, which takes their numbers from the row of the topic: its
 /// lock makes them visible in their order. One `NOTIFY` after the commit names the topics that have changed, and each process
 /// reads those that it follows. A `NOTIFY` that is lost delays messages until a process checks its topics, with each third of
-/// the lease; one that the server refuses is repeated then. `LISTEN` needs a connection to the server itself, or a pooler that keeps sessions.
+/// the lease; one that the server refuses is repeated then. `LISTEN` needs a direct connection to the server, or a pooler in
+/// session mode.
 ///
 /// # Guarantees
 ///
@@ -31,7 +32,7 @@ use crate::session::Session;
 ///   table, which slow processes read, besides those of the last half minute; a replay has those within the bounds of the hub.
 ///   A message is removed after twice the `history_time` of its publisher, and at least a minute, as is a topic that no process
 ///   follows.
-/// - **Durability**: that of the commit. With `synchronous_commit` off, a crash of the server loses the last moments.
+/// - **Durability**: that of the commit. With `synchronous_commit` off, a crash of the server loses the most recent commits.
 ///   Subscribers notice a server with an older state, such as a replica after a failover, unless others have taken the same
 ///   positions before the reconnect.
 /// - **Presence**: the members of a process that ends without notice leave after the [lease](RemoteEngineConfig::lease).
@@ -76,21 +77,21 @@ impl TopicServer for Database {
 }
 
 impl PostgresEngine {
-    /// An engine at this URL, such as `postgres://app@localhost/app`, with the default settings.
+    /// Creates an engine for the database at this URL, such as `postgres://app@localhost/app`, with the default settings.
     ///
     /// # Errors
     ///
-    /// When the URL is malformed. The connections are made later.
+    /// Returns an error if the URL is malformed. The engine connects later.
     pub fn at(url: &str) -> sqlx::Result<Self> {
         Ok(PostgresEngine::new(url.parse()?))
     }
 
-    /// An engine with connections of these options, and the default settings. The connections are made later.
+    /// Creates an engine with these connection options and the default settings. The engine connects later.
     pub fn new(database: PgConnectOptions) -> Self {
         PostgresEngine::with(database, RemoteEngineConfig::default())
     }
 
-    /// As [`new`](Self::new), with these settings.
+    /// Creates an engine as [`new`](Self::new) does, with these settings.
     pub fn with(database: PgConnectOptions, config: RemoteEngineConfig) -> Self {
         PostgresEngine {
             remote: RemoteEngine::new(Database(Box::new(database)), config),

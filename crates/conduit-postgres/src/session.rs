@@ -191,7 +191,7 @@ impl TopicSession for Session {
         changes: &[MemberChange],
     ) -> Result<Vec<Result<(), HubError>>, SessionError> {
         let process = process.cast_signed();
-        // The last change of a member is that which remains.
+        // The last change of a member wins.
         let last: HashMap<_, _> = changes
             .iter()
             .enumerate()

@@ -1,4 +1,4 @@
-//! The statements of the store, each of which is atomic. A row whose time has come is no value.
+//! The statements of the store, each of which is atomic. An expired row counts as absent.
 //!
 //! A statement reads with the snapshot of its beginning, but a change waits for the other changes of its row, and then finds
 //! their result. So `clock_timestamp()` in a change is the time after this wait.

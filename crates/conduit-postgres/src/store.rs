@@ -40,7 +40,7 @@ pub struct PostgresStore(Arc<StoreState>);
 struct StoreState {
     pool: Pool,
     begin: Instant,
-    /// The time after the begin at which rows are removed next, in milliseconds.
+    /// The time of the next removal of rows, in milliseconds since the creation of the store.
     next_removal: AtomicU64,
 }
 

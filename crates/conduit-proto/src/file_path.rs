@@ -35,7 +35,7 @@ pub fn file_path(path: &str, allows_hidden: bool) -> Option<Cow<'_, [u8]>> {
     Some(decoded)
 }
 
-/// The bytes with their escapes decoded; `None` for what no component may have.
+/// Decodes the percent-encoding; `None` for bytes that no component may contain.
 fn decoded(path: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !path.iter().any(|byte| matches!(byte, b'%' | b'\\' | 0)) {
         return Some(Cow::Borrowed(path));

@@ -100,7 +100,8 @@ impl std::error::Error for HeaderError {}
 pub struct HeaderParser {
     /// The stored part of the header, without extensions.
     kept: [u8; FIXED + ADDRESSES],
-    /// The number of received bytes; `come <= FIXED + LENGTH_LIMIT`.
+    /// The number of received bytes; `received <= FIXED + LENGTH_LIMIT`. (rename the field `come` and the parameter of `line` to
+    /// `received`)
     come: usize,
 }
 

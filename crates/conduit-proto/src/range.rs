@@ -19,7 +19,7 @@ pub enum Selection {
     One(Range<u64>),
     /// Several ranges without overlaps, with 206 and a body of `multipart/byteranges`.
     Several(Vec<Range<u64>>),
-    /// No range has a byte of the representation: 416.
+    /// No range overlaps the representation: 416.
     Unsatisfiable,
 }
 
@@ -47,7 +47,7 @@ impl Selection {
         match ranges.len() {
             0 => Selection::Unsatisfiable,
             1 => match ranges.remove(0) {
-                // A suffix of nothing is nothing, which no `Content-Range` can express.
+                // A suffix of an empty representation is empty, which no `Content-Range` can express.
                 range if range.is_empty() => Selection::Whole,
                 range => Selection::One(range),
             },
@@ -133,7 +133,7 @@ pub fn content_range(range: &Range<u64>, length: u64) -> String {
 /// The texts between the ranges of a body of `multipart/byteranges` (section 14.6): the head of each part, and the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartHeads {
-    /// As many as there are ranges.
+    /// One for each range, in the same order.
     pub heads: Vec<String>,
     /// The closing delimiter.
     pub end: String,

@@ -7,18 +7,19 @@ use conduit::hub::remote::RemoteEngineConfig;
 /// The settings of a [`RedisEngine`](crate::RedisEngine).
 #[derive(Clone, Debug)]
 pub struct RedisEngineConfig {
-    /// The beginning of all keys. Services that share a server need different ones. Default: `conduit`.
+    /// The prefix of all keys. Services that share a server need different prefixes. Default: `conduit`.
     pub prefix: String,
     /// The time for which a publisher, a new subscriber and a new member wait while the server is unavailable; then they
-    /// receive [`HubError::Unavailable`](conduit::hub::HubError::Unavailable). Zero is an error at once. Default: 10 s.
+    /// receive [`HubError::Unavailable`](conduit::hub::HubError::Unavailable). With zero, they fail at once. Default: 10 s.
     pub queue_timeout: Duration,
-    /// The maximum number of messages that wait. A further one is [`HubError::Full`](conduit::hub::HubError::Full). Default: 1,000.
+    /// The maximum number of messages that wait. Further messages fail with [`HubError::Full`](conduit::hub::HubError::Full).
+    /// Default: 1,000.
     pub waiting_messages: usize,
     /// The maximum number of bytes of messages that wait. Default: 8 MiB.
     pub waiting_bytes: usize,
     /// The time for which the members of a process remain present after its last sign of life. Default: 15 s.
     pub lease: Duration,
-    /// The maximum time for a response of the server; then the connection is made again. Default: 5 s.
+    /// The maximum time to wait for a response of the server; then the engine reconnects. Default: 5 s.
     pub response_timeout: Duration,
 }
 

@@ -17,7 +17,7 @@ use crate::session::{Names, Session};
 ///
 /// - **Order**: all subscribers of a topic, in all processes, receive its messages in the same order, that of the stream.
 /// - **At most once**: a subscriber receives no message twice. A publisher whose connection is lost repeats the message with
-///   the same token, and the server keeps one of both. A hub without a history cannot recognise a repetition: its publishers
+///   the same token, and the server keeps one copy. A hub without a history cannot recognise a repetition: its publishers
 ///   receive [`HubError::Unavailable`](conduit::hub::HubError::Unavailable).
 /// - **Reconnects**: after the connection or the server was lost, subscribers continue without a gap as long as the stream has
 ///   the messages that they lack. Otherwise they receive [`Update::Missed`](conduit::hub::Update::Missed).
@@ -30,15 +30,16 @@ use crate::session::{Names, Session};
 /// - **Presence**: the members of a process that ends without notice leave after the [lease](RedisEngineConfig::lease).
 /// - **Bounds**: besides the messages of the settings, 32,768 new subscribers and members wait; a further one is
 ///   [`HubError::Full`](conduit::hub::HubError::Full).
-/// - **Errors of the server**: one that is full or that refuses a request ends this request with [`HubError::Unavailable`](conduit::hub::HubError::Unavailable), and a
-///   key of another type ends the requests of its topic; others continue.
+/// - **Errors of the server**: a request that the server refuses, for example because it is full, fails with
+///   [`HubError::Unavailable`](conduit::hub::HubError::Unavailable), and a key of another type ends the requests of its topic;
+///   others continue.
 /// - **Readiness**: [`readyz`](fn@conduit::health::readyz) responds with 503 while the engine has no connection.
 pub struct RedisEngine {
     remote: RemoteEngine<Server>,
     config: RedisEngineConfig,
 }
 
-/// The server, and the beginning of the keys.
+/// The server, and the prefix of the keys.
 struct Server {
     client: Client,
     prefix: String,
@@ -62,20 +63,21 @@ impl TopicServer for Server {
 }
 
 impl RedisEngine {
-    /// An engine at this URL, such as `redis://127.0.0.1:6379/0` or `redis+unix:///run/redis.sock`, with the default settings.
+    /// Creates an engine for the server at this URL, such as `redis://127.0.0.1:6379/0` or `redis+unix:///run/redis.sock`, with the
+    /// default settings.
     ///
     /// # Errors
     ///
-    /// When the URL is malformed. The connection is made later.
+    /// Returns an error if the URL is malformed. The engine connects later.
     pub fn new(url: impl IntoConnectionInfo) -> RedisResult<Self> {
         RedisEngine::with(url, RedisEngineConfig::default())
     }
 
-    /// As [`new`](Self::new), with these settings.
+    /// Creates an engine as [`new`](Self::new) does, with these settings.
     ///
     /// # Errors
     ///
-    /// When the URL is malformed.
+    /// Returns an error if the URL is malformed.
     pub fn with(url: impl IntoConnectionInfo, config: RedisEngineConfig) -> RedisResult<Self> {
         let info = url.into_connection_info()?;
         #[cfg(feature = "tls")]

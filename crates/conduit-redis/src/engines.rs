@@ -36,7 +36,7 @@ impl Engines {
     ///
     /// # Errors
     ///
-    /// When `CONDUIT_REDIS_URL` is no URL of a server.
+    /// Returns an error if `CONDUIT_REDIS_URL` is not the URL of a Redis server.
     pub fn from_env() -> Result<Self, EnginesError> {
         match env::var(REDIS_URL) {
             Ok(url) => Engines::at(url).map_err(|error| EnginesError(error.to_string())),
@@ -49,7 +49,7 @@ impl Engines {
     ///
     /// # Errors
     ///
-    /// When the URL is malformed. The connections are made later.
+    /// Returns an error if the URL is malformed. The engines connect later.
     pub fn at(url: impl IntoConnectionInfo) -> RedisResult<Self> {
         let info = url.into_connection_info()?;
         Ok(Engines::of(Some(Clients {
@@ -63,7 +63,7 @@ impl Engines {
         Engines { clients, prefix }
     }
 
-    /// Sets the beginning of all keys. Services that share a server need different ones. Default: `conduit`.
+    /// Sets the prefix of all keys. Services that share a server need different prefixes. Default: `conduit`.
     pub fn prefix(mut self, prefix: &str) -> Self {
         prefix.clone_into(&mut self.prefix);
         self
@@ -90,7 +90,8 @@ impl Engines {
         }
     }
 
-    /// A store, for the method `store` of layers and for `Sessions::new`. Clones share it; in memory, each call makes another.
+    /// A store, for the method `store` of layers and for `Sessions::new`. Clones share it. Without Redis, each call creates a
+    /// separate store in memory.
     pub fn store(&self) -> EnvStore {
         EnvStore(match &self.clients {
             Some(clients) => StoreChoice::Redis(RedisStore::of(clients.store.clone(), &self.prefix)),

@@ -8,7 +8,7 @@ pub(crate) struct Scripts {
     pub(crate) publish: Script,
     pub(crate) follow: Script,
     pub(crate) members: Script,
-    /// Makes members that were present before present again: the same script, also for a full server.
+    /// Restores members that were present before, with the script `members`, which here is permitted on a full server too.
     pub(crate) announce: Script,
     pub(crate) lease: Script,
     pub(crate) refresh: Script,

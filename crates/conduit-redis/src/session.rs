@@ -287,7 +287,7 @@ fn parse_member(text: &str) -> Option<(u64, Arc<str>)> {
     Some((process.parse().ok()?, member.into()))
 }
 
-/// The identity of an entry in a stream.
+/// The ID of an entry in a stream.
 fn id(position: Position) -> String {
     format!("{}-{}", position.epoch(), position.number())
 }

@@ -72,7 +72,7 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// When the URL is malformed. The connections are made later.
+    /// Returns an error if the URL is malformed. The store connects later.
     pub fn new(url: impl IntoConnectionInfo) -> RedisResult<Self> {
         Ok(RedisStore::of(RedisStore::client(url)?, "conduit"))
     }
@@ -97,7 +97,7 @@ impl RedisStore {
         }))
     }
 
-    /// Sets the beginning of all keys. Services that share a server need different ones. Default: `conduit`.
+    /// Sets the prefix of all keys. Services that share a server need different prefixes. Default: `conduit`.
     pub fn prefix(self, prefix: &str) -> Self {
         RedisStore::of(self.0.client.clone(), prefix)
     }

@@ -9,7 +9,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 ///
 /// # Errors
 ///
-/// When the URL is malformed or has another scheme, or the PEM has no certificate.
+/// Returns an error if the URL is malformed or has another scheme, or if the PEM contains no certificate.
 ///
 /// # Example
 ///
@@ -32,7 +32,7 @@ pub fn with_authorities(url: &str, pem: &[u8]) -> RedisResult<ConnectionInfo> {
     Ok(Client::build_with_tls(url, certificates)?.get_connection_info().clone())
 }
 
-/// Selects the cryptography of the server for connections with TLS, unless the program has selected another one.
+/// Installs aws-lc-rs as the default cryptography provider for a URL with TLS, unless the program has installed a provider.
 pub(crate) fn prepare(info: &ConnectionInfo) {
     if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) && CryptoProvider::get_default().is_none() {
         // Another thread may have been first.

@@ -6,7 +6,7 @@ use crate::text::Text;
 /// handler `function` is its source text and its `FromRequest::TAKES_BODY`.
 ///
 /// # Panics
-/// If two arguments consume the body, with the text of both. In `const` evaluation this is a compile error.
+/// Panics if two arguments consume the body; the message contains the text of both. In `const` evaluation this is a compile error.
 #[track_caller]
 pub const fn require_one_body(function: &str, before: &[(&str, bool)], argument: (&str, bool)) {
     let mut at = 0;

@@ -9,8 +9,8 @@ use crate::tool::require_tools;
 /// Panics unless `fields`, the fields of the struct `structure`, are the parameters of the route's path, in any order.
 ///
 /// # Panics
-/// If a parameter has no field or a field has no parameter; the message has both places and the remedy. In `const`
-/// evaluation this is a compile error.
+/// Panics if a parameter has no field or a field has no parameter; the message contains both source locations and the remedy. In
+/// `const` evaluation this is a compile error.
 #[track_caller]
 pub const fn require_names(definition: &Definition, structure: &str, fields: &[&str]) {
     let pattern = match Pattern::parse(definition.path) {
@@ -56,8 +56,8 @@ pub const fn require_names(definition: &Definition, structure: &str, fields: &[&
 /// path, and if each tool has a unique name.
 ///
 /// # Panics
-/// If a handler takes another parameter, or makes links to another path, or two tools have one name; the message has its position and the remedy. In
-/// `const` evaluation this is a compile error.
+/// Panics if a handler takes a parameter that its full path lacks, if its links have another path, or if two tools have the same
+/// name; the message contains the source location and the remedy. In `const` evaluation this is a compile error.
 #[track_caller]
 pub const fn require_prefixes(table: &'static Table) -> &'static Table {
     let definitions = table.definitions();

@@ -138,7 +138,7 @@ pub enum Miss {
 }
 
 impl Parameters {
-    /// No parameters.
+    /// Creates an empty list of parameters.
     pub const fn new() -> Self {
         Parameters {
             ranges: [(0, 0); PARAMETER_LIMIT],
@@ -151,7 +151,7 @@ impl Parameters {
         self.length
     }
 
-    /// Returns whether the table is empty.
+    /// Returns whether there are no parameters.
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }

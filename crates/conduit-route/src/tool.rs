@@ -55,7 +55,7 @@ impl NameBytes {
         Some(bytes)
     }
 
-    /// Passes the name of the crate at the beginning of a path.
+    /// Skips the name of the crate at the beginning of a path.
     const fn leave_crate(&mut self) {
         let mut at = 0;
         while at + 1 < self.text.len() {

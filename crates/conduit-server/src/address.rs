@@ -137,7 +137,7 @@ pub trait ListenOn {
     ///
     /// # Errors
     ///
-    /// When a text is not an address.
+    /// Returns an error if a text is not an address.
     fn addresses(self) -> Result<Vec<ListenAddress>>;
 }
 

@@ -70,7 +70,7 @@ pub(super) struct PollScope {
 }
 
 impl PollScope {
-    /// As [`Instrumentation::during`], on the worker with these counters.
+    /// Calls a function as [`Instrumentation::during`] does, on the worker with these counters.
     pub(super) fn during<T>(&self, counts: &Counts, poll: impl FnOnce() -> T) -> T {
         let _inside = self.span.as_ref().map(|span| span.enter());
         let route = self.route.map(|route| route as usize);

@@ -27,7 +27,8 @@ pub(crate) enum Command {
     Inform(Box<(StatusCode, HeaderMap)>),
     /// The next bytes of the response's file are in memory.
     FileRead,
-    /// The handler of a WebSocket is woken, or another task has queued messages or taken some. The worker makes it, no task.
+    /// The handler of a WebSocket is woken, or another task has queued messages or taken some. Only the worker creates this
+    /// command, never a task.
     #[cfg(feature = "websocket")]
     Socket,
     /// The handler wants more of the request's body, or has dropped it.

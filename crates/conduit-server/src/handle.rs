@@ -108,7 +108,7 @@ impl ServerHandle {
         self.0.keeps_idle.load(Ordering::Acquire)
     }
 
-    /// A worker serves.
+    /// Records that a worker serves.
     pub(crate) fn worker_started(&self) {
         if self.0.starting.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.started.notify_one();

@@ -2,7 +2,7 @@
 //!
 //! The predecessor's half is [`Handover`], the successor's are [`take`] and [`Predecessor`]. Between them is a pair of Unix
 //! sockets, the successor's end of which is its standard input: so no descriptor has to be left open over an `exec` for
-//! others to inherit. Over it go:
+//! others to inherit. The pair transfers:
 //!
 //! 1. to the successor, the length of a list, the list, and the descriptors in its order ([`pass`]);
 //! 2. to the predecessor, one byte when each worker of the successor has its poller. An end of the stream without it means
@@ -90,7 +90,7 @@ impl Predecessor {
 ///
 /// # Errors
 ///
-/// When the predecessor violates the protocol.
+/// Returns an error if the predecessor violates the protocol.
 pub(super) fn take() -> Result<Option<(Predecessor, Vec<Passed>)>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let parent = getppid().map(|parent| parent.as_raw_nonzero().to_string());
@@ -259,7 +259,7 @@ impl Handover {
     }
 }
 
-/// Waited for when it is dropped, so that a process that ends leaves no half-started successor.
+/// Joins the thread when it is dropped, so that a process that ends leaves no half-started successor.
 struct Joined(Option<JoinHandle<()>>);
 
 impl Drop for Joined {
@@ -275,7 +275,7 @@ impl Drop for Joined {
 fn start(kept: &[Kept], limit: Duration, handle: &ServerHandle) -> io::Result<Child> {
     let (ours, theirs) = UnixStream::pair()?;
     let mut arguments = std::env::args_os();
-    // By the name that it was started with, not by its file: that may have been replaced, which is often why.
+    // By the name that it was started with, not by its file, because the restart often follows a replacement of the file.
     let program = arguments
         .next()
         .ok_or_else(|| io::Error::other("the program was started without a name in its arguments"))?;

@@ -91,7 +91,7 @@ impl InProcess {
         }
     }
 
-    /// Moves the clock on and lets everything run that waited for it. Returns false if the server has ended.
+    /// Advances the clock, and runs everything that waited for it. Returns false if the server has ended.
     pub fn advance(&self, duration: Duration) -> bool {
         let (done, is_done) = mpsc::channel();
         lock(&self.advances).push((duration, done));
@@ -99,7 +99,7 @@ impl InProcess {
         is_done.recv_timeout(Duration::from_secs(60)).is_ok()
     }
 
-    /// The time of the day on the worker's clock.
+    /// The wall-clock time of the worker's clock.
     pub fn now(&self) -> SystemTime {
         SystemTime::now() + Duration::from_millis(self.ahead_millis.load(Ordering::Acquire))
     }
@@ -162,7 +162,7 @@ impl InProcess {
         std::mem::take(&mut *lock(&self.arrivals))
     }
 
-    /// In steps, so that the effects of one timer precede the next one.
+    /// Advances the clock in steps, so that the effects of one timer precede the next one.
     async fn advance_in_steps(&self, duration: Duration) {
         let step = (duration / STEPS).max(Duration::from_secs(1));
         let mut left = duration;
@@ -262,7 +262,7 @@ impl ServerEnd {
         self.opening == Opening::Encrypted
     }
 
-    /// As [`recv`](Self::recv), without consuming the bytes.
+    /// Receives as [`recv`](Self::recv) does, without consuming the bytes.
     pub(super) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let state = lock(&self.pipe.state);
         state.check_reset()?;
@@ -311,7 +311,7 @@ impl ServerEnd {
         Ok(room)
     }
 
-    /// As [`send`](Self::send), of several pieces with one call.
+    /// Sends as [`send`](Self::send) does, several pieces with one call.
     pub(super) fn send_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let bytes: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
         self.send(&bytes.concat())
@@ -412,7 +412,7 @@ impl ClientEnd {
         }
     }
 
-    /// Writes all of it, as the server takes it.
+    /// Writes all bytes, as the server reads them.
     pub fn write_all(&self, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
         let until = Instant::now() + patience;
         let mut state = lock(&self.pipe.state);
@@ -516,7 +516,7 @@ impl Drop for ClientEnd {
     }
 }
 
-/// No panic leaves the state under these locks incomplete.
+/// Locks a mutex, also after a panic, because no panic leaves the state under these locks incomplete.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

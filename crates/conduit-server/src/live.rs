@@ -67,7 +67,7 @@ pub struct LiveStream {
 }
 
 impl LiveStream {
-    /// Registers a stream that is to be woken after `interval` without bytes. Returns none on a thread without a worker.
+    /// Registers a stream that is to be woken after `interval` without bytes. Returns `None` on a thread without a worker.
     pub fn open(interval: Duration) -> Option<Self> {
         with(|streams| {
             let interval = Second::try_from(interval.as_secs()).unwrap_or(Second::MAX).max(1);
@@ -91,7 +91,7 @@ impl LiveStream {
         })
     }
 
-    /// The stream has sent bytes.
+    /// Records that the stream has sent bytes.
     pub fn has_sent(&self) {
         with(|streams| {
             let now = streams.now;
@@ -138,7 +138,7 @@ fn with<T>(call: impl FnOnce(&mut LiveStreams) -> T) -> Option<T> {
         .flatten()
 }
 
-/// A second has begun: wakes the streams that have been quiet for their interval.
+/// Wakes the streams that have been quiet for their interval; the worker calls it once a second.
 pub(crate) fn tick(now: Second) {
     let quiet = with(|streams| {
         streams.now = now;
@@ -172,12 +172,12 @@ pub(crate) fn open_streams() -> usize {
     .unwrap_or_default()
 }
 
-/// Has streams that open from now on end at once.
+/// Makes streams that open from now on end at once.
 pub(crate) fn stop() {
     with(|streams| streams.is_stopping = true);
 }
 
-/// Notifies at most so many further streams of the shutdown, and returns their number.
+/// Notifies at most `most` further streams of the shutdown, and returns their number.
 pub(crate) fn close(most: usize) -> usize {
     let closing = with(|streams| {
         let mut closing = Vec::new();

@@ -28,7 +28,7 @@ impl Proxies {
     ///
     /// # Errors
     ///
-    /// When a variable's value is not a list of networks; a variable that the program overrides is ignored.
+    /// Returns an error if the value of a variable is not a list of networks; a variable that the program overrides is ignored.
     pub fn with_environment(mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         let read = |name: &'static str, is_chosen: bool| -> Result<Option<Networks>> {
             let Some(value) = variable(name).filter(|_| !is_chosen) else {

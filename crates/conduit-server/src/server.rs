@@ -74,7 +74,7 @@ impl<S: 'static> Server<S> {
     ///
     /// # Panics
     ///
-    /// When it listens on Unix sockets only.
+    /// Panics if the server listens on Unix sockets only.
     pub fn address(&self) -> SocketAddr {
         self.addresses()
             .next()
@@ -278,7 +278,7 @@ impl<S: 'static> Server<S> {
         })
     }
 
-    /// As [`serve`](Self::serve), and calls `on_start` once all workers serve.
+    /// Serves as [`serve`](Self::serve) does, and calls `on_start` once all workers serve.
     pub fn serve_from(mut self, on_start: impl FnOnce()) -> Result {
         if let Err(error) = refuse_runtime() {
             return Err(self.refused(error));

@@ -75,7 +75,7 @@ impl Threads {
     ///
     /// # Errors
     ///
-    /// When a thread cannot open its state, or the system refuses one.
+    /// Returns an error if a thread cannot open its state, or if the system refuses a thread.
     pub fn start<S: 'static>(
         state: Box<dyn OpenState<S>>,
         plan: Plan<S>,
@@ -144,7 +144,7 @@ impl Threads {
         }
     }
 
-    /// Has the thread that has the fewest requests answer this one, which is made there.
+    /// Sends a request to the thread with the fewest requests. `request` creates it on that thread.
     pub fn answer(
         &self,
         request: impl FnOnce() -> http::Request<Body> + Send + 'static,

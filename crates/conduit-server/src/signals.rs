@@ -42,7 +42,7 @@ pub(super) struct SignalThread {
 ///
 /// # Errors
 ///
-/// When the system refuses a runtime, a signal handler or a thread.
+/// Returns an error if the system refuses a runtime, a signal handler or a thread.
 pub(super) fn handle_signals(
     handle: ServerHandle,
     observer: Arc<dyn Observer>,

@@ -188,7 +188,7 @@ impl Transport {
         }
     }
 
-    /// As [`send`](Self::send), of several pieces with one call.
+    /// Sends as [`send`](Self::send) does, several pieces with one call.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -401,7 +401,7 @@ impl Transport {
     /// next wait. The portable poller does not report an end after bytes, so it stays level-triggered.
     ///
     /// # Errors
-    /// The system's.
+    /// An error of the system.
     #[inline]
     pub(super) fn watch(&self, poller: &Poller, key: u64, interest: Interest, known: bool) -> io::Result<()> {
         let Some(descriptor) = self.descriptor() else {

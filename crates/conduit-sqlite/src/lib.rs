@@ -50,7 +50,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(20);
 /// The number of connections that only read. Each read is short.
 const READERS: u32 = 2;
 
-/// The number of ended values that one new value removes at most.
+/// The maximum number of expired values that an insertion removes.
 const REMOVED_AT_ONCE: i64 = 16;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS conduit_store (
@@ -77,7 +77,7 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened or is no database.
+    /// Returns an error if the file cannot be opened or is not a database.
     pub async fn open(path: impl AsRef<Path>) -> sqlx::Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -85,7 +85,7 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT);
-        // While several workers change the mode of a new file, SQLite refuses some without the wait for the lock.
+        // While several workers change the mode of a new file, SQLite rejects some of them without waiting for the lock.
         let begin = Instant::now();
         loop {
             let opened = Self::connect(options.clone()).await;
@@ -109,11 +109,11 @@ impl SqliteStore {
         Ok(SqliteStore { readers, ..store })
     }
 
-    /// Uses the connections of a pool whose database can be written, and creates the table if it is missing.
+    /// Uses the connections of a pool to a writable database, and creates the table if it is missing.
     ///
     /// # Errors
     ///
-    /// When the table cannot be created.
+    /// Returns an error if the table cannot be created.
     pub async fn new(pool: SqlitePool) -> sqlx::Result<Self> {
         sqlx::raw_sql(TABLE).execute(&pool).await?;
         Ok(SqliteStore {
@@ -123,7 +123,7 @@ impl SqliteStore {
     }
 
     async fn insert(&self, key: &[u8], value: Value<'_>, now: i64) -> sqlx::Result<u64> {
-        // A row whose lifetime has ended is no value.
+        // An expired row counts as absent.
         let insert = sqlx::query(
             "INSERT INTO conduit_store (key, value, until_millis) VALUES (?1, ?2, ?3)
             ON CONFLICT (key) DO UPDATE SET value = excluded.value, until_millis = excluded.until_millis

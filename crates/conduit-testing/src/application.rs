@@ -32,13 +32,13 @@ pub trait TestApplication {
         None
     }
 
-    /// Makes a server without sockets, whose connections `process` makes.
+    /// Creates a server without sockets, whose connections `process` opens.
     ///
     /// # Errors
     /// Returns an error if the application cannot start.
     fn serve_in_process(self, process: Arc<InProcess>) -> Result<Server<Self::State>>;
 
-    /// Makes a server that listens on a port of 127.0.0.1 that the system chooses.
+    /// Creates a server that listens on a port of 127.0.0.1 that the system chooses.
     ///
     /// # Errors
     /// Returns an error if the application cannot start, or cannot listen.

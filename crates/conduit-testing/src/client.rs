@@ -91,7 +91,7 @@ impl TestClient {
         self
     }
 
-    /// Accepts responses that the application's OpenAPI document does not have. Default: such a response fails the test.
+    /// Accepts responses that the application's OpenAPI document does not describe. Default: such a response fails the test.
     /// [`TestRequest::undocumented`] accepts that of one request.
     pub fn without_contract(mut self) -> Self {
         self.session.contract = None;
@@ -104,7 +104,7 @@ impl TestClient {
     ///
     /// # Panics
     ///
-    /// With [`over_socket`](Self::over_socket).
+    /// Panics if the client is [`over_socket`](Self::over_socket).
     #[track_caller]
     pub fn skip_waiting(mut self) -> Self {
         self.session.process("the clock skips");
@@ -112,11 +112,11 @@ impl TestClient {
         self
     }
 
-    /// Sets the peer's address that requests seem to come from; 127.0.0.1:50000 unless set.
+    /// Sets the peer address of requests. Default: 127.0.0.1:50000.
     ///
     /// # Panics
     ///
-    /// With [`over_socket`](Self::over_socket): there the system chooses.
+    /// Panics if the client is [`over_socket`](Self::over_socket), where the system chooses the address.
     #[track_caller]
     pub fn with_peer_address(mut self, address: impl Into<SocketAddr>) -> Self {
         self.session.process("a peer's address is chosen");
@@ -124,7 +124,7 @@ impl TestClient {
         self
     }
 
-    /// The time to wait for bytes of the application, in real time, before the test fails. Default: 30 s.
+    /// Sets the time to wait for bytes of the application, in real time, before the test fails. Default: 30 s.
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.session.settings.patience = patience;
         self
@@ -135,7 +135,7 @@ impl TestClient {
     ///
     /// # Panics
     ///
-    /// With [`over_socket`](Self::over_socket), where time is the system's.
+    /// Panics if the client is [`over_socket`](Self::over_socket), where the application uses the system clock.
     #[track_caller]
     pub fn advance(&self, duration: Duration) {
         let process = self.session.process("time is moved");
@@ -147,18 +147,18 @@ impl TestClient {
     ///
     /// # Panics
     ///
-    /// When the application does not accept it.
+    /// Panics if the application does not accept the connection.
     #[track_caller]
     pub fn connect(&self) -> TestConnection {
         self.session.connect(Opening::Raw)
     }
 
-    /// As [`connect`](Self::connect), to an application with `App::tls`: the server expects TLS, so that the bytes of the test
-    /// are those of a TLS client in the test. An application without certificates closes the connection.
+    /// Opens a connection as [`connect`](Self::connect) does, to an application with `App::tls`: the server expects TLS, so that
+    /// the bytes of the test are those of a TLS client in the test. An application without certificates closes the connection.
     ///
     /// # Panics
     ///
-    /// When the application does not accept it.
+    /// Panics if the application does not accept the connection.
     #[track_caller]
     pub fn connect_tls(&self) -> TestConnection {
         self.session.connect(Opening::Encrypted)
@@ -174,24 +174,24 @@ impl TestClient {
     ///
     /// # Panics
     ///
-    /// With [`over_socket`](Self::over_socket).
+    /// Panics if the client is [`over_socket`](Self::over_socket).
     #[track_caller]
     pub fn resources(&self) -> Resources {
         self.session.process("resources are counted").resources()
     }
 
-    /// The value of a cookie that is kept.
+    /// The value of a stored cookie, if there is one of this name.
     pub fn cookie(&self, name: &str) -> Option<String> {
         let now = self.session.now();
         self.session.jar().value(name, now)
     }
 
-    /// Keeps a cookie for all paths, as if the application had set it.
+    /// Stores a cookie for all paths, as if the application had set it.
     pub fn set_cookie(&self, name: &str, value: &str) {
         self.session.jar().set(name, value);
     }
 
-    /// Forgets all cookies.
+    /// Removes all cookies.
     pub fn clear_cookies(&self) {
         self.session.jar().clear();
     }

@@ -6,7 +6,7 @@ use std::io;
 use super::wire::Wire;
 
 /// A connection that sends exactly the bytes of the test, to test clients that are slow, silent or invalid;
-/// [`TestClient::connect`](super::TestClient::connect) opens it. Its drop closes it.
+/// [`TestClient::connect`](super::TestClient::connect) opens it. Dropping it closes the connection.
 ///
 /// In process, with [`TestClient::advance`](super::TestClient::advance), a test does not wait: the server has processed all
 /// bytes that were sent before when `advance` returns.
@@ -57,7 +57,7 @@ impl TestConnection {
         self.wire.write_now(bytes.as_ref()).ok()
     }
 
-    /// Takes received bytes, at most so many, without waiting for more.
+    /// Takes at most `most` received bytes, without waiting for more.
     pub fn read_now(&mut self, most: usize) -> Vec<u8> {
         if self.received.is_empty() && !self.ended {
             // An error means that no bytes have arrived.
@@ -72,7 +72,7 @@ impl TestConnection {
     ///
     /// # Panics
     ///
-    /// With [`TestClient::over_socket`](super::TestClient::over_socket), where the system chooses the lengths.
+    /// Panics if the client is [`over_socket`](super::TestClient::over_socket), where the system chooses the lengths.
     #[track_caller]
     pub fn shorten_transfers(&mut self, seed: u64) {
         assert!(
@@ -102,7 +102,7 @@ impl TestConnection {
     ///
     /// # Panics
     ///
-    /// With [`TestClient::over_socket`](super::TestClient::over_socket), when the system refuses to reset the socket.
+    /// Panics if the client is [`over_socket`](super::TestClient::over_socket) and the system refuses to reset the socket.
     #[track_caller]
     pub fn reset(mut self) {
         if let Err(error) = self.wire.reset() {
@@ -116,7 +116,7 @@ impl TestConnection {
     ///
     /// # Panics
     ///
-    /// With [`TestClient::over_socket`](super::TestClient::over_socket), where the system acknowledges the bytes.
+    /// Panics if the client is [`over_socket`](super::TestClient::over_socket), where the system acknowledges the bytes.
     #[track_caller]
     pub fn vanish(&mut self) {
         assert!(
@@ -125,11 +125,11 @@ impl TestConnection {
         );
     }
 
-    /// Waits for bytes, and takes those that have come, at most so many; none at the end of the stream.
+    /// Waits for bytes and returns at most `most` of those that have arrived; an empty vector at the end of the stream.
     ///
     /// # Panics
     ///
-    /// When neither bytes nor the end come.
+    /// Panics if neither bytes nor the end of the stream arrive within the patience of the client (30 s by default).
     #[track_caller]
     pub fn read(&mut self, most: usize) -> Vec<u8> {
         while self.received.is_empty() && !self.ended {
@@ -141,11 +141,11 @@ impl TestConnection {
         std::mem::replace(&mut self.received, rest)
     }
 
-    /// Waits for the end of the stream, and takes all that came before it. A reset is such an end.
+    /// Waits for the end of the stream and returns all bytes before it. A reset counts as the end.
     ///
     /// # Panics
     ///
-    /// When the server neither sends anything nor closes.
+    /// Panics if the server neither sends bytes nor closes the connection within the patience of the client (30 s by default).
     #[track_caller]
     pub fn rest(&mut self) -> Vec<u8> {
         while !self.ended {
@@ -156,7 +156,7 @@ impl TestConnection {
         std::mem::take(&mut self.received)
     }
 
-    /// Received bytes that were not taken, without waiting for more.
+    /// The received bytes that no call has taken yet, without waiting for more.
     pub fn received(&mut self) -> &[u8] {
         while !self.ended && self.take(READ_BYTES, Wire::read_now).is_ok() {}
         &self.received
@@ -169,7 +169,7 @@ impl TestConnection {
         self.ended
     }
 
-    /// One read; an error is that nothing is there.
+    /// Reads once; returns an error if no bytes are available.
     fn take(&mut self, most: usize, read: impl Fn(&Wire, &mut [u8]) -> io::Result<usize>) -> io::Result<()> {
         let mut buffer = vec![0; most.min(READ_BYTES)];
         match read(&self.wire, &mut buffer) {
@@ -178,7 +178,7 @@ impl TestConnection {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 return Err(error);
             }
-            // A reset, or what else ends a socket.
+            // A reset, or another error that ends the connection.
             Err(_) => self.ended = true,
         }
         Ok(())

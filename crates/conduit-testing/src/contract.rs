@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, StatusCode};
 ///
 /// `App` of `conduit-web` makes it from its OpenAPI document. Without the feature `openapi` every response is accepted.
 pub trait ResponseContract: Send + Sync {
-    /// The difference between a response and the documented ones, in words; `None` if they match.
+    /// A description of the difference between a response and the documented ones; `None` if they match.
     fn difference(&self, exchange: &TestExchange<'_>) -> Option<String>;
 }
 

@@ -8,12 +8,12 @@ use http::{HeaderMap, header::SET_COOKIE};
 #[derive(Debug)]
 struct Kept {
     cookie: Cookie<'static>,
-    /// Requests to this path and to paths below it have the cookie.
+    /// The path at and below which requests send the cookie.
     path: String,
     expires: Option<SystemTime>,
 }
 
-/// The cookies of one client, which speaks with one host, `localhost`.
+/// The cookies of one client. All its requests go to one host, `localhost`.
 #[derive(Debug, Default)]
 pub(super) struct Jar(Vec<Kept>);
 

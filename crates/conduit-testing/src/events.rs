@@ -1,4 +1,4 @@
-//! Server-sent events, as the HTML standard has a client read them (section 9.2.6).
+//! Server-sent events, parsed as the HTML standard requires of clients (section 9.2.6).
 
 /// One event of an event stream.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -8,13 +8,13 @@ pub struct ServerEvent {
     pub event: String,
     /// The lines of data, joined by line feeds.
     pub data: String,
-    /// The identity, where this event gave one.
+    /// The ID, if this event sets one.
     pub id: Option<String>,
-    /// The time before a reconnect in milliseconds, where this event gave one.
+    /// The time before a reconnect in milliseconds, if this event sets one.
     pub retry_millis: Option<u64>,
 }
 
-/// Takes the first whole event out of `text`. Comments and events without data are passed over.
+/// Takes the first whole event out of `text`. Comments and events without data are skipped.
 pub(super) fn take_event(text: &mut Vec<u8>) -> Option<ServerEvent> {
     let mut event = ServerEvent::default();
     let mut data: Option<String> = None;

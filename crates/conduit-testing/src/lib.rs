@@ -20,7 +20,7 @@
 //!
 //! # Contract
 //!
-//! A response that the application's OpenAPI document does not have fails the test at its line, with the operation, its
+//! A response that the application's OpenAPI document does not describe fails the test at its line, with the operation, its
 //! handler and the handler's place in the source: an undocumented status, content type, header field, or a body that
 //! differs from its schema. Requests that no route matches, handlers that the document leaves out, and responses without a
 //! description are not compared. [`TestRequest::undocumented`] and [`TestClient::without_contract`] end the comparison for

@@ -44,7 +44,7 @@ impl Reading {
         }
     }
 
-    /// Reads a head; informational ones are passed over.
+    /// Reads a head, and skips informational ones.
     pub(super) fn head(&mut self, method: &Method) -> io::Result<(StatusCode, HeaderMap)> {
         loop {
             let mut fields = [httparse::EMPTY_HEADER; FIELDS];

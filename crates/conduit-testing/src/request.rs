@@ -15,7 +15,8 @@ use super::response::{TestResponse, TestStream};
 use super::session::{Session, header};
 use super::wire::Wire;
 
-/// A longer body than this is written while the response is read, so that neither end waits for the other.
+/// The maximum size of a body that is written before the response is read. A longer one is written while the response is read, so
+/// that neither end waits for the other.
 const WRITTEN_AT_ONCE_BYTES: usize = 16 * 1024;
 
 /// The maximum number of redirects.
@@ -25,7 +26,7 @@ const REDIRECTS: usize = 10;
 const BOUNDARY: &str = "the-boundary-of-a-test";
 const MULTIPART: &str = "multipart/form-data; boundary=the-boundary-of-a-test";
 
-/// A request that is being put together.
+/// A request under construction.
 ///
 /// [`send`](Self::send) waits for the whole response; [`stream`](Self::stream) for its head only, and
 /// [`start`](Self::start) for nothing. In an `async` test `client.get("/").await` is `send`.
@@ -85,7 +86,7 @@ impl TestRequest {
         }
     }
 
-    /// Accepts a response that the application's OpenAPI document does not have, for a test of a fault or of a client that
+    /// Accepts a response that the application's OpenAPI document does not describe, for a test of a fault or of a client that
     /// depends on it. Default: such a response fails the test.
     ///
     /// # Example
@@ -260,7 +261,7 @@ impl TestRequest {
         }
     }
 
-    /// The request that a response asks for instead, if it is a redirect to the same host.
+    /// The request to the target of a response, if that is a redirect to the same host.
     fn redirected(mut self, response: &TestResponse) -> Option<Self> {
         let status = response.status();
         let becomes_get = match status {
@@ -356,7 +357,7 @@ impl IntoFuture for TestRequest {
         let (done, response) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
             let sent = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.send()));
-            // The test may have gone on without it.
+            // The test may have dropped the future.
             let _ = done.send(sent);
         });
         Box::pin(async move {
@@ -369,7 +370,7 @@ impl IntoFuture for TestRequest {
     }
 }
 
-/// A request that was sent, before its answer is read. Dropping it closes the connection, as a client that goes away does.
+/// A sent request whose response is not read yet. Dropping it closes the connection, like a client that disconnects.
 #[must_use = "dropping a call closes its connection"]
 pub struct TestCall {
     session: Session,
@@ -399,7 +400,7 @@ impl TestCall {
         TestStream::new(self.name, status, headers, self.reading, self.expectation)
     }
 
-    /// Closes the connection without waiting for an answer.
+    /// Closes the connection without waiting for a response.
     pub fn disconnect(self) {
         drop(self);
     }
@@ -420,7 +421,8 @@ pub struct TestUpload {
 }
 
 impl TestUpload {
-    /// Sends a piece, as far as the application takes it; an empty one sends nothing. False once the server has closed.
+    /// Sends a piece until the application stops reading; an empty piece sends nothing. Returns false if the server has closed the
+    /// connection.
     pub fn piece(&mut self, piece: impl AsRef<[u8]>) -> bool {
         let piece = piece.as_ref();
         if piece.is_empty() {

@@ -46,7 +46,7 @@ impl TestResponse {
         &self.body
     }
 
-    /// The body as text.
+    /// The body as text. # Panics: Panics if the body is not UTF-8.
     #[track_caller]
     pub fn text(&self) -> &str {
         match str::from_utf8(&self.body) {
@@ -55,7 +55,7 @@ impl TestResponse {
         }
     }
 
-    /// The body read as JSON.
+    /// The body, parsed as JSON. # Panics: Panics if the body is not the expected JSON.
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> T {
         match serde_json::from_slice(&self.body) {
@@ -64,14 +64,14 @@ impl TestResponse {
         }
     }
 
-    /// The body as problem details (RFC 9457).
+    /// Asserts that the body is problem details (RFC 9457), and returns it.
     #[track_caller]
     pub fn problem(&self) -> Value {
         self.assert_header("content-type", "application/problem+json");
         self.json()
     }
 
-    /// The status is this one: `201`, or a [`StatusCode`].
+    /// Asserts the status: `201`, or a [`StatusCode`].
     #[track_caller]
     pub fn assert_status(&self, expected: impl PartialEq<StatusCode> + fmt::Display) -> &Self {
         if expected != self.status {
@@ -80,7 +80,7 @@ impl TestResponse {
         self
     }
 
-    /// The status is one of success, 200 to 299.
+    /// Asserts a status of success, 200 to 299.
     #[track_caller]
     pub fn assert_success(&self) -> &Self {
         if !self.status.is_success() {
@@ -89,7 +89,7 @@ impl TestResponse {
         self
     }
 
-    /// The first header field with this name has this value.
+    /// Asserts the value of the first header field with this name.
     #[track_caller]
     pub fn assert_header(&self, name: &str, expected: &str) -> &Self {
         match self.header(name) {
@@ -99,7 +99,7 @@ impl TestResponse {
         }
     }
 
-    /// The body is this text.
+    /// Asserts that the body is this text.
     #[track_caller]
     pub fn assert_text(&self, expected: &str) -> &Self {
         let found = self.text();
@@ -116,7 +116,7 @@ impl TestResponse {
         self
     }
 
-    /// The body has this text in it.
+    /// Asserts that the body contains this text.
     #[track_caller]
     pub fn assert_text_contains(&self, expected: &str) -> &Self {
         if !self.text().contains(expected) {
@@ -125,13 +125,13 @@ impl TestResponse {
         self
     }
 
-    /// The body is this value as JSON.
+    /// Asserts that the body is this value as JSON.
     #[track_caller]
     pub fn assert_json(&self, expected: &impl Serialize) -> &Self {
         self.compare(expected, false)
     }
 
-    /// The body is this value as JSON, but objects may have further members.
+    /// Asserts that the body is this value as JSON, with any further members of objects.
     #[track_caller]
     pub fn assert_json_contains(&self, expected: &impl Serialize) -> &Self {
         self.compare(expected, true)
@@ -150,7 +150,7 @@ impl TestResponse {
         self
     }
 
-    /// The document has the response, as far as it is known.
+    /// Asserts that the document describes the received part of the response.
     #[track_caller]
     fn assert_documented(&self, expectation: Option<&Expectation>, body: Option<&[u8]>) {
         let difference = expectation.and_then(|all| all.difference(self.status, &self.headers, body));
@@ -201,7 +201,7 @@ pub struct TestStream {
 
 impl TestStream {
     /// # Panics
-    /// Panics if the document does not have the head.
+    /// Panics if the document does not describe the head.
     #[track_caller]
     pub(super) fn new(
         request: String,
@@ -231,7 +231,7 @@ impl TestStream {
         &self.response
     }
 
-    /// Waits for the next piece of the body; `None` at its end. Pieces that come together may be one.
+    /// Waits for the next piece of the body; `None` at its end. Pieces that arrive together may be joined.
     #[track_caller]
     pub fn piece(&mut self) -> Option<Vec<u8>> {
         self.is_begun = true;
@@ -253,7 +253,7 @@ impl TestStream {
         }
     }
 
-    /// Returns whether the body is aborted: reads up to the premature end.
+    /// Reads the rest of the body, and returns whether it ends prematurely.
     pub fn is_broken_off(mut self) -> bool {
         loop {
             match self.reading.piece() {

@@ -38,7 +38,7 @@ pub(super) struct ClientSettings {
     pub(super) peer: SocketAddr,
 }
 
-/// Where the application is.
+/// The way to the application.
 pub(super) enum Reach {
     InProcess(Arc<InProcess>),
     Socket(SocketAddr),
@@ -51,7 +51,7 @@ struct Running {
 }
 
 impl Session {
-    /// Returns once the application serves.
+    /// Starts the application, and returns when it serves.
     #[track_caller]
     pub(super) fn start<S: 'static>(
         server: Server<S>,
@@ -139,7 +139,7 @@ impl Session {
         self.jar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time of the day as the application has it.
+    /// The current time of the application's clock.
     pub(super) fn now(&self) -> SystemTime {
         match &self.running.reach {
             Reach::InProcess(process) => process.now(),

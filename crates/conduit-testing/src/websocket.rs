@@ -61,7 +61,7 @@ impl TestWebSocketRequest {
     ///
     /// # Panics
     ///
-    /// When the application responds with another status than 101. Send such a request with
+    /// Panics if the application responds with a status other than 101. Send such a request with
     /// [`TestClient::get`](super::TestClient::get).
     #[track_caller]
     pub fn open(self) -> TestWebSocket {
@@ -138,7 +138,7 @@ fn parse_fields(head: &str) -> HeaderMap {
     lines.filter_map(field).collect()
 }
 
-/// An open WebSocket of a test; its drop closes the connection without Close.
+/// An open WebSocket of a test. Dropping it closes the connection without a Close frame.
 ///
 /// It responds to the server's pings and Close while it waits for a message.
 ///
@@ -239,7 +239,7 @@ impl TestWebSocket {
     ///
     /// # Panics
     ///
-    /// When the WebSocket ends first.
+    /// Panics if the WebSocket ends before a message arrives.
     #[track_caller]
     pub fn recv(&mut self) -> Message {
         loop {
@@ -266,7 +266,7 @@ impl TestWebSocket {
     ///
     /// # Panics
     ///
-    /// When the connection ends without Close.
+    /// Panics if the connection ends without Close.
     #[track_caller]
     pub fn closed(&mut self) -> Option<CloseCode> {
         loop {

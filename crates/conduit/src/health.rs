@@ -83,7 +83,7 @@ struct DependencyState {
 }
 
 impl Dependency {
-    /// A dependency that is available. The text is the line in the response of `readyz` while it is not.
+    /// Creates a dependency that is available. `problem` is the line in the response of `readyz` while it is unavailable.
     pub fn new(problem: &'static str) -> Self {
         let state = Arc::new(DependencyState {
             problem,

@@ -3,7 +3,7 @@
 //!
 //! # Example
 //!
-//! A server on 127.0.0.1:8080 with a checked route, a parsed path parameter and a JSON answer:
+//! A server on 127.0.0.1:8080 with a checked route, a parsed path parameter and a JSON response:
 //!
 //! ```no_run
 //! use conduit::prelude::*;
@@ -39,18 +39,18 @@
 //! - [`link`]: links to routes, which the compiler checks.
 //! - `client`, with the feature of that name: typed calls of handlers.
 //! - [`mod@layer`]: middleware as functions and ready-made types.
-//! - `Files`, with the feature `files`: files of a directory or of the program as an entry of the list.
+//! - `Files`, with the feature `files`: files of a directory, or compiled into the program, as an entry of the list of routes.
 //! - [`log`]: output that never blocks the server.
-//! - [`openapi`]: their descriptions, and the resulting document.
+//! - [`openapi`]: descriptions of handlers, and the resulting document.
 //! - `opentelemetry`, with the feature of that name: requests as spans that are sent to a collector.
 //! - `websocket`, with the feature of that name: WebSockets.
-//! - `session`, with the feature `sessions`: data of visitors that the server keeps.
+//! - `session`, with the feature `sessions`: data of visitors that is kept between requests.
 //! - `testing`, with the feature of that name: a client for tests.
 //! - [`Request`], [`Response`], [`Body`]: the whole request or response.
 //!
 //! Each worker thread runs a tokio runtime: a handler may await anything that is made for tokio, and need not be `Send`.
 
-// The route attributes write `::conduit::…`, here too.
+// The route attributes generate paths such as `::conduit::…`, which must resolve in this crate too.
 extern crate self as conduit;
 
 mod app;
@@ -91,17 +91,17 @@ pub mod tower;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 
-// The paths of these crates' modules in this one.
+// The modules of these crates, under the paths of this crate.
 use conduit_core::internal::{built_in, connection_info, dispatch, excerpt, fallback, networks, pool, state};
 use conduit_core::{error, limit, request};
 
-/// Bodies, with the items that core has for this crate.
+/// Bodies, and the internal items of `conduit-core` that this crate uses.
 mod body {
     pub use conduit_core::body::*;
     pub(crate) use conduit_core::internal::body::*;
 }
 
-/// The server and the modules that it has for this crate.
+/// The server, and the internal modules of `conduit-server` that this crate uses.
 mod server {
     pub(crate) use conduit_server::internal::*;
     pub use conduit_server::*;
@@ -174,7 +174,7 @@ pub use minijinja;
 #[cfg(feature = "openapi")]
 pub use schemars::{self, JsonSchema};
 
-/// Errors in one form: problem details (RFC 9457). [`Problem`](struct@Problem) is an error response.
+/// Error responses: problem details (RFC 9457). [`Problem`](struct@Problem) is an error response.
 pub mod problem {
     pub use conduit_core::internal::error_form::ErrorContext;
     #[doc(inline)]

@@ -38,7 +38,7 @@ use crate::server::ServerHandle;
 use crate::server::current;
 use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
 
-/// The metrics for Prometheus.
+/// Returns the page of metrics for Prometheus.
 ///
 /// They are in its [text format](https://prometheus.io/docs/instrumenting/exposition_formats/), and reveal how the application
 /// is used: restrict access with a layer or a proxy.

@@ -9,7 +9,7 @@ use crate::response::{Html, IntoResponse, Response};
 /// A page that a template of [askama](https://docs.rs/askama) makes: 200 with `text/html; charset=utf-8`. The feature `askama`;
 /// the application depends on `askama` 0.16, too, for its derive.
 ///
-/// Templates are compiled, and escape the values that they contain. One that fails is a 500, whose error is logged.
+/// Templates are compiled, and escape the values that they contain. A template that fails results in a 500, and the error is logged.
 ///
 /// # Example
 ///

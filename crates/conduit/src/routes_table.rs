@@ -165,7 +165,7 @@ impl fmt::Display for RoutesTable {
                 Cow::Owned(row.layers.join(" > ")),
             ]);
         }
-        // Few programs set it for a route; the others need no column for it.
+        // Most programs set it for no route and need no column for it.
         let says_disconnect = self.routes.iter().any(|row| row.disconnect.is_some());
         let mut widths = [0; 6];
         for line in &lines {
@@ -228,7 +228,7 @@ impl fmt::Display for RoutesTable {
     }
 }
 
-/// As the attribute has it: `disconnect = "abort"`.
+/// Returns the value in the attribute: `disconnect = "abort"`.
 fn word(disconnect: Disconnect) -> &'static str {
     match disconnect {
         Disconnect::Finish => "finish",

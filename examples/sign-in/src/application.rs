@@ -20,7 +20,7 @@ struct Visitor {
     user: Option<User>,
 }
 
-/// A sign-in that is under way. The callback needs it, so that another browser or a second time is an error.
+/// A sign-in that is under way. The callback requires it, so that a callback in another browser, or a repeated one, is an error.
 #[derive(Clone, Serialize, Deserialize)]
 struct Attempt {
     state: CsrfToken,

@@ -22,7 +22,7 @@ pub enum BodyError {
     Incomplete,
     /// The server's memory for bodies (`App::body_memory`) is exhausted. Results in a 503 with `retry-after`.
     OutOfMemory,
-    /// The body is not in the coding of its `content-encoding`. Results in a 400.
+    /// The body is not valid in the coding that its `content-encoding` declares. Results in a 400.
     Malformed {
         /// The declared coding, such as `gzip`.
         coding: &'static str,
@@ -58,7 +58,7 @@ impl BodyError {
     ///
     /// # Errors
     ///
-    /// [`BodyError::TooLarge`] if it exceeds the limit; the server counts it.
+    /// Returns [`BodyError::TooLarge`] if it exceeds the limit; the server counts the hit.
     pub fn check_length(bytes: u64, limit_bytes: u64) -> Result<(), Self> {
         if bytes > limit_bytes {
             current::record_limit_hit(Limit::BodyBytes);

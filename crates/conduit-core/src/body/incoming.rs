@@ -260,7 +260,8 @@ impl Channel {
         }
     }
 
-    /// Returns whether the reader has not yet requested the bytes that the worker or the client holds back, or never will.
+    /// Returns whether the reader does not want more bytes: it has not requested them since the worker stopped reading, or it was
+    /// dropped.
     pub fn is_unwanted(&self) -> bool {
         self.worker_waits.get() || self.abandoned.get()
     }
@@ -288,7 +289,7 @@ impl Channel {
         }
     }
 
-    /// Requests a command for the time when the reader wants bytes.
+    /// Makes the reader send [`BodyEvent::Wanted`] when it wants more bytes.
     pub fn notify_when_wanted(&self) {
         self.worker_waits.set(true);
     }

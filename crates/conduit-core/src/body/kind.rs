@@ -36,7 +36,7 @@ pub enum BodyKind {
     Limited(Box<Limited>),
 }
 
-/// Any stream of values that convert into bytes, as a stream of `Bytes`.
+/// A stream of values that convert into bytes, without its type.
 pub trait PieceStream {
     /// The next piece.
     fn poll_piece(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>>;
@@ -59,6 +59,6 @@ where
     }
 }
 
-/// An extension of a response whose body is a stream: the end of the client ends it, on every route.
+/// A response extension: the stream of the body is dropped when the client disconnects, on every route.
 #[derive(Clone, Copy, Debug)]
 pub struct EndsWithClient;

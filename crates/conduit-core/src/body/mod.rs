@@ -300,7 +300,7 @@ impl Body {
         Body(BodyKind::Stream(Box::pin(pieces), None))
     }
 
-    /// As [`collect`](Body::collect), into a buffer of the worker's pool: a small body allocates nothing.
+    /// Reads all bytes as [`collect`](Body::collect) does, into a buffer of the worker's pool: a small body allocates nothing.
     pub async fn collect_buffer(mut self) -> Result<Buffer, BodyError> {
         if let BodyKind::Incoming(incoming) = &mut self.0 {
             return std::future::poll_fn(|context| incoming.poll_all(context)).await;

@@ -28,7 +28,7 @@ pub fn endpoint_wrapper<S: 'static, L: Middleware<S, M, V>, M, V>(layer: L, stat
 
 /// A layer of the application, its type erased.
 pub trait AnyLayer<S>: Send {
-    /// The same for another worker.
+    /// Returns a copy for another worker.
     fn duplicate(&self) -> Box<dyn AnyLayer<S>>;
     /// The name in the table of routes.
     fn name(&self) -> Cow<'static, str>;
@@ -71,7 +71,7 @@ pub fn erase<S: 'static, L: Middleware<S, M>, M: 'static>(layer: L) -> Box<dyn A
 
 /// A layer of a list, whose state only the list knows.
 pub trait ErasedLayer: Send {
-    /// The same for another worker.
+    /// Returns a copy for another worker.
     fn duplicate(&self) -> Box<dyn ErasedLayer>;
     /// The layer, for a downcast to its type.
     fn into_any(self: Box<Self>) -> Box<dyn Any>;

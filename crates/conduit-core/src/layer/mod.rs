@@ -135,8 +135,8 @@ pub trait Middleware<S, M, V = ()>: Clone + Send + 'static {
     /// Its name in the table of routes.
     fn name(&self) -> Cow<'static, str>;
 
-    /// Adds the inputs and the own responses of the layer to the description of an operation. A function adds the descriptions
-    /// of its extractors and of its error type; calls in its body are not described.
+    /// Adds the inputs of the layer and the responses that it creates to the description of an operation. A function adds the
+    /// descriptions of its extractors and of its error type; calls in its body are not described.
     fn describe(&self, operation: &mut Operation);
 }
 

@@ -90,7 +90,7 @@ pub struct OperationParts {
     pub description: Option<String>,
     /// The handler is deprecated.
     pub deprecated: bool,
-    /// Left out of the document.
+    /// The document omits the operation.
     pub hidden: bool,
     /// The parameters of the request.
     pub parameters: Vec<Parameter>,
@@ -122,7 +122,7 @@ pub type Content = BTreeMap<String, Vec<Value>>;
 /// Security schemes that admit a request together, each with its scopes; an empty list admits every request.
 pub(super) type Alternative = BTreeMap<String, Vec<String>>;
 
-/// Where in a type the description is.
+/// The position in a type that is being described.
 #[derive(Clone, Copy, Debug)]
 struct Context {
     /// The statuses of a response that names none.

@@ -45,7 +45,7 @@ impl SecurityScheme {
         SecurityScheme(json!({ "type": "apiKey", "in": place, "name": name }))
     }
 
-    /// A certificate that the client shows in the handshake of TLS.
+    /// A certificate that the client presents in the TLS handshake.
     pub fn mutual_tls() -> Self {
         SecurityScheme(json!({ "type": "mutualTLS" }))
     }
@@ -60,7 +60,7 @@ impl SecurityScheme {
         SecurityScheme(json!({ "type": "oauth2", "flows": flows.into() }))
     }
 
-    /// Instructions to obtain the credentials, in CommonMark.
+    /// Sets the description, such as instructions to obtain the credentials, in CommonMark.
     pub fn description(self, text: &str) -> Self {
         self.member("description", text)
     }

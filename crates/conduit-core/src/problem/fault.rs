@@ -9,7 +9,7 @@ use crate::excerpt::{Excerpt, bounded};
 
 /// The maximum number of faults in the list of a problem.
 pub const LISTED_FAULTS: usize = 100;
-/// The most text that they have together, in bytes; the first is listed in any case.
+/// The maximum total length of the listed faults, in bytes; the first fault is listed in any case.
 const LISTED_BYTES: usize = 4096;
 /// The longest pointer; a shortened one would lead to another value.
 const POINTER_BYTES: usize = 256;
@@ -35,7 +35,7 @@ pub struct Fault {
 /// A step on the way from a part of the request to a value in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// Into what has this name: the member of an object, a field.
+    /// Into the member of an object, or the field, with this name.
     Key(&'a str),
     /// Into the element of a list, counted from 0.
     Index(usize),
@@ -124,7 +124,7 @@ impl Problem {
         Problem::first_faults(status, faults, faults.len())
     }
 
-    /// As [`faults`](Problem::faults), with the first of `total` faults.
+    /// Creates a problem as [`faults`](Problem::faults) does, with the first of `total` faults.
     pub fn first_faults(status: http::StatusCode, faults: &[Fault], total: usize) -> Self {
         let mut detail = String::new();
         let mut listed = 0;

@@ -186,7 +186,7 @@ impl Problem {
     ///
     /// # Panics
     ///
-    /// When `name` is `type`, `title`, `status`, `detail` or `instance`.
+    /// Panics if `name` is `type`, `title`, `status`, `detail` or `instance`.
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
         let name = name.into();
         assert!(
@@ -197,7 +197,8 @@ impl Problem {
         self
     }
 
-    /// As [`with`](Problem::with), with any value that serde writes. One that cannot be written is logged and left out.
+    /// Adds a member as [`with`](Problem::with) does, from any value that serde serializes. A value that cannot be serialized is
+    /// logged and omitted.
     pub fn with_serialized(self, name: impl Into<Cow<'static, str>>, value: &impl Serialize) -> Self {
         match serde_json::to_value(value) {
             Ok(value) => self.with(name, value),
@@ -367,9 +368,10 @@ impl fmt::Display for Problem {
     }
 }
 
-// `Problem` does not turn into a boxed error, so that this can hold for every type that does: each `std::error::Error` that
-// can be sent between threads, boxed errors, `anyhow::Error`, `eyre::Report`, and types with `#[derive(Problem)]`, which carry
-// their problem. All of them are `Unpin`, except for an error whose derive brings a conversion of the type itself.
+// `Problem` does not convert into a boxed error, so that this implementation can cover every type that does: each
+// `std::error::Error` that can be sent between threads, boxed errors, `anyhow::Error`, `eyre::Report`, and types with
+// `#[derive(Problem)]`, which carry their problem. All of them are `Unpin`, except for an error whose derive brings a conversion of
+// the type itself.
 impl<E: Into<BoxError> + Unpin> From<E> for Problem {
     fn from(error: E) -> Self {
         match error.into().downcast::<Carried>() {

@@ -13,12 +13,12 @@ use crate::openapi::Operation;
 pub struct Returned<R>(PhantomData<fn() -> R>);
 
 impl<R> Returned<R> {
-    /// The type that a call of the handler has; the call is never made.
+    /// Infers the type that the handler returns; the closure is never called.
     pub fn by(_: impl FnOnce() -> R) -> Self {
         Returned(PhantomData)
     }
 
-    /// The same of an `async` handler.
+    /// Infers the type that an `async` handler returns; the closure is never called.
     pub fn by_future<F: Future<Output = R>>(_: impl FnOnce() -> F) -> Self {
         Returned(PhantomData)
     }
@@ -42,7 +42,7 @@ impl<R: IntoResponse> Returned<R> {
 ///
 /// # Panics
 ///
-/// Always, since there is no such value.
+/// Always panics: the compiler only needs the type.
 pub fn never_made<T>() -> T {
     unreachable!("a call is described by its type and never made")
 }

@@ -53,7 +53,7 @@ impl EndpointBuilder {
     ///
     /// # Panics
     ///
-    /// When it has another type: entries are connected in the order in which they are made.
+    /// Panics if it has another type: entries are connected in the order in which they are made.
     pub(crate) fn take_made<T: 'static>(&mut self) -> T {
         let made = self.made.next().and_then(|made| made.into_any().downcast::<T>().ok());
         *made.expect("the entries of a list are connected in the order in which they are made")

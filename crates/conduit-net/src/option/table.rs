@@ -32,7 +32,7 @@ options! {
     INCOMING_CPU: Number, ReadWrite, "incoming_cpu", None;
     /// Allows binding an IPv4 address that no interface has yet. Default: off. Linux. ip(7).
     FREE_BIND: Flag, ReadWrite, "free_bind", None;
-    /// As [`FREE_BIND`], for IPv6. Linux 4.15. ipv6(7).
+    /// The same as [`FREE_BIND`], for IPv6. Linux 4.15. ipv6(7).
     FREE_BIND_V6: Flag, ReadWrite, "free_bind_v6", None;
     /// Allows binding an IPv4 address of another machine and receiving its traffic, for a transparent proxy. Default:
     /// off. Linux; requires CAP_NET_ADMIN or CAP_NET_RAW. ip(7).

@@ -102,7 +102,8 @@ impl Poller {
         self.inner.wait(&mut events.inner, timeout)
     }
 
-    /// As [`wait`](Poller::wait), into memory of the caller, without the heap. Only with the epoll backend.
+    /// Waits as [`wait`](Poller::wait) does, and stores the events in memory of the caller, without the heap. Only with the epoll
+    /// backend.
     ///
     /// # Errors
     /// As [`wait`](Poller::wait).

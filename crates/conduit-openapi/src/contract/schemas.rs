@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use boon::{CompileError, Compiler, SchemaIndex, Schemas, ValidationError};
 use serde_json::Value;
 
-/// The document's address for references inside of it.
+/// The base URI of the document, for references within it.
 const ADDRESS: &str = "https://openapi.invalid/document";
 
 /// The number of characters of a value in a message.
@@ -26,7 +26,7 @@ struct Compiled {
 
 impl CompiledSchemas {
     pub(super) fn of(document: &Value) -> Self {
-        // The document as a whole is no schema; its other members could be read as keywords of one.
+        // The document as a whole is not a schema, and its other members could be read as keywords of one.
         let document = serde_json::json!({ "paths": document["paths"], "components": document["components"] });
         CompiledSchemas {
             document,
@@ -81,7 +81,7 @@ impl Compiled {
     }
 }
 
-/// A pointer as the fragment of an address (RFC 6901, section 6).
+/// A pointer as the fragment of a URI (RFC 6901, section 6).
 fn percent_encoded(pointer: &str) -> String {
     percent_encoding::utf8_percent_encode(pointer, FRAGMENT).to_string()
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 /// The server, and the requests that all functions send to it.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// The address of the server, without a slash at its end.
+    /// The URL of the server, without a trailing slash.
     pub base_url: String,
     /// Sends the requests. It follows redirects unless it has another policy.
     pub http: reqwest::Client,
@@ -40,7 +40,7 @@ impl Client {
 pub enum Error {
     /// The request could not be sent, or the response could not be received.
     Http(reqwest::Error),
-    /// The input has no form in the request.
+    /// The input cannot be written into the request.
     Input(String),
     /// The response does not have its documented form.
     Unexpected {
@@ -99,11 +99,11 @@ pub struct RawBody {
 /// One event of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerEvent<T> {
-    /// Its identity, for the header field `last-event-id` of a later call; empty unless the server sends one.
+    /// The ID of the event, for the header field `last-event-id` of a later call; empty unless the server sends one.
     pub id: String,
-    /// Its name; `message` unless the server sends one.
+    /// The name of the event; `message` unless the server sends one.
     pub event: String,
-    /// Its data.
+    /// The data of the event.
     pub data: T,
 }
 
@@ -175,7 +175,7 @@ pub struct Events<T> {
     partial: PartialEvent,
     last_id: String,
     retry: Duration,
-    /// The least pause before the next attempt to connect.
+    /// The minimum pause before the next attempt to connect.
     pause: Duration,
     of_type: PhantomData<fn() -> T>,
 }
@@ -188,7 +188,7 @@ struct PartialEvent {
 }
 
 impl<T: DeserializeOwned> Events<T> {
-    /// The next event; `None` at the end of the stream. An event that the connection cuts is received again.
+    /// The next event; `None` at the end of the stream. An event that a lost connection truncates is received again.
     ///
     /// # Errors
     ///
@@ -269,7 +269,7 @@ impl<T: DeserializeOwned> Events<T> {
 
     fn end_of_event(&mut self) -> Result<Option<ServerEvent<T>>, Error> {
         let PartialEvent { id, event, data } = std::mem::take(&mut self.partial);
-        // It counts with the end of its event: an event that the connection cuts is sent again.
+        // The ID takes effect at the end of its event: the server sends a truncated event again.
         self.last_id = id.unwrap_or_else(|| std::mem::take(&mut self.last_id));
         if data.is_empty() {
             return Ok(None);
@@ -338,7 +338,7 @@ enum Scheme {
     Cookie(&'static str),
 }
 
-/// A request that is being put together.
+/// A request under construction.
 struct Parts {
     method: Method,
     path: String,
@@ -433,7 +433,7 @@ impl Parts {
         set(&mut self.headers, CONTENT_TYPE.as_str(), &body.content_type)
     }
 
-    /// Sends the request with the credentials of the first of these ways for which the client has all.
+    /// Sends the request with the credentials of the first alternative in `ways` for which the client has all schemes.
     async fn send(mut self, client: &Client, ways: &[&[&str]]) -> Result<Response, Error> {
         let has_all = |way: &&&[&str]| way.iter().all(|name| client.credentials.find(name).is_some());
         let way = ways.iter().filter(|way| !way.is_empty()).find(has_all);

@@ -45,7 +45,7 @@ const RESERVED: [&str; 33] = [
     "Some",
 ];
 
-/// Words of the language.
+/// Keywords of Rust.
 const WORDS: [&str; 52] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
     "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
@@ -91,7 +91,7 @@ impl<'d> RustTypes<'d> {
         types
     }
 
-    /// A name that no type has, from then on the name of one.
+    /// Returns an unused type name, and reserves it.
     pub(super) fn name(&mut self, name: String) -> String {
         unique(&mut self.taken, name, 'X')
     }

@@ -7,16 +7,16 @@ use serde_json::{Map, Value};
 use super::Tool;
 use super::input::{BodyKind, ParameterIn, ToolBody, ToolInputs};
 
-/// The greatest length of a query. A target is not longer anyway.
+/// The maximum length of a query. The server accepts no longer target.
 const QUERY_BYTES: usize = 64 * 1024;
 
-/// The greatest length of a form: the default limit of a body.
+/// The maximum length of a form: the default body limit.
 const FORM_BYTES: usize = 2 * 1024 * 1024;
 
-/// The greatest length of a member's name together with the names around it.
+/// The maximum length of a member's name together with the names around it.
 const NAME_BYTES: usize = 1024;
 
-/// The request that a call with some arguments is.
+/// The HTTP request of a tool call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ToolRequest {
@@ -43,10 +43,11 @@ impl ToolRequest {
 }
 
 impl Tool {
-    /// The request of a call with these arguments. The handler checks their values.
+    /// Returns the request of a call with these arguments. The handler checks their values.
     ///
     /// # Errors
-    /// An unknown argument, a missing one that the target needs, and a value without a form in its place of the request.
+    /// Returns an error for an unknown argument, for a missing argument that the target needs, and for a value that cannot be
+    /// written into its part of the request.
     pub fn request(&self, mut arguments: Map<String, Value>) -> Result<ToolRequest, String> {
         let inputs = &self.inputs;
         let mut target = inputs.path.clone();

@@ -21,7 +21,7 @@ const BODY_TYPES: [&str; 3] = [
     "application/x-www-form-urlencoded",
 ];
 
-/// Names that no function has: words of the language, of which a module reserves more, and names that [`RUNTIME`] uses.
+/// Names that no function may have: the keywords of the language, of which a module reserves more, and the names that [`RUNTIME`] uses.
 const WORDS: [&str; 57] = [
     "arguments",
     "await",
@@ -213,7 +213,7 @@ struct OperationWriter<'d> {
 }
 
 impl OperationWriter<'_> {
-    /// Writes the function and its types, whose names are in `taken` from then on.
+    /// Writes the function and its types, and adds their names to `taken`.
     fn write(&self, text: &mut String, taken: &mut BTreeSet<String>) {
         let value = &self.operation.value;
         let mut function = camel(value["operationId"].as_str().unwrap_or_default());

@@ -169,8 +169,8 @@ impl Connection {
         }
     }
 
-    /// As [`write_response`](Self::write_response), with a prepared head: `start` is the status line of a 200 and field
-    /// lines, each with its CRLF, without `date` and without fields that the engine writes.
+    /// Appends a whole response as [`write_response`](Self::write_response) does, with a prepared head: `start` is the status line
+    /// of a 200 and field lines, each with its CRLF, without `date` and without fields that the engine writes.
     ///
     /// Returns whether the fast path applies: a complete HTTP/1.1 request that keeps the connection, with a method
     /// other than `HEAD` and `CONNECT`. Otherwise nothing is written.

@@ -331,7 +331,7 @@ impl Http2Connection {
         }
     }
 
-    /// As [`reset`](Self::reset), for a request that exceeds a limit of the caller. It counts as a frame without a use.
+    /// Resets a stream as [`reset`](Self::reset) does, for a request that exceeds a limit of the caller. The reset counts as a glitch.
     ///
     /// # Errors
     ///

@@ -57,7 +57,7 @@ enum Closing {
     Open,
     /// Close is written, and the client's is expected.
     Sent,
-    /// Close is written, and nothing is expected: all input is used, to no effect.
+    /// Close is written, and all further input is discarded.
     Finished,
 }
 
@@ -75,7 +75,7 @@ impl WebSocketConnection {
 
     // From the client.
 
-    /// Takes what has been received and not yet used, and gives how much of it was used and one event.
+    /// Parses received bytes, and returns the number of consumed bytes and one event.
     ///
     /// `input` starts where the last call stopped using, and has at least what was left over then: at most 130 bytes.
     /// Call again at once after any event but `NeedMore` and `Closed`. `codecs` may be the same for all connections of a
@@ -281,12 +281,12 @@ impl WebSocketConnection {
         self.write_message(MessageKind::Text, text.as_bytes(), codecs, out)
     }
 
-    /// Writes a binary message; as [`write_text`](Self::write_text).
+    /// Writes a binary message as [`write_text`](Self::write_text) does.
     pub fn write_binary(&mut self, bytes: &[u8], codecs: &mut Codecs, out: &mut Vec<u8>) -> bool {
         self.write_message(MessageKind::Binary, bytes, codecs, out)
     }
 
-    /// Writes a message of either kind; as [`write_text`](Self::write_text). Text must be UTF-8.
+    /// Writes a message of either kind as [`write_text`](Self::write_text) does. Text must be UTF-8.
     pub fn write_message(&mut self, kind: MessageKind, payload: &[u8], codecs: &mut Codecs, out: &mut Vec<u8>) -> bool {
         if self.closing != Closing::Open {
             return false;
@@ -306,7 +306,7 @@ impl WebSocketConnection {
     }
 
     /// The compressed form of a text that connections with the same `codecs` share. It is made once, and follows
-    /// [`write_compressed_header`](super::write_compressed_header). Returns none if this connection does not compress the text,
+    /// [`write_compressed_header`](super::write_compressed_header). Returns `None` if this connection does not compress the text,
     /// or has its own compressor, and after Close: [`write_text`](Self::write_text) is for these cases.
     #[must_use]
     pub fn compress_shared(&mut self, text: &Arc<str>, codecs: &mut Codecs) -> Option<Bytes> {
@@ -317,7 +317,7 @@ impl WebSocketConnection {
         }
     }
 
-    /// Returns whether a message of this length would be compressed. One that is not may be sent from where it is, after
+    /// Returns whether a message of this length would be compressed. An uncompressed one may be sent without a copy, after
     /// [`write_message_header`](super::write_message_header).
     #[must_use]
     pub fn compresses(&self, length: usize) -> bool {
@@ -336,7 +336,7 @@ impl WebSocketConnection {
     ///
     /// # Panics
     ///
-    /// If the code is [invalid](CloseCode::is_valid) in a frame.
+    /// Panics if the code is [invalid](CloseCode::is_valid) in a frame.
     pub fn close(&mut self, code: Option<CloseCode>, reason: &str, out: &mut Vec<u8>) {
         assert!(
             code.is_none_or(CloseCode::is_valid),
@@ -381,7 +381,7 @@ impl WebSocketConnection {
         self.closing == Closing::Open
     }
 
-    /// Returns whether both sides have closed, or the client broke a rule: close after the output is sent.
+    /// Returns whether both sides have closed, or the client broke a rule: close the connection after the output is sent.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.closing == Closing::Finished

@@ -22,7 +22,7 @@ const KEPT_BYTES: usize = 256 * 1024;
 const SHARED_TEXTS: usize = 8;
 const SHARED_BYTES: usize = 256 * 1024;
 
-/// The server's wishes for permessage-deflate.
+/// The server's parameters for permessage-deflate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeflateConfig {
     /// Keeps the context of both directions between messages, where the client permits that. It costs a compressor and a
@@ -35,7 +35,7 @@ pub struct DeflateConfig {
     pub client_max_window_bits: u8,
     /// The level of compression, from 1 (fast) to 9 (small). Default: 1.
     pub level: u8,
-    /// The size from which a message is compressed. Default: 128 bytes.
+    /// The minimum size of a message to compress, in bytes. Default: 128.
     pub least_bytes: usize,
 }
 
@@ -52,8 +52,8 @@ impl Default for DeflateConfig {
 }
 
 impl DeflateConfig {
-    /// The first offer in `sec-websocket-extensions` that the server accepts; and the value of the field in the response.
-    /// An offer with an unknown, repeated or invalid parameter is declined (RFC 7692, section 7.1).
+    /// Selects the first offer in `sec-websocket-extensions` that the server accepts, and returns it with the value of the field in
+    /// the response. An offer with an unknown, repeated or invalid parameter is declined (RFC 7692, section 7.1).
     #[must_use]
     pub fn negotiate(&self, headers: &HeaderMap) -> Option<(Deflate, String)> {
         let values = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).into_iter();
@@ -262,7 +262,7 @@ impl SharedText {
 }
 
 impl Codecs {
-    /// No compressors.
+    /// Creates the codecs; nothing is allocated yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -317,7 +317,7 @@ impl Deflate {
                     compressors.len() - 1
                 });
                 let compressor = &mut compressors[at].1;
-                // Nothing of another connection's message may be referred to.
+                // The output must not refer to a message of another connection.
                 compressor.reset();
                 compressor
             }

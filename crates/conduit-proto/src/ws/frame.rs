@@ -164,7 +164,7 @@ pub fn write_message_header(kind: MessageKind, length: usize, out: &mut Vec<u8>)
     write_header(kind.into(), false, length, out);
 }
 
-/// As [`write_message_header`], of a message whose compressed form has `length` bytes.
+/// Appends the header as [`write_message_header`] does, of a message whose compressed form has `length` bytes.
 #[inline]
 pub fn write_compressed_header(kind: MessageKind, length: usize, out: &mut Vec<u8>) {
     write_header(kind.into(), true, length, out);

@@ -22,7 +22,7 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// The rule that the request breaks.
+    /// Returns the rule that the request breaks.
     pub fn parse(method: &Method, version: Version, headers: &HeaderMap) -> Result<Self, HandshakeError> {
         if method != Method::GET {
             return Err(HandshakeError::Method);
@@ -80,7 +80,7 @@ pub enum HandshakeError {
     Method,
     /// The version is not HTTP/1.1, and the request is no extended CONNECT of HTTP/2.
     Version,
-    /// The fields `upgrade: websocket` and `connection: upgrade` are not both there.
+    /// The fields `upgrade: websocket` and `connection: upgrade` are not both present.
     Upgrade,
     /// `sec-websocket-version` is not 13.
     WebSocketVersion,
@@ -115,7 +115,7 @@ impl fmt::Display for HandshakeError {
 
 impl std::error::Error for HandshakeError {}
 
-/// The value of a field that is there once.
+/// The value of a field that occurs exactly once.
 fn single(headers: &HeaderMap, name: header::HeaderName) -> Option<&[u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;

@@ -6,13 +6,13 @@
 //!    the response, [`choose_subprotocol`] finds the value of `sec-websocket-protocol`, and
 //!    [`DeflateConfig::negotiate`] that of `sec-websocket-extensions`.
 //! 2. After the response with 101, a [`WebSocketConnection`] is the state of the client.
-//!    [`WebSocketConnection::handle_input`] takes the received bytes until it gives [`WebSocketEvent::NeedMore`]. It
+//!    [`WebSocketConnection::handle_input`] parses the received bytes until it returns [`WebSocketEvent::NeedMore`]. It
 //!    returns the number of consumed bytes and an event; the caller keeps the rest and passes it again with the next
 //!    bytes. Responses of the protocol, such as pongs, are appended to a buffer of the caller, so that all frames of
 //!    one turn are sent at once.
 //! 3. [`WebSocketConnection::write_text`], `write_binary` and `write_ping` at any time, until
 //!    [`WebSocketConnection::close`] or the client's Close.
-//! 4. If [`WebSocketConnection::is_finished`], close after the output is sent.
+//! 4. If [`WebSocketConnection::is_finished`], close the connection after the output is sent.
 //!
 //! A [`WebSocketError`] is the client's fault and ends the connection; Close with its code is in the output.
 //!
@@ -79,7 +79,7 @@ impl Default for WebSocketLimits {
 /// The event of [`WebSocketConnection::handle_input`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebSocketEvent {
-    /// Nothing complete: call again with more. Something may have been used nevertheless.
+    /// There is no complete event: call again with more input. Some bytes may have been consumed.
     NeedMore,
     /// A text message.
     Text(String),
@@ -89,8 +89,8 @@ pub enum WebSocketEvent {
     Ping,
     /// Pong.
     Pong,
-    /// The client's Close: its code, if it has one, and its reason. The response is in the output. Comes at most once.
+    /// The client's Close: its code, if it has one, and its reason. The response is in the output. Occurs at most once.
     Close(Option<CloseCode>, String),
-    /// The connection reads no more: all input is used, to no effect.
+    /// The connection no longer reads: all input is discarded.
     Closed,
 }

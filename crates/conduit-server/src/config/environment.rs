@@ -18,7 +18,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// When the value of a variable is invalid, unless the program overrides that variable.
+    /// Returns an error if the value of a variable is invalid, unless the program overrides that variable.
     pub fn with_environment(mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         for (row, setting) in SETTINGS.iter().enumerate() {
             if self.chosen & 1u64 << row != 0 {

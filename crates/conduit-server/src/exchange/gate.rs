@@ -32,7 +32,7 @@ enum GateState {
     Full,
     /// The stream may return a piece.
     Room,
-    /// The stream makes a piece.
+    /// The stream produces a piece.
     Promised,
     /// The command with the piece is queued.
     Queued,
@@ -40,28 +40,28 @@ enum GateState {
 }
 
 impl StreamGate {
-    /// The connection has room for a piece. A promised piece comes first.
+    /// Records that the connection has room for a piece. A promised piece comes first.
     pub(crate) fn open(&self) {
         if self.state.get() == GateState::Full {
             self.change(GateState::Room);
         }
     }
 
-    /// A piece has arrived.
+    /// Records that a piece has arrived.
     pub(crate) fn has_arrived(&self) {
         if self.state.get() == GateState::Queued {
             self.state.set(GateState::Full);
         }
     }
 
-    /// The stream has made the promised piece.
+    /// Records that the stream has produced the promised piece.
     fn has_made(&self) {
         if self.state.get() == GateState::Promised {
             self.state.set(GateState::Queued);
         }
     }
 
-    /// The exchange is over: the stream is dropped, even while it is pending.
+    /// Ends the exchange: the stream is dropped, even while it is pending.
     pub(crate) fn close(&self) {
         self.change(GateState::Closed);
     }

@@ -45,7 +45,7 @@ use crate::route::{Definition, Disconnect};
 use crate::watch::{Watch, Watched};
 use crate::work::{InProgress, Work, method_and_path};
 
-/// The span of a request without one.
+/// The empty span, for a request without a span.
 static NO_SPAN: Span = Span::none();
 
 /// The exchange of a stream. It stays between exchanges, for the log.
@@ -104,8 +104,8 @@ impl Exchange {
         environment.call(request, route, self.span())
     }
 
-    /// As [`begin`](Exchange::begin), for a caller in this process: the request is within the caller's span, and another
-    /// library reports it.
+    /// Begins an exchange as [`begin`](Exchange::begin) does, for a caller in this process: the request is within the caller's
+    /// span, and another library reports it.
     #[cfg(feature = "tower")]
     pub(super) fn begin_within(&mut self, span: Span, mut request: Request, environment: &mut Environment) -> Outcome {
         self.route = environment.application.route(&mut request);
@@ -178,7 +178,7 @@ impl Exchange {
         }
     }
 
-    /// As [`end_body`](Self::end_body), while the number of [unread bytes](Self::unread_bytes) is still of interest.
+    /// Ends the body as [`end_body`](Self::end_body) does, while the number of [unread bytes](Self::unread_bytes) is still of interest.
     #[cfg(feature = "http2")]
     pub(super) fn complete_body(&mut self, trailers: Option<Box<HeaderMap>>) {
         if let Some(body) = &self.request_body {
@@ -199,14 +199,14 @@ impl Exchange {
         bytes
     }
 
-    /// Breaks the body off before its end.
+    /// Aborts the body before its end.
     pub(super) fn break_body(&mut self) {
         if let Some(body) = self.request_body.take() {
             body.break_off();
         }
     }
 
-    /// Breaks the body off with its stream or connection, and frees the part that has arrived.
+    /// Aborts the body together with its stream or connection, and frees the part that has arrived.
     pub(super) fn cancel_body(&mut self) {
         if let Some(body) = self.request_body.take() {
             body.cancel();
@@ -276,7 +276,7 @@ impl Exchange {
         matches!(self.state, ExchangeState::Handling(None))
     }
 
-    /// The handler has responded.
+    /// Records that the handler has responded.
     pub(super) fn has_responded(&mut self) {
         self.state = ExchangeState::Idle;
     }
@@ -339,7 +339,7 @@ impl Exchange {
         }
     }
 
-    /// A piece of the stream has arrived. Returns none if no stream is expected.
+    /// Takes a piece of the stream that has arrived; `None` if no stream is expected.
     pub(super) fn take_piece(&mut self, piece: Bytes) -> Option<Bytes> {
         let ExchangeState::Streaming(gate, _) = &self.state else {
             return None;
@@ -348,7 +348,7 @@ impl Exchange {
         Some(piece)
     }
 
-    /// There is room for the next piece of the stream.
+    /// Offers room for the next piece of the stream.
     #[inline]
     pub(super) fn offer_room(&self) {
         if let ExchangeState::Streaming(gate, _) = &self.state {
@@ -356,12 +356,12 @@ impl Exchange {
         }
     }
 
-    /// The stream has ended, and its end is written.
+    /// Ends the stream, whose end is written.
     pub(super) fn end_stream(&mut self) {
         self.state = ExchangeState::Idle;
     }
 
-    /// The response is complete.
+    /// Ends the exchange after its complete response.
     #[inline]
     pub(super) fn end(&mut self, environment: &mut Environment) {
         if let Some(record) = self.record.take() {
@@ -369,7 +369,7 @@ impl Exchange {
         }
     }
 
-    /// The response is aborted: its stream and the request's body end. `unsent_bytes` of the response's body were written and
+    /// Aborts the response: its stream and the request's body end. `unsent_bytes` of the response's body were written and
     /// not sent.
     pub(super) fn break_off(&mut self, unsent_bytes: u64, environment: &mut Environment) {
         if let ExchangeState::Streaming(gate, _) = &self.state {
@@ -384,7 +384,7 @@ impl Exchange {
         self.cancel_body();
     }
 
-    /// The stream or its connection has ended. The handler continues unless its route ends with its client; the stream of the
+    /// Ends the exchange with its stream or connection. The handler continues unless its route ends with its client; the stream of the
     /// response and the body of the request end.
     pub(super) fn cancel(&mut self, unsent_bytes: u64, environment: &mut Environment) {
         self.break_off(unsent_bytes, environment);

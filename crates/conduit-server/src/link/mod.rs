@@ -155,7 +155,7 @@ impl Link {
         }
     }
 
-    /// The connection counts for the limit of its client's address.
+    /// Counts the connection for the limit of its client's address.
     pub(super) fn set_counted(&mut self) {
         self.is_counted = true;
     }
@@ -508,12 +508,12 @@ impl Link {
         self.stream.flush()
     }
 
-    /// The number of sent bytes that the client's system has not taken yet. It costs a system call.
+    /// The number of sent bytes that the client's system has not received yet. It costs a system call.
     pub(super) fn outgoing_bytes(&self) -> u64 {
         self.stream.outgoing_bytes() as u64
     }
 
-    /// The number of sent bytes that the client's system has taken. It costs a system call.
+    /// The number of sent bytes that the client's system has received. It costs a system call.
     pub(super) fn taken_bytes(&self) -> u64 {
         self.sent_bytes.saturating_sub(self.outgoing_bytes())
     }
@@ -528,7 +528,7 @@ impl Link {
     /// Removes the interest of a connection that wants no event, because the poller has reported one. Returns whether it did.
     ///
     /// # Errors
-    /// The system's.
+    /// An error of the system.
     pub(super) fn end_suspension(&mut self, shared: &Shared) -> io::Result<bool> {
         if !std::mem::take(&mut self.is_suspended) {
             return Ok(false);
@@ -550,7 +550,7 @@ impl Link {
     /// Watches the stream for `interest`, and for room if there is output; and sets the deadline.
     ///
     /// # Errors
-    /// The system's.
+    /// An error of the system.
     pub(super) fn watch(&mut self, mut interest: Interest, timer: Timer, shared: &mut Shared) -> io::Result<()> {
         if (self.has_output() && !self.waits_for_disk()) || self.stream.holds_output() {
             interest = interest | Interest::WRITABLE;

@@ -31,7 +31,7 @@ pub(crate) enum Timer {
     /// The transfers of streams, each with its rate: they are checked each second.
     #[cfg(feature = "http2")]
     Streams,
-    /// The end of a pause after too many frames without a use.
+    /// The end of a pause after too many useless frames.
     #[cfg(feature = "http2")]
     Delay,
     /// The acknowledgement of the server's SETTINGS.
@@ -179,7 +179,7 @@ impl Deadline {
     }
 }
 
-/// The second at which this time is over. The current second has begun already, so one is added: no client is late early.
+/// The second at which this time is over. The current second has begun already, so one second is added, and no deadline expires early.
 pub(crate) fn after(since: Second, time: Duration) -> Second {
     since
         .saturating_add(Second::try_from(time.as_secs()).unwrap_or(Second::MAX))

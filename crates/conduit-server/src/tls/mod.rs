@@ -1,7 +1,7 @@
 //! The server's TLS, by rustls: certificates and their hosts, certificates of clients, and reloading when files
 //! change.
 //!
-//! `session` is one connection. `Certificates` is what all connections share.
+//! `session` is one connection. All connections share `Certificates`.
 
 mod session;
 
@@ -137,7 +137,7 @@ impl Tls {
         self
     }
 
-    /// As [`host_files`](Self::host_files), from PEM texts.
+    /// Adds a certificate and key as [`host_files`](Self::host_files) does, from PEM texts.
     pub fn host_pem(mut self, host: impl Into<String>, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.hosts.push((host.into(), Source::Pem(chain.into(), key.into())));
         self
@@ -149,17 +149,18 @@ impl Tls {
         self.with_clients(Issuers::File(issuers.into()), true)
     }
 
-    /// As [`require_clients`](Self::require_clients), but the certificate is optional. If it is sent, it must be valid.
+    /// Requests a certificate as [`require_clients`](Self::require_clients) does, but accepts clients without one. A certificate
+    /// that is sent must be valid.
     pub fn accept_clients(self, issuers: impl Into<PathBuf>) -> Self {
         self.with_clients(Issuers::File(issuers.into()), false)
     }
 
-    /// As [`require_clients`](Self::require_clients), from a PEM text.
+    /// Requires certificates as [`require_clients`](Self::require_clients) does, with the issuers in a PEM text.
     pub fn require_clients_pem(self, issuers: impl Into<Vec<u8>>) -> Self {
         self.with_clients(Issuers::Pem(issuers.into()), true)
     }
 
-    /// As [`accept_clients`](Self::accept_clients), from a PEM text.
+    /// Accepts certificates as [`accept_clients`](Self::accept_clients) does, with the issuers in a PEM text.
     pub fn accept_clients_pem(self, issuers: impl Into<Vec<u8>>) -> Self {
         self.with_clients(Issuers::Pem(issuers.into()), false)
     }

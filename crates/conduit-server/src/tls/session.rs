@@ -286,7 +286,7 @@ impl TlsStream for Session {
             let why = "the client closed the connection during the TLS handshake";
             return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
         }
-        // After the handshake of TLS 1.3 no client waits for a message of the server's: they are session tickets.
+        // After the handshake of TLS 1.3, the server's messages are session tickets, for which no client waits.
         let can_wait = !self.tls.is_handshaking() && self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         if !held_output && can_wait {
             self.deferred = !self.outgoing.is_empty();

@@ -429,7 +429,7 @@ impl SocketHandle {
     ///
     /// # Errors
     ///
-    /// When the WebSocket is closed.
+    /// Returns the end if the WebSocket is closed.
     pub fn send(&self, message: Message) -> impl Future<Output = Result<(), WebSocketClosed>> {
         self.send_queued(Queued::Message(message))
     }
@@ -438,7 +438,7 @@ impl SocketHandle {
     ///
     /// # Errors
     ///
-    /// When the WebSocket is closed.
+    /// Returns the end if the WebSocket is closed.
     pub fn send_shared(&self, text: Arc<str>) -> impl Future<Output = Result<(), WebSocketClosed>> {
         self.send_queued(Queued::SharedText(text))
     }

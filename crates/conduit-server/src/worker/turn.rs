@@ -37,7 +37,7 @@ const LEAST_INPUT_BYTES: usize = 16 * 1024;
 #[cfg(feature = "websocket")]
 const HANDLERS_A_TURN: usize = 128;
 
-/// The task that a worker is.
+/// The task that runs a worker.
 pub(super) struct Driver {
     pub(super) worker: Worker,
     pub(super) readiness: AsyncPoller,

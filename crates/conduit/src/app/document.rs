@@ -180,7 +180,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
 /// Returns the path of built-in pages.
 ///
 /// # Panics
-/// When it does not start with a slash, ends with one, or has parameters.
+/// Panics if the path does not start with a slash, ends with one, or has parameters.
 pub(super) fn page_path(of: &str, path: &str, example: &str) -> String {
     let is_plain = path.len() > 1 && path.starts_with('/') && !path.ends_with('/') && !path.contains(['{', '}']);
     assert!(

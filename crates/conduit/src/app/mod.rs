@@ -284,7 +284,7 @@ impl<S, R> App<S, R> {
 }
 
 impl<S, R> App<S, R> {
-    /// Returns the path of the endpoint of MCP, if it has one.
+    /// Returns the path of the MCP endpoint; `None` if it is disabled.
     #[cfg_attr(
         not(feature = "mcp"),
         expect(clippy::unused_self, reason = "no endpoint without the feature")

@@ -74,7 +74,7 @@ pub trait CallArgument {
 )]
 pub trait NoArgument {}
 
-/// The assertion for an argument of a handler that is no argument of its call. The route attributes write it.
+/// Asserts that a call needs no argument for this extractor. The route attributes generate the call of this function.
 #[doc(hidden)]
 pub fn has_no_argument<E: NoArgument>() {}
 

@@ -1,4 +1,4 @@
-//! The request of a call, as its arguments add to it.
+//! The request of a typed call, built from its arguments.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;

@@ -14,11 +14,11 @@ use crate::BoxError;
 pub enum CallError {
     /// The response is an error.
     Problem(Box<ReceivedProblem>),
-    /// The arguments have no form in a request, or lead to another route.
+    /// The arguments cannot be written into a request, or lead to another route.
     Input(String),
-    /// The request could not be sent, or the response not be received.
+    /// The request could not be sent, or the response could not be received.
     Transport(BoxError),
-    /// The response is a success of another form than that of the handler: the versions of client and server differ.
+    /// The response is a success, but does not have the type of the handler: the versions of client and server differ.
     Unreadable {
         /// The status.
         status: StatusCode,
@@ -27,7 +27,7 @@ pub enum CallError {
     },
 }
 
-/// A problem (RFC 9457) that a server has sent; a response with an error of another form has only the status and its text.
+/// A problem (RFC 9457) sent by a server. If the error response has another media type, only the status and its text are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct ReceivedProblem {
@@ -75,7 +75,7 @@ impl std::error::Error for CallError {
 }
 
 impl CallError {
-    /// An argument without a form in a request.
+    /// Returns the error of an argument that cannot be written into a request.
     pub(super) fn input(error: impl fmt::Display) -> Self {
         CallError::Input(error.to_string())
     }

@@ -22,7 +22,7 @@
 //! [`CallError`] with the problem. A function and a type share the handler's name, and a value `show` is the function, so that
 //! the call is `show::call(&client, 7)`.
 //!
-//! A [`Transport`] sends the request: the client for tests, with the feature `testing`, or [`Server`] over HTTP, with the feature
+//! A [`Transport`] sends the request: `TestClient`, with the feature `testing`, or [`Server`] over HTTP, with the feature
 //! `reqwest`. Other programs use the output of `program --client rust` or `program --client typescript`.
 //!
 //! # Example

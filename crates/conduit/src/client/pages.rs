@@ -16,7 +16,7 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    /// The first page, of the length that the handler has without a limit.
+    /// The first page, with the handler's default limit.
     pub fn first() -> Self {
         PageRequest::default()
     }
@@ -132,7 +132,7 @@ impl<F> Pages<F> {
     ///
     /// # Errors
     ///
-    /// The first error of a call.
+    /// Returns the first error of a call.
     pub async fn items<T>(mut self) -> Result<Vec<T>, CallError>
     where
         F: AsyncFnMut(PageRequest) -> Result<ReceivedPage<T>, CallError>,

@@ -25,7 +25,7 @@ pub trait FromReply {
     /// Reads the content of a successful response.
     ///
     /// # Errors
-    /// When the content has another form.
+    /// Returns an error if the content does not have this type.
     fn read(headers: &HeaderMap, body: &Bytes) -> Result<Self::Value, BoxError>;
 }
 

@@ -1,4 +1,4 @@
-//! The ways of a request to a service.
+//! The transports of requests to a service.
 
 use std::future::Future;
 
@@ -12,7 +12,7 @@ pub trait Transport {
     fn send(&self, request: http::Request<Bytes>) -> impl Future<Output = Result<http::Response<Bytes>, BoxError>>;
 }
 
-/// A service at an address, over HTTP. Requires the feature `reqwest`.
+/// A service at a URL, over HTTP. Requires the feature `reqwest`.
 #[cfg(feature = "reqwest")]
 #[derive(Clone, Debug)]
 pub struct Server {

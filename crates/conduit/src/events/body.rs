@@ -17,7 +17,7 @@ use crate::server::live::{LiveSignal, LiveStream};
 const COMMENT: &[u8] = b":\n\n";
 /// Events that are available at the same time are sent together, up to this number of bytes.
 const PIECE_BYTES: usize = 16 * 1024;
-/// The least time before clients connect again after a shutdown, and the longest time that is added to it at random.
+/// The minimum time before clients reconnect after a shutdown, and the maximum random time added to it.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_JITTER_MILLIS: u64 = 4000;
 

@@ -32,11 +32,11 @@ use crate::problem::Excerpt;
 pub struct EventText(Cow<'static, str>);
 
 impl EventText {
-    /// A literal.
+    /// Creates a text from a literal.
     ///
     /// # Panics
     ///
-    /// If it contains a line feed, a carriage return or NUL: at compile time where it initializes a constant.
+    /// Panics if the text contains a line feed, a carriage return or NUL: at compile time if it initializes a constant.
     #[track_caller]
     pub const fn from_static(text: &'static str) -> Self {
         let bytes = text.as_bytes();
@@ -123,7 +123,7 @@ impl fmt::Debug for EventText {
     }
 }
 
-/// An event of an event stream: data, and optionally an identity, a name, and the time before a reconnect.
+/// An event of an event stream: data, and optionally an ID, a name, and the time before a reconnect.
 ///
 /// # Example
 ///
@@ -163,7 +163,7 @@ impl<T> Event<T> {
         Event::of(EventData::Text(text.into()))
     }
 
-    /// An event without data: a client dispatches nothing, and takes over its [`id`](Self::id) and [`retry`](Self::retry).
+    /// An event without data: a client dispatches nothing, but applies its [`id`](Self::id) and [`retry`](Self::retry).
     pub const fn without_data() -> Self {
         Event::of(EventData::Missing)
     }
@@ -177,7 +177,7 @@ impl<T> Event<T> {
         }
     }
 
-    /// Sets the identity. A client that connects again sends the last one that it received in `last-event-id`
+    /// Sets the ID. A client that reconnects sends the last received ID in `last-event-id`
     /// ([`LastEventId`](super::LastEventId)).
     pub fn id(mut self, id: impl Into<EventText>) -> Self {
         self.id = Some(id.into());
@@ -188,7 +188,7 @@ impl<T> Event<T> {
     ///
     /// # Panics
     ///
-    /// If it contains a line feed, a carriage return or NUL.
+    /// Panics if the name contains a line feed, a carriage return or NUL.
     #[track_caller]
     pub fn name(self, name: &'static str) -> Self {
         self.named(EventText::from_static(name))
@@ -212,7 +212,7 @@ impl<T: Serialize> Event<T> {
     ///
     /// # Errors
     ///
-    /// When the data cannot be JSON, such as a map with keys that are not strings.
+    /// Returns an error if the data cannot be written as JSON, such as a map with keys that are not strings.
     pub fn encode(&self) -> serde_json::Result<Bytes> {
         let mut out = Vec::with_capacity(64);
         if let Some(time) = self.retry {
@@ -230,7 +230,7 @@ impl<T: Serialize> Event<T> {
                 serde_json::to_writer(&mut out, data)?;
                 out.push(b'\n');
                 if has_line_break(&out[start..out.len() - 1]) {
-                    // Raw JSON of the application's; elsewhere line breaks are escaped.
+                    // Only raw JSON of the application can contain line breaks; elsewhere they are escaped.
                     let json = out.split_off(start - DATA.len());
                     write_lines(&mut out, &json[DATA.len()..json.len() - 1]);
                 }
@@ -247,7 +247,7 @@ const DATA: &[u8] = b"data: ";
 
 /// Writes the field `retry`.
 pub(super) fn write_retry(out: &mut Vec<u8>, time: Duration) {
-    // A vector takes all bytes.
+    // Writing to a vector cannot fail.
     let _ = writeln!(out, "retry: {}", time.as_millis());
 }
 
@@ -288,7 +288,7 @@ pub trait IntoEvent<T> {
     ///
     /// # Errors
     ///
-    /// The application's. It ends the stream, and is logged.
+    /// Returns the application's error, which ends the stream and is logged.
     fn into_event(self) -> Result<Event<T>, crate::BoxError>;
 }
 

@@ -1,4 +1,4 @@
-//! The identity of the last event that a client has received.
+//! The ID of the last event that a client has received.
 
 use std::convert::Infallible;
 
@@ -18,7 +18,7 @@ const NAME: &str = "last-event-id";
 pub struct LastEventId(pub Option<EventText>);
 
 impl LastEventId {
-    /// The identity as a value of `T`, such as a number; `None` if it is missing or not a `T`.
+    /// Returns the ID as a value of `T`, such as a number; `None` if it is missing or not a `T`.
     pub fn parse<T: std::str::FromStr>(&self) -> Option<T> {
         self.0.as_ref()?.as_str().parse().ok()
     }

@@ -87,7 +87,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 ///
 /// # Example
 ///
-/// Events with identities, from a stream:
+/// Events with IDs, from a stream:
 ///
 /// ```
 /// use conduit::prelude::*;

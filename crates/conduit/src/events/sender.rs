@@ -65,7 +65,7 @@ impl<T> EventSender<T> {
     ///
     /// # Errors
     ///
-    /// When the stream has ended: its client has disconnected, or the server stops.
+    /// Returns an error if the stream has ended because its client disconnected or the server is shutting down.
     ///
     /// # Cancel safety
     ///
@@ -209,11 +209,11 @@ impl<T, F> Generator<T, F> {
     note = "return `()`, or a `Result<(), E>` whose error converts into `Box<dyn std::error::Error + Send + Sync>`"
 )]
 pub trait EventsOutcome {
-    /// The error, if the function has failed.
+    /// Returns the outcome of the function.
     ///
     /// # Errors
     ///
-    /// That of the function.
+    /// Returns the error of the function.
     fn into_result(self) -> Result<(), BoxError>;
 }
 

@@ -25,7 +25,7 @@ use crate::response::{IntoResponse, Response};
 /// checked when the program is compiled: `0 < DEFAULT <= MAX`. Filters are the fields of
 /// a [`Query`] next to it, and [`Sort`] is the order.
 ///
-/// The response is [`Paged`], and the OpenAPI document has both. The client in TypeScript iterates over the pages.
+/// The response is [`Paged`], and the OpenAPI document has both. The TypeScript client iterates over the pages.
 ///
 /// # Example
 ///
@@ -92,7 +92,8 @@ impl<C, const DEFAULT: u32, const MAX: u32> Paging<C, DEFAULT, MAX> {
 }
 
 impl<C: Serialize, const DEFAULT: u32, const MAX: u32> Paging<C, DEFAULT, MAX> {
-    /// The page of these items, which are all or the first [`rows`](Paging::rows). `cursor` returns that of the last item in the page.
+    /// Creates the page from these items: all of them, or the first [`rows`](Paging::rows). `cursor` returns the cursor of an item,
+    /// and is called with the last item of the page.
     ///
     /// # Panics
     ///
@@ -238,8 +239,8 @@ impl<T: Serialize> IntoResponse for Paged<T> {
 
 /// Extracts the order of a list from the query: `sort=-created,name` is by `created`, descending, then by `name`.
 ///
-/// `F` is an enum of unit variants, whose names by serde are those that clients may use; other names result in a 422 that lists them. The
-/// field can be repeated too, as generated clients do.
+/// `F` is an enum of unit variants, whose names by serde are those that clients may use; other names result in a 422 that lists
+/// them. The field can be repeated too, as generated clients do.
 ///
 /// # Example
 ///

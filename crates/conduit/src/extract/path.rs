@@ -138,7 +138,7 @@ pub trait PathArgument: Sized {
     ///
     /// # Errors
     ///
-    /// As [`Path::from_parameters`].
+    /// Returns an error as [`Path::from_parameters`] does.
     fn take(request: &Request, names: &'static [(&'static str, ParameterPlace)]) -> Result<Self, Problem>;
 
     /// Like [`Path::describe_parameters`].

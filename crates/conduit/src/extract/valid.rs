@@ -221,7 +221,7 @@ impl<T> Valid<Path<T>> {
     ///
     /// # Errors
     ///
-    /// As [`Path::from_parameters`]. Also returns an error if a value breaks a rule: the fault's path is then `path`, the name
+    /// Returns an error as [`Path::from_parameters`] does, and if a value breaks a rule: the fault's path is then `path`, the name
     /// of the parameter, and the path inside it.
     pub fn from_parameters(request: &Request, names: &'static [(&'static str, ParameterPlace)]) -> Result<Self, Problem>
     where

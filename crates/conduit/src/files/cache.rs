@@ -1,4 +1,4 @@
-//! The files that a worker keeps open, of all `Files` together.
+//! The cache of a worker's open files, which all `Files` share.
 //!
 //! A file is found by the number of its `Files`, its coding and its path. Where the cache is full, the oldest entry that was
 //! not used since it was last considered makes room (the clock algorithm): nothing is moved for a request.
@@ -28,7 +28,7 @@ thread_local! {
 
 #[derive(Default)]
 struct Cache {
-    /// Those of the worker, once they are known.
+    /// The settings of the worker; `None` before the first look-up.
     settings: Option<FileCacheSettings>,
     entries: HashMap<Rc<[u8]>, CacheEntry>,
     /// The keys of all entries, the one to consider next first.
@@ -48,14 +48,14 @@ struct CacheEntry {
 
 /// The result of a look-up.
 pub(super) enum Cached {
-    /// It was checked within the interval. `None`: no file has this name.
+    /// The entry was checked within the interval. `None`: no file has this name.
     Fresh(Option<Arc<Representation>>),
     /// The path is to be resolved again.
     Stale(Arc<Representation>),
     Missing,
 }
 
-/// The place of a file.
+/// The key of a file in the cache.
 #[derive(Clone, Copy)]
 pub(super) struct CacheKey<'a> {
     /// The number of its `Files`.
@@ -95,7 +95,7 @@ pub(super) fn find(place: CacheKey<'_>, now: Instant) -> Cached {
     })
 }
 
-/// Adds what was found at a place, or replaces it.
+/// Adds or replaces the entry of a key.
 pub(super) fn insert(place: CacheKey<'_>, file: Option<Arc<Representation>>, now: Instant) {
     CACHE.with_borrow_mut(|cache| cache.insert(place, file, now));
 }
@@ -105,7 +105,7 @@ pub(super) fn has_room_for(bytes: u64) -> bool {
     CACHE.with_borrow(|cache| cache.kept_bytes as u64 + bytes <= KEPT_BYTES as u64)
 }
 
-/// Forgets what was at a place.
+/// Removes the entry of a key.
 pub(super) fn remove(place: CacheKey<'_>) {
     CACHE.with_borrow_mut(|cache| {
         place.write_to(&mut cache.key);
@@ -115,7 +115,7 @@ pub(super) fn remove(place: CacheKey<'_>) {
     });
 }
 
-/// Closes all files: the process has no descriptors left.
+/// Closes all files, for a process that has run out of descriptors.
 pub(super) fn clear() {
     CACHE.with_borrow_mut(|cache| {
         cache.entries.clear();
@@ -125,7 +125,7 @@ pub(super) fn clear() {
 }
 
 impl Cache {
-    /// Those of the worker. In development each request looks at the path, so that a saved file is in the next page.
+    /// Returns the settings of the worker. In development, each request checks the path, so that the next page contains a saved change.
     fn settings(&mut self) -> FileCacheSettings {
         let mut settings = *self.settings.get_or_insert_with(current::file_cache);
         if is_development_on_this_thread() {

@@ -21,7 +21,7 @@ use super::settings::FilesSettings;
 #[derive(Debug)]
 pub(super) struct Disk {
     path: Arc<Path>,
-    /// The number of the `Files` in caches.
+    /// The number that identifies the `Files` in the caches of workers.
     number: u64,
     root: RefCell<Option<OpenRoot>>,
 }
@@ -56,7 +56,7 @@ impl Disk {
     pub(super) fn new(path: &Path) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         Disk {
-            // The working directory may change. An empty path has no absolute one, and does not name that directory.
+            // The working directory may change. An empty path cannot be made absolute, and does not name the working directory.
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into(),
             number: COUNT.fetch_add(1, Relaxed),
             root: RefCell::new(None),
@@ -71,7 +71,7 @@ impl Disk {
     /// too.
     ///
     /// # Errors
-    /// The system has no resources, or the disk fails.
+    /// Returns an error if the system has no resources, or if the disk fails.
     pub(super) async fn find(
         &self,
         path: &[u8],
@@ -132,7 +132,7 @@ impl Disk {
         }
     }
 
-    /// The file with its current attributes: the tag of a response must be that of the bytes that are sent.
+    /// Returns the file with its current attributes, because the tag of a response must match the bytes that are sent.
     fn current(
         &self,
         place: CacheKey<'_>,
@@ -153,7 +153,7 @@ impl Disk {
         Ok(Object::File(changed))
     }
 
-    /// The files and directories at a path, up to a number, and whether there are more.
+    /// Returns the files and directories at a path, up to `limit`, and whether there are more.
     pub(super) async fn list(&self, path: &[u8], limit: usize) -> io::Result<Option<(Vec<DirectoryEntry>, bool)>> {
         let (root, path) = (Arc::clone(&self.path), path.to_vec());
         let listed = blocking(move || Directory::open(&root, Waiting::Allowed)?.list(&path, limit)).await;
@@ -177,7 +177,7 @@ impl Disk {
     }
 }
 
-/// The file with its content in memory, if there is room: its path was looked at before, so that it is in demand.
+/// Returns the file with its content in memory if there is room. Called for a file that was requested before.
 fn with_kept_content(file: Arc<Representation>) -> Arc<Representation> {
     match cache::has_room_for(file.length) {
         true => file.with_kept_content().map_or(file, Arc::new),
@@ -207,7 +207,7 @@ enum Outcome {
 }
 
 impl LookUp {
-    /// Looks at the path. Returns the directory too if it was opened.
+    /// Resolves the path. Also returns the directory if it had to be opened.
     fn run(&self, waiting: Waiting) -> io::Result<(Option<Arc<Directory>>, Outcome)> {
         let opened = match self.directory {
             Some(_) => None,

@@ -1,4 +1,4 @@
-//! Directories in the program: what `embed!` makes.
+//! Directories in the program: the values of `embed!`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::settings::{FilesSettings, IMMUTABLE};
 /// serves it, and [`asset!`](crate::asset) gives the addresses of its files.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedded {
-    /// On the machine that compiled the program.
+    /// The path on the machine that compiled the program.
     directory: &'static str,
     files: &'static [EmbeddedFile],
     /// The files are read from the directory.
@@ -34,7 +34,7 @@ pub struct EmbeddedFile {
     /// A hash of the content, in quotes.
     pub tag: &'static str,
     pub content: &'static [u8],
-    /// In zstd, brotli and gzip.
+    /// The content in zstd, brotli and gzip.
     pub coded: [Option<&'static [u8]>; 3],
 }
 
@@ -49,12 +49,12 @@ impl Embedded {
     }
 
     /// The address of a file: the prefix of [`embed!`](macro@crate::embed), and the path with a hash of the content in the name,
-    /// so that browsers keep it without a request, and load a new version at once. [`asset!`](crate::asset) calls it when the program is
-    /// compiled.
+    /// so that browsers keep it without a request, and load a new version at once. [`asset!`](crate::asset) calls it when the
+    /// program is compiled.
     ///
     /// # Panics
     ///
-    /// When the directory has no file with this path.
+    /// Panics if the directory has no file with this path.
     pub const fn url(&self, path: &str) -> &'static str {
         let mut place = 0;
         while place < self.files.len() {
@@ -85,7 +85,7 @@ impl Embedded {
     }
 }
 
-/// `==` is no `const fn`.
+/// `==` is not a `const fn`.
 const fn is_same(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     if one.len() != other.len() {

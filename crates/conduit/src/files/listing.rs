@@ -11,13 +11,13 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 use crate::response::{Html, IntoResponse, Response};
 
-/// The most entries of a page.
+/// The maximum number of entries of a page.
 pub(super) const ENTRIES: usize = 10_000;
 
-/// A browser loads and runs nothing for the page, so that a name cannot.
+/// Forbids the browser to load or run anything, so that a file name cannot inject a script.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page for a directory, whose path was percent-decoded. `is_root`: it has no parent that is served.
+/// Returns the page of a directory with this percent-decoded path. `is_root`: its parent is not served.
 pub(super) fn page(
     path: &[u8],
     is_root: bool,

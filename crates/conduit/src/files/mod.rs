@@ -1,4 +1,4 @@
-//! Files as they are: from a directory, or from the program.
+//! Static files from a directory, or from the program.
 
 mod cache;
 mod disk;
@@ -35,7 +35,7 @@ use crate::request::Request;
 use crate::response::{IntoResponse, Redirect, Response};
 use crate::route::{Mount, ParameterPlace};
 
-/// The files of a directory, or of one in the program, as an entry of [`routes!`](crate::routes).
+/// The files of a directory, or of an embedded directory, as an entry of [`routes!`](crate::routes).
 ///
 /// ```
 /// use conduit::Files;
@@ -54,7 +54,7 @@ use crate::route::{Mount, ParameterPlace};
 ///
 /// # Requests
 ///
-/// `GET` and `HEAD`; other methods are answered 405. Preconditions, `Range` with up to 16 ranges, and `If-Range` follow
+/// `GET` and `HEAD`; other methods result in a 405. Preconditions, `Range` with up to 16 ranges, and `If-Range` follow
 /// RFC 9110. A file's strong `etag` differs in each coding, and depends on its length, its times and its number in the file
 /// system: two copies of a file have different tags. The address of a directory without a slash at the end redirects to the one
 /// with it, which serves [`index.html`](Files::index).
@@ -69,7 +69,7 @@ use crate::route::{Mount, ParameterPlace};
 /// time whether it has changed. Each worker keeps [open files](crate::App::file_cache), and sends them without reading
 /// them (sendfile) on connections without TLS.
 ///
-/// Needs the feature `files`.
+/// Requires the feature `files`.
 #[derive(Clone, Debug)]
 pub struct Files {
     source: Source,
@@ -79,7 +79,7 @@ pub struct Files {
 #[derive(Debug)]
 enum Source {
     Disk(Disk),
-    /// The table is made on each worker.
+    /// The table is built on each worker.
     Embedded(Embedded, OnceCell<Table>),
 }
 
@@ -93,7 +93,7 @@ impl Clone for Source {
 }
 
 impl Files {
-    /// The files below a directory. A relative path is relative to the working directory at this call.
+    /// Serves the files of a directory. A relative path is relative to the working directory at the time of this call.
     ///
     /// A directory that does not exist is logged as an error when the application is made, and every request is answered 404 until it
     /// exists.
@@ -127,7 +127,7 @@ impl Files {
         self
     }
 
-    /// Sets the name of the file that a directory is served as. Default: `index.html`.
+    /// Sets the name of the file that is served for a directory. Default: `index.html`.
     pub fn index(self, name: impl Into<String>) -> Self {
         self.set(|settings| settings.index = Some(name.into()))
     }
@@ -162,14 +162,14 @@ impl Files {
         self.set(|settings| settings.single_page = Some(path.into()))
     }
 
-    /// Sets `cache-control` for the files that a pattern matches. The first pattern that matches decides.
+    /// Sets `cache-control` for the files that a pattern matches. The first matching pattern applies. Default: `no-cache`.
     ///
     /// In a pattern `*` is any text without a slash, `**` any text, and `?` one character. A pattern without a slash matches
     /// the name of a file in any directory.
     ///
     /// # Panics
     ///
-    /// When the value is no value of a header field.
+    /// Panics if the value is not valid in a header field.
     ///
     /// # Example
     ///
@@ -199,7 +199,7 @@ impl Files {
     ///
     /// # Panics
     ///
-    /// When the value is no value of a header field.
+    /// Panics if the value is not valid in a header field.
     pub fn content_type(self, pattern: impl Into<String>, value: impl AsRef<str>) -> Self {
         let value = header_value("content-type", value.as_ref());
         self.set(|settings| settings.content_types.push((pattern.into(), value)))
@@ -226,7 +226,7 @@ impl Mount for Files {
         }
     }
 
-    /// Files are no operations of an API.
+    /// Files are not operations of an API.
     fn describe(operation: &mut Operation) {
         operation.hide();
     }
@@ -255,7 +255,7 @@ impl Files {
         }
     }
 
-    /// The response with a directory: its path is empty or has a slash at the end.
+    /// Returns the response for a directory, whose path is empty or has a trailing slash.
     async fn directory(&self, request: &Request, path: &[u8]) -> io::Result<Response> {
         if let Some(index) = &self.settings.index {
             let index = [path, index.as_bytes()].concat();
@@ -275,7 +275,7 @@ impl Files {
         self.without_file(request).await
     }
 
-    /// The response with a file, in the coding that the client prefers of those there are.
+    /// Returns the response with a file, in the available coding that the client prefers.
     async fn file(
         &self,
         request: &Request,
@@ -294,13 +294,13 @@ impl Files {
         Ok(respond(request, &file, self.vary(), cache_control))
     }
 
-    /// 404, or the page of a single-page application.
+    /// Returns a 404, or the page of a single-page application.
     async fn without_file(&self, request: &Request) -> io::Result<Response> {
         if let Some(page) = &self.settings.single_page
             && is_navigation(request)
             && let Object::File(file) = self.find(page.as_bytes(), None).await?
         {
-            // The address may name a file after the next deployment.
+            // The path may be that of a file after the next deployment.
             return self.file(request, page.as_bytes(), file, Some(REVALIDATE)).await;
         }
         let mut problem = Problem::not_found(format!("no file matches {}", Excerpt::new(request.path())));
@@ -343,7 +343,7 @@ fn redirect(request: &Request) -> Response {
     response
 }
 
-/// Returns whether a request loads a page, and not a part of one (Fetch Metadata).
+/// Returns whether a request loads a page rather than a resource of a page (Fetch Metadata).
 fn is_navigation(request: &Request) -> bool {
     match request.header("sec-fetch-mode") {
         Some(mode) => mode == b"navigate",

@@ -1,4 +1,4 @@
-//! A file as it is sent: its bytes in one coding, and the header fields that describe them.
+//! A representation of a file: its bytes in one coding, and the header fields that describe them.
 
 use std::fs::File;
 use std::ops::Range;
@@ -25,12 +25,12 @@ pub(super) enum FileCoding {
 }
 
 impl FileCoding {
-    /// In the order of preference where a client has none.
+    /// All codings, in the order that applies if the client has no preference.
     pub(super) const ALL: [FileCoding; 3] = [FileCoding::Zstd, FileCoding::Brotli, FileCoding::Gzip];
     /// Their names in `accept-encoding`, in the same order.
     pub(super) const NAMES: [&'static str; 3] = ["zstd", "br", "gzip"];
 
-    /// As `content-encoding` has it.
+    /// Returns the name in `content-encoding`.
     pub(super) const fn name(self) -> &'static str {
         Self::NAMES[self as usize]
     }
@@ -45,9 +45,9 @@ impl FileCoding {
     }
 }
 
-/// The longest file whose content is kept in memory. The system sends a longer one without a copy.
+/// The maximum length of a file whose content is kept in memory. The kernel sends a longer one without a copy.
 pub(super) const KEPT_FILE_BYTES: u64 = 16 * 1024;
-/// The time since the last change after which the next one is certain to have another time: file systems count in ticks.
+/// The age of a change after which the next change has a different timestamp: file systems have timestamps of limited resolution.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// The bytes of a representation.
@@ -58,7 +58,7 @@ pub(super) enum ByteSource {
 }
 
 impl ByteSource {
-    /// A range of the bytes, which exists.
+    /// Returns a range of the bytes, which must exist.
     pub(super) fn part(&self, range: Range<u64>) -> Body {
         match self {
             ByteSource::File(file) => Body(BodyKind::File(FilePart::shared(
@@ -81,17 +81,17 @@ pub(super) struct Representation {
     pub(super) length: u64,
     /// A strong tag.
     pub(super) tag: HeaderValue,
-    /// Seconds from 1970, and the same as a date. It is missing where the file is from the future (RFC 9110, section 8.8.2.1).
+    /// Seconds since 1970, and the same as a date. `None` if the time is in the future (RFC 9110, section 8.8.2.1).
     pub(super) modified: Option<(u64, HeaderValue)>,
     pub(super) content_type: HeaderValue,
     pub(super) coding: Option<FileCoding>,
     pub(super) cache_control: HeaderValue,
-    /// Those of the open file.
+    /// The attributes of the open file.
     pub(super) attributes: Option<Attributes>,
 }
 
 impl Representation {
-    /// An open file. `path` is that of the file without coding.
+    /// Creates the representation of an open file. `path` is the path without the extension of the coding.
     ///
     /// The tag covers the time of the last change of any kind, which no program can set, and the number of the file: two
     /// versions of one length that a tool has given one date, as reproducible builds do, have different tags.
@@ -131,7 +131,8 @@ impl Representation {
         }
     }
 
-    /// The same with its content in memory, if the file is small, has been the same for a while, and needs no wait for the disk.
+    /// Returns a copy with the content in memory if the file is small, has not changed recently, and can be read without waiting
+    /// for the disk.
     pub(super) fn with_kept_content(&self) -> Option<Self> {
         let (ByteSource::File(file), Some(attributes)) = (&self.content, self.attributes) else {
             return None;
@@ -150,7 +151,7 @@ impl Representation {
     }
 }
 
-/// Returns whether the next change of a file has another time than its last one.
+/// Returns whether the next change of a file will have a different timestamp than its last one.
 fn is_settled(attributes: &Attributes) -> bool {
     let changed = u64::try_from(attributes.changed.0).unwrap_or(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

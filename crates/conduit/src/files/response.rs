@@ -23,7 +23,7 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// The number of fields of a response, at most.
+/// The maximum number of fields of a response.
 const FIELDS: usize = 10;
 
 /// The response with a file: 200, 206, 304, 412 or 416. `vary` names the fields of requests that choose among representations
@@ -84,7 +84,7 @@ fn selection(request: &Request, file: &Representation) -> Selection {
         (Some(value), None) if *request.method() == Method::GET && is_in_range(request, file) => {
             Selection::parse(value, file.length)
         }
-        // Several lines are a list of no meaning.
+        // Several lines form a list, which is invalid for this field.
         _ => Selection::Whole,
     }
 }
@@ -100,7 +100,8 @@ fn is_in_range(request: &Request, file: &Representation) -> bool {
     }
 }
 
-/// A date is a strong validator only if the file has not changed twice in its second, which a second later it has not.
+/// A date is a strong validator only if the file cannot change again within the same second (RFC 9110, section 8.8.2.2), that is,
+/// once this second has passed.
 fn is_date_of(date: &[u8], file: &Representation) -> bool {
     let Some((modified, _)) = file.modified else {
         return false;
@@ -117,7 +118,7 @@ fn is_date_of(date: &[u8], file: &Representation) -> bool {
     seconds == Some(modified) && modified < now
 }
 
-/// 416 (RFC 9110, section 15.5.17), which varies as the response that it replaces.
+/// Returns a 416 (RFC 9110, section 15.5.17) with the `vary` of the response that it replaces.
 fn unsatisfiable(file: &Representation, headers: &HeaderMap) -> Response {
     let length = file.length;
     let mut problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE)

@@ -6,7 +6,7 @@ use super::patterns;
 
 /// A year: the longest time that caches keep anything.
 pub(super) const IMMUTABLE: &str = "public, max-age=31536000, immutable";
-/// A cache asks each time, and receives 304 while the file is the same.
+/// A cache revalidates each time, and receives a 304 while the file is unchanged.
 pub(super) const REVALIDATE: &str = "no-cache";
 
 #[derive(Clone, Debug)]

@@ -32,7 +32,7 @@ const READ_AT_ONCE: usize = 16;
 const FRESH: Duration = Duration::from_secs(20);
 /// The pause between two removals of expired state, in which requests are carried out.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(50);
-/// The most topics that are checked at each renewal of the lease.
+/// The maximum number of topics that are checked at each renewal of the lease.
 const CHECKED_AT_ONCE: usize = 4096;
 
 pub(super) struct Driver<S> {
@@ -523,7 +523,7 @@ impl<S: TopicServer> Driver<S> {
         Ok(gaps)
     }
 
-    /// Reads the messages of some topics whose hints may be lost, as of a process that has ended after it has published.
+    /// Reads the messages of some topics whose hints may be lost, such as those of a process that ended after publishing.
     async fn check(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         if !S::Session::SENDS_HINTS {
             return Ok(());

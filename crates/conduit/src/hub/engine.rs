@@ -35,14 +35,14 @@ pub trait HubEngine: Send + Sync + 'static {
     /// [the bounds of the hub](Replica::config).
     fn publish(&self, topic: Arc<str>, json: Arc<str>) -> EngineFuture<Position>;
 
-    /// Follows a topic. The future is ready after [`Replica::synchronize`]. A topic that is followed already is no error.
+    /// Follows a topic. The future is ready after [`Replica::synchronize`]. A topic that is already followed is not an error.
     fn follow(&self, topic: Arc<str>) -> EngineFuture<()>;
 
     /// Ends the updates of a topic.
     fn unfollow(&self, topic: &Arc<str>);
 
     /// Makes a member present in a topic that this process follows, as long as this process has contact with the engine. The
-    /// future is ready after [`Replica::joined`]. A member that is present already is no error.
+    /// future is ready after [`Replica::joined`]. A member that is already present is not an error.
     fn join(&self, topic: Arc<str>, member: Arc<str>) -> EngineFuture<()>;
 
     /// Ends the presence of a member that this process has made present.
@@ -57,17 +57,18 @@ pub struct Replica {
     config: HubConfig,
 }
 
-/// A topic as an engine has it.
+/// The state of a topic in an engine.
 #[derive(Clone, Debug, Default)]
 pub struct TopicSnapshot {
-    /// The position of the last message; that of the topic's beginning, with the number 0, if there was none.
+    /// The position of the last message; without a message, the epoch of the topic with the number 0.
     pub last: Position,
     /// The snapshot has all messages after this position: at most one before the oldest, and the last position if it has none.
     /// A snapshot for a replica that has earlier messages may begin after its last one.
     pub complete_after: Position,
     /// The messages, in the order of their positions.
     pub messages: Vec<EngineMessage>,
-    /// The members, each with the process that has made it present. A process is any number that no other process has.
+    /// The members, each with the process that has made it present. The number of a process is arbitrary, and unique among the
+    /// processes.
     pub members: Vec<(u64, Arc<str>)>,
 }
 
@@ -107,22 +108,22 @@ impl Replica {
         self.with(|shared| shared.synchronize(topic, snapshot));
     }
 
-    /// Adds the message after the last one. One that the replica has is ignored.
+    /// Adds the message after the last one. A message that the replica already has is ignored.
     pub fn receive(&self, topic: &str, position: Position, json: Arc<str>) {
         self.with(|shared| shared.receive(topic, position, json));
     }
 
-    /// A process has made a member present.
+    /// Records that a process has made a member present.
     pub fn joined(&self, topic: &str, process: u64, member: Arc<str>) {
         self.with(|shared| shared.joined(topic, process, member));
     }
 
-    /// A process has ended the presence of a member.
+    /// Records that a process has ended the presence of a member.
     pub fn left(&self, topic: &str, process: u64, member: &str) {
         self.with(|shared| shared.left(topic, process, member));
     }
 
-    /// A process has lost contact with the engine: its members are no longer present.
+    /// Removes the members of a process that has lost contact with the engine.
     pub fn process_left(&self, process: u64) {
         self.with(|shared| shared.process_left(process));
     }

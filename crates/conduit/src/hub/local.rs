@@ -43,7 +43,7 @@ pub(super) struct Subscriber {
 }
 
 impl LocalHub {
-    /// The hub on this thread. The first subscriber makes it, and its task ends after the last one.
+    /// Returns the hub on this thread. The first subscriber creates it; its task ends after the last one.
     fn of(hub: &Hub) -> Rc<Self> {
         let number = hub.0.number;
         if let Some(local) = HUBS.with_borrow(|hubs| hubs.get(&number).cloned()) {
@@ -74,7 +74,7 @@ impl LocalHub {
         }
     }
 
-    /// Notices were dropped, of any topic: all subscribers lag.
+    /// Marks all subscribers as lagging, because notices of an unknown topic were dropped.
     fn lag(&self) {
         for topic in self.topics.borrow().values() {
             topic.ring.borrow_mut().clear();
@@ -139,7 +139,7 @@ impl Subscriber {
         Ok((subscriber, replay))
     }
 
-    /// Returns the next notice, or the fact that some are lost.
+    /// Returns the next notice; `None` if notices are lost.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Notice>> {
         match self.topic.ring.borrow_mut().take(&mut self.cursor) {
             Next::Notice(notice) => Poll::Ready(Some(notice)),

@@ -23,7 +23,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The position of a message of an engine. A topic that begins again, for example after the loss of its history, has a
+    /// Creates the position of an engine's message. A topic that begins again, for example after the loss of its history, has a
     /// larger `epoch`, and its messages are numbered from 1 on.
     pub fn new(epoch: u64, number: u64) -> Self {
         Position { epoch, number }
@@ -135,14 +135,14 @@ impl<M> Published<M> {
         &self.message.json
     }
 
-    /// The bytes of the message as an event of an event stream, with its position as the identity.
+    /// Returns the bytes of the message as an event of an event stream, with its position as the ID.
     pub fn event(&self) -> Bytes {
         self.message.event()
     }
 }
 
 impl<M: DeserializeOwned> Published<M> {
-    /// The message.
+    /// Deserializes the message.
     ///
     /// # Errors
     ///

@@ -90,7 +90,7 @@ pub use self::subscription::{LagPolicy, Subscription, Update};
 pub use self::topic::{Access, Presence, StartFrom, Topic, TopicFamily};
 use crate::problem::Problem;
 
-/// The topics of an application. Clones are the same hub: one is a part of the state of all workers.
+/// The topics of an application. Clones share the topics: store the hub in the application's state.
 ///
 /// # Guarantees
 ///
@@ -117,8 +117,8 @@ pub struct HubConfig {
     pub members: usize,
     /// The maximum number of messages in the history of a topic; 0 keeps no history. Default: 100.
     pub history_messages: usize,
-    /// The most bytes in the history of a topic, and of messages that a slow subscriber of a worker has not taken. Default:
-    /// 256 KiB.
+    /// The maximum number of bytes in the history of a topic, and of the messages of a topic that slow subscribers on a worker have
+    /// not received. Default: 256 KiB.
     pub history_bytes: usize,
     /// The time for which a message stays in the history. Default: 5 minutes.
     pub history_time: Duration,
@@ -147,17 +147,17 @@ impl Default for HubConfig {
 }
 
 impl Hub {
-    /// A hub with the default bounds.
+    /// Creates a hub with the default bounds.
     pub fn new() -> Self {
         Hub::with(HubConfig::default())
     }
 
-    /// A hub with these bounds.
+    /// Creates a hub with these bounds.
     pub fn with(config: HubConfig) -> Self {
         Hub(Arc::new(SharedTopics::new(config, None)))
     }
 
-    /// A hub with these bounds that shares its topics with the hubs of other processes. These need the same bounds.
+    /// Creates a hub with these bounds that shares its topics with the hubs of other processes, which must have the same bounds.
     pub fn with_engine(config: HubConfig, engine: impl HubEngine) -> Self {
         let engine: Arc<dyn HubEngine> = Arc::new(engine);
         let shared = Arc::new(SharedTopics::new(config, Some(Arc::clone(&engine))));
@@ -169,21 +169,21 @@ impl Hub {
         self.0.engine.is_some()
     }
 
-    /// The topic with this key, if its family permits it to the client.
+    /// Returns the topic with this key if its family grants the client access.
     ///
     /// # Errors
     ///
-    /// The problem of [`TopicFamily::authorize`]; 400 for a key of more than 512 bytes.
+    /// Returns the problem of [`TopicFamily::authorize`], and a 400 for a key of more than 512 bytes.
     pub async fn authorize<F: TopicFamily>(&self, client: &F::Client, key: &str) -> Result<Topic<F>, Problem> {
         let access = F::authorize(client, key).await?;
         Ok(Topic::new(self.clone(), key, access)?)
     }
 
-    /// The topic with this key for the application itself, such as a job that publishes.
+    /// Returns the topic with this key for the application itself, such as a job that publishes, without a check.
     ///
     /// # Errors
     ///
-    /// When the key has more than 512 bytes.
+    /// Returns an error if the key has more than 512 bytes.
     pub fn trusted<F: TopicFamily>(&self, key: &str) -> Result<Topic<F>, HubError> {
         Topic::new(self.clone(), key, Access::PublishAndSubscribe)
     }
@@ -215,7 +215,7 @@ pub enum HubError {
     /// The family has permitted the client to subscribe only.
     #[problem(status = 403, title = "Not permitted", detail = "this client may not publish here")]
     NotPermitted,
-    /// The key of the topic is too long.
+    /// The key of the topic or the name of a member is too long.
     #[problem(
         status = 400,
         title = "The key is too long",

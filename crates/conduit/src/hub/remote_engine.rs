@@ -29,7 +29,7 @@ pub struct RemoteEngine<S> {
 }
 
 impl<S: TopicServer> RemoteEngine<S> {
-    /// An engine with the topics of this server.
+    /// Creates an engine with the topics of this server.
     pub fn new(server: S, config: RemoteEngineConfig) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         RemoteEngine {

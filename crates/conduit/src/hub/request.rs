@@ -96,7 +96,7 @@ pub(super) struct WaitingRequests {
     bytes: AtomicUsize,
 }
 
-/// The place of a request among those that wait.
+/// The slot of a request in the queue, freed on drop.
 pub(super) struct Permit {
     waiting: Arc<WaitingRequests>,
     bytes: usize,
@@ -125,7 +125,7 @@ impl WaitingRequests {
             waiting: Arc::clone(self),
             bytes,
         };
-        // Dropping it after an error frees the place.
+        // Dropping it after an error frees the slot.
         if messages >= most || before + bytes > most_bytes {
             return Err(HubError::Full { what });
         }

@@ -70,11 +70,11 @@ impl Ring {
         while !self.entries.is_empty() {
             self.pop();
         }
-        // Readers that have taken all of them have missed those that did not arrive.
+        // A reader that has taken all entries has still missed the notices that never arrived.
         self.start += 1;
     }
 
-    /// The next notice at this cursor, which moves on.
+    /// Returns the next notice at this cursor, and advances the cursor.
     pub(super) fn take(&mut self, cursor: &mut u64) -> Next {
         if *cursor < self.start {
             *cursor = self.start;

@@ -18,7 +18,7 @@ use super::{HubConfig, HubError};
 
 /// The number of parts, each with a lock.
 const SHARDS: usize = 16;
-/// The maximum number of bytes of notices that wait for a worker. A worker that is blocked for longer loses them, and its subscribers lag.
+/// The maximum number of bytes of notices that wait for a worker. A blocked worker loses further ones, and its subscribers lag.
 const INBOX_BYTES: usize = 16 * 1024 * 1024;
 
 pub(super) struct SharedTopics {
@@ -30,7 +30,7 @@ pub(super) struct SharedTopics {
     hasher: RandomState,
     pub(super) shards: Box<[Mutex<TopicShard>]>,
     topics: AtomicUsize,
-    /// The beginning of the newest topic, so that two topics of one name never have the same.
+    /// The epoch of the newest topic, so that no two topics of the same name share an epoch.
     last_epoch: AtomicU64,
     history_bytes: AtomicUsize,
 }
@@ -61,11 +61,11 @@ pub(super) struct SharedTopic {
     is_listed_as_due: bool,
 }
 
-/// The path of notices to a worker.
+/// The queue of notices to a worker.
 pub(super) struct Inbox {
     sender: mpsc::UnboundedSender<(Arc<str>, Notice)>,
     waiting_bytes: AtomicUsize,
-    /// Notices were dropped. The worker counts them as missed by all of its subscribers.
+    /// The number of dropped notices. The worker treats them as missed by all of its subscribers.
     pub(super) dropped: AtomicU64,
 }
 
@@ -144,7 +144,7 @@ impl SharedTopics {
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls a function with a topic, which is made if it does not exist. Expired messages and topics of its shard are removed.
+    /// Calls a function with a topic, which is created if it does not exist. Expired messages and topics of its shard are removed.
     pub(super) fn with<T>(
         &self,
         name: &Arc<str>,
@@ -324,7 +324,7 @@ impl SharedTopics {
         })
     }
 
-    /// A worker has no more subscribers of a topic.
+    /// Unsubscribes a worker that has no more subscribers of a topic.
     pub(super) fn unsubscribe(&self, name: &Arc<str>, inbox: &Arc<Inbox>) {
         // The topic exists.
         let _ = self.with(name, |topic| {

@@ -47,7 +47,7 @@ pub enum Update<M> {
     Missed,
 }
 
-/// The updates of a topic; a [`Stream`] of them. It belongs to the worker that it was made on.
+/// The updates of a topic, also as a [`Stream`]. It belongs to the worker on which it was created.
 pub struct Subscription<F: TopicFamily> {
     subscriber: Subscriber,
     replay: VecDeque<Arc<Message>>,
@@ -83,7 +83,7 @@ impl<F: TopicFamily> Subscription<F> {
         self
     }
 
-    /// Receives [`Update::Joined`] and [`Update::Left`] too, from now on.
+    /// Also receives [`Update::Joined`] and [`Update::Left`]. Default: off.
     pub fn with_presence(mut self) -> Self {
         self.has_presence = true;
         self
@@ -108,7 +108,7 @@ impl<F: TopicFamily> Subscription<F> {
         self.last
     }
 
-    /// An event stream of the updates. A message is an event with its position as the identity. [`Update::Missed`] is an event
+    /// Converts the updates to an event stream. A message is an event with its position as the ID. [`Update::Missed`] is an event
     /// `missed` with the data `null`; a member's arrival and departure are events `joined` and `left` with the name as JSON.
     pub fn into_events(self) -> Events<F::Message> {
         Events::from_encoded(Box::pin(EncodedUpdates(self)))

@@ -24,7 +24,7 @@ const KEY_BYTES: usize = 512;
 ///
 /// The [module](super) has an example.
 pub trait TopicFamily: 'static {
-    /// A name that no other family of the application has.
+    /// The name of the family, unique in the application.
     const NAME: &'static str;
 
     /// The messages, which serde writes as JSON.
@@ -163,7 +163,7 @@ impl<F: TopicFamily> Topic<F> {
     ///
     /// # Panics
     ///
-    /// Outside of a `LocalRuntime` and a `LocalSet`; each worker of a server has one.
+    /// Panics outside a `LocalRuntime` and a `LocalSet`; each worker of a server has one.
     pub async fn subscribe(&self, from: impl Into<StartFrom>) -> Result<Subscription<F>, HubError> {
         let from = match from.into() {
             StartFrom::Now => ReplayFrom::Now,
@@ -176,11 +176,11 @@ impl<F: TopicFamily> Topic<F> {
         Ok(Subscription::new(subscriber, replay))
     }
 
-    /// Subscribes, as an event stream: [`Subscription::into_events`].
+    /// Subscribes, and returns the updates as an event stream: [`Subscription::into_events`].
     ///
     /// # Errors
     ///
-    /// As [`subscribe`](Self::subscribe).
+    /// Returns the errors of [`subscribe`](Self::subscribe).
     pub async fn events(&self, from: impl Into<StartFrom>) -> Result<Events<F::Message>, HubError> {
         Ok(self.subscribe(from).await?.into_events())
     }

@@ -21,7 +21,7 @@ pub struct RemoteEngineConfig {
     pub waiting_bytes: usize,
     /// The time for which the members of a process remain present after its last sign of life. Default: 15 s.
     pub lease: Duration,
-    /// The maximum time for a response of the server; then the connection is made again. Default: 5 s.
+    /// The maximum time for a response of the server, after which the engine reconnects. Default: 5 s.
     pub response_timeout: Duration,
 }
 
@@ -37,7 +37,7 @@ impl Default for RemoteEngineConfig {
     }
 }
 
-/// The longest time that all servers can add to theirs: a hundred years.
+/// The maximum time to live, a hundred years: every server can add it to its current time.
 const LONGEST_TIME: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 /// The time for which a server keeps a topic that no process follows: twice the time of the history, at least a minute and at
@@ -71,7 +71,7 @@ pub trait TopicServer: Send + 'static {
 ///
 /// Each request is atomic among all processes, and repeated by another session if this one is lost meanwhile.
 pub trait TopicSession {
-    /// The updates of messages are [`RemoteUpdate::Published`], and one may be lost.
+    /// Set if the session reports messages as [`RemoteUpdate::Published`], which may be lost. Default: false.
     const SENDS_HINTS: bool = false;
 
     /// Waits for the next update of a topic that this session has subscribed to.
@@ -97,7 +97,8 @@ pub trait TopicSession {
         topics: &[(Arc<str>, Option<Position>)],
     ) -> impl Future<Output = Result<Vec<Result<TopicSnapshot, String>>, SessionError>>;
 
-    /// Reads the messages after these positions, in the order of each topic: all, or the first ones, for at most 16 topics. The engine calls it after
+    /// Reads the messages after these positions, in the order of each topic: all, or the first ones, for at most 16 topics. The
+    /// engine calls it after
     /// [`RemoteUpdate::Published`], and from time to time if the session [sends hints](Self::SENDS_HINTS).
     fn read_after(
         &mut self,
@@ -112,14 +113,14 @@ pub trait TopicSession {
         std::future::ready(Ok(false))
     }
 
-    /// Publishes messages in their order. A retry of a message that was published has the position of that. Returns a position
+    /// Publishes messages in their order. A retry of a published message returns its original position. Returns a position
     /// or an error for each.
     fn publish(
         &mut self,
         messages: &[RemoteMessage],
     ) -> impl Future<Output = Result<Vec<Result<Position, String>>, SessionError>>;
 
-    /// Changes the members of this process in their order. A topic that has its limit is [`HubError::Full`].
+    /// Changes the members of this process in their order. Returns [`HubError::Full`] for a topic that has reached its limit.
     fn change_members(
         &mut self,
         process: u64,
@@ -133,7 +134,7 @@ pub trait TopicSession {
         lease: Duration,
     ) -> impl Future<Output = Result<ProcessLease, SessionError>>;
 
-    /// Extends the time to live of topics to the [whole](time_to_live).
+    /// Extends the time to live of topics to the full [`time_to_live`].
     fn refresh(&mut self, topics: &[Arc<str>]) -> impl Future<Output = Result<(), SessionError>>;
 }
 

@@ -16,7 +16,7 @@ pub struct Budget {
 /// The result of taking a request from a [`Budget`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// The budget had the request. Otherwise it is unchanged.
+    /// Set if the request is within the budget. If not, the budget is unchanged.
     pub is_accepted: bool,
     /// The number of remaining requests.
     pub left: u64,
@@ -70,7 +70,7 @@ impl Budget {
         (period / self.burst()).clamp(1, u64::MAX / 4 / self.burst())
     }
 
-    /// The number of requests that may come at once. A budget of none has one, as the interval has a divisor.
+    /// The number of requests that may come at once; at least 1, because it divides the period.
     fn burst(&self) -> u64 {
         u64::from(self.requests.max(1))
     }

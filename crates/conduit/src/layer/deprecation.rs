@@ -19,7 +19,7 @@ const SUNSET: HeaderName = HeaderName::from_static("sunset");
 ///
 /// # Example
 ///
-/// The first version of an API, which ends when the second one has been there for half a year:
+/// The first version of an API, which ends six months after the release of the second one:
 ///
 /// ```
 /// use conduit::layer::Deprecation;
@@ -50,11 +50,11 @@ pub struct Deprecation {
 }
 
 impl Deprecation {
-    /// Routes that are deprecated since the beginning of a day in UTC, which may be in the future.
+    /// Creates a layer for routes that are deprecated from the beginning of this day in UTC, which may be in the future.
     ///
     /// # Panics
     ///
-    /// Panics if there is no such day after 1970.
+    /// Panics if the date is not a valid day from 1970 to 9999.
     #[track_caller]
     pub fn since(year: u16, month: u8, day: u8) -> Self {
         let seconds = seconds_of(year, month, day);
@@ -65,11 +65,11 @@ impl Deprecation {
         }
     }
 
-    /// Sets the day, in UTC, from which the routes may be gone.
+    /// Sets the day, in UTC, from which the routes may no longer exist.
     ///
     /// # Panics
     ///
-    /// Panics if there is no such day after 1970.
+    /// Panics if the date is not a valid day from 1970 to 9999.
     #[track_caller]
     pub fn sunset(mut self, year: u16, month: u8, day: u8) -> Self {
         let moment = UNIX_EPOCH + Duration::from_secs(seconds_of(year, month, day));
@@ -78,11 +78,11 @@ impl Deprecation {
         self
     }
 
-    /// Sets the URL of a page about the deprecation, which the field `link` has with the relation `deprecation`.
+    /// Sets the URL of a page about the deprecation, sent in the field `link` with the relation `deprecation`.
     ///
     /// # Panics
     ///
-    /// Panics if the URL has characters that a URL has in an encoded form only.
+    /// Panics if the URL contains characters that must be percent-encoded.
     #[track_caller]
     pub fn link(mut self, url: &str) -> Self {
         let is_plain = url

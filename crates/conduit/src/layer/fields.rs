@@ -29,7 +29,7 @@ pub(super) fn vary(response: &mut Response, name: &HeaderName) {
     vary_on(response.headers_mut(), name);
 }
 
-/// As [`vary`], for the header fields of a response.
+/// Like [`vary`], for the header fields of a response.
 pub(crate) fn vary_on(headers: &mut HeaderMap, name: &HeaderName) {
     if !has_member(headers, &VARY, name.as_str()) && !has_member(headers, &VARY, "*") {
         headers.append(VARY, HeaderValue::from(name.clone()));

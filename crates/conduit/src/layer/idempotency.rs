@@ -56,7 +56,7 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 /// change between two attempts, the second attempt counts as another client's and is processed too: identify the user with
 /// [`owned_by_provided`](Idempotency::owned_by_provided) or [`owned_by`](Idempotency::owned_by) instead.
 ///
-/// A response whose status means that the request had no effect is not stored, so that the client can correct the request: 401,
+/// A response with a status that rules out an effect of the request is not stored, so that the client can correct the request: 401,
 /// 403, 405, 406, 408, 411 to 413, 415, 417, 421, 425, 426, 428, 429, 431, and 500 and above. A response is also not stored if
 /// its body exceeds 1 MiB or fails, or if the store has no room; its key then results in a 409.
 ///

@@ -17,7 +17,7 @@ use crate::response::{IntoResponse, Response};
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The idempotency key of a request, by which a handler stores its response in its own transaction. The layer
+/// The idempotency key of a request, with which a handler stores its response in its own transaction. The layer
 /// [`Idempotency`](super::Idempotency) provides it for `POST` and `PATCH`; `Option<IdempotencyKey>` is `None` for a request without
 /// one.
 ///
@@ -68,8 +68,8 @@ impl IdempotencyKey {
     /// # Errors
     ///
     /// 409 with `retry-after` if the key is no longer that of this request, because the process did not renew its marker in time:
-    /// it has expired, or belongs to another request, which has the effects then. 500 for a status that means that the request had no effect, such as
-    /// 403 or 503, and for a body that fails. 503 if the transaction fails.
+    /// it has expired, or belongs to another request, which has the effects then. 500 for a status that means that the request had
+    /// no effect, such as 403 or 503, and for a body that fails. 503 if the transaction fails.
     pub async fn complete_in(
         &self,
         transaction: &mut impl StoreTransaction,

@@ -204,7 +204,7 @@ fn in_progress() -> Problem {
         .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
-/// 409: the marker of the request, which has no effects, has ended.
+/// Returns the 409 of a request that had no effects because its marker has expired.
 pub(super) fn expired() -> Problem {
     Problem::conflict(
         "the idempotency-key of this request has expired or belongs to another request; nothing was changed: send it again",

@@ -103,12 +103,13 @@ pub trait Store: Clone + Send + 'static {
                 if self.replace(key, None, Some(value)).await? {
                     return Ok(None);
                 }
-                // A value that has ended meanwhile makes room for this one.
+                // A value that has expired meanwhile makes room for this one.
                 if let Some(found) = self.get(key).await? {
                     return Ok(Some(found));
                 }
             }
-            // Concurrent requests won every attempt, and their values have ended: the caller finds its own as that of another.
+            // Concurrent requests won every attempt, and their values have expired: return the caller's value as if another request
+            // had set it.
             Ok(Some(Bytes::copy_from_slice(value.bytes)))
         }
     }

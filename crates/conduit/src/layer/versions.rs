@@ -51,7 +51,7 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Versions that the header field with this name selects.
+    /// Creates a layer whose versions are selected by the header field with this name.
     ///
     /// # Panics
     ///
@@ -112,7 +112,7 @@ impl Versions {
         self.versions.iter().any(|(known, _)| known == version)
     }
 
-    /// The prefix of the version that a request names; `None` if it names none and there is no default.
+    /// Returns the prefix of the version in the request; `None` without the field and without a default version.
     fn prefix(&self, request: &Request) -> Result<Option<&str>, Problem> {
         let named = request.header(self.header.as_str());
         let Some(name) = named.or(self.default.as_ref().map(|name| name.as_bytes())) else {

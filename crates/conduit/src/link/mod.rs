@@ -70,7 +70,7 @@
 //! clients first, as by a type for the parameter that accepts only valid names.
 //!
 //! A query has the form that [`Query`](crate::Query) reads: a list repeats its name, a struct in a struct has its fields in
-//! brackets, `None` is left out.
+//! brackets, `None` is omitted.
 
 mod values;
 
@@ -93,11 +93,11 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
     note = "the type of the parameter must implement `serde::Serialize`: write `#[derive(serde::Serialize)]` on `{T}`"
 )]
 pub trait LinkValue<T: ?Sized> {
-    /// The texts of the value.
+    /// Returns the texts of the value.
     ///
     /// # Panics
     ///
-    /// When the value is not a text, a number, a struct of them or a similar type that a path or a query can contain.
+    /// Panics if the value is not a text, a number, a struct of them, or a similar type that a path or a query can contain.
     #[doc(hidden)]
     fn pairs(&self) -> LinkPairs;
 }
@@ -109,7 +109,7 @@ impl<T: Serialize> LinkValue<T> for T {
     }
 }
 
-// Templates take references of the values in a page, and loops over references take one more.
+// Templates pass references to the values of a page; loops over references add another one.
 macro_rules! references {
     ($($reference:tt)*) => {
         #[diagnostic::do_not_recommend]
@@ -133,11 +133,11 @@ references!();
 references!(&);
 references!(& &);
 
-/// A path with the values of its parameters. The route attributes write the call.
+/// Returns a path with the values of its parameters. The route attributes generate the call.
 ///
 /// # Panics
 ///
-/// When a parameter has no value, or one that makes the link lead to another route.
+/// Panics if a parameter has no value, or a value that makes the link lead to another route.
 #[doc(hidden)]
 #[track_caller]
 pub fn path(path: &'static str, values: &[(&'static str, LinkPairs)]) -> String {
@@ -147,15 +147,15 @@ pub fn path(path: &'static str, values: &[(&'static str, LinkPairs)]) -> String 
     }
 }
 
-/// As [`path`], for values from outside of the program.
+/// Like [`path`], for values from outside the program.
 ///
 /// # Errors
 ///
-/// The reason why a value has no link.
+/// Returns the reason why a value has no link.
 ///
 /// # Panics
 ///
-/// When a parameter has no value.
+/// Panics if a parameter has no value.
 #[track_caller]
 pub(crate) fn try_path(path: &'static str, values: &[(&'static str, LinkPairs)]) -> Result<String, String> {
     let Ok(pattern) = Pattern::parse(path) else {
@@ -211,7 +211,7 @@ pub(crate) fn pairs_of_fields(pairs: &LinkPairs) -> impl Iterator<Item = (String
     pairs.named()
 }
 
-/// A path with a query, which is left out if it has no fields. The route attributes write the call.
+/// Returns a path with a query, which is omitted if it has no fields. The route attributes generate the call.
 #[doc(hidden)]
 pub fn with_query(mut path: String, query: &LinkPairs) -> String {
     let mut separator = '?';
@@ -226,11 +226,11 @@ pub fn with_query(mut path: String, query: &LinkPairs) -> String {
 }
 
 fn push_encoded(link: &mut String, text: &str) {
-    // A `String` takes everything.
+    // Writing to a `String` cannot fail.
     let _ = write!(link, "{}", utf8_percent_encode(text, RESERVED));
 }
 
-/// Keeps the slashes where no client resolves the segments between them.
+/// Keeps the slashes unless clients would resolve a segment between them.
 fn push_rest(link: &mut String, text: &str) {
     let is_resolved = |segment: &str| matches!(segment, "" | "." | "..");
     // An empty segment at the end is a slash, which stays.

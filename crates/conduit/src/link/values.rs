@@ -51,7 +51,7 @@ impl LinkPairs {
             .extend(fields.map(|(steps, text)| (format!("[{name}]{steps}"), text)));
     }
 
-    /// Single values of a list have the name of the list, which is repeated; others have their place.
+    /// Single values in a list repeat the name of the list; other values have their index.
     fn push_element(&mut self, place: usize, value: LinkPairs) {
         match value.only() {
             Some(_) => self.0.extend(value.0),

@@ -46,7 +46,7 @@ pub(super) struct Caller {
     application: InternalCaller,
     peer: SocketAddr,
     info: Option<ConnectionInfo>,
-    /// The credentials among them.
+    /// The credentials in the header fields of the message.
     headers: HeaderMap,
     /// The receiver of the cookies that responses set.
     cookies: SetCookies,
@@ -149,7 +149,7 @@ impl Caller {
         Ok(response)
     }
 
-    /// The cookies of the response to the message, whose head is sent now.
+    /// Returns the cookies for the response to the message, whose head is about to be sent.
     pub(super) fn cookies_of_response(&self) -> Vec<HeaderValue> {
         self.cookies.of_response()
     }

@@ -54,7 +54,7 @@ impl SetCookies {
         }
     }
 
-    /// The cookies of the response to the message, whose head is sent now.
+    /// Returns the cookies for the response to the message, whose head is about to be sent.
     pub(super) fn of_response(&self) -> Vec<HeaderValue> {
         match self {
             SetCookies::Relayed(fields) => {

@@ -97,7 +97,7 @@ impl McpEndpoint {
     }
 }
 
-/// The response of `rmcp`, readable for clients: it rejects a message with a text that has no type.
+/// Converts an error of `rmcp`, a text without a content type, to a problem.
 async fn readable(response: http::Response<BoxBody<Bytes, Infallible>>) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
@@ -126,7 +126,7 @@ fn not_a_message(error: &serde_json::Error) -> Response {
     (StatusCode::BAD_REQUEST, Json(error)).into_response()
 }
 
-/// Returns whether an origin is a page of this machine.
+/// Returns whether the host of an origin is a loopback name or address.
 fn is_loopback(origin: &str) -> bool {
     let host = origin.split_once("://").map_or(origin, |(_, host)| host);
     let name = match host.rsplit_once(':') {

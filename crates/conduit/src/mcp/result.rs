@@ -10,7 +10,7 @@ use serde_json::Value;
 use conduit_core::interop::SendBody;
 use conduit_openapi::Tool;
 
-/// The greatest length of a response that becomes a result.
+/// The maximum length of a response that becomes a result.
 const RESULT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Reads the response. An error of the application is a tool error with the problem as its text.

@@ -15,7 +15,7 @@ use crate::runs::FollowsRun;
 use conduit_core::interop::SendBody;
 use conduit_openapi::ToolRequest;
 
-/// The longest event of a run.
+/// The maximum length of a run's event.
 const EVENT_BYTES: usize = 256 * 1024;
 
 /// Follows the work at a location until it ends. `None` if the location has no event stream.
@@ -83,7 +83,7 @@ fn data(event: &[u8]) -> Option<Value> {
     serde_json::from_str(&lines.join("\n")).ok()
 }
 
-/// Sends progress to a client that has asked for it: the number that the run reports, or else the number of its updates.
+/// Sends progress to a client that requested it: the number that the run reports, or else the number of its updates.
 async fn report(progress: &Value, count: f64, context: &RequestContext<RoleServer>) {
     let Some(token) = context.meta.get_progress_token() else {
         return;

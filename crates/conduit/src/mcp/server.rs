@@ -29,7 +29,7 @@ impl ToolServer {
     /// The tools of a document.
     ///
     /// # Errors
-    /// When a handler with the option `tool` cannot be a tool.
+    /// Returns an error if a handler with the option `tool` cannot be a tool.
     pub(crate) fn of(document: &Document) -> Result<Self> {
         let tools = document.tools().map_err(|gaps| {
             let gaps: Vec<String> = gaps.iter().map(ToString::to_string).collect();

@@ -41,7 +41,7 @@ pub(crate) fn serve_stdio(server: ToolServer, threads: &Threads) -> Result {
 /// The header fields of each call.
 ///
 /// # Errors
-/// When a variable has an invalid value, which the error does not contain: it is a secret.
+/// Returns an error if a variable has an invalid value; the error does not contain the value, because it is a secret.
 fn credentials(variable: impl Fn(&str) -> Option<String>) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     let invalid = |name: &'static str, expected| Error::variable(name, "…", expected);

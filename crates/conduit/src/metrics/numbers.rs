@@ -17,7 +17,7 @@ pub(super) struct Number {
     #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "only a recorder has units"))]
     pub(super) unit: &'static str,
     pub(super) help: &'static str,
-    /// `None` where the server has no such number, as a server without TLS.
+    /// `None` if the server does not have this number, such as one of TLS in a server without TLS.
     pub(super) value: Option<u64>,
 }
 

@@ -13,7 +13,7 @@ use super::{Content, Context, DescribedStatus, Operation, PROBLEM, Side};
 /// The known responses with one status.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// Sentences.
+    /// The descriptions, each a sentence.
     pub descriptions: Vec<String>,
     /// Header objects by name.
     pub headers: Map<String, Value>,
@@ -282,7 +282,7 @@ fn text_field(description: &str) -> Value {
 }
 
 impl Answer {
-    /// Set for a problem of which no detail is known.
+    /// Returns whether this is a problem of which no detail is known.
     pub(crate) fn is_any_problem(&self) -> bool {
         !self.content.is_empty() && self.content.keys().all(|kind| kind == PROBLEM)
     }

@@ -105,7 +105,7 @@ enum InputUse {
     Ready,
     /// Handlers of closed streams use up a limit.
     Paused,
-    /// The client sends too many frames without a use.
+    /// The client sends too many useless frames.
     Delayed,
 }
 

@@ -170,7 +170,8 @@ impl Socket {
         }
     }
 
-    /// As [`on_change`](Self::on_change), without output. The key of the handler was taken from the queue of the worker.
+    /// Polls the woken handler as [`on_change`](Self::on_change) does, without output. The key of the handler was taken from the
+    /// queue of the worker.
     pub(in crate::protocol) fn poll_woken(&mut self, shared: &Shared) {
         self.resume();
         if self.waker.unqueue() {

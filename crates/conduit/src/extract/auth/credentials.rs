@@ -139,7 +139,7 @@ impl<S> FromRequest<S> for Basic {
     }
 }
 
-/// Where a kind of [`ApiKey`] is in a request.
+/// The location of a kind of [`ApiKey`] in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyPlace {
     /// A header field with this name, in lower case.
@@ -153,9 +153,9 @@ pub enum KeyPlace {
     Authorization(&'static str),
 }
 
-/// A kind of [`ApiKey`]: names the place that it is in.
+/// A kind of [`ApiKey`], with its location in a request.
 pub trait Key {
-    /// The place.
+    /// The location.
     const PLACE: KeyPlace;
 }
 
@@ -205,7 +205,7 @@ impl<K> Clone for ApiKey<K> {
 }
 
 impl<K: Key> ApiKey<K> {
-    /// 401 for a key that is wrong.
+    /// Returns the 401 for a wrong key; `detail` is the reason, as far as the client may know it.
     pub fn refused(detail: &'static str) -> Problem {
         // There is no registered scheme, but the field is required (RFC 9110, section 15.5.2).
         let challenge = match K::PLACE {
@@ -230,7 +230,7 @@ impl<K: Key> ApiKey<K> {
                 let fields: Vec<&[u8]> = request.header_all("authorization").collect();
                 let keys = match fields[..] {
                     [field] => after_scheme(field, scheme).into_iter().collect(),
-                    // Another reader of the same request may read another one of several.
+                    // Another program that reads the same request may use another one of several fields.
                     _ => fields,
                 };
                 keys.into_iter()
@@ -308,7 +308,7 @@ fn authorization<'a>(request: &'a Request, scheme: &str) -> Result<Option<&'a st
     let mut fields = request.header_all("authorization");
     let Some(field) = fields.next() else { return Ok(None) };
     if fields.next().is_some() {
-        // Another reader of the same request may take the other one.
+        // Another program that reads the same request may use the other field.
         return Err(Problem::bad_request("the field authorization is sent more than once"));
     }
     let text = str::from_utf8(field).map_err(|_| Problem::bad_request("the field authorization is not ASCII"))?;

@@ -1,4 +1,4 @@
-//! `Jwt`: tokens that prove themselves (RFC 7519).
+//! `Jwt`: signed tokens (RFC 7519).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,7 +25,7 @@ const SHORTEST_SECRET_BYTES: usize = 32;
 
 /// The claims of a verified JSON Web Token from `authorization: Bearer …`: a guard before the handler.
 ///
-/// The application's state has a [`JwtVerifier`] as a part (see [`FromRef`]), which sets the accepted tokens.
+/// The application's state contains a [`JwtVerifier`] (see [`FromRef`]), which defines the accepted tokens.
 ///
 /// # Errors
 ///
@@ -35,7 +35,7 @@ const SHORTEST_SECRET_BYTES: usize = 32;
 ///
 /// # Example
 ///
-/// A handler for those who have a token of ours:
+/// A handler for clients with a token of the application's issuer:
 ///
 /// ```
 /// use conduit::prelude::*;
@@ -129,11 +129,11 @@ struct VerificationKey {
 }
 
 impl JwtVerifier {
-    /// Tokens signed by HMAC with SHA-256 and this secret, which the verifier shares.
+    /// Accepts tokens signed by HMAC with SHA-256 and this secret, which the issuer shares.
     ///
     /// # Errors
     ///
-    /// When the secret is shorter than 32 bytes (RFC 7518, section 3.2).
+    /// Returns an error if the secret is shorter than 32 bytes (RFC 7518, section 3.2).
     pub fn hs256(secret: &[u8]) -> Result<Self, JwtKeyError> {
         long_enough(secret)?;
         Ok(JwtVerifier::with(Algorithm::HS256, DecodingKey::from_secret(secret)))
@@ -143,7 +143,7 @@ impl JwtVerifier {
     ///
     /// # Errors
     ///
-    /// When the text holds no RSA public key.
+    /// Returns an error if the text does not contain an RSA public key.
     pub fn rs256(public_key_pem: &str) -> Result<Self, JwtKeyError> {
         let key = DecodingKey::from_rsa_pem(public_key_pem.as_bytes());
         key.map(|key| JwtVerifier::with(Algorithm::RS256, key))
@@ -154,7 +154,7 @@ impl JwtVerifier {
     ///
     /// # Errors
     ///
-    /// When the text holds no public key on an elliptic curve.
+    /// Returns an error if the text does not contain a public key on an elliptic curve.
     pub fn es256(public_key_pem: &str) -> Result<Self, JwtKeyError> {
         let key = DecodingKey::from_ec_pem(public_key_pem.as_bytes());
         key.map(|key| JwtVerifier::with(Algorithm::ES256, key))
@@ -165,7 +165,7 @@ impl JwtVerifier {
     ///
     /// # Errors
     ///
-    /// When the text holds no Ed25519 public key.
+    /// Returns an error if the text does not contain an Ed25519 public key.
     pub fn eddsa(public_key_pem: &str) -> Result<Self, JwtKeyError> {
         let key = DecodingKey::from_ed_pem(public_key_pem.as_bytes());
         key.map(|key| JwtVerifier::with(Algorithm::EdDSA, key))
@@ -177,7 +177,7 @@ impl JwtVerifier {
     ///
     /// # Errors
     ///
-    /// When the text is not a key set, or has no key for signatures.
+    /// Returns an error if the text is not a key set, or has no key for signatures.
     pub fn key_set(json: &str) -> Result<Self, JwtKeyError> {
         Ok(JwtVerifier::of(keys_of_set(json)?))
     }
@@ -200,7 +200,7 @@ impl JwtVerifier {
         }))
     }
 
-    /// The issuer whose tokens are taken: the claim `iss` must be there and be it.
+    /// Sets the accepted issuer: the claim `iss` must be present and equal to it.
     pub fn issuer(mut self, issuer: &str) -> Self {
         let validation = &mut Arc::make_mut(&mut self.0).validation;
         validation.set_issuer(&[issuer]);
@@ -208,7 +208,7 @@ impl JwtVerifier {
         self
     }
 
-    /// The audience that tokens must be for: the claim `aud` must be there and be or contain it.
+    /// Sets the accepted audience: the claim `aud` must be present, and equal or contain it.
     pub fn audience(mut self, audience: &str) -> Self {
         let validation = &mut Arc::make_mut(&mut self.0).validation;
         validation.set_audience(&[audience]);
@@ -216,28 +216,28 @@ impl JwtVerifier {
         self
     }
 
-    /// The tolerated difference between clocks, in whole seconds. Default: 60 s.
+    /// Sets the tolerated difference between clocks, in whole seconds. Default: 60 s.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         Arc::make_mut(&mut self.0).validation.leeway = leeway.as_secs();
         self
     }
 
-    /// Takes other keys from now on, here and in every clone: how keys are rotated without a restart.
+    /// Replaces the keys, here and in every clone, to rotate keys without a restart.
     ///
     /// # Errors
     ///
-    /// As [`key_set`](JwtVerifier::key_set); then the keys stay as they are.
+    /// Returns an error as [`key_set`](JwtVerifier::key_set) does; the keys are then unchanged.
     pub fn replace_keys(&self, json: &str) -> Result<(), JwtKeyError> {
         let keys = keys_of_set(json)?;
         *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
     }
 
-    /// The claims of a token.
+    /// Verifies a token, and returns its claims.
     ///
     /// # Errors
     ///
-    /// The reason why the token is rejected, in words that a client may read.
+    /// Returns the reason for the rejection, which a client may read.
     pub fn verify<C: Readable>(&self, token: &str) -> Result<C, JwtRefused> {
         let header = decode_header(token).map_err(|_| JwtRefused("the token is not a signed JSON Web Token"))?;
         if header.crit.is_some() {
@@ -253,7 +253,7 @@ impl JwtVerifier {
                 continue;
             }
             let validation = &self.0.validation;
-            // With keys of one algorithm, the usual case, all tokens need the same checks.
+            // Keys of one algorithm, the usual case, need the same checks for all tokens.
             let validation = match validation.algorithms[..] == [key.algorithm] {
                 true => Cow::Borrowed(validation),
                 false => Cow::Owned(Validation {
@@ -358,7 +358,7 @@ impl fmt::Display for JwtRefused {
 
 impl std::error::Error for JwtRefused {}
 
-/// Why a key cannot be used.
+/// The reason why a key cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwtKeyError(String);
 

@@ -58,7 +58,7 @@ impl JwtSigner {
     ///
     /// # Errors
     ///
-    /// When the secret is shorter than 32 bytes (RFC 7518, section 3.2).
+    /// Returns an error if the secret is shorter than 32 bytes (RFC 7518, section 3.2).
     pub fn hs256(secret: &[u8]) -> Result<Self, JwtKeyError> {
         long_enough(secret)?;
         Ok(JwtSigner::new(Algorithm::HS256, EncodingKey::from_secret(secret)))
@@ -68,7 +68,7 @@ impl JwtSigner {
     ///
     /// # Errors
     ///
-    /// When the text holds no RSA private key.
+    /// Returns an error if the text does not contain an RSA private key.
     pub fn rs256(private_key_pem: &str) -> Result<Self, JwtKeyError> {
         let key = EncodingKey::from_rsa_pem(private_key_pem.as_bytes());
         key.map(|key| JwtSigner::new(Algorithm::RS256, key))
@@ -79,7 +79,7 @@ impl JwtSigner {
     ///
     /// # Errors
     ///
-    /// When the text holds no private key on an elliptic curve.
+    /// Returns an error if the text does not contain a private key on an elliptic curve.
     pub fn es256(private_key_pem: &str) -> Result<Self, JwtKeyError> {
         let key = EncodingKey::from_ec_pem(private_key_pem.as_bytes());
         key.map(|key| JwtSigner::new(Algorithm::ES256, key))
@@ -90,7 +90,7 @@ impl JwtSigner {
     ///
     /// # Errors
     ///
-    /// When the text holds no Ed25519 private key.
+    /// Returns an error if the text does not contain an Ed25519 private key.
     pub fn eddsa(private_key_pem: &str) -> Result<Self, JwtKeyError> {
         let key = EncodingKey::from_ed_pem(private_key_pem.as_bytes());
         key.map(|key| JwtSigner::new(Algorithm::EdDSA, key))
@@ -107,25 +107,25 @@ impl JwtSigner {
         }
     }
 
-    /// The `kid` in the header of each token, by which a verifier selects the key.
+    /// Sets the `kid` in the header of each token, by which a verifier selects the key. Default: none.
     pub fn key_id(mut self, id: &str) -> Self {
         self.header.kid = Some(id.to_owned());
         self
     }
 
-    /// The claim `iss` of each token.
+    /// Sets the claim `iss` of each token. Default: none.
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.to_owned());
         self
     }
 
-    /// The claim `aud` of each token.
+    /// Sets the claim `aud` of each token. Default: none.
     pub fn audience(mut self, audience: &str) -> Self {
         self.audience = Some(audience.to_owned());
         self
     }
 
-    /// The time from signing to the claim `exp`, in whole seconds; 15 minutes by default.
+    /// Sets the time from signing to the claim `exp`, in whole seconds. Default: 15 minutes.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
@@ -136,7 +136,7 @@ impl JwtSigner {
     ///
     /// # Errors
     ///
-    /// When the claims are not an object, or the key cannot sign.
+    /// Returns an error if the claims are not a JSON object, or if the key cannot sign.
     pub fn sign<C: Serialize>(&self, claims: &C) -> Result<String, JwtSignError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut all = Map::new();

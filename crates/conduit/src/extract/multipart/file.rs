@@ -16,7 +16,7 @@ use crate::body::Body;
 use crate::extract::fields::{FILE, KEPT_FILE};
 use crate::problem::Problem;
 
-/// Up to so many bytes a file is kept in memory.
+/// The maximum number of bytes of a file in memory; a longer one is written to a temporary file.
 const MEMORY_BYTES: usize = 64 * 1024;
 
 /// A file that a client has sent in a form: a field of the struct that a [`MultipartForm`](super::MultipartForm) reads.
@@ -60,11 +60,11 @@ impl UploadedFile {
         self.length == 0
     }
 
-    /// All of it, in memory.
+    /// Returns the whole content.
     ///
     /// # Errors
     ///
-    /// When its temporary file cannot be read.
+    /// Returns an error if the temporary file cannot be read.
     pub async fn bytes(&self) -> io::Result<Bytes> {
         let mut file = match &self.content {
             FileContent::Memory(bytes) => return Ok(bytes.clone()),
@@ -84,7 +84,7 @@ impl UploadedFile {
     ///
     /// # Errors
     ///
-    /// 507 for a disk without room, and 500 if it cannot be written or read for another reason.
+    /// Returns a 507 if the disk is full, and a 500 if the file cannot be written or read for another reason.
     pub async fn into_file(self) -> Result<File, Problem> {
         let file = blocking(move || {
             let mut file = match self.content {
@@ -101,7 +101,7 @@ impl UploadedFile {
         file.await.map_err(storage_problem)
     }
 
-    /// It as the body of a response.
+    /// Converts the file to the body of a response.
     pub fn into_body(self) -> Body {
         match self.content {
             FileContent::Memory(bytes) => Body::from(bytes),
@@ -117,12 +117,13 @@ impl UploadedFile {
     ///
     /// # Errors
     ///
-    /// 507 for a disk without room, and 500 if the file cannot be written there for another reason; the temporary one is removed.
+    /// Returns a 507 if the disk is full, and a 500 if the file cannot be written there for another reason; the temporary file is
+    /// removed.
     pub async fn save(self, path: impl AsRef<Path>) -> Result<(), Problem> {
         self.save_synced(path, false).await.map(drop)
     }
 
-    /// As [`save`](Self::save), and returns its length; `is_synced` waits until the disk has the file and its name.
+    /// Saves as [`save`](Self::save) does, and returns the length; with `is_synced`, waits until the disk has the file and its name.
     pub(super) async fn save_synced(self, path: impl AsRef<Path>, is_synced: bool) -> Result<u64, Problem> {
         let path = path.as_ref().to_owned();
         let saved = blocking(move || {
@@ -161,7 +162,7 @@ fn persist(file: NamedTempFile, target: &Path, is_synced: bool) -> Result<(), Pe
     file.persist(target).map(drop)
 }
 
-/// The file of a form that was read: the table of the form's files is gone.
+/// Returns the file of a form that has been read, after which no table shares it.
 fn unshared(file: Arc<NamedTempFile>) -> NamedTempFile {
     Arc::into_inner(file).expect("a file is shared only while its form is read")
 }
@@ -174,7 +175,7 @@ pub(super) fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// 507 (RFC 4918, section 11.5) where the disk has no room, otherwise 500.
+/// Returns a 507 (RFC 4918, section 11.5) if the disk is full, otherwise a 500.
 fn storage_problem(error: io::Error) -> Problem {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
@@ -197,7 +198,7 @@ impl fmt::Debug for UploadedFile {
 }
 
 impl UploadedFile {
-    /// The same file once more, for another attempt to read its form.
+    /// Returns another handle of the same file, for another attempt to read its form.
     fn share(&self) -> Self {
         UploadedFile {
             file_name: self.file_name.clone(),
@@ -291,7 +292,7 @@ impl Spool {
     }
 }
 
-/// The error of a file in another body than a form's.
+/// The error for an `UploadedFile` outside a form.
 const NO_FORM: &str = "files are accepted only in a form with files, multipart/form-data";
 
 thread_local! {
@@ -299,7 +300,7 @@ thread_local! {
     static FILES: RefCell<Option<Vec<UploadedFile>>> = const { RefCell::new(None) };
 }
 
-/// Calls `read`, in which an [`UploadedFile`] is read as its place among `files`.
+/// Calls `read`, in which an [`UploadedFile`] is deserialized from its index in `files`.
 pub(super) fn with_files<R>(files: Vec<UploadedFile>, read: impl FnOnce() -> R) -> R {
     /// The previous value, restored even if `read` panics.
     struct Before(Option<Vec<UploadedFile>>);
@@ -313,7 +314,7 @@ pub(super) fn with_files<R>(files: Vec<UploadedFile>, read: impl FnOnce() -> R) 
 }
 
 impl<'de> Deserialize<'de> for UploadedFile {
-    /// From the field of a [`MultipartForm`](super::MultipartForm), and from nothing else.
+    /// Deserializes the field of a [`MultipartForm`](super::MultipartForm); any other deserializer results in an error.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_newtype_struct(FILE, FileVisitor)
     }
@@ -335,7 +336,7 @@ impl<'de> Visitor<'de> for FileVisitor {
             .ok_or_else(|| E::custom(NO_FORM))
     }
 
-    /// A field of a flattened struct, which serde has kept as bytes that no text is.
+    /// Accepts the field of a flattened struct, which serde keeps as bytes that are not UTF-8.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, kept: D) -> Result<UploadedFile, D::Error> {
         if FILES.with_borrow(Option::is_none) {
             return Err(de::Error::custom(NO_FORM));

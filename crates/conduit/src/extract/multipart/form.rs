@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::request::Request;
 
 /// A form with files, `multipart/form-data` (RFC 7578), read into a struct as a [`Form`](crate::Form) is: its files are
-/// [`UploadedFile`](super::UploadedFile)s. The feature `multipart`.
+/// [`UploadedFile`](super::UploadedFile)s. Requires the feature `multipart`.
 ///
 /// A repeated field fills a `Vec`, and `address[city]` a field inside of another one, as in a
 /// [`Query`](crate::Query). A file input where no file was chosen sends an empty file without a name: it is left out, so that an

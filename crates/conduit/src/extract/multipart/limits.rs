@@ -25,7 +25,7 @@ use conduit_core::layer::{Layer, Next};
 /// | [`total_bytes`](MultipartLimits::total_bytes) | the application's limit on bodies, 2 MiB |
 /// | [`fields`](MultipartLimits::fields) | 256 |
 /// | [`text_bytes`](MultipartLimits::text_bytes), of each field that is not a file | 64 KiB |
-/// | [`file_bytes`](MultipartLimits::file_bytes), of each file | none but that of the body |
+/// | [`file_bytes`](MultipartLimits::file_bytes), of each file | the limit of the body |
 /// | [`field_bytes`](MultipartLimits::field_bytes), of the fields of one name | as above |
 /// | [`head_bytes`](MultipartLimits::head_bytes), of the head of each field | 8 KiB |
 ///
@@ -68,7 +68,7 @@ pub struct MultipartLimits {
 }
 
 impl MultipartLimits {
-    /// The limits that hold unless set.
+    /// Creates the default limits.
     pub const fn new() -> Self {
         MultipartLimits {
             total_bytes: None,
@@ -117,7 +117,7 @@ impl MultipartLimits {
         self
     }
 
-    /// Where temporary files are kept; the system's directory for them unless set, which may be memory (`tmpfs`).
+    /// Sets the directory of temporary files. Default: the system's directory for temporary files, which may be in memory (`tmpfs`).
     pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.directory = Some(path.into());
         self

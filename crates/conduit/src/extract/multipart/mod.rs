@@ -156,7 +156,7 @@ impl Multipart {
     ///
     /// # Errors
     ///
-    /// As the type documents. The input after an error is not read.
+    /// Returns the errors of [`Multipart`]. The input after an error is not read.
     ///
     /// # Cancel safety
     ///
@@ -206,7 +206,7 @@ impl Multipart {
     }
 }
 
-/// Why no more can be read.
+/// The reason why reading has stopped.
 enum Broken {
     Body(Problem),
     Form(MultipartError),
@@ -228,7 +228,7 @@ impl Broken {
 }
 
 impl Multipart {
-    /// Takes memory for content that is read as a whole.
+    /// Charges the memory of content that is read as a whole.
     fn keep(&mut self, bytes: usize) -> Result<(), Problem> {
         self.kept_bytes += bytes;
         let charged = self.kept_bytes.saturating_sub(FREE_BYTES);
@@ -240,7 +240,7 @@ impl Multipart {
 }
 
 impl Field<'_> {
-    /// Its name in the form.
+    /// Returns the name of the field.
     pub fn name(&self) -> &str {
         &self.head.name
     }
@@ -248,7 +248,7 @@ impl Field<'_> {
     /// The client's name of the file: the last component, after any slash or backslash (RFC 7578, section 4.2). `None`
     /// if the field is not a file.
     ///
-    /// It is a name to show and to keep in a database; a client may choose it so that it does harm as the name of a file here.
+    /// Use it for display and as data only: a client may choose a name that does harm as a file name on this machine.
     pub fn file_name(&self) -> Option<&str> {
         self.head.file_name.as_deref().map(last_part)
     }
@@ -258,7 +258,7 @@ impl Field<'_> {
         self.head.headers.get("content-type")?.to_str().ok()
     }
 
-    /// The fields of its head.
+    /// Returns the header fields of this field.
     pub fn headers(&self) -> &HeaderMap {
         &self.head.headers
     }
@@ -267,7 +267,7 @@ impl Field<'_> {
     ///
     /// # Errors
     ///
-    /// When the field is longer than its limit, or as for [`Multipart`].
+    /// Returns a 413 if the field is longer than its limit, and the errors of [`Multipart`].
     ///
     /// # Cancel safety
     ///
@@ -297,7 +297,7 @@ impl Field<'_> {
     ///
     /// # Errors
     ///
-    /// As [`chunk`](Field::chunk).
+    /// Returns the errors of [`chunk`](Field::chunk).
     pub async fn bytes(&mut self) -> Result<Bytes, Problem> {
         let Some(first) = self.chunk().await? else {
             return Ok(Bytes::new());
@@ -319,7 +319,7 @@ impl Field<'_> {
     ///
     /// # Errors
     ///
-    /// As [`chunk`](Field::chunk), and 422 for content that is not UTF-8.
+    /// Returns the errors of [`chunk`](Field::chunk), and a 422 for content that is not UTF-8.
     pub async fn text(&mut self) -> Result<String, Problem> {
         let bytes = self.bytes().await?;
         String::from_utf8(bytes.into()).map_err(|error| {
@@ -334,7 +334,8 @@ impl Field<'_> {
     ///
     /// # Errors
     ///
-    /// As [`chunk`](Field::chunk), 507 for a disk without room, and 500 if the file cannot be written for another reason.
+    /// Returns the errors of [`chunk`](Field::chunk), a 507 if the disk is full, and a 500 if the file cannot be written for
+    /// another reason.
     pub async fn file(&mut self) -> Result<UploadedFile, Problem> {
         let limits = Arc::clone(&self.form.limits);
         self.file_in(&limits.temporary_directory(), &mut SaveOptions::new())
@@ -346,16 +347,16 @@ impl Field<'_> {
     ///
     /// # Errors
     ///
-    /// As [`file`](Field::file).
+    /// Returns the errors of [`file`](Field::file).
     pub async fn save(&mut self, path: impl AsRef<Path>) -> Result<u64, Problem> {
         self.save_with(path, SaveOptions::new()).await
     }
 
-    /// As [`save`](Field::save), with options.
+    /// Saves as [`save`](Field::save) does, with options.
     ///
     /// # Errors
     ///
-    /// As [`file`](Field::file).
+    /// Returns the errors of [`file`](Field::file).
     pub async fn save_with(&mut self, path: impl AsRef<Path>, mut options: SaveOptions<'_>) -> Result<u64, Problem> {
         let file = self.file_in(file::directory_of(path.as_ref()), &mut options).await?;
         file.save_synced(path, options.is_synced()).await

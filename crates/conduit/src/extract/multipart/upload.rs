@@ -126,11 +126,11 @@ impl Upload {
         self.save_with(path, SaveOptions::new()).await
     }
 
-    /// As [`save`](Self::save), with options.
+    /// Saves as [`save`](Self::save) does, with options.
     ///
     /// # Errors
     ///
-    /// As [`save`](Self::save).
+    /// Returns the errors of [`save`](Self::save).
     pub async fn save_with(mut self, path: impl AsRef<Path>, mut options: SaveOptions<'_>) -> Result<u64, Problem> {
         let mut spool = Spool::new(directory_of(path.as_ref()));
         while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut self.body).poll_next(context)).await {
