@@ -69,6 +69,7 @@ pub mod internal {
     pub mod openapi {
         pub use crate::openapi::fields::insert;
         pub use crate::openapi::info::Webhook;
+        pub use crate::openapi::name_map::NameMap;
         pub use crate::openapi::operation::{BodyExample, Content, OperationLink, OperationParts, PROBLEM};
         pub use crate::openapi::schemas::{SchemaType, TypeKey};
     }

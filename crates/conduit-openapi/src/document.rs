@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use conduit_core::internal::error_form::ErrorForm;
-use conduit_core::internal::openapi::{BodyExample, Content, OperationLink, PROBLEM, Webhook, insert};
+use conduit_core::internal::openapi::{BodyExample, Content, NameMap, OperationLink, PROBLEM, Webhook, insert};
 use conduit_core::openapi::{Answer, Direction, Info, Operation, Parameter, SchemaRegistry as _};
 use conduit_core::route::{Definition, Descriptions, Package, Routes};
 use serde_json::{Map, Value, json};
@@ -189,17 +189,18 @@ impl Builder {
         for (kind, schemas) in operation
             .parts
             .responses
-            .into_values()
-            .flat_map(|answer| answer.content)
+            .into_iter()
+            .flat_map(|(_, answer)| answer.content)
         {
-            all.entry(kind).or_default().extend(schemas);
+            all.or_default(&kind).extend(schemas);
         }
         self.errors = Some(all);
     }
 
     fn finish(mut self, info: Info, package: Package) -> Document {
         let schema = self.schemas.problem();
-        let mut problem = ordered::map([(PROBLEM.to_owned(), vec![schema])].into_iter());
+        let mut problem = Content::new();
+        problem.insert(PROBLEM.to_owned(), vec![schema]);
         in_form(&mut problem, self.errors.as_ref());
         let mut problem = json!({ "description": "Any other response is a problem.", "content": content(problem) });
         if self.errors.as_ref().is_some_and(Content::is_empty) {
@@ -285,7 +286,9 @@ impl Builder {
         let has_gaps = !gaps.is_empty();
         self.gaps.extend(gaps.into_iter().map(|what| gap(definition, what)));
         for (name, scheme) in std::mem::take(&mut operation.parts.security_schemes) {
-            self.security_schemes.entry(name).or_insert_with(|| scheme.into());
+            if !self.security_schemes.contains_key(&name) {
+                self.security_schemes.insert(name, scheme);
+            }
         }
         // OpenAPI has no parameter for the rest of a path, so it is an ordinary one here.
         let path = definition.path.replace("{*", "{");
@@ -426,7 +429,7 @@ fn in_form(content: &mut Content, errors: Option<&Content>) {
     let Some(problem) = content.remove(PROBLEM) else { return };
     for (kind, schemas) in errors {
         let schemas = if kind == PROBLEM { &problem } else { schemas };
-        let known = content.entry(kind.clone()).or_default();
+        let known = content.or_default(kind);
         schemas.iter().for_each(|schema| insert(known, schema.clone()));
     }
 }
@@ -465,13 +468,13 @@ fn value(mut operation: Operation, id: String, tag: Option<&str>, errors: Option
     }
     let alternatives = operation.alternatives();
     if !alternatives.is_empty() {
-        set("security", json!(alternatives));
+        set("security", Value::from(alternatives));
     }
     set("responses", responses(operation.parts.responses, errors));
     Value::Object(members)
 }
 
-fn responses(mut answers: BTreeMap<String, Answer>, errors: Option<&Content>) -> Value {
+fn responses(mut answers: NameMap<Answer>, errors: Option<&Content>) -> Value {
     let is_any_problem = answers.get("default").is_none_or(|answer| {
         answer.descriptions.is_empty()
             && answer.headers.is_empty()

@@ -10,6 +10,7 @@
 pub(crate) mod fields;
 pub(crate) mod info;
 mod kind;
+pub(crate) mod name_map;
 pub(crate) mod operation;
 mod parameter;
 mod registry;

@@ -4,7 +4,6 @@ mod answers;
 mod documentation;
 mod examples;
 
-use std::collections::BTreeMap;
 use std::mem;
 use std::rc::Rc;
 
@@ -16,6 +15,7 @@ pub use self::answers::Answer;
 pub use self::documentation::DocComment;
 pub use self::examples::{BodyExample, OperationLink};
 use super::fields::{fields, has_null, insert, without_null};
+use super::name_map::NameMap;
 use super::parameter::name_in_head;
 use super::{Direction, Parameter, SchemaRegistry, SecurityScheme, TypeKey};
 
@@ -99,9 +99,9 @@ pub struct OperationParts {
     /// A request without a body is rejected.
     pub body_is_required: bool,
     /// The encoding of the fields of forms, by media type.
-    pub encodings: BTreeMap<String, Value>,
+    pub encodings: Map<String, Value>,
     /// By status: `200`, `4XX`, `default`.
-    pub responses: BTreeMap<String, Answer>,
+    pub responses: NameMap<Answer>,
     /// The response is a page of a list, whose `cursor` is in the query.
     pub is_paged: bool,
     /// Examples of bodies.
@@ -109,7 +109,7 @@ pub struct OperationParts {
     /// Links from responses.
     pub links: Vec<OperationLink>,
     /// The security schemes that the alternatives name.
-    pub security_schemes: BTreeMap<String, SecurityScheme>,
+    pub security_schemes: Map<String, Value>,
     /// A layer without a description is around the handler.
     pub has_open_layers: bool,
     /// The parts that could not be described, in words.
@@ -117,10 +117,10 @@ pub struct OperationParts {
 }
 
 /// Media types and the schemas of their content; one media type may have several.
-pub type Content = BTreeMap<String, Vec<Value>>;
+pub type Content = NameMap<Vec<Value>>;
 
 /// Security schemes that admit a request together, each with its scopes; an empty list admits every request.
-pub(super) type Alternative = BTreeMap<String, Vec<String>>;
+pub(super) type Alternative = NameMap<Vec<String>>;
 
 /// The position in a type that is being described.
 #[derive(Clone, Copy, Debug)]
@@ -212,11 +212,15 @@ impl Operation {
     /// are added must all be satisfied; use [`any_of`](Operation::any_of) where one of several is enough.
     pub fn security(&mut self, name: impl Into<String>, scheme: SecurityScheme, scopes: &[&str]) -> &mut Self {
         let name = name.into();
-        self.parts.security_schemes.entry(name.clone()).or_insert(scheme);
+        if !self.parts.security_schemes.contains_key(&name) {
+            self.parts.security_schemes.insert(name.clone(), scheme.into());
+        }
         let mut scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
         scopes.sort();
         scopes.dedup();
-        self.require_any(vec![Alternative::from([(name, scopes)])])
+        let mut alternative = Alternative::new();
+        alternative.insert(name, scopes);
+        self.require_any(vec![alternative])
     }
 
     /// Adds several alternative ways of authentication, of which a request needs one. Each is the `describe` of an
@@ -301,7 +305,7 @@ fn all_of(security: &[Vec<Alternative>]) -> Vec<Alternative> {
         {
             let mut both = known.clone();
             for (name, scopes) in more {
-                let known: &mut Vec<String> = both.entry(name.clone()).or_default();
+                let known = both.or_default(name);
                 known.extend(scopes.iter().cloned());
                 known.sort();
                 known.dedup();
@@ -397,12 +401,7 @@ impl Operation {
 
     /// Adds a media type in which the request's body may be sent, with the schema of its content.
     pub fn body(&mut self, media_type: &str, schema: impl Into<Value>) -> &mut Self {
-        let schemas = self
-            .parts
-            .body
-            .get_or_insert_default()
-            .entry(media_type.to_owned())
-            .or_default();
+        let schemas = self.parts.body.get_or_insert_default().or_default(media_type);
         insert(schemas, schema.into());
         self.parts.body_is_required |= !self.may_be_missing();
         self
@@ -569,7 +568,7 @@ impl Operation {
             .get("default")
             .is_some_and(|answer| !answer.is_any_problem());
         let of_class = format!("{}XX", status.as_u16() / 100);
-        any || self.parts.responses.contains_key(status.as_str()) || self.parts.responses.contains_key(&of_class)
+        any || self.parts.responses.contains(status.as_str()) || self.parts.responses.contains(&of_class)
     }
 
     /// Returns whether the body of the request is read.

@@ -1,12 +1,12 @@
 //! The responses of an operation.
 
-use std::collections::BTreeMap;
 use std::mem;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::super::fields::insert;
+use super::super::name_map::NameMap;
 use super::super::{ProblemKind, TypeKey};
 use super::{Content, Context, DescribedStatus, Operation, PROBLEM, Side};
 
@@ -31,7 +31,7 @@ impl Operation {
     pub fn response(&mut self, media_type: &str, schema: impl Into<Value>) -> &mut Self {
         let schema = schema.into();
         self.answers(|answer| {
-            insert(answer.content.entry(media_type.to_owned()).or_default(), schema.clone());
+            insert(answer.content.or_default(media_type), schema.clone());
         })
     }
 
@@ -131,7 +131,7 @@ impl Operation {
     /// Adds a redirect whose 3xx status is known only at run time.
     pub fn redirect(&mut self) -> &mut Self {
         if !self.context.is_silent {
-            let answer = self.parts.responses.entry("3XX".to_owned()).or_default();
+            let answer = self.parts.responses.or_default("3XX");
             answer.has_open_headers |= self.context.has_open_headers;
             answer
                 .headers
@@ -147,8 +147,8 @@ impl Operation {
             return self;
         }
         let schema = self.schemas.problem();
-        let answer = self.parts.responses.entry("default".to_owned()).or_default();
-        insert(answer.content.entry(PROBLEM.to_owned()).or_default(), schema);
+        let answer = self.parts.responses.or_default("default");
+        insert(answer.content.or_default(PROBLEM), schema);
         self
     }
 
@@ -208,7 +208,7 @@ impl Operation {
             | (DescribedStatus::Unknown | DescribedStatus::Any, Side::Success) => &["2XX"],
         };
         for key in keys {
-            let answer = self.parts.responses.entry((*key).to_owned()).or_default();
+            let answer = self.parts.responses.or_default(key);
             answer.has_open_headers |= self.context.has_open_headers;
             change(answer);
         }
@@ -220,7 +220,7 @@ impl Operation {
     pub(crate) fn returned_as(&mut self, name: &str, describe: fn(&mut Operation)) {
         let arguments = mem::take(&mut self.parts.responses);
         describe(self);
-        let is_success = |status: &String| matches!(status.as_bytes()[0], b'1'..=b'3');
+        let is_success = |status: &str| matches!(status.as_bytes()[0], b'1'..=b'3');
         let is_known = self.parts.responses.keys().any(is_success)
             || self
                 .parts
@@ -231,7 +231,7 @@ impl Operation {
             self.gap(format!(
                 "`{name}` does not describe its responses: implement `IntoResponse::describe` for its content"
             ));
-            self.parts.responses.entry("2XX".to_owned()).or_default();
+            self.parts.responses.or_default("2XX");
         }
         self.merge(arguments);
     }
@@ -242,7 +242,7 @@ impl Operation {
         let inner = mem::take(&mut self.parts.responses);
         describe(self);
         let mut own = mem::replace(&mut self.parts.responses, inner);
-        own.retain(|status, answer| match &**status {
+        own.retain(|status, answer| match status {
             "default" => answer.is_any_problem(),
             "2XX" => !answer.content.is_empty(),
             _ => true,
@@ -250,7 +250,7 @@ impl Operation {
         self.merge(own);
     }
 
-    fn merge(&mut self, responses: BTreeMap<String, Answer>) {
+    fn merge(&mut self, responses: NameMap<Answer>) {
         for (status, answer) in responses {
             if let Some(known) = self.parts.responses.get(&status)
                 && status == "default"
@@ -260,7 +260,7 @@ impl Operation {
                 // Any response may be a problem, and need not be one.
                 continue;
             }
-            let known = self.parts.responses.entry(status).or_default();
+            let known = self.parts.responses.or_default(&status);
             for description in answer.descriptions {
                 if !known.descriptions.contains(&description) {
                     known.descriptions.push(description);
@@ -269,7 +269,7 @@ impl Operation {
             known.headers.extend(answer.headers);
             known.has_open_headers |= answer.has_open_headers;
             for (media_type, schemas) in answer.content {
-                let all = known.content.entry(media_type).or_default();
+                let all = known.content.or_default(&media_type);
                 schemas.into_iter().for_each(|schema| insert(all, schema));
             }
         }
