@@ -1,6 +1,6 @@
 //! The document: the operations of all routes, and the schemas that they refer to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
@@ -154,7 +154,7 @@ struct Builder {
     security_schemes: Map<String, Value>,
     operation_ids: BTreeSet<String>,
     /// By handler; the first operation of a handler with several routes.
-    ids: BTreeMap<&'static str, String>,
+    ids: NameMap<String>,
     /// The links of each operation, in the order of the routes.
     links: Vec<(&'static Definition, Vec<OperationLink>)>,
     gaps: Vec<Gap>,
@@ -323,13 +323,15 @@ impl Builder {
             }
         }
         let id = self.operation_id(definition, &path);
-        self.ids.entry(definition.handler).or_insert_with(|| id.clone());
+        if !self.ids.contains(definition.handler) {
+            self.ids.insert(definition.handler.to_owned(), id.clone());
+        }
         let links = std::mem::take(&mut operation.parts.links);
         self.links.push((definition, links));
         let has_open_layers = operation.parts.has_open_layers;
         let open = operation.parts.responses.iter();
         let open = open.filter(|(_, answer)| answer.has_open_headers);
-        let open_headers = open.map(|(status, _)| status.clone()).collect();
+        let open_headers = ordered::set(open.map(|(status, _)| status.clone()));
         let examples = std::mem::take(&mut operation.parts.examples);
         let mut described = value(operation, id, tag(definition.handler), self.errors.as_ref());
         for example in examples {

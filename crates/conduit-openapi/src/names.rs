@@ -3,8 +3,9 @@
 //! A name is a function of its type alone: the path of the type without the application's crate, then its arguments, as
 //! in `users.User` and `Page-users.User`. So no other type, and no order of routes, changes it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use conduit_core::internal::openapi::NameMap;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -23,24 +24,26 @@ const INPUT_SUFFIX: &str = "-Input";
 
 /// The names of all definitions in the document, by the generator's names.
 pub(super) struct Names {
-    input: BTreeMap<String, String>,
-    output: BTreeMap<String, String>,
+    input: NameMap<String>,
+    output: NameMap<String>,
 }
 
 impl Names {
     /// Names the definitions of an application in the crate `package`, and returns the schemas under these names.
     pub(super) fn of([input, output]: [Definitions; 2], package: &str) -> (Map<String, Value>, Names) {
         let different = different(&input, &output);
-        let of_types = of_types(input.ids.values().chain(output.ids.values()), package);
-        let name = |names: &Definitions, is_input: bool| -> BTreeMap<String, String> {
-            let named = names.ids.iter().map(|(key, id)| {
-                let mut name = of_types[&**id].clone();
-                if is_input && different.contains(&**id) {
+        let ids = input.ids.iter().chain(&output.ids).map(|(_, id)| id.clone());
+        let of_types = of_types(ordered::set(ids), package);
+        let name = |definitions: &Definitions, is_input: bool| -> NameMap<String> {
+            let mut names = NameMap::new();
+            for (key, id) in &definitions.ids {
+                let mut name = of_types[id].clone();
+                if is_input && different.contains(id) {
                     name.push_str(INPUT_SUFFIX);
                 }
-                (key.clone(), name)
-            });
-            ordered::map(named)
+                names.insert(key.clone(), name);
+            }
+            names
         };
         let names = Names {
             input: name(&input, true),
@@ -67,41 +70,42 @@ impl Names {
 }
 
 /// The types that serde reads in another form than it writes them, by their ids: in themselves or in a type they refer to.
-fn different<'d>(input: &'d Definitions, output: &'d Definitions) -> BTreeSet<&'d str> {
-    let by_id = |definitions: &'d Definitions| -> BTreeMap<&'d str, Value> {
-        let all = definitions.ids.iter().map(|(key, id)| {
+fn different(input: &Definitions, output: &Definitions) -> BTreeSet<String> {
+    let by_id = |definitions: &Definitions| -> Map<String, Value> {
+        let mut all = Map::new();
+        for (key, id) in &definitions.ids {
             let mut schema = definitions.schemas[key].clone();
             references(&mut schema, &mut |_, key| definitions.ids.get(key).cloned());
-            (&**id, schema)
-        });
-        ordered::map(all)
+            all.insert(id.clone(), schema);
+        }
+        all
     };
     let (read, written) = (by_id(input), by_id(output));
-    let mut different: BTreeSet<&str> = BTreeSet::new();
+    let mut different = BTreeSet::new();
     loop {
-        let more: Vec<&str> = read
-            .iter()
-            .filter(|(id, schema)| {
-                !different.contains(**id)
-                    && written
-                        .get(**id)
-                        .is_some_and(|written| written != *schema || refers_to(schema, &different))
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        if more.is_empty() {
-            return different;
+        let before = different.len();
+        let mut more = Vec::new();
+        for (id, schema) in &read {
+            if !different.contains(id)
+                && let Some(written) = written.get(id)
+                && (written != schema || refers_to(schema, &different))
+            {
+                more.push(id.clone());
+            }
         }
         different.extend(more);
+        if different.len() == before {
+            return different;
+        }
     }
 }
 
 /// Returns whether a schema whose references are ids refers to one of these.
-fn refers_to(schema: &Value, ids: &BTreeSet<&str>) -> bool {
+fn refers_to(schema: &Value, ids: &BTreeSet<String>) -> bool {
     match schema {
         Value::Array(items) => items.iter().any(|item| refers_to(item, ids)),
         Value::Object(members) => members.iter().any(|(key, member)| match member {
-            Value::String(id) if key == "$ref" => ids.contains(&**id),
+            Value::String(id) if key == "$ref" => ids.contains(id),
             member => refers_to(member, ids),
         }),
         _ => false,
@@ -110,17 +114,17 @@ fn refers_to(schema: &Value, ids: &BTreeSet<&str>) -> bool {
 
 /// A name for each of these ids. Only ids without a path, which schemas written by hand may have, can share a name; then
 /// those after the first have a hash.
-fn of_types<'i>(ids: impl Iterator<Item = &'i String>, package: &str) -> BTreeMap<&'i str, String> {
-    let ids = ordered::set(ids.map(|id| &**id));
+fn of_types(ids: BTreeSet<String>, package: &str) -> NameMap<String> {
     let mut taken = BTreeSet::new();
-    let named = ids.into_iter().map(|id| {
-        let mut name = of_type(id, package);
+    let mut names = NameMap::new();
+    for id in ids {
+        let mut name = of_type(&id, package);
         if !taken.insert(name.clone()) {
-            name = with_hash(name, id);
+            name = with_hash(name, &id);
         }
-        (id, name)
-    });
-    ordered::map(named)
+        names.insert(id, name);
+    }
+    names
 }
 
 /// The name of a type by its id, such as `app::Page<app::users::User>`.
@@ -270,8 +274,8 @@ mod tests {
 
     #[test]
     fn ids_of_one_name_have_different_names() {
-        let ids = ["Money".to_owned(), "app::Money".to_owned()];
-        let names = of_types(ids.iter(), "app");
+        let ids = BTreeSet::from(["Money".to_owned(), "app::Money".to_owned()]);
+        let names = of_types(ids, "app");
         assert_ne!(names["Money"], names["app::Money"]);
     }
 }

@@ -1,21 +1,14 @@
-//! Ordered maps and sets that are built by insertion.
+//! Ordered sets and JSON objects that are built by insertion.
 //!
 //! `collect` sorts its input first, which adds 6 KB of code to a program for each type of key and value. A document has few
-//! entries, so insertion is fast enough.
+//! entries, so insertion is fast enough. Names are the only keys, because each other type of key adds a copy of the tree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// The map of these pairs; the last of those with an equal key counts.
-pub(crate) fn map<K: Ord, V>(pairs: impl Iterator<Item = (K, V)>) -> BTreeMap<K, V> {
-    let mut map = BTreeMap::new();
-    map.extend(pairs);
-    map
-}
-
-/// The set of these keys.
-pub(crate) fn set<K: Ord>(keys: impl Iterator<Item = K>) -> BTreeSet<K> {
+/// The set of these names.
+pub(crate) fn set(names: impl Iterator<Item = String>) -> BTreeSet<String> {
     let mut set = BTreeSet::new();
-    set.extend(keys);
+    set.extend(names);
     set
 }
 

@@ -3,9 +3,9 @@
 use std::any::TypeId;
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use conduit_core::internal::openapi::{SchemaType, TypeKey};
+use conduit_core::internal::openapi::{NameMap, SchemaType, TypeKey};
 use conduit_core::openapi::{Direction, SchemaRegistry};
 use conduit_core::problem::{Fault, Problem};
 use percent_encoding::percent_decode_str;
@@ -13,8 +13,6 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
-
-use super::ordered;
 
 /// The location of request schemas, until the document is finished.
 pub(crate) const INPUT: &str = "/components/input";
@@ -80,7 +78,7 @@ struct Generators {
 pub(crate) struct Definitions {
     pub(crate) schemas: Map<String, Value>,
     /// The id of the type of each: its path and its arguments.
-    pub(crate) ids: BTreeMap<String, String>,
+    pub(crate) ids: NameMap<String>,
 }
 
 impl Default for Generators {
@@ -204,10 +202,11 @@ impl Generators {
                 Some(id) if !kinds.contains(&&**name) => id.clone(),
                 _ => name.clone(),
             };
-            Definitions {
-                ids: ordered::map(schemas.keys().map(|name| (name.clone(), id(name)))),
-                schemas,
+            let mut ids = NameMap::new();
+            for name in schemas.keys() {
+                ids.insert(name.clone(), id(name));
             }
+            Definitions { schemas, ids }
         })
     }
 }
@@ -216,9 +215,9 @@ impl Generators {
 ///
 /// schemars returns the name of a type in a handler's signature, but not of a type that is only a field: the latter is
 /// only in the generator's `Debug` output. If a version changes that output, such types keep the generator's names.
-fn ids(generator: &SchemaGenerator) -> BTreeMap<String, String> {
+fn ids(generator: &SchemaGenerator) -> NameMap<String> {
     let text = format!("{generator:?}");
-    let mut ids = BTreeMap::new();
+    let mut ids = NameMap::new();
     let mut rest = text.split_once("schema_id_to_name: {").map_or("", |(_, rest)| rest);
     let mut next = || -> Option<(String, String)> {
         let (id, after) = quoted(rest.strip_prefix("SchemaUid(")?)?;

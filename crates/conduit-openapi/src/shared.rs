@@ -1,12 +1,10 @@
 //! Parts of the document that several operations have: each is written once, in `components`, and referenced. Readers of the
 //! document use the functions at the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use conduit_core::route::Definition;
 use serde_json::{Map, Value, json};
-
-use super::ordered;
 
 /// A path and its operations, in the order of the routes.
 #[derive(Clone, Debug)]
@@ -40,24 +38,27 @@ pub(super) struct DescribedOperation {
 /// Each has the name of its field. A name with two meanings stays in the operations.
 pub(super) fn share(paths: &mut [PathItem], components: &mut Value) {
     for (section, visit) in [("headers", headers as Visit), ("parameters", parameters as Visit)] {
-        let mut uses: BTreeMap<String, (Value, usize)> = BTreeMap::new();
-        let mut ambiguous = BTreeSet::new();
-        visit(paths, &mut |name, value| {
-            let (known, count) = uses.entry(name.to_owned()).or_insert_with(|| (value.clone(), 0));
-            *count += 1;
-            if known != value {
-                ambiguous.insert(name.to_owned());
+        let mut values = Map::new();
+        let (mut repeated, mut ambiguous) = (BTreeSet::new(), BTreeSet::new());
+        visit(paths, &mut |name, value| match values.get(name) {
+            None => {
+                values.insert(name.to_owned(), value.clone());
+            }
+            Some(known) => {
+                if known != value {
+                    ambiguous.insert(name.to_owned());
+                }
+                repeated.insert(name.to_owned());
             }
         });
-        uses.retain(|name, (_, count)| *count > 1 && !ambiguous.contains(name));
+        values.retain(|name, _| repeated.contains(name) && !ambiguous.contains(name));
         visit(paths, &mut |name, value| {
-            if uses.contains_key(name) {
+            if values.contains_key(name) {
                 *value = json!({ "$ref": format!("#/components/{section}/{name}") });
             }
         });
-        if !uses.is_empty() {
-            let values = uses.into_iter().map(|(name, (value, _))| (name, value));
-            components[section] = Value::Object(ordered::object(values));
+        if !values.is_empty() {
+            components[section] = Value::Object(values);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A map with the names of a description as keys.
 
+use std::ops::Index;
+
 use serde_json::{Map, Value};
 
 /// Values by name, in the order of the names.
@@ -21,25 +23,25 @@ impl<V> NameMap<V> {
     }
 
     /// Returns the index of the entry with this name, or the index at which it belongs.
-    fn index(&self, name: &str) -> Result<usize, usize> {
+    fn search(&self, name: &str) -> Result<usize, usize> {
         self.0.binary_search_by(|(known, _)| known.as_str().cmp(name))
     }
 
     /// Returns the value with this name.
     pub fn get(&self, name: &str) -> Option<&V> {
-        let index = self.index(name).ok()?;
+        let index = self.search(name).ok()?;
         Some(&self.0[index].1)
     }
 
     /// Returns the value with this name, to be changed.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut V> {
-        let index = self.index(name).ok()?;
+        let index = self.search(name).ok()?;
         Some(&mut self.0[index].1)
     }
 
     /// Returns whether the map has an entry with this name.
     pub fn contains(&self, name: &str) -> bool {
-        self.index(name).is_ok()
+        self.search(name).is_ok()
     }
 
     /// Returns the value with this name, which is the default one if there was none.
@@ -47,7 +49,7 @@ impl<V> NameMap<V> {
     where
         V: Default,
     {
-        let index = self.index(name).unwrap_or_else(|index| {
+        let index = self.search(name).unwrap_or_else(|index| {
             self.0.insert(index, (name.to_owned(), V::default()));
             index
         });
@@ -56,7 +58,7 @@ impl<V> NameMap<V> {
 
     /// Sets the value with this name. Returns whether the name is new.
     pub fn insert(&mut self, name: String, value: V) -> bool {
-        match self.index(&name) {
+        match self.search(&name) {
             Ok(index) => self.0[index].1 = value,
             Err(index) => {
                 self.0.insert(index, (name, value));
@@ -68,7 +70,7 @@ impl<V> NameMap<V> {
 
     /// Removes the value with this name.
     pub fn remove(&mut self, name: &str) -> Option<V> {
-        let index = self.index(name).ok()?;
+        let index = self.search(name).ok()?;
         Some(self.0.remove(index).1)
     }
 
@@ -105,6 +107,15 @@ impl<V> IntoIterator for NameMap<V> {
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
+    }
+}
+
+/// Panics where there is no value with this name.
+impl<V> Index<&str> for NameMap<V> {
+    type Output = V;
+
+    fn index(&self, name: &str) -> &V {
+        self.get(name).expect("the name is in the map")
     }
 }
 

@@ -10,8 +10,6 @@
 //! | a guard | an alternative is removed, or the first one is added |
 //! | a limit | it is lower than before |
 
-use std::collections::BTreeSet;
-
 use super::APPLICATION;
 use super::attributes::Attributes;
 use super::text::{Line, Lock, LockDifference, Section};
@@ -101,7 +99,7 @@ struct Comparison<'l> {
     new: &'l Lock,
     operation: String,
     /// The schemas that are compared already.
-    open: BTreeSet<(String, String, Side)>,
+    open: Vec<(String, String, Side)>,
     found: Vec<LockDifference>,
 }
 
@@ -111,7 +109,7 @@ impl<'l> Comparison<'l> {
             old,
             new,
             operation,
-            open: BTreeSet::new(),
+            open: Vec::new(),
             found: Vec::new(),
         }
     }
@@ -293,19 +291,19 @@ impl<'l> Comparison<'l> {
         }
         let (before, now) = (types(old), types(new));
         if before != now {
-            let is_any = |types: &BTreeSet<&str>| types.is_empty();
+            let is_any = |types: &[&str]| types.is_empty();
             // Every integer is a number.
             let covers =
-                |all: &BTreeSet<&str>, kind: &&str| all.contains(kind) || *kind == "integer" && all.contains("number");
+                |all: &[&str], kind: &&str| all.contains(kind) || *kind == "integer" && all.contains(&"number");
             let kind = Change {
                 allows_less: !is_any(&now) && (is_any(&before) || !before.iter().all(|kind| covers(&now, kind))),
                 allows_more: !is_any(&before) && (is_any(&now) || !now.iter().all(|kind| covers(&before, kind))),
             };
-            let text = |types: BTreeSet<&str>| match types.is_empty() {
-                true => "any".to_owned(),
-                false => types.into_iter().collect::<Vec<_>>().join("|"),
+            let text = |types: &[&str]| match types {
+                [] => "any".to_owned(),
+                _ => types.join("|"),
             };
-            change(kind, format!("the type {} becomes {}", text(before), text(now)));
+            change(kind, format!("the type {} becomes {}", text(&before), text(&now)));
         }
         self.bounds(place, old, new, side);
         self.choices(place, old, new, side);
@@ -384,9 +382,11 @@ impl<'l> Comparison<'l> {
                 if before != now {
                     self.add(false, format!("{place}: the schema {before} has the name {now}"));
                 }
-                if !self.open.insert((before.to_owned(), now.to_owned(), side)) {
+                let compared = (before.to_owned(), now.to_owned(), side);
+                if self.open.contains(&compared) {
                     return;
                 }
+                self.open.push(compared);
                 let sections = (
                     self.old.section(&format!("schema {before}")),
                     self.new.section(&format!("schema {now}")),
@@ -426,11 +426,14 @@ fn is_choice(pointer: &str) -> bool {
         .is_some_and(|last| pointer[last..].starts_with('?'))
 }
 
-/// The names of JSON types in a line.
-fn types(attributes: &Attributes) -> BTreeSet<&str> {
+/// The names of JSON types in a line, in alphabetical order.
+fn types(attributes: &Attributes) -> Vec<&'static str> {
     const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
-    let words = attributes.words().iter().flat_map(|attribute| attribute.split('|'));
-    words.filter(|word| TYPES.contains(word)).collect()
+    let is_named = |kind: &&str| {
+        let mut words = attributes.words().iter();
+        words.any(|attribute| attribute.split('|').any(|word| word == *kind))
+    };
+    TYPES.into_iter().filter(is_named).collect()
 }
 
 /// The name of a layer without its value: `BodyLimit` of `BodyLimit(1024 bytes)`.

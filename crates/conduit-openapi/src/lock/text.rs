@@ -1,7 +1,8 @@
 //! The text of a lock.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+
+use conduit_core::internal::openapi::NameMap;
 
 use super::attributes::Attributes;
 
@@ -14,7 +15,7 @@ pub struct Lock {
     /// In the order of the document.
     pub(super) sections: Vec<(String, Section)>,
     /// The source of each operation's handler, by section.
-    pub(super) sources: BTreeMap<String, String>,
+    pub(super) sources: NameMap<String>,
 }
 
 /// The lines of a section: the name of a part, the place of a value in it, and its attributes.

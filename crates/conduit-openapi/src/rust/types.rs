@@ -1,11 +1,13 @@
 //! JSON Schema as types of Rust.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use conduit_core::internal::openapi::NameMap;
 use serde_json::{Map, Value};
 
 use super::value_type::RustType;
+use crate::ordered;
 use crate::shared::unique;
 
 /// Names of the file itself and of the prelude, which no schema may have.
@@ -57,7 +59,7 @@ const WORDS: [&str; 52] = [
 pub(super) struct RustTypes<'d> {
     schemas: &'d Map<String, Value>,
     /// The names of the types of the schemas.
-    names: BTreeMap<&'d str, String>,
+    names: NameMap<String>,
     taken: BTreeSet<String>,
     /// The definitions so far.
     pub(super) text: String,
@@ -68,15 +70,12 @@ pub(super) struct RustTypes<'d> {
 impl<'d> RustTypes<'d> {
     /// Defines a type for each schema.
     pub(super) fn of(schemas: &'d Map<String, Value>) -> Self {
-        let mut taken: BTreeSet<String> = RESERVED
-            .iter()
-            .chain(&["String", "Url", "Value", "Vec"])
-            .map(|name| (*name).to_owned())
-            .collect();
-        let names = schemas
-            .keys()
-            .map(|key| (key.as_str(), unique(&mut taken, pascal(key), 'X')))
-            .collect();
+        let reserved = RESERVED.iter().chain(&["String", "Url", "Value", "Vec"]);
+        let mut taken = ordered::set(reserved.map(|name| (*name).to_owned()));
+        let mut names = NameMap::new();
+        for key in schemas.keys() {
+            names.insert(key.clone(), unique(&mut taken, pascal(key), 'X'));
+        }
         let mut types = RustTypes {
             schemas,
             names,
@@ -85,7 +84,7 @@ impl<'d> RustTypes<'d> {
             has_maps: false,
         };
         for (key, schema) in schemas {
-            let name = types.names[key.as_str()].clone();
+            let name = types.names[key].clone();
             types.define(&name, schema);
         }
         types
@@ -355,7 +354,7 @@ enum Shape {
 
 #[derive(Default)]
 struct Fields {
-    properties: BTreeMap<String, Value>,
+    properties: Map<String, Value>,
     required: BTreeSet<String>,
     /// The schema of further members.
     more: Option<Value>,

@@ -1,7 +1,6 @@
 //! The input of a tool: one object for all parts of a request.
 
-use std::collections::BTreeMap;
-
+use conduit_core::internal::openapi::NameMap;
 use serde_json::{Map, Value, json};
 
 use super::schema::Components;
@@ -128,17 +127,18 @@ impl ToolInputs {
 struct Members {
     properties: Map<String, Value>,
     required: Vec<String>,
-    parts: BTreeMap<String, &'static str>,
+    parts: NameMap<&'static str>,
 }
 
 impl Members {
     fn add(&mut self, name: &str, schema: Value, is_required: bool, part: &'static str) -> Result<(), String> {
-        if let Some(known) = self.parts.insert(name.to_owned(), part) {
+        if let Some(known) = self.parts.get(name) {
             return Err(format!(
                 "two inputs of the tool have the name `{name}`, {known} and {part}: rename one of them, for example by \
                  `#[serde(rename = \"…\")]`"
             ));
         }
+        self.parts.insert(name.to_owned(), part);
         // Some readers of schemas reject `true`.
         let schema = if schema == Value::Bool(true) { json!({}) } else { schema };
         self.properties.insert(name.to_owned(), schema);

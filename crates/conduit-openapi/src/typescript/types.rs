@@ -1,9 +1,9 @@
 //! JSON Schema as types of TypeScript.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use conduit_core::internal::openapi::NameMap;
 use serde_json::{Map, Value};
 
+use crate::ordered;
 use crate::shared::{list, unique};
 
 /// Names of the file itself and of the environment, which no schema may have.
@@ -63,16 +63,16 @@ const RESERVED: [&str; 52] = [
 ];
 
 /// The names of the types of a document's schemas.
-pub(super) struct TypeNames(BTreeMap<String, String>);
+pub(super) struct TypeNames(NameMap<String>);
 
 impl TypeNames {
     pub(super) fn of(schemas: &Map<String, Value>) -> Self {
-        let mut taken: BTreeSet<String> = RESERVED.iter().map(|name| (*name).to_owned()).collect();
-        let named = schemas.keys().map(|key| {
-            let name = unique(&mut taken, pascal(key), '_');
-            (key.clone(), name)
-        });
-        TypeNames(named.collect())
+        let mut taken = ordered::set(RESERVED.iter().map(|name| (*name).to_owned()));
+        let mut names = NameMap::new();
+        for key in schemas.keys() {
+            names.insert(key.clone(), unique(&mut taken, pascal(key), '_'));
+        }
+        TypeNames(names)
     }
 
     /// The name of the type of a schema.
@@ -82,7 +82,7 @@ impl TypeNames {
 
     /// Returns whether a schema has this name.
     pub(super) fn contains(&self, name: &str) -> bool {
-        RESERVED.contains(&name) || self.0.values().any(|known| known == name)
+        RESERVED.contains(&name) || self.0.iter().any(|(_, known)| known == name)
     }
 
     /// The type of the values of a schema, on one line or, for an object, on several with this indentation.
