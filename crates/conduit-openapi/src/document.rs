@@ -219,9 +219,12 @@ impl Builder {
             names.rewrite(&mut operation.value);
         }
         share(&mut self.paths, &mut components);
-        let operations = self.paths.iter().flat_map(|item| &item.operations);
-        let parts = operations.map(|operation| &operation.value).chain(webhooks.values());
-        components["schemas"] = without_unused(schemas, parts.chain([&components]));
+        let mut parts: Vec<&Value> = webhooks.values().collect();
+        parts.push(&components);
+        for item in &self.paths {
+            parts.extend(item.operations.iter().map(|operation| &operation.value));
+        }
+        components["schemas"] = without_unused(schemas, &parts);
         Document {
             version: Version::default(),
             info,

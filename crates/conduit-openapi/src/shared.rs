@@ -132,10 +132,10 @@ pub(super) fn unique(taken: &mut BTreeSet<String>, mut name: String, mark: char)
 }
 
 /// The schemas that these parts of a document refer to, by themselves or through other schemas.
-pub(super) fn without_unused<'v>(mut schemas: Map<String, Value>, parts: impl Iterator<Item = &'v Value>) -> Value {
+pub(super) fn without_unused(mut schemas: Map<String, Value>, parts: &[&Value]) -> Value {
     let mut found = BTreeSet::new();
     let mut open = Vec::new();
-    parts.for_each(|part| referenced(part, &mut open));
+    parts.iter().for_each(|part| referenced(part, &mut open));
     while let Some(name) = open.pop() {
         if let Some(schema) = schemas.get(&name)
             && found.insert(name)

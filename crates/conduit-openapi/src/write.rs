@@ -30,14 +30,21 @@ impl Document {
     /// The components without the schemas of operations that the version leaves out.
     fn written_components(&self) -> Value {
         let mut components = self.components.clone();
-        let operations = self.paths.iter().flat_map(|item| &item.operations);
-        let is_written = |operation: &&DescribedOperation| has_method(&operation.method);
+        let mut parts: Vec<&Value> = self.webhooks.values().collect();
+        let mut has_all = true;
+        for operation in self.paths.iter().flat_map(|item| &item.operations) {
+            if has_method(&operation.method) {
+                parts.push(&operation.value);
+            } else {
+                has_all = false;
+            }
+        }
         if self.version == Version::V3_1
-            && !operations.clone().all(|operation| is_written(&operation))
+            && !has_all
             && let Value::Object(schemas) = components["schemas"].take()
         {
-            let values = operations.filter(is_written).map(|operation| &operation.value);
-            let schemas = without_unused(schemas, values.chain(self.webhooks.values()).chain([&components]));
+            parts.push(&components);
+            let schemas = without_unused(schemas, &parts);
             components["schemas"] = schemas;
         }
         components
@@ -45,89 +52,104 @@ impl Document {
 
     /// The paths and components with the operations of all methods, by their names in lower case, and with the schemas of 3.1.
     pub(super) fn complete(&self) -> Value {
-        let operations = |item: &PathItem| -> Map<String, Value> {
-            let all = item.operations.iter();
-            all.map(|operation| (operation.method.clone(), operation.value.clone()))
-                .collect()
-        };
-        let paths = self.paths.iter();
-        let paths: Map<String, Value> = paths
-            .map(|item| (item.path.clone(), Value::Object(operations(item))))
-            .collect();
+        let mut paths = Map::new();
+        for item in &self.paths {
+            let mut operations = Map::new();
+            for operation in &item.operations {
+                operations.insert(operation.method.clone(), operation.value.clone());
+            }
+            paths.insert(item.path.clone(), Value::Object(operations));
+        }
         json!({ "info": self.info.value(), "paths": paths, "components": self.components })
     }
 }
 
 impl Serialize for Document {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
+        Member::Object(self.members()).serialize(serializer)
+    }
+}
+
+/// A part of the document. An object has its members in their own order, not in that of their names.
+enum Member<'d> {
+    Value(Value),
+    Borrowed(&'d Value),
+    Object(Vec<(&'d str, Member<'d>)>),
+}
+
+impl Serialize for Member<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Member::Value(value) => value.serialize(serializer),
+            Member::Borrowed(value) => value.serialize(serializer),
+            Member::Object(members) => {
+                let mut map = serializer.serialize_map(Some(members.len()))?;
+                for (name, member) in members {
+                    map.serialize_entry(name, member)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+/// The parts of the document, compiled once for all serializers.
+impl Document {
+    fn members(&self) -> Vec<(&str, Member<'_>)> {
         let version = match self.version {
             Version::V3_1 => "3.1.0",
             Version::V3_2 => "3.2.0",
         };
-        map.serialize_entry("openapi", version)?;
-        map.serialize_entry("info", &self.info.value())?;
-        match self.info.servers() {
-            [] => map.serialize_entry("servers", &[json!({ "url": "/" })])?,
-            servers => map.serialize_entry("servers", servers)?,
-        }
-        // An operation without a list of schemes requires no authentication.
-        map.serialize_entry("security", &[(); 0])?;
-        map.serialize_entry("paths", &Paths(self))?;
+        let servers = match self.info.servers() {
+            [] => json!([{ "url": "/" }]),
+            servers => Value::from(servers),
+        };
+        let mut members = vec![
+            ("openapi", Member::Value(version.into())),
+            ("info", Member::Value(self.info.value())),
+            ("servers", Member::Value(servers)),
+            // An operation without a list of schemes requires no authentication.
+            ("security", Member::Value(json!([]))),
+            ("paths", Member::Object(self.path_members())),
+        ];
         if !self.webhooks.is_empty() {
-            map.serialize_entry("webhooks", &self.webhooks)?;
+            members.push(("webhooks", Member::Value(Value::Object(self.webhooks.clone()))));
         }
-        map.serialize_entry("components", &self.written_components())?;
-        map.end()
+        members.push(("components", Member::Value(self.written_components())));
+        members
     }
-}
 
-/// Paths and methods in their own order.
-struct Paths<'d>(&'d Document);
-
-impl Serialize for Paths<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Paths(document) = self;
-        let items = document.paths.iter().filter(|item| {
-            let mut operations = item.operations.iter();
-            document.version != Version::V3_1 || operations.any(|operation| has_method(&operation.method))
-        });
-        serializer.collect_map(items.map(|item| {
-            let operations = &item.operations[..];
-            (
-                &item.path,
-                Methods {
-                    operations,
-                    version: document.version,
-                },
-            )
-        }))
-    }
-}
-
-struct Methods<'d> {
-    operations: &'d [DescribedOperation],
-    version: Version,
-}
-
-impl Serialize for Methods<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let is_named = |method: &str| has_method(method) || self.version == Version::V3_2 && method == "query";
-        let mut map = serializer.serialize_map(None)?;
-        for operation in self.operations.iter().filter(|operation| is_named(&operation.method)) {
-            match self.version {
-                Version::V3_1 => map.serialize_entry(&operation.method, &operation.value)?,
-                Version::V3_2 => map.serialize_entry(&operation.method, &with_items(&operation.value))?,
+    fn path_members(&self) -> Vec<(&str, Member<'_>)> {
+        let mut paths = Vec::new();
+        for item in &self.paths {
+            let has_methods = || item.operations.iter().any(|operation| has_method(&operation.method));
+            if self.version != Version::V3_1 || has_methods() {
+                paths.push((&*item.path, Member::Object(self.method_members(item))));
             }
         }
-        let others = self.operations.iter().filter(|operation| !is_named(&operation.method));
-        let others: Map<String, Value> = others
-            .map(|operation| (operation.definition.method.to_owned(), with_items(&operation.value)))
-            .collect();
-        if self.version == Version::V3_2 && !others.is_empty() {
-            map.serialize_entry("additionalOperations", &others)?;
+        paths
+    }
+
+    fn method_members<'d>(&self, item: &'d PathItem) -> Vec<(&'d str, Member<'d>)> {
+        let mut methods = Vec::new();
+        let mut others = Map::new();
+        for operation in &item.operations {
+            let DescribedOperation { method, value, .. } = operation;
+            match self.version {
+                Version::V3_1 if has_method(method) => methods.push((&**method, Member::Borrowed(value))),
+                Version::V3_1 => {}
+                Version::V3_2 if has_method(method) || method == "query" => {
+                    methods.push((method, Member::Value(with_items(value))));
+                }
+                Version::V3_2 => {
+                    others.insert(operation.definition.method.to_owned(), with_items(value));
+                }
+            }
         }
-        map.end()
+        if !others.is_empty() {
+            methods.push(("additionalOperations", Member::Value(Value::Object(others))));
+        }
+        methods
     }
 }
 

@@ -422,12 +422,12 @@ impl Operation {
         let known = self.schemas.known_schema(Direction::Input, of);
         if let Some(schema) = &known {
             let fields = fields(schema, &|reference| self.schemas.inlined(reference));
-            let nested = fields
-                .into_iter()
-                .filter(|field| self.kind_of(&field.schema) == "object");
-            let encoding: Map<String, Value> = nested
-                .map(|field| (field.name, json!({ "style": "deepObject", "explode": true })))
-                .collect();
+            let mut encoding = Map::new();
+            for field in fields {
+                if self.kind_of(&field.schema) == "object" {
+                    encoding.insert(field.name, json!({ "style": "deepObject", "explode": true }));
+                }
+            }
             if !encoding.is_empty() {
                 self.parts
                     .encodings

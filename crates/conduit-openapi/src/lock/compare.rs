@@ -58,8 +58,9 @@ impl Lock {
         // This lock is read from its text too, so that both lack the same details.
         let mut now = Lock::parse(&self.to_string());
         now.sources.clone_from(&self.sources);
-        let mut all = differences(&Lock::parse(earlier), &now);
-        all.sort_by_key(|difference| !difference.is_breaking);
+        let all = differences(&Lock::parse(earlier), &now);
+        let (mut all, compatible): (Vec<_>, Vec<_>) = all.into_iter().partition(|difference| difference.is_breaking);
+        all.extend(compatible);
         all
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Tool;
 use super::input::{BodyKind, ParameterIn, ToolBody, ToolInputs};
+use crate::ordered;
 
 /// The maximum length of a query. The server accepts no longer target.
 const QUERY_BYTES: usize = 64 * 1024;
@@ -101,8 +102,8 @@ fn body(inputs: &ToolInputs, arguments: &mut Map<String, Value>) -> Result<(Opti
             Some(value) => (kind, value),
         },
         ToolBody::Members { kind, names } => {
-            let members: Map<String, Value> = names.iter().filter_map(|name| arguments.remove_entry(name)).collect();
-            (kind, Value::Object(members))
+            let members = names.iter().filter_map(|name| arguments.remove_entry(name));
+            (kind, Value::Object(ordered::object(members)))
         }
     };
     Ok(match kind {

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Operation;
 
@@ -90,13 +90,14 @@ impl Operation {
     }
 
     pub(crate) fn link(&mut self, status: StatusCode, handler: &'static str, parameters: &[(&str, &str)]) -> &mut Self {
-        let values = parameters
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), json!(value)));
+        let mut values = Map::new();
+        for (name, value) in parameters {
+            values.insert((*name).to_owned(), json!(value));
+        }
         self.parts.links.push(OperationLink {
             status,
             handler,
-            parameters: values.collect(),
+            parameters: Value::Object(values),
         });
         self
     }
