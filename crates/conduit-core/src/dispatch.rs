@@ -302,7 +302,7 @@ impl Dispatcher {
         self.with_nearest(problem, request).into_response()
     }
 
-    /// In development the response lists the nearest routes.
+    /// Adds the nearest routes to the problem, in development only.
     fn with_nearest(&self, problem: Problem, request: &Request) -> Problem {
         if !self.is_development {
             return problem;

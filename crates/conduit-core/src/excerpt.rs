@@ -78,7 +78,7 @@ pub fn logged(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// As [`logged`] for bytes that `escape` writes one by one into a text.
+/// Like [`logged`], for bytes that `escape` writes one by one into a text.
 pub fn log_escaped(bytes: &[u8], text: &mut String, escape: impl Fn(u8, &mut String)) {
     let kept = bytes.len().min(LOGGED_BYTES);
     bytes[..kept].iter().for_each(|&byte| escape(byte, text));
@@ -93,7 +93,7 @@ pub fn bounded(message: impl fmt::Display) -> String {
     bounded_to(MESSAGE_BYTES, message)
 }
 
-/// As [`bounded`] for the log: the text of an error or a panic, complete up to 4 KiB.
+/// Like [`bounded`], for the log: returns the text of an error or a panic, complete up to 4 KiB.
 pub(crate) fn logged_message(message: impl fmt::Display) -> String {
     bounded_to(LOGGED_MESSAGE_BYTES, message)
 }

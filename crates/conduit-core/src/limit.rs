@@ -75,7 +75,7 @@ impl Limit {
         Limit::WebSocketTime,
     ];
 
-    /// Its name in metrics and in the log.
+    /// Returns the name of the limit in metrics and in the log.
     pub const fn name(self) -> &'static str {
         match self {
             Limit::Connections => "connections",

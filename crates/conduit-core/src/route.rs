@@ -168,7 +168,7 @@ pub trait RouteList: Copy {
     /// The values that its handlers take from layers around it.
     type Values: 'static;
 
-    /// Its routes.
+    /// Returns the routes.
     fn routes(self) -> Routes<Self::State, Self::Values>;
 }
 

@@ -130,7 +130,7 @@ impl<'a> Extraction<'a> {
                 path_argument(&ty, *wrapper, *is_valid, &list)
             }
             Source::Alias(parameter) => {
-                // Without a bound, which each list with the handler would report once more.
+                // No bound here: each list with the handler would report it again.
                 let list = parameter_list(std::slice::from_ref(parameter), self.count);
                 quote_spanned! {ty.span()=>
                     ::conduit::route::Parameters(|__request: &::conduit::Request| {

@@ -125,7 +125,7 @@ impl Future for InstrumentedHandler {
 struct Seen {
     running: u64,
     since: Instant,
-    /// It was reported already.
+    /// Set if the handler has been reported.
     named: bool,
 }
 

@@ -17,7 +17,7 @@ pub(crate) use sys::{SENDS_FILES, read_from_memory, send, send_before};
     allow(dead_code, reason = "nothing is sent from a file there")
 )]
 pub(crate) enum Failed {
-    /// It has to be read from the disk first.
+    /// The bytes must first be read from the disk.
     NotInMemory,
     /// The file is at fault.
     File(io::Error),

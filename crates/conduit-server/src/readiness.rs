@@ -7,6 +7,6 @@ pub(super) struct Readiness {
     /// The client has ended its half; bytes may come before the end.
     pub(super) read_closed: bool,
     pub(super) writable: bool,
-    /// The client has gone, or the connection has failed.
+    /// The client has disconnected, or the connection has failed.
     pub(super) hang_up: bool,
 }

@@ -40,7 +40,7 @@ pub use crate::jobs::{InternalCaller, ResponseFraming, assemble};
 /// The threads of an application. They end when this is dropped, after the requests and tasks in progress.
 pub struct Threads {
     threads: Vec<Thread>,
-    /// Where the search for the thread with the fewest requests begins next.
+    /// The index at which the next search for the thread with the fewest requests begins.
     next: AtomicUsize,
     handle: ServerHandle,
 }

@@ -37,7 +37,7 @@ pub(super) struct SignalThread {
     _running: oneshot::Sender<Infallible>,
 }
 
-/// Handles SIGINT, SIGTERM, SIGUSR2 and, where certificates come from files, SIGHUP from now on. Ends the process if
+/// Starts to handle SIGINT, SIGTERM, SIGUSR2 and, if certificates come from files, SIGHUP. Ends the process if
 /// workers are stuck `limit` after the server stops.
 ///
 /// # Errors

@@ -47,8 +47,8 @@ pub struct Received {
 
 /// An encrypted stream.
 pub trait TlsStream {
-    /// As `Transport::recv`, with the whole buffer as memory for encrypted bytes. 0 bytes without an end: the received bytes
-    /// contained no data.
+    /// Receives as `Transport::recv` does, with the whole buffer as memory for encrypted bytes. 0 bytes without an end: the
+    /// received bytes contained no data.
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received>;
 
     /// As `Transport::send`.

@@ -9,7 +9,7 @@ use super::wire::Wire;
 /// The largest number of header fields that a response may have.
 const FIELDS: usize = 256;
 
-/// Where the body of a response ends.
+/// The framing of a response body, with the state of its reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
     Left(u64),

@@ -7,7 +7,7 @@ use crate::origin::PageOrigin;
 use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 
-/// In the extensions of a request whose origin `Cors` permits together with credentials.
+/// Marks a request, in its extensions, whose origin `Cors` permits with credentials.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PermittedByCors;
 

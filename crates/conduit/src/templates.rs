@@ -1,4 +1,4 @@
-//! `Templates`: pages of minijinja, which are read again in development when a file changes.
+//! `Templates`: minijinja templates, which are reloaded in development when a file changes.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -26,9 +26,10 @@ const LINES_AROUND: usize = 3;
 /// Templates of [minijinja](https://docs.rs/minijinja) in a directory or in the program: a part of the state, and an argument of
 /// handlers. The feature `minijinja`. Clones share the templates.
 ///
-/// All values are escaped as HTML, slashes too. A name without a value is an error, except in an `if`. Each template is compiled at its first
-/// use. In [development](crate::App::development) a changed file is read again by the next request, without a restart, and an
-/// error is a page with the file, the line and the lines around it; in production it is logged, and the response is a plain 500.
+/// All values are escaped as HTML, including slashes. An undefined name is an error, except in an `if`. Each template is compiled
+/// at its first use. In [development](crate::App::development) a changed file is read again by the next request, without a restart,
+/// and an error is a page with the file, the line and the lines around it; in production it is logged, and the response is a plain
+/// 500.
 ///
 /// # Example
 ///
@@ -73,7 +74,8 @@ enum TemplateFiles {
 }
 
 impl Templates {
-    /// Templates in the files of a directory and of those in it. The name of a template is its path there, with slashes.
+    /// Creates templates from the files of a directory and its subdirectories. The name of a template is its path relative to the
+    /// directory, with slashes.
     pub fn new(directory: impl AsRef<Path>) -> Self {
         let path = directory.as_ref();
         // The working directory may change.
@@ -107,7 +109,7 @@ impl Templates {
         }
     }
 
-    /// Adds a function for all templates, such as one that makes a link: `.function("show", |id: u32| show::path(id))`. A renamed
+    /// Adds a function to all templates, such as one that returns a link: `.function("show", |id: u32| show::path(id))`. A renamed
     /// handler, or another type of its parameter, is then a compile error here.
     pub fn function<F, Output, Arguments>(self, name: &'static str, function: F) -> Self
     where
@@ -129,7 +131,7 @@ impl Templates {
     ///
     /// # Errors
     ///
-    /// 500 for a missing template, and for one that fails; the error names the file and the line.
+    /// Returns a 500 for a missing template, and for one that fails; the error names the file and the line.
     pub fn render(&self, name: &str, values: impl Serialize) -> Result<Html<String>, Problem> {
         let values = Value::from(Serde(values));
         let values = match &self.nonce {
@@ -152,7 +154,7 @@ impl Templates {
     ///
     /// # Errors
     ///
-    /// When a file cannot be read, or has an error.
+    /// Returns an error if a file cannot be read, or contains an error.
     pub fn check(&self) -> crate::Result<(), minijinja::Error> {
         let compile = |name: &str| self.environment.get_template(name).map(drop);
         match &self.files {
@@ -179,12 +181,12 @@ fn failure(message: String, cause: impl std::error::Error + Send + Sync + 'stati
     minijinja::Error::new(ErrorKind::InvalidOperation, message).with_source(cause)
 }
 
-/// The template of this name with its check, which finds a change in development only.
+/// Loads the template with this name. Its check detects changes in development only.
 fn load(directory: &Path, name: &str) -> Result<Option<TemplateSource>, minijinja::Error> {
     let Some(path) = path_of(directory, name) else {
         return Ok(None);
     };
-    // Before the content, so that a write between the two counts as a change.
+    // Read the stamp before the content, so that a write between the two counts as a change.
     let before = stamp(&path);
     match fs::read_to_string(&path) {
         Ok(text) => {
@@ -217,7 +219,7 @@ fn stamp(path: &Path) -> Stamp {
     fs::metadata(path).ok().and_then(of)
 }
 
-/// The names of all templates below a directory, those that links lead to included.
+/// Returns the names of all templates below a directory, following symbolic links.
 fn names_in(directory: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     let mut open = vec![(directory.to_owned(), String::new())];

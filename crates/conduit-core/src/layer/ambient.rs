@@ -49,7 +49,7 @@ impl fmt::Debug for CrossOriginGuard {
 /// A change of a response's header fields.
 type Change = Box<dyn FnOnce(&mut HeaderMap) + Send>;
 
-/// In the extensions of a request: the changes of its response.
+/// The changes of a request's response, in the request's extensions.
 #[derive(Clone, Default)]
 struct ResponseChanges(Arc<Mutex<Vec<Change>>>);
 

@@ -139,9 +139,9 @@ struct Context {
 #[derive(Clone, Copy, Debug)]
 enum DescribedStatus {
     Known(StatusCode),
-    /// It is known only at run time.
+    /// The status is known only at run time.
     Unknown,
-    /// Success or failure is unknown too.
+    /// Even success or failure is unknown.
     Any,
 }
 
@@ -162,7 +162,7 @@ impl Operation {
 
 /// About the operation as a whole.
 impl Operation {
-    /// Its method, such as `GET`: the behaviour of a layer may depend on it.
+    /// Returns the method, such as `GET`: the behaviour of a layer may depend on it.
     pub fn method(&self) -> &'static str {
         self.method
     }

@@ -31,7 +31,7 @@ use rustix::net::addr::SocketAddrStorage;
 pub struct ReceiveBatch {
     buffers: Vec<u8>,
     bytes_each: usize,
-    /// As many as `headers`, which point to them, so neither list grows.
+    /// The slots that `headers` point to, one each; neither list grows.
     slots: Vec<ReceiveSlot>,
     headers: Vec<libc::mmsghdr>,
     /// `received <= headers.len()`

@@ -37,7 +37,7 @@ options! {
     /// Allows binding an IPv4 address of another machine and receiving its traffic, for a transparent proxy. Default:
     /// off. Linux; requires CAP_NET_ADMIN or CAP_NET_RAW. ip(7).
     TRANSPARENT: Flag, ReadWrite, "transparent", Some("it requires CAP_NET_ADMIN or CAP_NET_RAW");
-    /// As [`TRANSPARENT`], for IPv6. Linux. ipv6(7).
+    /// The same as [`TRANSPARENT`], for IPv6. Linux. ipv6(7).
     TRANSPARENT_V6: Flag, ReadWrite, "transparent_v6", Some("it requires CAP_NET_ADMIN or CAP_NET_RAW");
     /// Restricts the socket to this interface; an empty name removes the restriction. Default: none. Linux; before 5.7,
     /// and to change an existing binding, it requires CAP_NET_RAW. socket(7).
@@ -52,9 +52,9 @@ options! {
     /// The size of the send buffer in bytes, limited to `net.core.wmem_max` on Linux; otherwise as [`RECEIVE_BUFFER`].
     /// socket(7).
     SEND_BUFFER: Bytes, ReadWrite, "send_buffer", None;
-    /// As [`RECEIVE_BUFFER`], without the limit. Linux; requires CAP_NET_ADMIN. socket(7).
+    /// The same as [`RECEIVE_BUFFER`], without the limit. Linux; requires CAP_NET_ADMIN. socket(7).
     RECEIVE_BUFFER_FORCE: Bytes, WriteOnly, "receive_buffer_force", Some("it requires CAP_NET_ADMIN");
-    /// As [`SEND_BUFFER`], without the limit. Linux; requires CAP_NET_ADMIN. socket(7).
+    /// The same as [`SEND_BUFFER`], without the limit. Linux; requires CAP_NET_ADMIN. socket(7).
     SEND_BUFFER_FORCE: Bytes, WriteOnly, "send_buffer_force", Some("it requires CAP_NET_ADMIN");
     /// The minimum number of received bytes for which the socket is readable. Default: 1. All systems. socket(7).
     RECEIVE_LOW_WATER: Bytes, ReadWrite, "receive_low_water", None;
@@ -149,9 +149,9 @@ options! {
     MULTICAST_INTERFACE: Interface4, WriteOnly, "multicast_interface", None;
     /// Receives groups that other sockets of this machine have joined. Default: on. Linux. ip(7).
     MULTICAST_ALL: Flag, ReadWrite, "multicast_all", None;
-    /// As [`MULTICAST_LOOP`], for IPv6. ipv6(7).
+    /// The same as [`MULTICAST_LOOP`], for IPv6. ipv6(7).
     MULTICAST_LOOP_V6: Flag, ReadWrite, "multicast_loop_v6", None;
-    /// As [`MULTICAST_TTL`], for IPv6. ipv6(7).
+    /// The same as [`MULTICAST_TTL`], for IPv6. ipv6(7).
     MULTICAST_HOPS_V6: Number, ReadWrite, "multicast_hops_v6", None;
     /// The index of the interface for outgoing IPv6 multicast. Default: 0, the routing table selects it. All systems.
     /// ipv6(7).
@@ -176,15 +176,15 @@ options! {
     /// Reports the interface and destination of each IPv4 datagram, as
     /// [`ControlMessage::PacketInfo4`](crate::ControlMessage). Default: off. Linux. ip(7).
     RECEIVE_PACKET_INFO: Flag, ReadWrite, "receive_packet_info", None;
-    /// As [`RECEIVE_PACKET_INFO`], for IPv6. Linux, FreeBSD. ipv6(7).
+    /// The same as [`RECEIVE_PACKET_INFO`], for IPv6. Linux, FreeBSD. ipv6(7).
     RECEIVE_PACKET_INFO_V6: Flag, ReadWrite, "receive_packet_info_v6", None;
     /// Reports the remaining hops of each IPv4 datagram. Default: off. ip(7).
     RECEIVE_TIME_TO_LIVE: Flag, ReadWrite, "receive_time_to_live", None;
-    /// As [`RECEIVE_TIME_TO_LIVE`], for IPv6. ipv6(7).
+    /// The same as [`RECEIVE_TIME_TO_LIVE`], for IPv6. ipv6(7).
     RECEIVE_HOP_LIMIT: Flag, ReadWrite, "receive_hop_limit", None;
     /// Reports the TOS byte of each IPv4 datagram, with the ECN bits. Default: off. ip(7).
     RECEIVE_TYPE_OF_SERVICE: Flag, ReadWrite, "receive_type_of_service", None;
-    /// As [`RECEIVE_TYPE_OF_SERVICE`], for IPv6. ipv6(7).
+    /// The same as [`RECEIVE_TYPE_OF_SERVICE`], for IPv6. ipv6(7).
     RECEIVE_TRAFFIC_CLASS: Flag, ReadWrite, "receive_traffic_class", None;
     /// Reports the receive time of each datagram, in nanoseconds of the real-time clock. Default: off. Linux.
     /// socket(7).
@@ -198,7 +198,7 @@ options! {
     RECEIVE_DROPS: Flag, ReadWrite, "receive_drops", None;
     /// Queues ICMP errors for an IPv4 socket, for `receive_error`. Default: off. Linux. ip(7).
     RECEIVE_ERRORS: Flag, ReadWrite, "receive_errors", None;
-    /// As [`RECEIVE_ERRORS`], for IPv6. ipv6(7).
+    /// The same as [`RECEIVE_ERRORS`], for IPv6. ipv6(7).
     RECEIVE_ERRORS_V6: Flag, ReadWrite, "receive_errors_v6", None;
     /// Allows zero-copy sends: see [`ZeroCopy`](crate::ZeroCopy). Default: off. Linux 4.14 (UDP: 5.0). socket(7).
     ZERO_COPY: Flag, ReadWrite, "zero_copy", None;

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, Protocol, SendFlags, SocketAddrAny, SocketFlags
 /// `SO_NOSIGPIPE` is set on every socket instead.
 pub(crate) const SEND_FLAGS: SendFlags = SendFlags::empty();
 
-/// There is no flag that makes received descriptors close-on-exec atomically.
+/// Empty: macOS has no flag that makes received descriptors close-on-exec atomically.
 pub(crate) const RECEIVE_FLAGS: libc::c_int = 0;
 
 pub(crate) fn open(family: AddressFamily, kind: SocketType, protocol: Option<Protocol>) -> Result<OwnedFd> {

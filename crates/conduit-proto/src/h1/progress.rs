@@ -13,7 +13,7 @@ use super::scan::{self, Line};
 pub(super) struct Progress {
     /// Lines before this position are complete and valid; `checked <= scanned`.
     pub(super) checked: u32,
-    /// There is no LF between `checked` and this position.
+    /// The end of the scanned bytes: no LF is between `checked` and this position.
     scanned: u32,
     /// The number of fields before `checked`.
     pub(super) fields: u32,

@@ -237,7 +237,7 @@ enum Decompressor {
 /// allocated before the first compressed message.
 #[derive(Debug, Default)]
 pub struct Codecs {
-    /// With their window and level.
+    /// The compressors, by window and level.
     compressors: Vec<((u8, u8), Compress)>,
     decompressor: Option<Decompress>,
     compressed: Vec<u8>,
@@ -250,7 +250,7 @@ pub struct Codecs {
 #[derive(Debug)]
 struct SharedText {
     key: (u8, u8),
-    /// It stays allocated, so that no other text has its address.
+    /// The text, kept alive so that no other text gets its address.
     text: Arc<str>,
     compressed: Bytes,
 }

@@ -22,7 +22,7 @@ pub(crate) enum Timer {
     Body,
     /// Room for output.
     Room,
-    /// A handler or a stream, after the client has ended its half of the stream and may be gone.
+    /// A handler or a stream, after the client has ended its half of the stream and may have disconnected.
     HalfClosed,
     /// The next piece of a response's stream. Meanwhile the client has to acknowledge what was sent.
     Unacknowledged,

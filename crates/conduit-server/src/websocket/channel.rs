@@ -91,7 +91,7 @@ pub(crate) fn wake(waker: Waker) {
 
 /// The end of a WebSocket.
 ///
-/// As an error it means that the message was not queued.
+/// Returned as an error, it means that the message was not queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WebSocketClosed {
@@ -285,7 +285,7 @@ impl Channel {
         }
     }
 
-    /// As [`close`](Self::close), without an announcement to the connection. Returns whether Close was queued.
+    /// Queues Close as [`close`](Self::close) does, without notifying the connection. Returns whether Close was queued.
     fn queue_close(&self, code: CloseCode, reason: &str) -> bool {
         let is_open = self.phase.get() == ChannelPhase::Open;
         if is_open {

@@ -336,7 +336,7 @@ impl Worker {
         }
     }
 
-    /// As [`with_connection`](Self::with_connection), with the buffer that connections read into.
+    /// Calls a function as [`with_connection`](Self::with_connection) does, with the buffer that connections read into.
     pub(super) fn with_input(
         &mut self,
         key: ConnectionId,

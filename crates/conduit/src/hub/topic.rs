@@ -221,7 +221,7 @@ impl<F: TopicFamily> Topic<F> {
     ///
     /// # Errors
     ///
-    /// With an engine: [`HubError::Unavailable`] for a topic that this process does not follow yet.
+    /// Returns [`HubError::Unavailable`] if the engine cannot start to follow a topic that this process does not follow yet.
     pub async fn present(&self) -> Result<Vec<String>, HubError> {
         let _pin = self.hub.0.follow(&self.name).await?;
         Ok(self.hub.0.present(&self.name))

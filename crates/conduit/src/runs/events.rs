@@ -22,7 +22,7 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::response::{IntoResponse, NoContent, Response};
 
-/// The topics of runs, which the registry finds by their owners.
+/// The topics of runs. The registry checks their owners.
 pub(super) struct RunFamily<P>(PhantomData<fn() -> P>);
 
 impl<P: Serialize + DeserializeOwned + 'static> TopicFamily for RunFamily<P> {
@@ -35,11 +35,11 @@ impl<P: Serialize + DeserializeOwned + 'static> TopicFamily for RunFamily<P> {
     }
 }
 
-/// Marks a response whose request followed a run: at the same path, DELETE cancels the run.
+/// Marks a response that follows a run: DELETE at the same path cancels the run.
 #[derive(Clone, Copy)]
 pub(crate) struct FollowsRun;
 
-/// The updates of a run as an event stream, which ends after the last one; 204 for a client that has received that.
+/// The updates of a run as an event stream, which ends after the last one; a 204 for a client that has received the last update.
 pub struct RunEvents<P>(Option<Events<RunUpdate<P>>>);
 
 impl<P: Serialize + DeserializeOwned + 'static> RunEvents<P> {

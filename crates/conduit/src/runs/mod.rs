@@ -3,7 +3,7 @@
 //!
 //! # Example
 //!
-//! Exports, each of which belongs to the user that has started it:
+//! Exports, each of which belongs to the user who started it:
 //!
 //! ```
 //! use conduit::events::LastEventId;
@@ -56,8 +56,8 @@
 //!
 //! # Guarantees
 //!
-//! - **Owner**: a run is found only with the owner that has started it; for others it does not exist (404).
-//! - **Bounds**: [`RunsConfig`] limits the runs in progress, in all and for each owner, and the time that a finished one remains.
+//! - **Owner**: a run can be found only by the owner that started it; for others it does not exist (404).
+//! - **Bounds**: [`RunsConfig`] limits the runs in progress, in total and per owner, and the time for which a finished one remains.
 //! - **Shutdown**: a shutdown waits for runs as it does for [`Tasks`], and logs the name and age of each that it
 //!   cuts off. A run is a part of its process and ends with it: work that must survive that belongs into a database.
 //! - **Processes**: with [an engine](Runs::with_engine), the clients of a run may use any process.
@@ -95,7 +95,7 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::response::{IntoResponse, Response};
 
-/// The runs of an application whose progress is a `P`. Clones are the same: one is a part of the state.
+/// The runs of an application, with progress of type `P`. Clones share the runs: store one in the application's state.
 pub struct Runs<P> {
     registry: Arc<Registry>,
     hub: Hub,
@@ -111,7 +111,7 @@ pub struct RunsConfig {
     pub runs_of_owner: usize,
     /// The time for which a finished run remains for its client. Default: 5 minutes.
     pub retention: Duration,
-    /// The maximum number of finished runs that remain; the oldest are forgotten first. Default: 1,000.
+    /// The maximum number of finished runs that remain; the oldest are removed first. Default: 1,000.
     pub finished_runs: usize,
     /// The maximum number of updates of a run that remain for clients that connect again. Default: 100.
     pub updates: usize,
@@ -156,12 +156,12 @@ impl<P> RunUpdate<P> {
 }
 
 impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
-    /// Runs with the default bounds.
+    /// Creates runs with the default bounds.
     pub fn new() -> Self {
         Runs::with(RunsConfig::default())
     }
 
-    /// Runs with these bounds.
+    /// Creates runs with these bounds.
     pub fn with(config: RunsConfig) -> Self {
         let hub = Hub::with(hub_config(&config, config.updates));
         Runs::on(config, hub)
@@ -186,7 +186,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
     /// Starts work on this worker, which continues without its client. The name is for the log; the owner is the one that
     /// [`find`](Self::find) requires, such as the identity of the authenticated user. The work need not be `Send`.
     ///
-    /// It returns `()` or a `Result`, whose error is logged. A cancelled run is dropped where it waits.
+    /// It returns `()` or a `Result`, whose error is logged. A cancelled run is dropped at its current `await`.
     ///
     /// # Errors
     ///
@@ -195,7 +195,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
     ///
     /// # Panics
     ///
-    /// Outside of a `LocalRuntime` and a `LocalSet`; each worker of a server has one.
+    /// Panics outside a `LocalRuntime` and a `LocalSet`; each worker of a server has one.
     pub async fn start<F, W>(&self, owner: &str, name: &'static str, work: F) -> Result<Run<P>, Problem>
     where
         F: FnOnce(RunReporter<P>) -> W,
@@ -229,7 +229,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
         Ok(run)
     }
 
-    /// The run with this identity, if this owner has started it.
+    /// Returns the run with this ID if this owner started it.
     ///
     /// # Errors
     ///
@@ -329,7 +329,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Drop for RunEnd<P> {
 
 impl<P: Serialize + DeserializeOwned + 'static> RunEnd<P> {
     fn publish_last(&self, last: &RunUpdate<P>) {
-        // A stream that has missed the update finds it in the record, which must have it first.
+        // A stream that missed the update reads it from the record, so set it there before publishing.
         let published = self.topic.publish_value(last, |update| {
             self.record.set_last(LastUpdate {
                 position: Some(update.position()),
@@ -341,7 +341,7 @@ impl<P: Serialize + DeserializeOwned + 'static> RunEnd<P> {
         }
     }
 
-    /// Queues the last update for the engine, whose topic has it for all processes.
+    /// Queues the last update for the engine, which delivers it to all processes.
     fn queue_last(&self, last: &RunUpdate<P>) {
         self.set_last_without_position(last);
         if let Err(error) = self.topic.queue(last).map(drop) {
@@ -392,17 +392,17 @@ pub struct Run<P: Serialize + DeserializeOwned + 'static> {
 }
 
 impl<P: Serialize + DeserializeOwned + 'static> Run<P> {
-    /// The identity: 32 hexadecimal digits.
+    /// Returns the ID: 32 hexadecimal digits.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Returns whether the run has ended in this process; false for a run of another one.
+    /// Returns whether the run has ended; false for a run of another process.
     pub fn has_ended(&self) -> bool {
         self.record.as_ref().is_some_and(|record| record.last().is_some())
     }
 
-    /// Cancels the run, if it has not ended: its future is dropped where it waits. The process of the run receives the request
+    /// Cancels the run, if it has not ended: its future is dropped at its current `await`. The process of the run receives the request
     /// through the engine.
     ///
     /// # Errors
@@ -462,7 +462,7 @@ impl<P: Serialize + DeserializeOwned + 'static> RunReporter<P> {
     /// Reports progress, whether or not a client follows the run.
     ///
     /// A hub that is full, or whose engine is unavailable, does not fail the run: the log has a warning, the clients do not
-    /// receive this progress, and the next report replaces it. An engine may wait for its server before, for 10 s in Redis.
+    /// receive this progress, and the next report replaces it. An engine may first wait for its server, by default for 10 s.
     ///
     /// # Errors
     ///
@@ -488,14 +488,14 @@ impl<P: Serialize + DeserializeOwned + 'static> fmt::Debug for RunReporter<P> {
     }
 }
 
-/// 202 with the `location` at which the client follows the work that it has started (RFC 9110, section 15.3.3).
+/// A 202 with the `location` at which the client follows the work that it started (RFC 9110, section 15.3.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     location: String,
 }
 
 impl Accepted {
-    /// The response with this path or URI.
+    /// Creates the response with this path or URI.
     pub fn at(location: impl Into<String>) -> Self {
         Accepted {
             location: location.into(),

@@ -56,7 +56,7 @@ impl RunRecord {
     }
 
     pub(super) fn set_last(&self, last: LastUpdate) {
-        // It is set once.
+        // Only the end of the run sets it, once.
         let _ = self.last.set(last);
     }
 
@@ -121,7 +121,7 @@ impl Registry {
         state.records.get(id).filter(|record| *record.owner == *owner).cloned()
     }
 
-    /// The run has ended.
+    /// Records the end of a run.
     pub(super) fn end(&self, record: &RunRecord) {
         let mut state = self.lock();
         state.in_progress -= 1;

@@ -1,4 +1,4 @@
-//! Runs that several processes know: their topic has the updates, and its member is the process of the run.
+//! Runs that several processes share: a topic has the updates, and its member is the process of the run.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};

@@ -29,11 +29,11 @@ const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
 /// The number of attempts to write while other requests write the same session.
 const ATTEMPTS: usize = 32;
 
-/// In the extensions of a request: its sessions, one for each name of a cookie.
+/// The sessions of a request, in its extensions: one for each cookie name.
 #[derive(Clone, Default)]
 struct CurrentSessions(Vec<CurrentSession>);
 
-/// The session of a request, for all extractors of its layers and handler.
+/// The session of a request, shared by all extractors of its layers and handler.
 #[derive(Clone)]
 pub(super) struct CurrentSession {
     sessions: Sessions,
@@ -183,7 +183,7 @@ impl CurrentSession {
         }
     }
 
-    /// The id, which other requests of the session have too until it rotates.
+    /// Returns the id, which concurrent requests of the session share until it rotates.
     pub(super) fn id(&self) -> Option<SessionId> {
         match self.lock().stored {
             Stored::Live(id, _) => Some(id),
@@ -268,7 +268,7 @@ impl CurrentSession {
         }
     }
 
-    /// The step of the store. A session in a cookie is compared with that of this request, and `continue_as` sets it.
+    /// Replaces the record in the store. For a session in a cookie, only compares it with that of this request; `continue_as` sets it.
     async fn replace(&self, id: SessionId, expected: Option<&[u8]>, value: Option<Value<'_>>) -> Result<bool, Problem> {
         match &self.sessions.storage {
             SessionStorage::Store(store) => {
@@ -308,7 +308,7 @@ impl CurrentSession {
                 Stored::Absent => self.begin(&record).await?,
                 Stored::Live(id, bytes) if is_rotation => self.rotate(id, &bytes, &before, &record).await?,
                 Stored::Live(id, bytes) => self.overwrite(id, &bytes, &record).await?,
-                // A sign-in that was sent twice, or whose response was lost: the visitor gets a session by the credentials.
+                // A sign-in that was sent twice, or whose response was lost: the credentials entitle the visitor to a session.
                 Stored::Rotated(_) if is_rotation => self.begin(&record).await?,
                 Stored::Rotated(_) => return Err(ended()),
             };
@@ -330,7 +330,7 @@ impl CurrentSession {
                 "sessions in cookies cannot change in a transaction: use sessions in its database",
             ));
         }
-        // The id and the cookie have no part in the transaction, whose end this request does not know.
+        // The id and the cookie are not part of the transaction, whose outcome is unknown here.
         self.begin_if_absent().await?;
         let id = self.id().ok_or_else(ended)?;
         for _ in 0..ATTEMPTS {
@@ -350,7 +350,7 @@ impl CurrentSession {
             record.touch();
             let changed = self.bounded(&record)?;
             let value = self.value(&record, &changed);
-            // Also an error, or a call that is dropped, may leave the lock until the rollback.
+            // An error or a dropped call may also hold the lock until the rollback.
             self.lock().is_in_transaction = true;
             let replaced = transaction.replace(&id.key(), Some(bytes), Some(value)).await;
             if replaced.map_err(|error| failed(&error.to_string()))? {
@@ -396,7 +396,7 @@ impl CurrentSession {
         }
         self.discard(next_id, &next).await;
         if replaced? {
-            // The response was sent meanwhile, with the old id.
+            // The response with the old id was sent meanwhile.
             self.replace(id, Some(&tombstone), Some(self.value(before, expected)))
                 .await?;
             return Err(too_late());
@@ -464,12 +464,12 @@ impl CurrentSession {
         Ok(bytes.into())
     }
 
-    /// Removes a record whose id no client knows. One that stays is removed at the end of its lifetime.
+    /// Removes a record whose id no client knows. If that fails, the record is removed at the end of its lifetime.
     async fn discard(&self, id: SessionId, bytes: &Bytes) {
         let _ = self.replace(id, Some(bytes), None).await;
     }
 
-    /// Sets the session of this request and its cookie; returns `false` where the response has been changed already.
+    /// Sets the session of this request and its cookie; returns `false` if the response has already been changed.
     fn continue_as(&self, id: SessionId, bytes: &Bytes) -> bool {
         let mut status = self.lock();
         if status.is_answered {

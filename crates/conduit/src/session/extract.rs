@@ -51,7 +51,7 @@ impl<T: SessionData> Session<T> {
     /// Changes the data in one atomic step, and returns the result of `change`. If another request has written meanwhile,
     /// `change` is called again with the newer data: it should do nothing else.
     ///
-    /// The first change begins the session, unless it leaves the default as it is.
+    /// The first change begins the session, unless it leaves the default unchanged.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl<T: SessionData> Session<T> {
     /// A visitor without a session receives one before the change, which has no data if the transaction is rolled back. The data
     /// of this value is the changed one in either case.
     ///
-    /// Further changes of this request call `update_in` with the same transaction, or after its end with the next one.
+    /// Make further changes in this request with `update_in`, in the same transaction or, after its end, in another.
     /// [`update`](Self::update), [`rotate`](Self::rotate), [`flash`](Self::flash), [`take_flashes`](Self::take_flashes) and
     /// [`end`](Self::end) use another connection, which would wait for the transaction that waits for them: after `update_in`
     /// they return a 500. Call them before it.
@@ -89,9 +89,9 @@ impl<T: SessionData> Session<T> {
         Ok(result)
     }
 
-    /// Changes the data as [`update`](Self::update) does, and continues under a new id: the old one is invalid at once, and the lifetime begins again.
-    /// For a minute a request with the old id gets a 409 when it writes or ends the session, so that it does not overwrite the
-    /// new cookie. An error leaves the session as it was.
+    /// Changes the data as [`update`](Self::update) does, and continues under a new id: the old one is invalid at once, and the
+    /// lifetime begins again. For a minute a request with the old id gets a 409 when it writes or ends the session, so that it does
+    /// not overwrite the new cookie. An error leaves the session as it was.
     ///
     /// A request with the old id may call it, too, as when a sign-in form is sent twice: `change` then begins another session.
     /// Its data is that from before the first rotation of the session, and the default after a later one.
@@ -101,7 +101,7 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// Those of [`update`](Self::update), and 500 after the response.
+    /// Returns the errors of [`update`](Self::update), and a 500 after the response.
     pub async fn rotate<R>(&mut self, change: impl FnMut(&mut T) -> R) -> Result<R, Problem> {
         self.write(true, change).await
     }
@@ -111,7 +111,7 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update).
+    /// Returns the errors of [`update`](Self::update).
     pub async fn flash(&mut self, message: impl Into<String>) -> Result<(), Problem> {
         let message = message.into();
         self.current
@@ -127,7 +127,7 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update).
+    /// Returns the errors of [`update`](Self::update).
     pub async fn take_flashes(&mut self) -> Result<Vec<String>, Problem> {
         self.current
             .write(false, |record| Ok(std::mem::take(&mut record.flashes)))
@@ -146,7 +146,7 @@ impl<T: SessionData> Session<T> {
         Ok(())
     }
 
-    /// Returns whether the visitor has a session: one is stored.
+    /// Returns whether the visitor has a stored session.
     pub fn is_active(&self) -> bool {
         self.current.is_active()
     }
@@ -158,7 +158,7 @@ impl<T: SessionData> Session<T> {
     }
 }
 
-/// The change of a record by that of its data.
+/// Converts a change of the data to a change of the record.
 fn to_record<T: SessionData, R>(
     mut change: impl FnMut(&mut T) -> R,
 ) -> impl FnMut(&mut Record) -> Result<(T, R), Problem> {
@@ -190,7 +190,7 @@ impl<T: fmt::Debug> fmt::Debug for Session<T> {
     }
 }
 
-/// The data in JSON; the default where it is empty or of another type.
+/// Parses the JSON of the data; returns the default if it is empty or has another type.
 fn parse<T: SessionData>(data: &[u8]) -> T {
     if data.is_empty() {
         return T::default();
@@ -247,7 +247,7 @@ pub(super) fn describe_problems(operation: &mut Operation) {
 pub struct ActiveSession<T>(pub Session<T>);
 
 impl<T> ActiveSession<T> {
-    /// The 401 for a session that does not suffice: that of a visitor who has not signed in, for example.
+    /// Returns the 401 for an insufficient session, such as that of a visitor who has not signed in.
     pub fn refused(detail: &'static str) -> Problem {
         let challenge = HeaderValue::from_static("ApiKey in=\"cookie\", name=\"__Host-session\"");
         Problem::unauthorized(detail).with_header(WWW_AUTHENTICATE, challenge)

@@ -1,4 +1,4 @@
-//! The id of a session, which its cookie has.
+//! The id of a session, sent in its cookie.
 
 use std::fmt;
 
@@ -16,11 +16,11 @@ const BYTES: usize = 32;
 pub(super) struct SessionId([u8; BYTES]);
 
 impl SessionId {
-    /// A new id.
+    /// Generates an id.
     ///
     /// # Errors
     ///
-    /// When the system has no random numbers.
+    /// Returns an error if the system's random generator fails.
     pub(super) fn random() -> Result<Self, Problem> {
         let mut bytes = [0; BYTES];
         getrandom::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;

@@ -1,4 +1,4 @@
-//! Sessions: data of a visitor that the server keeps between requests. The feature `sessions`.
+//! Sessions: data of a visitor that is kept between requests. Requires the feature `sessions`.
 //!
 //! [`Session<T>`] is an argument of handlers. `T` is a struct of the application, which begins as its default; the browser has
 //! a random id in a cookie, and a [`Store`] has the data. [`Sessions::in_cookies`] needs no store: an encrypted cookie has the
@@ -38,7 +38,7 @@
 //!
 //! #[post("/sign-in")]
 //! async fn sign_in(mut session: Session<Visitor>, name: String) -> Result<Redirect, Problem> {
-//!     // The password was right: the visitor continues under a new id.
+//!     // The password was correct: the visitor continues under a new id.
 //!     session.rotate(|visitor| visitor.user = Some(name.clone())).await?;
 //!     session.flash("Welcome").await?;
 //!     Ok(Redirect::to("/account"))
@@ -86,7 +86,7 @@
 //!   replaces the id; use it where a visitor signs in.
 //! - **No id in the store.** An id has 256 bits from the system's random generator, and the store has its SHA-256.
 //! - **No request of another site.** A `Session` is [ambient](crate::FromRequest::IS_AMBIENT): a request with an unsafe method
-//!   from a page of another origin gets a 403. For browsers that do not send its fields, there is [`require_token`].
+//!   from a page of another origin gets a 403. [`require_token`] covers browsers that send neither `sec-fetch-site` nor `origin`.
 //!
 //! # The cookie
 //!
@@ -98,7 +98,7 @@
 //! # Caches
 //!
 //! A response whose handler has extracted a session has `vary: cookie`, and `cache-control: private, no-cache` unless the handler
-//! sets the field. One that sets the cookie has `cache-control: no-store`.
+//! sets the field. A response that sets the cookie has `cache-control: no-store`.
 //!
 //! # Other stores
 //!
@@ -195,7 +195,7 @@ struct SessionSettings {
 }
 
 impl Sessions {
-    /// Sessions in this store.
+    /// Creates sessions in this store.
     pub fn new(store: impl Store + Sync) -> Self {
         Sessions::at(SessionStorage::Store(Arc::new(store)))
     }
@@ -213,7 +213,7 @@ impl Sessions {
         }
     }
 
-    /// Sessions in the memory of this process, 16 MiB of them: about 40,000. Clones share them.
+    /// Creates sessions in the memory of this process, of at most 16 MiB: about 40,000 sessions. Clones share them.
     pub fn in_memory() -> Self {
         Sessions::new(MemoryStore::default())
     }
@@ -229,12 +229,12 @@ impl Sessions {
     ///
     /// # Limits
     ///
-    /// The server does not know which sessions exist, so that some guarantees of stores are missing:
+    /// The server does not know which sessions exist, so some guarantees of stores do not apply:
     ///
     /// - A copy of a cookie stays valid until its idle time or lifetime ends, after [`Session::end`] and
     ///   [`Session::rotate`] too: both change only the browser's cookie. Keep the times short, and use a store where a sign-out
     ///   must end the session everywhere.
-    /// - An older copy has the older data: nothing that may be used once, such as a voucher, belongs in it.
+    /// - An older copy contains the older data: do not store data that may be used only once, such as a voucher.
     /// - Of concurrent requests that write, the browser keeps the cookie of the last response.
     /// - After the response, as in a WebSocket, a session cannot change.
     ///
@@ -271,7 +271,8 @@ impl Sessions {
         self
     }
 
-    /// Lets browsers keep the cookie for the [lifetime](Self::lifetime), so that a session survives their end.
+    /// Lets browsers keep the cookie for the [lifetime](Self::lifetime), so that a session survives a restart of the browser.
+    /// Default: off.
     pub fn persistent(mut self) -> Self {
         Arc::make_mut(&mut self.settings).is_persistent = true;
         self
@@ -289,7 +290,7 @@ impl Sessions {
     ///
     /// # Panics
     ///
-    /// When the name is not made of letters, digits, `-` and `_`.
+    /// Panics if the name is empty or contains characters other than letters, digits, `-` and `_`.
     #[track_caller]
     pub fn cookie_name(mut self, name: &str) -> Self {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

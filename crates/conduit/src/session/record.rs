@@ -99,7 +99,7 @@ impl Record {
         self.touched = now();
     }
 
-    /// Begins the lifetime of another id.
+    /// Restarts the lifetime for a new id.
     pub(super) fn rotate(&mut self) {
         self.touch();
         self.created = self.touched;

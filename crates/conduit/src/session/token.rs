@@ -1,4 +1,4 @@
-//! Tokens against requests of other sites, for browsers that send neither Fetch Metadata nor an origin.
+//! Tokens against cross-site requests, for browsers that send neither Fetch Metadata nor `origin`.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ const PURPOSE: &[u8] = b"form token 1";
 ///
 /// # Errors
 ///
-/// As [`Session`](super::Session).
+/// Rejects as [`Session`](super::Session) does.
 #[derive(Clone)]
 pub struct FormToken {
     current: CurrentSession,
@@ -97,7 +97,7 @@ fn token(id: SessionId, mask: [u8; BYTES]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Returns whether a token is of this session. The decoder rejects a last character with spare bits that are set.
+/// Returns whether a token belongs to this session. The decoder rejects a last character with spare bits that are set.
 fn is_token_of(id: SessionId, token: &[u8]) -> bool {
     let decoded = URL_SAFE_NO_PAD.decode(token);
     let Some(bytes) = decoded.ok().and_then(|bytes| <[u8; 2 * BYTES]>::try_from(bytes).ok()) else {
@@ -115,7 +115,7 @@ fn is_token_of(id: SessionId, token: &[u8]) -> bool {
 ///
 /// # Errors
 ///
-/// As [`Session`](super::Session).
+/// Rejects as [`Session`](super::Session) does.
 pub struct TokenSession(CurrentSession);
 
 impl fmt::Debug for TokenSession {
@@ -153,7 +153,7 @@ where
 /// programs need neither. With this layer, programs send `origin` or a token.
 ///
 /// The token is the field `csrf_token` of a form, [`FormToken::field`], or the header field `x-csrf-token`. In a form with files
-/// it is the first field, within its first KiB. The layer takes the field out of the body, so that no handler sees it. A form
+/// it is the first field, within its first KiB. The layer removes the field from the body, so that handlers do not receive it. A form
 /// without files is read into memory for that, within the limit of the body.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! The field of a form that has its token, which is taken out of the body.
+//! The token field of a form, which is removed from the body.
 
 use std::pin::Pin;
 
@@ -18,7 +18,7 @@ pub(super) const FIELD: &str = "csrf_token";
 /// The number of bytes of a form with files within which its first field ends, if that is the token.
 const FIRST_FIELD_BYTES: usize = 1024;
 
-/// Takes the token out of the form in the body of a request: any field of a form without files, the first field of one with files.
+/// Removes the token from the form in a request's body: any field of a form without files, or the first field of a form with files.
 pub(super) async fn take_token(request: &mut Request) -> Result<Option<Vec<u8>>, Problem> {
     if has_form(request) {
         let body = request.take_body().collect().await?;

@@ -1,4 +1,4 @@
-//! Requests and responses as a service has them.
+//! Conversions between the requests and responses of Conduit and of the `http` crate.
 
 use std::future::poll_fn;
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use crate::body::{Body, BodyError};
 use crate::response::Response;
 
-/// The media type of gRPC. That of gRPC-Web is another one, and has its trailers in the body.
+/// The media type of gRPC. gRPC-Web has another one, and sends trailers in the body.
 const MEDIA_TYPE: &str = "application/grpc";
 /// The fields of the status DEADLINE_EXCEEDED.
 const DEADLINE_EXCEEDED: [(&str, &str); 2] = [
@@ -21,7 +21,8 @@ const DEADLINE_EXCEEDED: [(&str, &str); 2] = [
     ("grpc-message", "the deadline of the call has passed"),
 ];
 
-/// The time for a call, if the request is one of gRPC with a deadline. An invalid field is ignored, as by tonic's server.
+/// Returns the timeout of a gRPC call; `None` for other requests and calls without a deadline. An invalid field is ignored, as in
+/// tonic's server.
 pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let timeout = parse(headers.get("grpc-timeout")?.as_bytes())?;
     let media_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
@@ -110,7 +111,7 @@ impl HttpBody for Limited {
         if self.has_ended {
             return Poll::Ready(None);
         }
-        // A body that is never pending passes its deadline, too.
+        // Check the deadline here too: a body that is never pending would exceed it.
         if Instant::now() < self.deadline {
             if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
                 return Poll::Ready(frame);

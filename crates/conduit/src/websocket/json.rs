@@ -79,7 +79,7 @@ impl<In: Readable, Out: Serialize> JsonWebSocket<In, Out> {
         }
     }
 
-    /// The next value; `None` after the end. A message that is not a value of `In` is an error, and the WebSocket stays open.
+    /// Receives the next value; `None` after the end. A message that is not a value of `In` is an error, and the WebSocket stays open.
     pub async fn recv(&mut self) -> Option<Result<In, JsonMessageError>> {
         self.receiver.recv().await
     }
@@ -88,30 +88,30 @@ impl<In: Readable, Out: Serialize> JsonWebSocket<In, Out> {
     ///
     /// # Errors
     ///
-    /// When the WebSocket is closed.
+    /// Returns an error if the WebSocket is closed.
     ///
     /// # Panics
     ///
-    /// If the value cannot be written as JSON, such as a map with keys that are not strings.
+    /// Panics if the value cannot be written as JSON, such as a map with keys that are not strings.
     pub async fn send(&self, value: &Out) -> Result<(), WebSocketClosed> {
         self.sender.send(value).await
     }
 
-    /// As [`WebSocket::close`].
+    /// Queues Close as [`WebSocket::close`] does.
     ///
     /// # Panics
     ///
-    /// If the code is [invalid](CloseCode::is_valid) in a frame.
+    /// Panics if the code is [invalid](CloseCode::is_valid) in a frame.
     pub fn close(&self, code: CloseCode, reason: &str) {
         self.sender.0.close(code, reason);
     }
 
-    /// The end, after `recv` has returned `None`.
+    /// Returns the end of the WebSocket; `Some` once `recv` has returned `None`.
     pub fn end(&self) -> Option<&WebSocketClosed> {
         self.receiver.0.end()
     }
 
-    /// Divides it into two halves.
+    /// Splits the WebSocket into two halves.
     #[must_use]
     pub fn split(self) -> (JsonSender<Out>, JsonReceiver<In>) {
         (self.sender, self.receiver)
@@ -122,15 +122,15 @@ impl<In: Readable, Out: Serialize> JsonWebSocket<In, Out> {
 pub struct JsonSender<Out>(WebSocketSender, PhantomData<fn(Out)>);
 
 impl<Out: Serialize> JsonSender<Out> {
-    /// As [`JsonWebSocket::send`].
+    /// Queues a value as [`JsonWebSocket::send`] does.
     ///
     /// # Errors
     ///
-    /// When the WebSocket is closed.
+    /// Returns an error if the WebSocket is closed.
     ///
     /// # Panics
     ///
-    /// If the value cannot be written as JSON.
+    /// Panics if the value cannot be written as JSON.
     pub async fn send(&self, value: &Out) -> Result<(), WebSocketClosed> {
         let text = match serde_json::to_string(value) {
             Ok(text) => text,
@@ -139,11 +139,11 @@ impl<Out: Serialize> JsonSender<Out> {
         self.0.send(text).await
     }
 
-    /// As [`WebSocket::close`].
+    /// Queues Close as [`WebSocket::close`] does.
     ///
     /// # Panics
     ///
-    /// If the code is [invalid](CloseCode::is_valid) in a frame.
+    /// Panics if the code is [invalid](CloseCode::is_valid) in a frame.
     pub fn close(&self, code: CloseCode, reason: &str) {
         self.0.close(code, reason);
     }
@@ -159,13 +159,13 @@ impl<Out> Clone for JsonSender<Out> {
 pub struct JsonReceiver<In>(WebSocketReceiver, PhantomData<fn() -> In>);
 
 impl<In: Readable> JsonReceiver<In> {
-    /// As [`JsonWebSocket::recv`].
+    /// Receives a value as [`JsonWebSocket::recv`] does.
     pub async fn recv(&mut self) -> Option<Result<In, JsonMessageError>> {
         let message = self.0.recv().await?;
         Some(serde_json::from_slice(message.as_bytes()).map_err(|error| JsonMessageError { error, message }))
     }
 
-    /// The end, after `recv` has returned `None`.
+    /// Returns the end of the WebSocket; `Some` once `recv` has returned `None`.
     pub fn end(&self) -> Option<&WebSocketClosed> {
         self.0.end()
     }

@@ -7,7 +7,7 @@ use crate::origin::PageOrigin;
 pub(super) enum PermittedOrigins {
     /// The origin of the request itself.
     Own,
-    /// The own one and these.
+    /// The origin of the request, and these.
     Listed(Vec<String>),
     Any,
 }

@@ -13,7 +13,7 @@ use crate::server::websocket::SocketHandle;
 
 /// An open WebSocket: the argument of the function that [`on_upgrade`](super::WebSocketUpgrade::on_upgrade) takes.
 ///
-/// Its drop closes the WebSocket with 1000, after the queued messages; the end of the handler drops it.
+/// Dropping it, as at the end of the handler, closes the WebSocket with 1000 after the queued messages.
 pub struct WebSocket {
     /// The handle for both directions: a future holds it for long.
     receiver: WebSocketReceiver,
@@ -26,11 +26,11 @@ impl WebSocket {
         }
     }
 
-    /// The next message; `None` after the end, whose cause is [`end`](Self::end).
+    /// Receives the next message; `None` after the end, whose cause [`end`](Self::end) returns.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped, as in `tokio::select!`, takes no message.
+    /// A call that is dropped, as in `tokio::select!`, loses no message.
     pub async fn recv(&mut self) -> Option<Message> {
         self.receiver.recv().await
     }
@@ -54,27 +54,27 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// When the WebSocket is closed.
+    /// Returns an error if the WebSocket is closed.
     pub fn send_shared(&self, text: &Arc<str>) -> impl Future<Output = Result<(), WebSocketClosed>> {
         self.receiver.0.send_shared(Arc::clone(text))
     }
 
-    /// Queues Close; later messages are refused. `recv` returns the client's messages until it has closed too.
+    /// Queues Close; later messages are refused. `recv` returns further messages until the client has closed too.
     ///
     /// # Panics
     ///
-    /// If the code is [invalid](CloseCode::is_valid) in a frame.
+    /// Panics if the code is [invalid](CloseCode::is_valid) in a frame.
     #[track_caller]
     pub fn close(&self, code: CloseCode, reason: &str) {
         close(&self.receiver.0, code, reason);
     }
 
-    /// The end, after `recv` has returned `None`.
+    /// Returns the end of the WebSocket; `Some` once `recv` has returned `None`.
     pub fn end(&self) -> Option<&WebSocketClosed> {
         self.receiver.end()
     }
 
-    /// Divides it into two halves, for example to send from another task.
+    /// Splits the WebSocket into two halves, for example to send from another task.
     #[must_use]
     pub fn split(self) -> (WebSocketSender, WebSocketReceiver) {
         (WebSocketSender(self.receiver.0.duplicate()), self.receiver)
@@ -85,29 +85,29 @@ impl WebSocket {
 pub struct WebSocketSender(SocketHandle);
 
 impl WebSocketSender {
-    /// As [`WebSocket::send`].
+    /// Queues a message as [`WebSocket::send`] does.
     ///
     /// # Errors
     ///
-    /// When the WebSocket is closed.
+    /// Returns an error if the WebSocket is closed.
     pub fn send(&self, message: impl Into<Message>) -> impl Future<Output = Result<(), WebSocketClosed>> {
         self.0.send(message.into())
     }
 
-    /// As [`WebSocket::send_shared`].
+    /// Queues a text as [`WebSocket::send_shared`] does.
     ///
     /// # Errors
     ///
-    /// When the WebSocket is closed.
+    /// Returns an error if the WebSocket is closed.
     pub fn send_shared(&self, text: &Arc<str>) -> impl Future<Output = Result<(), WebSocketClosed>> {
         self.0.send_shared(Arc::clone(text))
     }
 
-    /// As [`WebSocket::close`].
+    /// Queues Close as [`WebSocket::close`] does.
     ///
     /// # Panics
     ///
-    /// If the code is [invalid](CloseCode::is_valid) in a frame.
+    /// Panics if the code is [invalid](CloseCode::is_valid) in a frame.
     #[track_caller]
     pub fn close(&self, code: CloseCode, reason: &str) {
         close(&self.0, code, reason);
@@ -124,12 +124,12 @@ impl Clone for WebSocketSender {
 pub struct WebSocketReceiver(SocketHandle);
 
 impl WebSocketReceiver {
-    /// As [`WebSocket::recv`].
+    /// Receives a message as [`WebSocket::recv`] does.
     pub async fn recv(&mut self) -> Option<Message> {
         poll_fn(|context| self.0.poll_recv(context)).await
     }
 
-    /// The end, after `recv` has returned `None`.
+    /// Returns the end of the WebSocket; `Some` once `recv` has returned `None`.
     pub fn end(&self) -> Option<&WebSocketClosed> {
         self.0.end()
     }

@@ -66,7 +66,7 @@ impl WebSocketUpgrade {
     /// Permits pages of these origins besides the own one: scheme, host and port as browsers send them in `origin`, such as
     /// `https://example.org`.
     ///
-    /// By default only pages of the own origin are permitted: the host and port of the request, or those that a
+    /// By default only same-origin pages are permitted: those with the host and port of the request, or those that a
     /// [trusted proxy](crate::App::trusted_proxies) sends. Requests without `origin` are not from browsers, and are
     /// always permitted.
     pub fn allow_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
@@ -92,40 +92,40 @@ impl WebSocketUpgrade {
         self
     }
 
-    /// The chosen subprotocol, after [`subprotocols`](Self::subprotocols).
+    /// Returns the subprotocol that [`subprotocols`](Self::subprotocols) has selected.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// Compresses messages (permessage-deflate, RFC 7692) where the client offers that. Default: no compression.
+    /// Compresses messages (permessage-deflate, RFC 7692) if the client offers it. Default: no compression.
     ///
     /// The default configuration costs no memory for each WebSocket: all WebSockets of a worker share a compressor, and a
     /// message does not refer to earlier ones. With `context_takeover` the compressors of all WebSockets, and the encoders of
     /// compressed responses, have a quarter of the [memory for bodies](crate::App::body_memory); a further WebSocket uses the
-    /// compressor of its worker, and is counted as `compression_memory`. Do not compress messages that contain both a secret and text that another
-    /// user chooses: their length reveals whether the text equals the secret.
+    /// compressor of its worker, and is counted as `compression_memory`. Do not compress messages that contain both a secret and
+    /// text that another user chooses: their length reveals whether the text equals the secret.
     pub fn compression(mut self, config: DeflateConfig) -> Self {
         self.compression = Some(config);
         self
     }
 
-    /// Sets the limit of a message, instead of [`App::websocket_message_limit`](crate::App::websocket_message_limit).
+    /// Sets the limit of a message in bytes, instead of [`App::websocket_message_limit`](crate::App::websocket_message_limit).
     pub fn message_limit(mut self, bytes: usize) -> Self {
         self.message_bytes = Some(bytes);
         self
     }
 
-    /// Sets the size of each queue, instead of [`App::websocket_queue_limit`](crate::App::websocket_queue_limit).
+    /// Sets the size of each queue in bytes, instead of [`App::websocket_queue_limit`](crate::App::websocket_queue_limit).
     pub fn queue_limit(mut self, bytes: usize) -> Self {
         self.queue_bytes = Some(bytes);
         self
     }
 
-    /// The response that opens the WebSocket, and its handler. Its status is 101, which HTTP/2 sends as 200. The handler begins when the response is written, and runs on
-    /// the same worker; it need not be `Send`. It returns `()` or a `Result`: an error is logged, and closes the WebSocket
-    /// with 1011.
+    /// The response that opens the WebSocket, and its handler. Its status is 101, which HTTP/2 sends as 200. The handler begins
+    /// when the response is written, and runs on the same worker; it need not be `Send`. It returns `()` or a `Result`: an error is
+    /// logged, and closes the WebSocket with 1011.
     ///
-    /// The response is 403 if the origin of the page is not permitted; then the handler is dropped.
+    /// The response is a 403 if the origin of the page is not permitted; `handler` is then not called.
     pub fn on_upgrade<F, H>(self, handler: F) -> Response
     where
         F: FnOnce(WebSocket) -> H + 'static,
@@ -175,7 +175,7 @@ impl WebSocketUpgrade {
 }
 
 pin_project! {
-    /// The handler of a WebSocket, with its outcome as a result. An async block would store the handler twice.
+    /// The handler of a WebSocket, whose output is converted to a `Result`. An async block would store the handler's future twice.
     struct Handler<H> {
         #[pin]
         handler: H,
@@ -225,11 +225,11 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     note = "return `()`, or a `Result<(), E>` whose error converts into `Box<dyn std::error::Error + Send + Sync>`"
 )]
 pub trait SocketOutcome {
-    /// The error, if the handler has failed.
+    /// Returns the outcome of the handler.
     ///
     /// # Errors
     ///
-    /// That of the handler.
+    /// Returns the error of the handler.
     fn into_result(self) -> Result<(), BoxError>;
 }
 

@@ -89,8 +89,8 @@ impl Http1 {
                 Ok(found) => found,
                 #[cfg(feature = "http2")]
                 Err(_) if self.requests == 0 && !link.is_secure() && input.starts_with(PREFACE_LINE) => {
-                    // The beginning of HTTP/2 is no request of HTTP/1.1 (RFC 9113, section 3.4). Over TLS the client must
-                    // negotiate it (section 3.3).
+                    // The connection preface of HTTP/2 is not a valid HTTP/1.1 request (RFC 9113, section 3.4). Over TLS the client
+                    // must negotiate it (section 3.3).
                     return Step::switch(Protocol::http2(link, shared));
                 }
                 Err(error) => {

@@ -17,7 +17,7 @@ use crate::protocol::{Protocol, Step};
 use crate::response::{IntoResponse, Response};
 use crate::shared::Shared;
 
-/// From this number of bytes on no further piece of a stream is taken before its head is sent.
+/// The number of bytes of a stream after which its head is sent before a further piece is read.
 const READY_BYTES: usize = 16 * 1024;
 
 impl Http1 {
