@@ -497,15 +497,15 @@ impl Request {
             .is_ok()
     }
 
-    /// Makes an extractor that reads the body keep the bytes.
+    /// Makes an extractor that reads the body retain its bytes.
     #[cfg(feature = "validate")]
-    pub fn keep_what_is_read(&mut self) {
+    pub fn retain_body(&mut self) {
         self.parts_mut().read = Read::Wanted;
     }
 
     /// Returns whether an outer extractor wants the bytes of the body.
     #[cfg(feature = "validate")]
-    pub fn keeps_what_is_read(&self) -> bool {
+    pub fn retains_body(&self) -> bool {
         matches!(self.parts().read, Read::Wanted)
     }
 
@@ -521,7 +521,7 @@ impl Request {
 
     /// The bytes that were read since they were requested.
     #[cfg(feature = "validate")]
-    pub fn take_what_was_read(&mut self) -> Buffer {
+    pub fn take_retained_body(&mut self) -> Buffer {
         match std::mem::take(&mut self.parts_mut().read) {
             Read::Kept(bytes) => bytes,
             Read::Wanted | Read::Dropped => Buffer::default(),

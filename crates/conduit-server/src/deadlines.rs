@@ -47,7 +47,7 @@ impl Wheel {
     }
 
     /// Advances to `now`. Returns the connections of the slots on the way, for which the caller calls
-    /// [`came_up`](Self::came_up).
+    /// [`is_due`](Self::is_due).
     pub(crate) fn advance(&mut self, now: Second) -> Vec<ConnectionId> {
         let mut keys = Vec::new();
         // A worker that slept for longer than the wheel has slots returns each slot once.
@@ -66,7 +66,7 @@ impl Wheel {
 
     /// Returns whether the slot of the connection was passed, and removes the connection from it. Otherwise the entry is an
     /// old one: the connection has moved to an earlier slot since.
-    pub(crate) fn came_up(&self, slot: &mut WheelSlot) -> bool {
+    pub(crate) fn is_due(&self, slot: &mut WheelSlot) -> bool {
         let passed = slot.second != 0 && slot.second <= self.now;
         if passed {
             slot.second = 0;
@@ -80,13 +80,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_comes_up_at_its_second_and_not_before() {
+    fn a_deadline_is_due_at_its_second_and_not_before() {
         let mut wheel = Wheel::new();
         let mut place = WheelSlot::default();
         wheel.schedule(7, &mut place, 10);
         assert!(wheel.advance(9).is_empty());
         assert_eq!(wheel.advance(10), [7]);
-        assert!(wheel.came_up(&mut place));
+        assert!(wheel.is_due(&mut place));
     }
 
     #[test]
@@ -100,19 +100,19 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_deadline_comes_up_first_and_the_stale_entry_is_ignored() {
+    fn an_earlier_deadline_is_due_first_and_the_stale_entry_is_ignored() {
         let mut wheel = Wheel::new();
         let mut place = WheelSlot::default();
         wheel.schedule(7, &mut place, 12);
         wheel.schedule(7, &mut place, 10);
         assert_eq!(wheel.advance(10), [7]);
-        assert!(wheel.came_up(&mut place));
+        assert!(wheel.is_due(&mut place));
         assert_eq!(wheel.advance(12), [7]);
-        assert!(!wheel.came_up(&mut place));
+        assert!(!wheel.is_due(&mut place));
     }
 
     #[test]
-    fn a_deadline_beyond_the_wheel_comes_up_early_to_be_put_in_again() {
+    fn a_deadline_beyond_the_wheel_is_due_early_to_be_put_in_again() {
         let mut wheel = Wheel::new();
         let mut place = WheelSlot::default();
         wheel.schedule(7, &mut place, 1000);

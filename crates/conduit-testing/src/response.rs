@@ -254,7 +254,7 @@ impl TestStream {
     }
 
     /// Reads the rest of the body, and returns whether it ends prematurely.
-    pub fn is_broken_off(mut self) -> bool {
+    pub fn is_incomplete(mut self) -> bool {
         loop {
             match self.reading.piece() {
                 Ok(Some(_)) => {}

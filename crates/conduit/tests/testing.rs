@@ -369,7 +369,7 @@ fn the_deadlines_of_the_server_hold_in_process() {
     client.get("/hello").send();
     client.advance(Duration::from_secs(60));
     let broken = upload.end().stream();
-    assert!(broken.is_broken_off(), "the echo of a body that comes too slowly ends");
+    assert!(broken.is_incomplete(), "the echo of a body that comes too slowly ends");
 }
 
 #[test]

@@ -245,7 +245,7 @@ impl Channel {
     }
 
     /// Aborts the body: its end was not received.
-    pub fn break_off(&self) {
+    pub fn abort(&self) {
         if self.state.get() == State::Open {
             self.state.set(State::Broken);
             self.wake();
@@ -256,7 +256,7 @@ impl Channel {
     pub fn cancel(&self) {
         if self.state.get() == State::Open {
             self.buffer.take();
-            self.break_off();
+            self.abort();
         }
     }
 

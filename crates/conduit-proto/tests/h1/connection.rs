@@ -84,7 +84,7 @@ fn phases_follow_the_request() {
 
 #[test]
 fn keep_alive_requires_both_sides() {
-    for (version, connection, goes_on) in [
+    for (version, connection, stays_open) in [
         ("1.1", "", true),
         ("1.1", "Connection: close\r\n", false),
         ("1.1", "Connection: keep-alive\r\n", true),
@@ -97,14 +97,14 @@ fn keep_alive_requires_both_sides() {
     ] {
         let name = format!("HTTP/{version} {connection:?}");
         let mut peer = Peer::request(&format!("GET / HTTP/{version}\r\nHost: a\r\n{connection}\r\n"));
-        assert_eq!(peer.head.keep_alive(), goes_on, "{name}");
+        assert_eq!(peer.head.keep_alive(), stays_open, "{name}");
         let output = peer.answer(StatusCode::OK);
-        assert_eq!(peer.connection.keep_alive(), goes_on, "{name}");
-        assert_eq!(output.contains("connection: close\r\n"), !goes_on, "{name}");
-        let old = version == "1.0" && goes_on;
+        assert_eq!(peer.connection.keep_alive(), stays_open, "{name}");
+        assert_eq!(output.contains("connection: close\r\n"), !stays_open, "{name}");
+        let old = version == "1.0" && stays_open;
         assert_eq!(output.contains("connection: keep-alive\r\n"), old, "{name}");
         let next = peer.input(GET.as_bytes());
-        let event = if goes_on { Event::Request } else { Event::Closed };
+        let event = if stays_open { Event::Request } else { Event::Closed };
         assert_eq!(next, Ok((GET.len(), event)), "{name}");
     }
 }

@@ -127,14 +127,14 @@ fn framing_follows_the_kind_of_response() {
         ("GET", "1.1", 304, &no_length, Chunked, "", "", true),
         ("HEAD", "1.1", 304, &length, none, "content-length: 7\r\n", "", true),
     ];
-    for (method, version, status, fields, body, framing, rest, goes_on) in cases {
+    for (method, version, status, fields, body, framing, rest, stays_open) in cases {
         let name = format!("{method} HTTP/{version} {status} {body:?}");
         let pieces: &[&str] = if body == none { &[] } else { &["o", "", "k"] };
         let (output, keep_alive) = respond(&mut request(method, version), status, fields, body, pieces);
         let reason = StatusCode::from_u16(status).unwrap().canonical_reason().unwrap();
         let rest = rest.replace("2\r\nok\r\n0", "1\r\no\r\n1\r\nk\r\n0");
         let expected = format!("HTTP/1.1 {status} {reason}\r\n{framing}{DATE}\r\n{rest}");
-        assert_eq!((output, keep_alive), (expected, goes_on), "{name}");
+        assert_eq!((output, keep_alive), (expected, stays_open), "{name}");
     }
 }
 
@@ -165,18 +165,18 @@ fn caller_fields_are_sent_in_order_except_engine_fields() {
         ("set-cookie", "c=d"),
         ("connection", "x-a"),
     ]);
-    let (output, goes_on) = respond(&mut request("GET", "1.1"), 200, &fields, Exact(0), &[]);
+    let (output, stays_open) = respond(&mut request("GET", "1.1"), 200, &fields, Exact(0), &[]);
     let expected =
         format!("HTTP/1.1 200 OK\r\nx-a: 1\r\nset-cookie: a=b\r\nset-cookie: c=d\r\ncontent-length: 0\r\n{DATE}\r\n");
-    assert_eq!((output, goes_on), (expected, true));
+    assert_eq!((output, stays_open), (expected, true));
 }
 
 #[test]
 fn caller_can_close_and_set_the_date() {
     let fields = headers(&[("connection", "X, Close"), ("date", "yesterday")]);
-    let (output, goes_on) = respond(&mut request("GET", "1.1"), 200, &fields, Exact(0), &[]);
+    let (output, stays_open) = respond(&mut request("GET", "1.1"), 200, &fields, Exact(0), &[]);
     let expected = "HTTP/1.1 200 OK\r\ndate: yesterday\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-    assert_eq!((output.as_str(), goes_on), (expected, false));
+    assert_eq!((output.as_str(), stays_open), (expected, false));
 }
 
 #[test]
@@ -193,8 +193,8 @@ fn informational_response_precedes_the_response() {
     let hints = StatusCode::EARLY_HINTS;
     connection.write_head(&mut out, hints, &link, BodyLength::None, &http_date(0));
     assert_eq!(out, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
-    let (output, goes_on) = respond(&mut connection, 200, &headers(&[]), Exact(2), &["ok"]);
-    assert!(output.starts_with("HTTP/1.1 200 OK\r\n") && goes_on);
+    let (output, stays_open) = respond(&mut connection, 200, &headers(&[]), Exact(2), &["ok"]);
+    assert!(output.starts_with("HTTP/1.1 200 OK\r\n") && stays_open);
 
     out.clear();
     request("GET", "1.0").write_head(&mut out, hints, &link, BodyLength::None, &http_date(0));

@@ -200,9 +200,9 @@ impl Exchange {
     }
 
     /// Aborts the body before its end.
-    pub(super) fn break_body(&mut self) {
+    pub(super) fn abort_body(&mut self) {
         if let Some(body) = self.request_body.take() {
-            body.break_off();
+            body.abort();
         }
     }
 
@@ -371,7 +371,7 @@ impl Exchange {
 
     /// Aborts the response: its stream and the request's body end. `unsent_bytes` of the response's body were written and
     /// not sent.
-    pub(super) fn break_off(&mut self, unsent_bytes: u64, environment: &mut Environment) {
+    pub(super) fn abort(&mut self, unsent_bytes: u64, environment: &mut Environment) {
         if let ExchangeState::Streaming(gate, _) = &self.state {
             gate.close();
             self.state = ExchangeState::Idle;
@@ -387,7 +387,7 @@ impl Exchange {
     /// Ends the exchange with its stream or connection. The handler continues unless its route ends with its client; the stream of the
     /// response and the body of the request end.
     pub(super) fn cancel(&mut self, unsent_bytes: u64, environment: &mut Environment) {
-        self.break_off(unsent_bytes, environment);
+        self.abort(unsent_bytes, environment);
         self.replace_handler();
     }
 

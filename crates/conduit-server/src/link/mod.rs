@@ -625,7 +625,7 @@ impl Link {
 
     /// Returns whether the connection's slot of the wheel is due.
     pub(super) fn is_due(&mut self, shared: &Shared) -> bool {
-        shared.wheel.came_up(&mut self.deadline.slot)
+        shared.wheel.is_due(&mut self.deadline.slot)
     }
 
     pub(super) fn is_late(&mut self, shared: &Shared) -> bool {

@@ -118,8 +118,8 @@ impl<'a> InputNode<'a> {
         }
         // serde's `rename_all`.
         let like = |(step, place): &(Step<'_>, InputNode<'_>)| {
-            let is_like = matches!(step, Step::Key(known) if are_like(known, name));
-            is_like && !matches!(place.found, NameMatch::Exactly)
+            let is_equivalent = matches!(step, Step::Key(known) if are_equivalent(known, name));
+            is_equivalent && !matches!(place.found, NameMatch::Exactly)
         };
         if let Some(index) = self.below.iter().position(like) {
             let place = &mut self.below[index].1;
@@ -239,7 +239,7 @@ impl<'de> Visitor<'de> for Read<'_, '_> {
 }
 
 /// Returns whether two names differ at most in hyphens, underscores and case, as with serde's `rename_all`.
-fn are_like(one: &str, other: &str) -> bool {
+fn are_equivalent(one: &str, other: &str) -> bool {
     let letters = |name: &str| -> Vec<char> {
         let letters = name.chars().filter(|letter| !"_-".contains(*letter));
         letters.flat_map(char::to_lowercase).collect()

@@ -321,7 +321,7 @@ impl<'a> Pairs<'a> {
     pub(super) fn change(&mut self, index: usize, reading: TextForm) -> Vec<usize> {
         let model = self.all[index].clone();
         let before = model.reading;
-        let is_like = |pair: &Pair| {
+        let is_equivalent = |pair: &Pair| {
             let fits = match &pair.value {
                 PairValue::Text(range) => match reading {
                     TextForm::Nothing => range.is_empty(),
@@ -330,9 +330,11 @@ impl<'a> Pairs<'a> {
                 },
                 PairValue::File(_) => false,
             };
-            fits && pair.reading == before && pair.is_like(&model, &self.text)
+            fits && pair.reading == before && pair.is_equivalent(&model, &self.text)
         };
-        let indices: Vec<usize> = (0..self.all.len()).filter(|index| is_like(&self.all[*index])).collect();
+        let indices: Vec<usize> = (0..self.all.len())
+            .filter(|index| is_equivalent(&self.all[*index]))
+            .collect();
         self.set_form(&indices, reading);
         indices
     }
@@ -501,10 +503,11 @@ impl Pair {
     }
 
     /// Returns whether two names differ only in element indices.
-    fn is_like(&self, other: &Pair, text: &str) -> bool {
+    fn is_equivalent(&self, other: &Pair, text: &str) -> bool {
         let is_number = |step: &str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
-        let are_like = |(one, other): (&str, &str)| one == other || is_number(one) && is_number(other);
-        self.steps(text).count() == other.steps(text).count() && self.steps(text).zip(other.steps(text)).all(are_like)
+        let are_equivalent = |(one, other): (&str, &str)| one == other || is_number(one) && is_number(other);
+        self.steps(text).count() == other.steps(text).count()
+            && self.steps(text).zip(other.steps(text)).all(are_equivalent)
     }
 }
 

@@ -267,9 +267,9 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
-        request.keep_what_is_read();
+        request.retain_body();
         let taken = E::from_request(request, state).await?;
-        let body = request.take_what_was_read();
+        let body = request.take_retained_body();
         match taken.value().validate() {
             Ok(()) => Ok(Valid(taken)),
             Err(report) => Err(broken_rules(&report, E::client_input(request, &body), E::fault)),

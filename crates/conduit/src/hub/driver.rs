@@ -498,11 +498,11 @@ impl<S: TopicServer> Driver<S> {
     /// Passes the messages of topics after those that the replica has on to it, until the server has no more. Returns the topics
     /// with a gap. Those that the server refuses are stale.
     async fn catch_up(&mut self, session: &mut S::Session, topics: &[Arc<str>]) -> Result<Vec<Arc<str>>, SessionError> {
-        let mut behind = topics.to_vec();
+        let mut lagging = topics.to_vec();
         let mut gaps = Vec::new();
-        while !behind.is_empty() {
+        while !lagging.is_empty() {
             let known = |topic: &Arc<str>| self.topics.get(topic).map(|&last| (Arc::clone(topic), last));
-            let known: Vec<_> = behind.iter().filter_map(known).collect();
+            let known: Vec<_> = lagging.iter().filter_map(known).collect();
             let Some(later) = unless_lost(session.read_after(&known).await)? else {
                 self.stale.extend(known.into_iter().map(|(topic, _)| topic));
                 break;
@@ -518,7 +518,7 @@ impl<S: TopicServer> Driver<S> {
             if !later.has_more {
                 break;
             }
-            behind.retain(|topic| advanced.contains(topic) && !gaps.contains(topic));
+            lagging.retain(|topic| advanced.contains(topic) && !gaps.contains(topic));
         }
         Ok(gaps)
     }

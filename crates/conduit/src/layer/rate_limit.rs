@@ -188,7 +188,7 @@ impl<T: Store> RateLimit<T> {
         self.store.take(key.as_bytes(), self.budget).await
     }
 
-    fn say(&self, response: &mut Response, taken: &Taken) {
+    fn append_fields(&self, response: &mut Response, taken: &Taken) {
         let headers = response.headers_mut();
         let rest = format!("\"{}\";r={};t={}", self.name, taken.left, seconds(taken.wait));
         let rest = HeaderValue::try_from(rest).expect("a token and numbers are allowed in a header field");
@@ -251,7 +251,7 @@ impl<T: Store> Layer for RateLimit<T> {
                 .with_header(RETRY_AFTER, HeaderValue::from(wait))
                 .into_response()
         };
-        self.say(&mut response, &taken);
+        self.append_fields(&mut response, &taken);
         response
     }
 

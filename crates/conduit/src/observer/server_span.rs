@@ -86,7 +86,7 @@ impl ServerSpan {
         let error: Option<Value> = match status {
             None => Some("client_gone".into()),
             Some(status @ 500..) => Some(status.to_string().into()),
-            Some(_) if !complete => Some("broken_off".into()),
+            Some(_) if !complete => Some("aborted".into()),
             Some(_) => None,
         };
         if let Some(error) = error {

@@ -129,7 +129,7 @@ fn error_aborts_the_response_after_the_events_before_it() {
     for path in ["/fails", "/generated-failure"] {
         let mut stream = client.get(path).stream();
         assert_eq!(stream.event().expect("an event").data, "1");
-        assert!(stream.is_broken_off());
+        assert!(stream.is_incomplete());
     }
 }
 

@@ -276,7 +276,7 @@ fn an_answer_that_did_not_come_whole_is_an_error() {
     let broken = collector.span("GET /breaks");
     let found = attributes(&broken.attributes);
     assert!(is_error(&broken), "{broken:#?}");
-    assert_eq!(found["error.type"], "broken_off");
+    assert_eq!(found["error.type"], "aborted");
     assert_eq!(found["http.response.status_code"], "200");
     let gone = collector.span("GET /never");
     let found = attributes(&gone.attributes);

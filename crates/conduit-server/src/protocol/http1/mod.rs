@@ -225,7 +225,7 @@ impl Http1 {
         }
         if link.read_closed && self.input == InputState::NeedsMore {
             // The handler has all bytes that arrived, and the body is incomplete.
-            self.exchange.break_body();
+            self.exchange.abort_body();
         }
         Step::Continue
     }

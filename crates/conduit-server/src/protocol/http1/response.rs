@@ -215,7 +215,7 @@ impl Http1 {
             self.resets = true;
         }
         self.engine.abort();
-        self.exchange.break_off(unsent_bytes, &mut shared.environment);
+        self.exchange.abort(unsent_bytes, &mut shared.environment);
     }
 
     /// Responds in place of a handler, if there was no response yet, and closes.
@@ -253,7 +253,7 @@ impl Http1 {
     /// Takes the rest of the request's body from the handler. The engine skips it, or closes.
     #[inline]
     fn drop_request_body(&mut self) {
-        self.exchange.break_body();
+        self.exchange.abort_body();
         self.unblock_input();
     }
 }

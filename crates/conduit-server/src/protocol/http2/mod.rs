@@ -216,7 +216,7 @@ impl Http2 {
                 self.engine.reset(&mut link.output, id, ErrorCode::CANCEL);
                 self.cancel_stream(id, shared);
             } else if self.engine.is_receiving(id) {
-                self.streams[slot].exchange.break_body();
+                self.streams[slot].exchange.abort_body();
             }
         }
     }
@@ -633,14 +633,14 @@ impl Http2 {
     fn cancel_stream(&mut self, id: h2::StreamId, shared: &mut Shared) {
         let Some(stream) = self.stream(id) else { return };
         let outgoing = std::mem::replace(&mut stream.outgoing, Outgoing::Nothing);
-        let (was_streaming, goes_on) = (stream.exchange.is_streaming(), stream.exchange.outlives_stream());
+        let (was_streaming, outlives_stream) = (stream.exchange.is_streaming(), stream.exchange.outlives_stream());
         let arriving = stream.arriving.take();
         stream.id = None;
         #[cfg(feature = "websocket")]
         if let Some(state) = stream.socket.take() {
             self.lose_socket(*state, shared);
         }
-        match goes_on {
+        match outlives_stream {
             true => self.detach(id),
             false => self.release(id),
         }
@@ -655,7 +655,7 @@ impl Http2 {
         let Some(stream) = self.stream(id) else { return };
         stream.id = None;
         stream.outgoing = Outgoing::Nothing;
-        stream.exchange.break_body();
+        stream.exchange.abort_body();
         stream.exchange.end(&mut shared.environment);
         self.release(id);
     }

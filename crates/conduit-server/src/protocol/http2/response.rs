@@ -384,9 +384,9 @@ impl Http2 {
                 .watch
                 .refused(link.client(), response.status(), bytes);
         }
-        let goes_on = stream.exchange.outlives_stream();
+        let outlives_stream = stream.exchange.outlives_stream();
         stream.exchange.replace_handler();
-        if goes_on {
+        if outlives_stream {
             self.detach(id);
         }
         self.respond(id, response, link, shared);

@@ -60,7 +60,7 @@ impl<S, T: Readable> FromRequest<S> for MultipartForm<T> {
         let mut pairs = Pairs::of_parts();
         #[cfg(feature = "validate")]
         let mut names = request
-            .keeps_what_is_read()
+            .retains_body()
             .then(|| form_urlencoded::Serializer::new(String::new()));
         let mut files = Vec::new();
         while let Some(mut field) = form.next_field().await? {
