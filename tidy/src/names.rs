@@ -95,16 +95,19 @@ fn module(path: &str) -> String {
     format!("{directory}/{file}")
 }
 
-/// The names of the structs, enums, traits and unions of a file, before its tests.
+/// The names of the structs, enums, traits, unions and aliases of a file, before its tests. An indented `type` may belong to an
+/// implementation of a trait.
 fn declarations(source: &Source) -> impl Iterator<Item = (usize, &str)> {
     source.code().enumerate().filter_map(|(index, line)| {
+        let (is_nested, line) = (line.starts_with(' '), line.trim_start());
         let rest = match line.strip_prefix("pub") {
             Some(rest) if rest.starts_with('(') => rest.split_once(") ")?.1,
             Some(rest) => rest.strip_prefix(' ')?,
             None => line,
         };
         let (kind, rest) = rest.split_once(' ')?;
-        if !["struct", "enum", "trait", "union"].contains(&kind) {
+        let declares = ["struct", "enum", "trait", "union"].contains(&kind) || kind == "type" && !is_nested;
+        if !declares {
             return None;
         }
         let end = rest.find(|character: char| !(character.is_alphanumeric() || character == '_'));
@@ -127,6 +130,19 @@ mod tests {
             found[0].message,
             "`Key` is declared 2 times in a: crates/a/src/one.rs, crates/a/src/two.rs"
         );
+    }
+
+    #[test]
+    fn aliases_and_types_in_a_function_are_found() {
+        let one = crate::source("crates/a/src/one.rs", "type Keys = Vec<u64>;\n");
+        let two = crate::source("crates/a/src/two.rs", "fn keys() {\n    struct Keys;\n}\n");
+        assert_eq!(check(&[one, two]).len(), 2);
+        let one = crate::source(
+            "crates/a/src/one.rs",
+            "impl Service for A {\n    type Error = Never;\n}\n",
+        );
+        let two = crate::source("crates/a/src/two.rs", "pub enum Error {}\n");
+        assert!(check(&[one, two]).is_empty());
     }
 
     #[test]

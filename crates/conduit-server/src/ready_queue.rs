@@ -129,9 +129,9 @@ mod tests {
 
     /// Counts the wake-ups of the driver.
     #[derive(Default)]
-    struct Driver(AtomicUsize);
+    struct CountingWaker(AtomicUsize);
 
-    impl Wake for Driver {
+    impl Wake for CountingWaker {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn no_wake_up_wakes_a_driver_in_its_turn() {
         let (queue, waker) = queue_and_waker();
-        let driver = Arc::new(Driver::default());
+        let driver = Arc::new(CountingWaker::default());
         let driver_waker = Waker::from(Arc::clone(&driver));
         let context = &Context::from_waker(&driver_waker);
         assert_eq!(queue.next(context), None);

@@ -55,12 +55,12 @@ use crate::request::Request;
 #[derive(Clone, Debug)]
 pub struct Submission<F> {
     /// The form, or the errors of its fields.
-    outcome: Result<F, Pairs>,
-    values: Pairs,
+    outcome: Result<F, NamedTexts>,
+    values: NamedTexts,
 }
 
 /// Names of fields and texts.
-type Pairs = Vec<(String, String)>;
+type NamedTexts = Vec<(String, String)>;
 
 impl<F> Submission<F> {
     /// Returns the form, or its fields with the errors.
@@ -90,9 +90,9 @@ impl<F> Submission<F> {
 /// The values are client input: a page has to escape them, as templates do, and should omit passwords.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormFields {
-    values: Pairs,
+    values: NamedTexts,
     /// Names and messages, in the order of the problem.
-    errors: Pairs,
+    errors: NamedTexts,
 }
 
 impl FormFields {
@@ -137,7 +137,7 @@ impl FormFields {
 }
 
 /// The errors of the fields in a problem about the values of a form.
-fn errors_in(problem: &Problem) -> Option<Pairs> {
+fn errors_in(problem: &Problem) -> Option<NamedTexts> {
     let faults = problem.member("errors").and_then(Value::as_array)?;
     let error = |fault: &Value| {
         let (path, message) = (fault["path"].as_str()?, fault["message"].as_str()?);

@@ -141,13 +141,13 @@ pub fn inject(headers: &mut HeaderMap) {
         // The context of a span created without `tracing`, or none.
         context = Context::current();
     }
-    global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut Fields(headers)));
+    global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut HeaderInjector(headers)));
 }
 
 /// The fields of an outgoing request.
-struct Fields<'a>(&'a mut HeaderMap);
+struct HeaderInjector<'a>(&'a mut HeaderMap);
 
-impl Injector for Fields<'_> {
+impl Injector for HeaderInjector<'_> {
     fn set(&mut self, key: &str, value: String) {
         let name = HeaderName::from_bytes(key.as_bytes());
         // An empty `tracestate` has no entry.
