@@ -57,12 +57,37 @@ fn function(line: &str) -> Option<&str> {
     before.split_whitespace().all(is_modifier).then(|| &after[..end])
 }
 
-/// Every library but the socket layer forbids `unsafe`.
+/// Directories whose programs have no reason for `unsafe`; `benches/sockets` calls C.
+const SAFE_PROGRAMS: [&str; 7] = [
+    "benches/build/",
+    "benches/harness/",
+    "benches/layers/",
+    "benches/routing/",
+    "conformance/",
+    "examples/",
+    "tidy/",
+];
+
+/// Returns whether a file is the root of a library or of a program that forbids `unsafe`.
+fn is_safe_root(path: &str) -> bool {
+    if path.starts_with("crates/") {
+        return path.ends_with("/src/lib.rs") && !path.starts_with("crates/conduit-net/");
+    }
+    let Some((_, file)) = path.split_once("src/") else {
+        return false;
+    };
+    let is_root = match file.strip_prefix("bin/") {
+        Some(program) => !program.contains('/') || program.ends_with("/main.rs") && program.matches('/').count() == 1,
+        None => ["main.rs", "lib.rs"].contains(&file),
+    };
+    is_root && SAFE_PROGRAMS.iter().any(|directory| path.starts_with(directory))
+}
+
+/// Finds libraries, except the socket layer, and programs that do not forbid `unsafe`.
 pub(crate) fn check_forbids(sources: &[Source]) -> Vec<Finding> {
-    let is_root = |path: &str| path.starts_with("crates/") && path.ends_with("/src/lib.rs");
     sources
         .iter()
-        .filter(|source| is_root(&source.path) && !source.path.starts_with("crates/conduit-net/"))
+        .filter(|source| is_safe_root(&source.path))
         .filter(|source| !source.text.contains("#![forbid(unsafe_code)]"))
         .map(|source| Finding {
             rule: "unsafe",
@@ -120,5 +145,26 @@ mod tests {
         let found = check_forbids(&[with, without, sockets]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, "crates/b/src/lib.rs");
+    }
+
+    #[test]
+    fn a_program_forbids_unsafe_code() {
+        let found = |path| check_forbids(&[crate::source(path, "")]).len();
+        for path in [
+            "examples/a/src/main.rs",
+            "conformance/src/bin/a.rs",
+            "conformance/src/bin/a/main.rs",
+            "benches/layers/src/main.rs",
+        ] {
+            assert_eq!(found(path), 1, "{path}");
+        }
+        for path in [
+            "conformance/src/bin/a/b.rs",
+            "examples/a/src/b.rs",
+            "benches/sockets/src/main.rs",
+            "benches/peers/a/src/main.rs",
+        ] {
+            assert_eq!(found(path), 0, "{path}");
+        }
     }
 }

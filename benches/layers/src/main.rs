@@ -3,6 +3,8 @@
 //! Each case is a separate server under callgrind, which counts the instructions outside of the kernel. Unlike times, counts do
 //! not depend on the load of the machine.
 
+#![forbid(unsafe_code)]
+
 mod cases;
 mod shared;
 mod with_axum;

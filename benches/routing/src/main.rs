@@ -10,6 +10,8 @@
 //! The compile time of the table of 1,000 routes is the difference between `touch src/main.rs; CARGO_INCREMENTAL=0 cargo check`
 //! with and without `--no-default-features`.
 
+#![forbid(unsafe_code)]
+
 use std::hint::black_box;
 use std::time::Instant;
 

@@ -2,6 +2,8 @@
 //!
 //! `ISSUER`, `CLIENT_ID` and `CLIENT_SECRET` are those of the provider, and `SITE` is the address of this site there.
 
+#![forbid(unsafe_code)]
+
 mod application;
 
 use std::env::var;

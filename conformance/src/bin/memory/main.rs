@@ -4,6 +4,8 @@
 //! process (`VmHWM`). The memory after an attack is read when the server has released the descriptors of its connections.
 //! With `--short` each attack is smaller, and the program fails where a bound is exceeded.
 
+#![forbid(unsafe_code)]
+
 mod attacks;
 mod bodies;
 mod server;
