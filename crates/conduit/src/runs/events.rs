@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::RunUpdate;
 use super::registry::RunRecord;
+use super::update::RunUpdate;
 use crate::BoxError;
 use crate::events::{Events, MEDIA_TYPE};
 use crate::hub::{Access, Subscription, TopicFamily, Update};

@@ -64,9 +64,11 @@
 //! - **End**: the stream ends after the last update. A client that connects again after it receives 204, so that `EventSource`
 //!   does not continue to connect.
 
+mod config;
 mod events;
 mod registry;
 mod shared;
+mod update;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -75,19 +77,20 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::Duration;
 
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
+pub use self::config::RunsConfig;
 #[cfg(feature = "mcp")]
 pub(crate) use self::events::FollowsRun;
 pub use self::events::RunEvents;
 use self::events::RunFamily;
-use self::registry::{LastUpdate, Registry, RunRecord};
+use self::registry::{LastUpdate, Registry, RunRecord, not_found};
 use self::shared::CancelFamily;
+pub use self::update::RunUpdate;
 use crate::events::{Event, EventsOutcome, LastEventId};
 use crate::extract::Tasks;
 use crate::hub::{Hub, HubConfig, HubEngine, HubError, StartFrom, Topic};
@@ -100,59 +103,6 @@ pub struct Runs<P> {
     registry: Arc<Registry>,
     hub: Hub,
     _progress: PhantomData<fn() -> P>,
-}
-
-/// The bounds of [`Runs`].
-#[derive(Clone, Debug)]
-pub struct RunsConfig {
-    /// The maximum number of runs in progress. Default: 100.
-    pub runs: usize,
-    /// The maximum number of runs in progress of one owner. Default: 10.
-    pub runs_of_owner: usize,
-    /// The time for which a finished run remains for its client. Default: 5 minutes.
-    pub retention: Duration,
-    /// The maximum number of finished runs that remain; the oldest are removed first. Default: 1,000.
-    pub finished_runs: usize,
-    /// The maximum number of updates of a run that remain for clients that connect again. Default: 100.
-    pub updates: usize,
-}
-
-impl Default for RunsConfig {
-    fn default() -> Self {
-        RunsConfig {
-            runs: 100,
-            runs_of_owner: 10,
-            retention: Duration::from_secs(300),
-            finished_runs: 1000,
-            updates: 100,
-        }
-    }
-}
-
-/// An update of a run: the data of its events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum RunUpdate<P> {
-    /// The run has reported its progress.
-    Running {
-        /// The progress.
-        progress: P,
-    },
-    /// The run has ended without an error.
-    Succeeded,
-    /// The run has returned an error or has panicked. The log has the cause.
-    Failed,
-    /// The run was cancelled by its client.
-    Cancelled,
-    /// The server has stopped before the end of the run.
-    CutOff,
-}
-
-impl<P> RunUpdate<P> {
-    /// Returns whether it is the last update.
-    pub fn is_last(&self) -> bool {
-        !matches!(self, RunUpdate::Running { .. })
-    }
 }
 
 impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
@@ -273,10 +223,6 @@ fn hub_config(config: &RunsConfig, updates: usize) -> HubConfig {
         history_time: config.retention,
         ..HubConfig::default()
     }
-}
-
-fn not_found() -> Problem {
-    Problem::not_found("this run does not exist, or has ended long ago")
 }
 
 /// Polls the work until its end, or until it is cancelled.

@@ -10,7 +10,7 @@ use http::StatusCode;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::RunsConfig;
+use super::config::RunsConfig;
 use crate::hub::Position;
 use crate::problem::Problem;
 
@@ -146,4 +146,9 @@ impl Registry {
             state.ended.pop_front();
         }
     }
+}
+
+/// The problem for a run that does not exist, and for one of another owner.
+pub(super) fn not_found() -> Problem {
+    Problem::not_found("this run does not exist, or has ended long ago")
 }

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::events::{RunEvents, RunFamily};
-use super::registry::RunRecord;
-use super::{RunUpdate, not_found};
+use super::registry::{RunRecord, not_found};
+use super::update::RunUpdate;
 use crate::BoxError;
 use crate::events::{Event, LastEventId};
 use crate::hub::{Access, Presence, StartFrom, Subscription, Topic, TopicFamily, Update};
