@@ -92,7 +92,7 @@ fn full_buffer_accepts_a_part_and_then_would_block() {
     target_os = "netbsd",
     target_vendor = "apple"
 ))]
-fn what_the_peer_does_not_take_is_outgoing() {
+fn bytes_that_the_peer_has_not_received_are_outgoing() {
     let listener = listen("127.0.0.1:0");
     let (near, far, _) = pair(&listener);
     assert_eq!(near.outgoing_bytes().unwrap(), 0);

@@ -278,7 +278,7 @@ mod jwt {
         token(&Header::default(), claims, &EncodingKey::from_secret(SECRET))
     }
 
-    /// Why the token is refused.
+    /// The reason for rejecting the token.
     fn refusal(server: &Running, token: &str) -> String {
         let answer = ask(server, "/me", &[&format!("authorization: Bearer {token}")]);
         assert_eq!(answer.status, 401, "{answer:?}");

@@ -1,4 +1,4 @@
-//! Where a server listens: several addresses at once, Unix sockets and their files.
+//! The addresses of a server: several listeners at once, Unix sockets and their files.
 
 mod support;
 

@@ -76,7 +76,7 @@ fn a_client_that_sends_and_never_reads_is_not_read_from_without_bound() {
     chunk.resize(chunk.len() + 0x10000, b'x');
     chunk.extend_from_slice(b"\r\n");
     let mut sent = 0;
-    // The server takes what the kernel's buffers and its own hold; then it waits, and then it gives the client up.
+    // The server takes what the kernel's buffers and its own hold; then it waits, and then it disconnects the client.
     while sent < 1 << 30 && client.send_what_is_taken(&chunk) {
         sent += chunk.len();
     }

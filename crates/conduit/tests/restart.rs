@@ -204,7 +204,7 @@ fn a_connection_that_waits_is_answered_by_the_old_process_and_sent_to_the_new_on
     assert!(early.closes, "the next request is for the new process");
     let answer = silent.get("/process");
     assert!(silent.closes);
-    // Which of the two has accepted it is chance.
+    // Either of the two may have accepted it.
     assert!(answer == old.to_string() || answer == new.to_string());
     assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
     assert_eq!(program.process(), new);

@@ -375,7 +375,7 @@ impl HubEngine for Away {
     fn leave(&self, _: &Arc<str>, _: &Arc<str>) {}
 }
 
-/// Reports its progress in vain, and sends the result.
+/// Reports progress that no client reads, and sends the result.
 #[post("/away")]
 async fn start_away(runs: State<Runs<Progress>>, ends: State<Sender<&'static str>>) -> Result<Accepted, Problem> {
     let run = runs.start("ada", "away", async move |run| {

@@ -214,7 +214,7 @@ fn signal_finishes_requests_and_exits_with_success() {
         let mut busy = start_request(&program);
         program.signal(signal);
         program.wait_until_refused();
-        assert!(idle.is_closed(), "who waits for nothing is let go");
+        assert!(idle.is_closed(), "a client with no pending request is disconnected");
         busy.send("Hello");
         let response = busy.response();
         assert_eq!((response.text(), response.header("connection")), ("5", Some("close")));
@@ -399,7 +399,7 @@ fn without_conduit_addr_it_is_port_8080_of_loopback() {
         .lines()
         .map(|line| line.expect("its output is text"))
         .take_while(|line| {
-            // The line is all that is wanted of it.
+            // The rest of the output is unused.
             let listens = line.contains("Listening on");
             if listens {
                 let pid = Pid::from_child(&child);

@@ -20,7 +20,7 @@ use tokio::sync::{Barrier, Mutex, Semaphore, oneshot};
 /// The number of concurrent pending requests.
 const CONNECTIONS: usize = 200;
 
-/// Where handlers wait until the test lets them go on.
+/// A gate at which handlers wait until the test opens it.
 #[derive(Clone)]
 struct Gate(Arc<GateState>);
 
@@ -42,7 +42,7 @@ impl Gate {
         self.0.passes.acquire().await.expect("a gate is never closed").forget();
     }
 
-    /// Lets so many go on, now or when they come.
+    /// Lets this number of handlers pass, now or when they arrive.
     fn open(&self, count: usize) {
         self.0.passes.add_permits(count);
     }
@@ -103,7 +103,7 @@ fn timers_of_all_connections_run_together_while_others_are_answered() {
     let gate = Gate::new();
     let barrier = Arc::new(Barrier::new(CONNECTIONS));
     let server = serve(App::new(Timers { gate, barrier }).routes(routes![waiting, timer]));
-    // No handler continues before the last has come.
+    // No handler continues before the last one has arrived.
     let mut clients = hang(&server, "/timer", CONNECTIONS - 1);
     wait_until_waiting(&server, CONNECTIONS - 1);
     let mut last = server.connect();

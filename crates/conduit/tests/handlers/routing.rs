@@ -1,4 +1,4 @@
-//! Which handler a request reaches: precedence, methods, prefixes.
+//! The handler that a request reaches: precedence, methods, prefixes.
 
 use conduit::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Which layers a request goes through, in which order, and what each may do.
+//! The layers of a request: their order, and the changes that each may make.
 
 use std::cell::Cell;
 use std::sync::Arc;

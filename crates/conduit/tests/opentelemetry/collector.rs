@@ -77,7 +77,7 @@ impl Collector {
         lock(&self.received)
     }
 
-    /// All spans that have come.
+    /// All received spans.
     pub(crate) fn spans(&self) -> Vec<Span> {
         let state = self.state();
         let resources = state.requests.iter().flat_map(|(_, request)| &request.resource_spans);

@@ -160,7 +160,7 @@ impl Browser {
         assert_eq!(*value, true, "{condition} is false: {response}");
     }
 
-    /// Where this environment variable names a directory, writes images of the page into it: wide, narrow, dark.
+    /// If this environment variable names a directory, writes images of the page into it: wide, narrow, dark.
     pub(crate) fn screenshot(&mut self, page: &Page, variable: &str, name: &str) {
         let Some(directory) = std::env::var_os(variable) else {
             return;

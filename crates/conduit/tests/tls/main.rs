@@ -372,7 +372,7 @@ fn files_that_change_are_read_again_and_broken_ones_are_not_used() {
 
     files.put("key.pem", &new.1);
     files.put("chain.pem", &new.0);
-    // Without a word to the server: it looks once a second.
+    // No notification of the server: it checks the files once a second.
     let patience = Instant::now() + PATIENCE;
     loop {
         let fresh = Arc::new(authority.client());
@@ -488,7 +488,7 @@ fn http_redirects_to_https_with_hsts() {
     let place = format!("https://example.test:{}/a?b=c", addresses[1].port());
     assert_eq!(response.header("location"), Some(&*place));
     assert_eq!(response.header("strict-transport-security"), None);
-    // Where the target names the host, `Host` does not count (RFC 9112, section 3.2.2); the server as a whole has no path.
+    // If the target names the host, `Host` is ignored (RFC 9112, section 3.2.2); the server as a whole has no path.
     let port = addresses[1].port();
     for (line, status, place) in [
         (
