@@ -28,7 +28,7 @@ const SLUG_ATTEMPTS: usize = 5;
 
 #[derive(Debug, Problem)]
 pub(crate) enum LinkError {
-    /// Whose link it is that another user has is nobody's business, so it is as if there were none.
+    /// A link of another user is reported as missing, so that its owner is not revealed.
     #[problem(status = 404, title = "No such link", detail = "There is no link {slug:?}.")]
     NoLink { slug: String },
     #[problem(
@@ -45,7 +45,7 @@ pub(crate) enum LinkError {
     Database(#[problem(from)] sqlx::Error),
 }
 
-/// Which part of the list a client wants.
+/// The part of the list that a client requests.
 #[derive(Default, Deserialize, JsonSchema, Serialize, Validate)]
 pub(crate) struct Range {
     /// The id of the last link that the client has; without it the list begins with the newest.
@@ -60,7 +60,7 @@ pub(crate) struct Range {
 #[derive(Serialize, JsonSchema)]
 struct Page {
     links: Vec<Link>,
-    /// What to send as `after` for the next part; `null` at the end.
+    /// The value of `after` for the next part; `null` at the end.
     next: Option<i64>,
 }
 

@@ -30,7 +30,7 @@ use store::{OpenError, Store, Writer};
 /// The literal paths take precedence over `/{slug}`, at any position in the list.
 pub(crate) const ROUTES: Routes<Service> = routes![pages::ROUTES, site::ROUTES, users::ROUTES, links::ROUTES];
 
-/// Where the API is shown, and can be tried.
+/// The page that describes the API and sends requests to it.
 pub(crate) const DOCS: &str = "/docs";
 
 /// No request of this service is larger than a link; the framework's own limit is 2 MiB.

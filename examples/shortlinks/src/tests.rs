@@ -15,7 +15,7 @@ mod pages;
 const PASSWORD: &str = "correct horse";
 const COOKIE: &str = "__Host-session";
 
-/// A directory for a database, which goes when the test ends.
+/// A directory for a database, which is removed when the test ends.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -75,7 +75,7 @@ fn clicks(client: &TestClient, slug: &str) -> Value {
     client.get(&format!("/api/links/{slug}")).send().json::<Value>()["clicks"].clone()
 }
 
-/// The places of what is wrong.
+/// The places of the errors.
 fn paths(refusal: &TestResponse) -> Vec<Value> {
     refusal.assert_status(422);
     let problem = refusal.problem();

@@ -79,7 +79,7 @@ impl IntoResponse for LinkError {
     }
 }
 
-/// Which part of the list a client wants.
+/// The part of the list that a client requests.
 #[derive(Default, Deserialize, IntoParams, Validate)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Range {

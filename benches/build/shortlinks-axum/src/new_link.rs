@@ -15,7 +15,7 @@ const SLUG_LIMIT: usize = 32;
 
 /// The letters of a slug that the service makes: none that looks like another.
 const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
-/// As many make 27,512,614,111 slugs.
+/// Slugs of this length have 27,512,614,111 values.
 const RANDOM_SLUG_LENGTH: usize = 7;
 
 /// The body of a new link. An unknown field is rejected: it is a misspelt `slug`.

@@ -58,7 +58,7 @@ impl Store {
         find.bind(owner.id).bind(slug).fetch_optional(&self.readers).await
     }
 
-    /// Where the link with this slug leads, whosever it is.
+    /// The target of the link with this slug, of any user.
     pub(crate) async fn target(&self, slug: &str) -> sqlx::Result<Option<String>> {
         let target = sqlx::query_scalar("SELECT url FROM links WHERE slug = ?");
         target.bind(slug).fetch_optional(&self.readers).await

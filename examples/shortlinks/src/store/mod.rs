@@ -31,7 +31,7 @@ const STEPS: [&str; 3] = [
         clicks INTEGER NOT NULL DEFAULT 0,
         created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
     ) STRICT",
-    // The links from before there were users are nobody's: they can be followed, and are in no list.
+    // Links that are older than the table of users have no owner: they can be followed, and are in no list.
     "CREATE TABLE users (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
@@ -126,7 +126,7 @@ async fn go_steps(writer: &SqlitePool) -> sqlx::Result<()> {
     transaction.commit().await
 }
 
-/// Why the database could not be opened.
+/// The reason why the database could not be opened.
 #[derive(Debug)]
 pub(crate) struct OpenError {
     path: PathBuf,

@@ -14,7 +14,7 @@ pub(crate) const PASSWORD: &str = "correct horse";
 /// More than there are cores here, so that every test has several runtimes share the database.
 const WORKERS: &str = "4";
 
-/// A directory that goes when the test ends.
+/// A directory that is removed when the test ends.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {

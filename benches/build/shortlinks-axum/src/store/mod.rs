@@ -124,7 +124,7 @@ async fn go_steps(writer: &SqlitePool) -> sqlx::Result<()> {
     transaction.commit().await
 }
 
-/// Why the database could not be opened.
+/// The reason why the database could not be opened.
 #[derive(Debug)]
 pub(crate) struct OpenError {
     path: PathBuf,
