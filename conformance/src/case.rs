@@ -1,11 +1,11 @@
-//! One row of the table: bytes, and what is to be answered.
+//! One row of the table: bytes, and the expected answers.
 
-/// Bytes for a live server, and what is right.
+/// Bytes for a live server, and the expected answers.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
     /// The property of the bytes.
     pub name: &'static str,
-    /// Where the rule is: the number of an RFC and of its section.
+    /// The source of the rule: the number of an RFC and of its section.
     pub section: &'static str,
     /// The bytes, as pieces with how often each is repeated.
     pub input: Input,

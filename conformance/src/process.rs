@@ -15,7 +15,7 @@ use crate::stream::Door;
 pub struct Target {
     child: Child,
     address: SocketAddr,
-    /// Where it speaks TLS, with clients that trust it.
+    /// The address of its listener for TLS, with a client configuration that trusts it.
     secure: Option<(SocketAddr, Arc<ClientConfig>)>,
 }
 
@@ -54,14 +54,14 @@ impl Target {
         }
     }
 
-    /// Where clients come in: over plain TCP, and over TLS if it was started so.
+    /// The addresses of its listeners: plain TCP, and TLS if it was started so.
     pub fn doors(&self) -> impl Iterator<Item = Door> {
         let secure = self.secure.as_ref();
         let secure = secure.map(|(address, config)| Door::Https(*address, Arc::clone(config)));
         std::iter::once(Door::Http(self.address)).chain(secure)
     }
 
-    /// Where it listens over plain TCP.
+    /// The address of its listener for plain TCP.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -135,7 +135,7 @@ pub fn descriptor_limit() -> usize {
         current: most,
         maximum: most,
     };
-    // Where it is refused, the limit stays what it is.
+    // If the call fails, the limit is unchanged.
     let _ = setrlimit(Resource::Nofile, raised);
     let limit = getrlimit(Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))

@@ -70,7 +70,7 @@ pub fn connections(case: &Case) -> usize {
     2 + places(case.input.bytes().len()).count()
 }
 
-/// Where bytes of this length are cut.
+/// The positions at which bytes of this length are cut.
 fn places(length: usize) -> impl Iterator<Item = usize> {
     const END: usize = CUT_EVERYWHERE_BYTES / 4;
     (1..length)

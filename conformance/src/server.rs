@@ -199,7 +199,7 @@ pub enum Wire {
     Unix,
 }
 
-/// Where a server listens, and what a client needs to know of it.
+/// The address of a server, and the facts about it that a client needs.
 enum Place {
     Tcp(SocketAddr),
     Tls(SocketAddr, Arc<ClientConfig>),
@@ -273,7 +273,7 @@ impl Running {
         }
     }
 
-    /// Where it listens.
+    /// The address of its listener.
     ///
     /// # Panics
     ///

@@ -8,12 +8,12 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-/// Where a client connects, and over what.
+/// The address that a client connects to, and the transport.
 #[derive(Clone, Debug)]
 pub enum Door {
     /// Plain TCP.
     Http(SocketAddr),
-    /// TLS, with what the client believes.
+    /// TLS, with the certificates that the client trusts.
     Https(SocketAddr, Arc<ClientConfig>),
 }
 

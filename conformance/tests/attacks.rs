@@ -1,4 +1,4 @@
-//! Clients that mean harm, with others that are answered meanwhile. Nothing here depends on time: each test counts
+//! Malicious clients, with others that are answered meanwhile. Nothing here depends on time: each test counts
 //! answers, and afterwards the descriptors of this process, which both the server and its clients are in.
 
 use std::io::{ErrorKind, Read, Write};

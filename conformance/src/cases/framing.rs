@@ -2,7 +2,7 @@
 
 use crate::case::{Case, case, ok, problem};
 
-/// Why an empty element of `Transfer-Encoding` is refused.
+/// The reason for rejecting an empty element of `Transfer-Encoding`.
 const EMPTY_ELEMENT: &str =
     "a few empty elements are to be ignored in a list; readers differ in them, and this list frames the message";
 

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, case, ok, status};
 
-/// Why bytes that no URI has are not all refused.
+/// The reason for accepting some bytes that are invalid in a URI.
 const NOT_IN_A_URI: &str = "400 is a SHOULD; clients send these bytes, and `http::Uri` holds them";
 
 /// One row each: name and section, bytes, outcome. Without an outcome: 400 and a close.

@@ -31,7 +31,7 @@ pub const GROWTH_KIB: u64 = 4096;
 pub struct Report {
     /// Requests of clients that behave, each answered correctly except for those in [`wrong`](Self::wrong).
     pub answered: u64,
-    /// Connections that broke off or broke a rule.
+    /// Connections that were aborted or violated a rule.
     pub faults: u64,
     /// The wrong responses.
     pub wrong: Vec<String>,
