@@ -194,7 +194,7 @@ impl Subscriber {
             Ok(0) => return Err("closed the connection of a subscriber".into()),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(format!("broke off a message: {error}")),
+            Err(error) => return Err(format!("closed the connection within a message: {error}")),
         };
         // Almost always a message arrives at once.
         let mut input = &buffer[..count];

@@ -26,7 +26,7 @@ pub(crate) struct Ratio {
     pub(crate) row: String,
 }
 
-/// Which of a server's figures is compared.
+/// The figure of a server that is compared.
 type Figure = fn(&Results, &str, &str) -> Option<f64>;
 
 pub(crate) const TOTAL: Figure = |results, server, row| Some(results.cost(server, row)?.total.median);

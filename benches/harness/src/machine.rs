@@ -1,4 +1,4 @@
-//! Where the figures come from.
+//! The machine that the figures were measured on.
 
 use std::fs;
 use std::process::Command;

@@ -5,7 +5,7 @@
 //! other activity of the machine affects all servers alike. Every measurement starts the server afresh,
 //! checks its answers, puts load on it from the other core, and reads its CPU time before and after.
 //!
-//! - [`arguments`]: what the command line asks for
+//! - [`arguments`]: the options of the command line
 //! - [`servers`]: which servers there are, and how they are built
 //! - [`rows`]: which loads there are
 //! - [`process`]: a running server: pinned, checked, measured through `/proc`

@@ -52,7 +52,7 @@ impl Answer {
         reader
             .take(length)
             .read_to_end(&mut answer.body)
-            .map_err(|error| format!("broke off its body: {error}"))?;
+            .map_err(|error| format!("closed the connection within its body: {error}"))?;
         Ok(answer)
     }
 

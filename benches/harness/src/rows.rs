@@ -49,7 +49,7 @@ pub(crate) enum Work {
     Start,
     /// Requests at half of the rate that the load of another row reaches, each measured from the time at which it is due.
     Paced(Load),
-    /// Texts that come back.
+    /// Texts that the server returns.
     Echo(Echo),
     /// Messages to ten thousand subscribers, after the memory of each was measured.
     Broadcast(Subscribers),
@@ -106,7 +106,7 @@ impl Load {
     }
 }
 
-/// A request and what must come back.
+/// A request and the expected response.
 pub(crate) struct Question {
     pub(crate) path: &'static str,
     pub(crate) content_type: &'static str,

@@ -21,7 +21,7 @@ pub(crate) struct Server {
     pub(crate) note: &'static str,
 }
 
-/// Where a program comes from.
+/// The source of a program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Source {
     /// The package in `peers/`, and its binary. It is started as `PROGRAM ADDRESS [tls]`.
@@ -433,7 +433,7 @@ fn install_bun(version: &str) -> Result<PathBuf> {
     }
 }
 
-/// Where an installed program is: in `PATH`, or where Debian puts servers.
+/// The path of an installed program: in `PATH`, or in the directories of Debian for servers.
 fn path_of(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
