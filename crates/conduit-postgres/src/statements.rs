@@ -131,9 +131,10 @@ pub(crate) async fn take(connection: &mut PgConnection, key: &[u8], budget: Budg
     Ok(budget.taken(ahead.map_or(tolerance + needed, duration)))
 }
 
-/// As [`replace`], in a transaction of the caller. Another transaction that has changed the value may be one of the same handler,
-/// for whose end both would wait, and no server detects that: the wait is bounded, by the `lock_timeout` of the caller if it has
-/// one. The setting is restored for the later statements of the transaction; an error rolls it back.
+/// Replaces a value as [`replace`] does, in a transaction of the caller. The wait for a lock is bounded, by the
+/// `lock_timeout` of the caller if it has one: the lock may belong to another transaction of the same handler, a
+/// deadlock that the server cannot detect. The setting is restored for the later statements of the transaction; an
+/// error rolls it back.
 pub(crate) async fn replace_in(
     connection: &mut PgConnection,
     key: &[u8],

@@ -23,8 +23,8 @@ use crate::response::Html;
 /// The number of lines around an error that a page of development shows.
 const LINES_AROUND: usize = 3;
 
-/// Templates of [minijinja](https://docs.rs/minijinja) in a directory or in the program: a part of the state, and an argument of
-/// handlers. The feature `minijinja`. Clones share the templates.
+/// Templates of [minijinja](https://docs.rs/minijinja) in a directory or in the program: a part of the state, and an
+/// argument of handlers. Clones share the templates. Requires the feature `minijinja`.
 ///
 /// All values are escaped as HTML, including slashes. An undefined name is an error, except in an `if`. Each template is compiled
 /// at its first use. In [development](crate::App::development) a changed file is read again by the next request, without a restart,
@@ -90,8 +90,8 @@ impl Templates {
         }
     }
 
-    /// Templates of a directory that [`embed!`](macro@crate::embed) has read when the program was compiled. A debug build reads
-    /// the directory itself, so that changes need no build.
+    /// Creates templates from a directory that [`embed!`](macro@crate::embed) compiles into the program. A debug build
+    /// reads the directory instead, so that changes need no build.
     #[cfg(feature = "files")]
     pub fn embedded(embedded: crate::Embedded) -> Self {
         if let Some(directory) = embedded.on_disk() {
@@ -149,8 +149,8 @@ impl Templates {
         })
     }
 
-    /// Compiles all templates: for a test, or before the server starts. A template is each file of the directory or of the
-    /// program, except one whose path has a hidden part, which begins with a dot.
+    /// Compiles all templates: for a test, or before the server starts. Every file of the directory or of the program
+    /// is a template, unless a component of its path begins with a dot.
     ///
     /// # Errors
     ///

@@ -144,8 +144,8 @@ impl CurrentSession {
         Ok(current)
     }
 
-    /// Returns whether the request can have no session: a layer has begun none, and no cookie has the form of an id. The name of
-    /// the cookie is in the state, which this does not have.
+    /// Returns whether the request cannot have a session: no layer has begun one, and no cookie has the form of an id.
+    /// The name of the cookie is in the state, which is unavailable here.
     pub(super) fn is_absent(request: &Request) -> bool {
         let opened = request.extensions().get::<CurrentSessions>();
         if opened.is_some_and(|opened| opened.0.iter().any(CurrentSession::is_active)) {

@@ -32,9 +32,9 @@ impl<T: Default + Serialize + DeserializeOwned> SessionData for T {}
 /// The session of a request. It dereferences to its data, as it was when the request began or at the last change by this
 /// request; the data of a visitor without a session is the default. The [module](super) has an example and the guarantees.
 ///
-/// A change is written at once, also if the response is an error. Data that this version of the application cannot read, because the
-/// type has changed, begins as the default again, and a warning is logged; `#[serde(default)]` on the struct makes new fields
-/// compatible. Data and messages have together at most 64 KiB as JSON.
+/// A change is written at once, even if the response is an error. Data that this version of the application cannot
+/// read, because the type has changed, is replaced by the default, and a warning is logged; `#[serde(default)]` on the
+/// struct makes new fields compatible. Data and messages have together at most 64 KiB as JSON.
 ///
 /// A task, a stream or a WebSocket may keep a `Session` after the response. It can change or end a session then, but not begin
 /// one or give it another id, because the cookie can no longer be sent.
@@ -55,8 +55,9 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// 409 if the session has ended or has got another id, 503 if the store fails. 500 if data and messages are too large, if the
-    /// session would begin after the response, or after an [`update_in`](Self::update_in) of this request.
+    /// Returns a 409 if the session has ended or has got another id, a 503 if the store fails, and a 500 if data and
+    /// messages are too large, if the session would begin after the response, or after an
+    /// [`update_in`](Self::update_in) of this request.
     pub async fn update<R>(&mut self, change: impl FnMut(&mut T) -> R) -> Result<R, Problem> {
         self.write(false, change).await
     }
@@ -67,8 +68,8 @@ impl<T: SessionData> Session<T> {
     /// in PostgreSQL for at most the `lock_timeout` of its connection, 5 s if it has none, for each of up to two locks, and then
     /// returns 503.
     ///
-    /// A visitor without a session receives one before the change, which has no data if the transaction is rolled back. The data
-    /// of this value is the changed one in either case.
+    /// A visitor without a session receives an empty one before the change; it stays empty if the transaction is rolled
+    /// back. This value contains the changed data in either case.
     ///
     /// Make further changes in this request with `update_in`, in the same transaction or, after its end, in another.
     /// [`update`](Self::update), [`rotate`](Self::rotate), [`flash`](Self::flash), [`take_flashes`](Self::take_flashes) and
@@ -77,8 +78,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// Those of [`update`](Self::update), and 500 for [sessions in cookies](crate::session::Sessions::in_cookies). The transaction
-    /// must be rolled back then, as its drop does.
+    /// Returns the errors of [`update`](Self::update), and a 500 for [sessions in
+    /// cookies](crate::session::Sessions::in_cookies). After an error, roll the transaction back or drop it.
     pub async fn update_in<R>(
         &mut self,
         transaction: &mut impl StoreTransaction,
@@ -93,10 +94,11 @@ impl<T: SessionData> Session<T> {
     /// lifetime begins again. For a minute a request with the old id gets a 409 when it writes or ends the session, so that it does
     /// not overwrite the new cookie. An error leaves the session as it was.
     ///
-    /// A request with the old id may call it, too, as when a sign-in form is sent twice: `change` then begins another session.
-    /// Its data is that from before the first rotation of the session, and the default after a later one.
+    /// A request with the old id may also call it, for example if a sign-in form is sent twice: `change` then begins
+    /// another session. It starts with the data from before the session's first rotation; after a later rotation, with
+    /// the default.
     ///
-    /// Call it where the visitor signs in or gets more rights, so that an id from before is of no use to others (session
+    /// Call it when the visitor signs in or gets more rights, so that an earlier id is useless to an attacker (session
     /// fixation).
     ///
     /// # Errors
@@ -122,8 +124,8 @@ impl<T: SessionData> Session<T> {
             .await
     }
 
-    /// Removes and returns the messages, the oldest first. Each message reaches one of several concurrent requests. Without messages
-    /// nothing is written.
+    /// Removes and returns the messages, the oldest first. Each message is returned to only one of several concurrent
+    /// requests. Without messages, nothing is written.
     ///
     /// # Errors
     ///
@@ -138,8 +140,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// 503 if the store fails, 409 if the session has got another id, 500 after an [`update_in`](Self::update_in) of this request;
-    /// the session continues then.
+    /// Returns a 503 if the store fails, a 409 if the session has got another id, and a 500 after an
+    /// [`update_in`](Self::update_in) of this request; the session then continues.
     pub async fn end(&mut self) -> Result<(), Problem> {
         self.current.end().await?;
         self.data = T::default();

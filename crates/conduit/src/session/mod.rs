@@ -1,8 +1,9 @@
 //! Sessions: data of a visitor that is kept between requests. Requires the feature `sessions`.
 //!
-//! [`Session<T>`] is an argument of handlers. `T` is a struct of the application, which begins as its default; the browser has
-//! a random id in a cookie, and a [`Store`] has the data. [`Sessions::in_cookies`] needs no store: an encrypted cookie has the
-//! data. The state has the [`Sessions`], the store and its settings: a missing one is a compile error.
+//! [`Session<T>`] is an argument of handlers. `T` is a struct of the application, and initially its default. The
+//! browser stores a random id in a cookie, and a [`Store`] contains the data. [`Sessions::in_cookies`] needs no store:
+//! an encrypted cookie contains the data. The application's state contains the [`Sessions`], which are the store and
+//! its settings; without them the application does not compile.
 //!
 //! # Example
 //!
@@ -102,9 +103,9 @@
 //!
 //! # Other stores
 //!
-//! [`MemoryStore`] loses all sessions at a restart. `conduit-sqlite` has a store in SQLite, `conduit-postgres` one in
-//! PostgreSQL, `conduit-redis` one in Redis. Another [`Store`] is two functions, `get` and an atomic compare and
-//! set. Open its pool for each worker, in [`App::open_per_worker`](crate::App::open_per_worker).
+//! [`MemoryStore`] loses all sessions at a restart. `conduit-sqlite`, `conduit-postgres` and `conduit-redis` contain
+//! stores in SQLite, PostgreSQL and Redis. A custom [`Store`] needs two functions: `get`, and an atomic
+//! compare-and-set. Open its pool for each worker, in [`App::open_per_worker`](crate::App::open_per_worker).
 //!
 //! [`Store`]: crate::layer::Store
 
@@ -218,9 +219,10 @@ impl Sessions {
         Sessions::new(MemoryStore::default())
     }
 
-    /// Sessions in encrypted cookies (AES-256-GCM): the browser keeps the whole session, and the server nothing. The first key
-    /// encrypts. Cookies of the previous keys are accepted, and sent again with the first one: put a new key first, and remove
-    /// the old one when its sessions have ended. A key encrypts 2³² cookies safely; replace it before.
+    /// Sessions in encrypted cookies (AES-256-GCM): the browser keeps the whole session, and the server nothing. The
+    /// first key encrypts. Cookies of the previous keys are accepted, and replaced by cookies of the first one: insert
+    /// a new key in front, and remove the old one when its sessions have ended. Replace a key before it has encrypted
+    /// 2³² cookies.
     ///
     /// Id, times, data and messages are encrypted together, for the version of the format and the name of the cookie. A cookie
     /// with another name, version or key is ignored, as is one whose [idle time](Self::idle_timeout) or
@@ -264,8 +266,8 @@ impl Sessions {
         self
     }
 
-    /// Sets the time after which a session ends at the latest, counted from its beginning or its last
-    /// [rotation](Session::rotate). Default: 30 days.
+    /// Sets the maximum lifetime of a session, counted from its beginning or its last [rotation](Session::rotate).
+    /// Default: 30 days.
     pub fn lifetime(mut self, time: Duration) -> Self {
         Arc::make_mut(&mut self.settings).lifetime = time;
         self

@@ -89,8 +89,8 @@ impl Record {
         rest(self.touched, settings.idle).min(rest(self.created, settings.lifetime))
     }
 
-    /// Returns whether the time of the last request is to be written: once in an eighth of the idle time, so that most requests
-    /// write nothing.
+    /// Returns whether to write the time of the last request: at most once per eighth of the idle time, so that most
+    /// requests write nothing.
     pub(super) fn is_touch_due(&self, settings: &SessionSettings) -> bool {
         now().saturating_sub(self.touched) > settings.idle.as_secs() / 8
     }

@@ -27,8 +27,8 @@ const BYTES: usize = 32;
 /// Separates the codes of tokens from other uses of an id.
 const PURPOSE: &[u8] = b"form token 1";
 
-/// The token of a form, which [`require_token`] expects: an argument of the handler of its page. A visitor without a session gets
-/// one, without data.
+/// The token of a form, which [`require_token`] expects: an argument of the handler of its page. A visitor without a
+/// session gets an empty one.
 ///
 /// `Display` writes the token, letters, digits, `-` and `_`, for a script to send as `x-csrf-token`. It belongs to the session and
 /// to its id: a token from before a sign-in is invalid after it. A token in a cookie of another session is of no use, and the
@@ -110,8 +110,8 @@ fn is_token_of(id: SessionId, token: &[u8]) -> bool {
     code.ct_eq(&id.code(PURPOSE)).into()
 }
 
-/// The session of a request: an argument of [`require_token`]. A layer that demands tokens for some requests only takes one, and
-/// passes it on.
+/// The session of a request: an argument of [`require_token`]. A layer that requires tokens for some requests only
+/// takes it as an argument, and passes it on.
 ///
 /// # Errors
 ///
@@ -148,9 +148,9 @@ where
     }
 }
 
-/// A layer that demands a [`FormToken`] where the origin of a request is unknown: an unsafe method, and neither `sec-fetch-site`
-/// nor `origin`, as old browsers send it. By default such a request passes, because browsers send one of the two since 2020, and
-/// programs need neither. With this layer, programs send `origin` or a token.
+/// A layer that requires a [`FormToken`] in requests of unknown origin: those with an unsafe method and neither
+/// `sec-fetch-site` nor `origin`, as from old browsers. By default such a request is accepted, because browsers have
+/// sent one of the two since 2020, and other clients need neither. With this layer, programs send `origin` or a token.
 ///
 /// The token is the field `csrf_token` of a form, [`FormToken::field`], or the header field `x-csrf-token`. In a form with files
 /// it is the first field, within its first KiB. The layer removes the field from the body, so that handlers do not receive it. A form

@@ -51,8 +51,8 @@ pub fn layer<L: AroundHandlers>(layer: L) -> TowerLayer<L> {
 /// Like [`layer`], for layers that require `Send` bodies or futures, such as the `RequestDecompressionLayer` and
 /// `CatchPanicLayer` of `tower-http`, or `axum::middleware::from_fn`.
 ///
-/// A pending handler then continues in a separate task, and another task forwards its stream: a pending response costs one more
-/// task, a ready response none. A file body becomes a stream here.
+/// A pending handler then continues in a separate task, and another task forwards its stream; a response that is ready
+/// at once needs neither task. A file body becomes a stream here.
 ///
 /// # Example
 ///

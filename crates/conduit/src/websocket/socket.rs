@@ -39,8 +39,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// When the WebSocket is closed. The message may also be lost if the connection ends later: only a response of the client
-    /// confirms it.
+    /// Returns an error if the WebSocket is closed. A queued message may still be lost if the connection ends later:
+    /// only a response of the client confirms it.
     ///
     /// # Cancel safety
     ///
@@ -49,8 +49,8 @@ impl WebSocket {
         self.receiver.0.send(message.into())
     }
 
-    /// As [`send`](Self::send), of a text that several WebSockets share, such as a message of a [topic](crate::hub::Topic): it is
-    /// not copied for each of them.
+    /// Queues a text as [`send`](Self::send) does, without a copy: for a text that several WebSockets share, such as a
+    /// message of a [topic](crate::hub::Topic).
     ///
     /// # Errors
     ///

@@ -85,8 +85,8 @@ impl WebSocketUpgrade {
         self
     }
 
-    /// Supports these subprotocols, the best first. The first one that the client offers is in the response; without one,
-    /// the response names none.
+    /// Sets the supported subprotocols, in order of preference. The response contains the first one that the client
+    /// offers, if any. Default: none.
     pub fn subprotocols<'a>(mut self, supported: impl IntoIterator<Item = &'a str>) -> Self {
         self.subprotocol = choose_subprotocol(&self.offers, supported).map(str::to_owned);
         self
@@ -121,9 +121,9 @@ impl WebSocketUpgrade {
         self
     }
 
-    /// The response that opens the WebSocket, and its handler. Its status is 101, which HTTP/2 sends as 200. The handler begins
-    /// when the response is written, and runs on the same worker; it need not be `Send`. It returns `()` or a `Result`: an error is
-    /// logged, and closes the WebSocket with 1011.
+    /// Returns the response that opens the WebSocket and starts `handler`. The status is 101, sent as 200 in HTTP/2.
+    /// The handler starts when the response has been written, runs on the same worker, and need not be `Send`. It
+    /// returns `()` or a `Result`: an error is logged, and closes the WebSocket with 1011.
     ///
     /// The response is a 403 if the origin of the page is not permitted; `handler` is then not called.
     pub fn on_upgrade<F, H>(self, handler: F) -> Response
