@@ -166,7 +166,7 @@ fn inspect(
                         worker,
                         blocked_ms,
                         "a handler blocks its worker: all connections of the worker wait for it; \
-                     move what takes long to tokio::task::spawn_blocking"
+                     run long computations and blocking calls in tokio::task::spawn_blocking"
                     )
                 });
             }
@@ -182,7 +182,7 @@ fn inspect(
                         handler,
                         worker,
                         blocked_ms,
-                        "the handler has let its worker go"
+                        "the handler no longer blocks its worker"
                     )
                 });
             }

@@ -100,7 +100,7 @@ pub(super) fn take() -> Result<Option<(Predecessor, Vec<Passed>)>> {
     }
     receive()
         .map(Some)
-        .map_err(|cause| Error::system("take the sockets over from the process that this one replaces", cause))
+        .map_err(|cause| Error::system("take over the sockets of the process that this one replaces", cause))
 }
 
 fn receive() -> io::Result<(Predecessor, Vec<Passed>)> {
@@ -149,7 +149,8 @@ fn receive_descriptors(channel: &conduit_net::UnixStream, descriptors: &mut Vec<
         }
     }
     if received.bytes == 0 || received.control_truncated || descriptors.len() == before {
-        let why = "fewer sockets came than were announced; the limit of descriptors may be reached";
+        let why =
+            "fewer sockets arrived than were announced; the limit of descriptors may be reached: raise it (ulimit -n)";
         return Err(io::Error::other(why));
     }
     Ok(())
@@ -254,7 +255,7 @@ impl Handover {
             let _thread = thread;
             outcome
                 .await
-                .unwrap_or_else(|_| Err(io::Error::other("the thread that waited for it panicked")))
+                .unwrap_or_else(|_| Err(io::Error::other("the thread that waited for the new process panicked")))
         })
     }
 }
@@ -276,9 +277,9 @@ fn start(kept: &[Kept], limit: Duration, handle: &ServerHandle) -> io::Result<Ch
     let (ours, theirs) = UnixStream::pair()?;
     let mut arguments = std::env::args_os();
     // By the name that it was started with, not by its file, because the restart often follows a replacement of the file.
-    let program = arguments
-        .next()
-        .ok_or_else(|| io::Error::other("the program was started without a name in its arguments"))?;
+    let program = arguments.next().ok_or_else(|| {
+        io::Error::other("the program was started without a name in argv[0], by which it could be started again")
+    })?;
     let mut child = Command::new(&program)
         .args(arguments)
         .env(PREDECESSOR, std::process::id().to_string())
@@ -336,10 +337,12 @@ fn wait_until_ready(stream: &UnixStream, limit: Duration, handle: &ServerHandle)
             Err(error) => return Err(error),
         }
         if handle.is_stopping() {
-            return Err(io::Error::other("a shutdown began meanwhile"));
+            return Err(io::Error::other("a shutdown began before the new process was ready"));
         }
         if begun.elapsed() >= limit {
-            let why = format!("the new process was not ready within {limit:?} (restart_timeout)");
+            let why = format!(
+                "the new process was not ready within {limit:?}: increase restart_timeout if its start takes longer"
+            );
             return Err(io::Error::new(io::ErrorKind::TimedOut, why));
         }
     }

@@ -234,7 +234,7 @@ impl Listening {
             );
         }
         if listening.bound.is_empty() {
-            let nothing = io::Error::other("there is no address");
+            let nothing = io::Error::other("the list of addresses is empty");
             return Err(Error::address("", nothing));
         }
         Ok(listening)
@@ -292,7 +292,7 @@ impl Listening {
                     _ => None,
                 };
                 let scheme = self.scheme(named).ok_or_else(|| {
-                    let why = format!("{description} needs certificates, which App::tls names");
+                    let why = format!("{description} needs certificates: call App::tls");
                     failed(io::Error::other(why))
                 })?;
                 // Accepted connections inherit it.
@@ -322,7 +322,7 @@ impl Listening {
     /// The protocol at an IP address: that of its text, otherwise TLS if there are certificates.
     fn scheme_of(&self, address: &ListenAddress) -> Result<Scheme> {
         self.scheme(address.scheme).ok_or_else(|| {
-            let cause = io::Error::other("https:// needs certificates, which App::tls names");
+            let cause = io::Error::other("https:// needs certificates: call App::tls");
             Error::address(address.to_string(), cause)
         })
     }
@@ -481,7 +481,7 @@ fn on_path(path: &Path, mode: Option<u32>) -> Result<(ListenerSocket, SocketFile
     let failed = |cause: io::Error| Error::address(format!("unix:{}", path.display()), cause);
     let address = UnixAddress::from_path(path).map_err(|_| {
         failed(io::Error::other(
-            "the path is longer than a socket's may be, 107 bytes; use a shorter one",
+            "the path of a Unix socket has at most 107 bytes: use a shorter one",
         ))
     })?;
     if is_stale(path, &address) {

@@ -390,7 +390,7 @@ pub fn main_runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|cause| Error::system("make a tokio runtime", cause))
+        .map_err(|cause| Error::system("create a tokio runtime", cause))
 }
 
 /// Reads the files of certificates again at each request, and when they have changed, which is checked once a second. A file

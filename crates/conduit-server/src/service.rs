@@ -214,7 +214,7 @@ fn serve<S: 'static>(start: ThreadStart<S>) {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(cause) => {
-            let _ = start.opened.send(Err(Error::system("make a tokio runtime", cause)));
+            let _ = start.opened.send(Err(Error::system("create a tokio runtime", cause)));
             return;
         }
     };

@@ -227,7 +227,7 @@ pub const SETTINGS: &[Setting] = &[
         method: "http2_stream_limit",
         variable: "CONDUIT_HTTP2_STREAM_LIMIT",
         bounds: "concurrent requests of an HTTP/2 connection; at most 65535",
-        over: "REFUSED_STREAM for the request; while as many handlers of reset streams run, nothing is read, even if it was the server that has reset them",
+        over: "REFUSED_STREAM for the request; while as many handlers of reset streams run, nothing is read, even if the server has reset them",
         limit: Some(Limit::Http2Streams),
         default: None,
         place: |config| SettingRef::Frames(&mut config.http2.streams),
@@ -280,7 +280,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "http2_glitch_limit",
         variable: "CONDUIT_HTTP2_GLITCH_LIMIT",
-        bounds: "frames without a use at once: resets in either direction, SETTINGS, PRIORITY, empty DATA, and PING and \
+        bounds: "frames that cost work and transfer nothing, as a burst: resets in either direction, SETTINGS, PRIORITY, empty DATA, and PING and \
                  WINDOW_UPDATE beyond three for each request and each frame of a response",
         over: "nothing is read for a second; at the 33rd time ENHANCE_YOUR_CALM for the connection",
         limit: Some(Limit::Http2Glitches),
@@ -290,7 +290,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "http2_glitch_limit",
         variable: "CONDUIT_HTTP2_GLITCH_RATE",
-        bounds: "frames without a use in each second thereafter",
+        bounds: "such frames in each second thereafter",
         over: "",
         limit: None,
         default: None,
@@ -335,7 +335,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "websocket_queue_limit",
         variable: "CONDUIT_WEBSOCKET_QUEUE_LIMIT",
-        bounds: "messages between a WebSocket and its handler, in each direction; a message counts 64 bytes more than it has, and frames that have arrived with the last one may double the bytes for the handler; messages on their way to the client, of 64 KiB, or 256 KiB if they have 8 KiB or more, do not count",
+        bounds: "messages between a WebSocket and its handler, in each direction; each message counts its length plus 64 bytes, and frames that have arrived with the last one may double the bytes for the handler; messages on their way to the client, of 64 KiB, or 256 KiB if they have 8 KiB or more, do not count",
         over: "`send` waits, or nothing more is read",
         limit: None,
         default: None,
@@ -398,7 +398,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "file_check_interval",
         variable: "CONDUIT_FILE_CHECK_INTERVAL",
-        bounds: "the time for which a worker serves an open file without a look at its path",
+        bounds: "the time for which a worker serves an open file without checking its path",
         over: "the path is resolved again",
         limit: None,
         default: None,
@@ -455,7 +455,7 @@ mod tests {
     /// The table of `docs/limits.md`.
     fn documented() -> String {
         let mut table = String::from(
-            "| `App` | variable | bounds | unit | default | what happens over it | counted as |\n\
+            "| `App` | variable | bounds | unit | default | effect when exceeded | counted as |\n\
              | --- | --- | --- | --- | --- | --- | --- |\n",
         );
         let mut defaults = Config::default();

@@ -59,7 +59,7 @@ impl Lingering {
     pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
         if is_over {
             let seconds = link.waited(shared.now());
-            let stage = "the client has not taken its response";
+            let stage = "the client has not received all of its response";
             tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
             return Step::Close;
         }

@@ -278,7 +278,7 @@ impl Loaded {
                     tracing::error!(
                         file,
                         validity,
-                        "the certificate is not valid now, clients reject it: renew it"
+                        "the certificate is not valid now, and clients reject it: renew it"
                     )
                 });
             }
@@ -356,9 +356,7 @@ impl Certificates {
             Ok(loaded) => loaded,
             Err(error) => {
                 self.failed_reloads.fetch_add(1, Relaxed);
-                emit(
-                    || tracing::error!(%error, "cannot use the certificates that have changed; keeping the previous ones"),
-                );
+                emit(|| tracing::error!(%error, "cannot use the changed certificates; keeping the previous ones"));
                 return;
             }
         };
@@ -371,7 +369,7 @@ impl Certificates {
                     file,
                     validity,
                     previous,
-                    "the new certificate is not valid now; keeping the previous ones while they are: renew it"
+                    "the new certificate is not valid now; keeping the previous ones while they are valid: renew it"
                 )
             });
             state.waiting = Some(loaded);

@@ -124,7 +124,7 @@ impl Worker {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(tokio::runtime::LocalOptions::default())
-            .map_err(|cause| Error::system("make a tokio runtime", cause))?;
+            .map_err(|cause| Error::system("create a tokio runtime", cause))?;
         let ended = runtime.block_on(async {
             let (cohort, stop) = (start.cohort.clone(), StopOnDrop(start.handle.clone()));
             let served = Worker::serve(start).await;

@@ -62,7 +62,7 @@ impl Http2 {
                 }
                 Http2Event::Delayed(_) => {
                     shared.counts().record_limit_hit(Limit::Http2Glitches);
-                    tracing::debug!(peer = %link.peer(), "delayed a client that sends too many frames without a use");
+                    tracing::debug!(peer = %link.peer(), "delayed a client that sends too many useless frames");
                     self.input = InputUse::Delayed;
                     break;
                 }
@@ -222,7 +222,7 @@ impl Http2 {
     #[cold]
     fn refuse_head(&mut self, id: h2::StreamId, code: ErrorCode, link: &mut Link, shared: &mut Shared) {
         shared.counts().record_limit_hit(Limit::HeadBytes);
-        tracing::debug!(peer = %link.peer(), stream = id.number(), "refused a head: those of the connection are too long in all");
+        tracing::debug!(peer = %link.peer(), stream = id.number(), "refused a request: the heads of the connection together exceed their limit");
         let refused = self.engine.refuse(&mut link.output, id, code, Self::now(shared));
         self.cancel_stream(id, shared);
         if let Err(error) = refused {

@@ -165,7 +165,7 @@ impl Http2 {
         request.arrived(link.peer(), link.info.as_ref(), shared.config.body_bytes);
         let stream = &mut self.streams[id.slot()];
         if !is_websocket {
-            let detail = "the only protocol of an extended CONNECT is 'websocket'";
+            let detail = "this protocol of an extended CONNECT is not supported: send ':protocol: websocket'";
             let problem = Problem::new(StatusCode::NOT_IMPLEMENTED).with_detail(detail);
             self.refuse(id, problem, link, shared);
             return None;
@@ -206,7 +206,8 @@ impl Http2 {
                 return Some(response);
             }
             discard(response);
-            let problem = Problem::new(StatusCode::NOT_IMPLEMENTED).with_detail("no WebSocket is at this path");
+            let problem = Problem::new(StatusCode::NOT_IMPLEMENTED)
+                .with_detail("the handler of this path does not accept WebSockets");
             return Some(shared.environment.application.show(problem.into_response()));
         };
         *response.status_mut() = StatusCode::OK;

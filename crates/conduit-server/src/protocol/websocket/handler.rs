@@ -107,7 +107,9 @@ impl Future for EndingHandler {
                 return Poll::Pending;
             }
             let parent = running.scope.parent();
-            emit(|| tracing::debug!(parent: parent, "dropped a handler that has not ended after its WebSocket"));
+            emit(
+                || tracing::debug!(parent: parent, "dropped a handler that did not end within 10 s after its WebSocket"),
+            );
         }
         if let Some(handler) = handler.take() {
             handler.discard(channel);
