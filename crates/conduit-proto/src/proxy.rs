@@ -86,7 +86,7 @@ impl fmt::Display for HeaderError {
             }
             HeaderError::Line => "the PROXY line does not end in CR and LF within 107 bytes",
             HeaderError::Word => "the PROXY line has an invalid protocol, address or port",
-            HeaderError::Command => "the PROXY header has an unknown version or command",
+            HeaderError::Command => "the PROXY header has an unknown version or command: configure the proxy to send version 1 or 2, with LOCAL or PROXY",
             HeaderError::Family => "the PROXY header has an unknown family or transport",
             HeaderError::Length => "the length in the PROXY header is too short for its addresses or exceeds the limit",
         })

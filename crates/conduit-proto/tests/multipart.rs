@@ -58,7 +58,10 @@ const FORM: &[u8] = b"preamble\r\n--xyz\r\nContent-Disposition: form-data; name=
 #[test]
 fn form_does_not_depend_on_the_division() {
     // Content that contains the delimiter is invalid, and is rejected.
-    assert_eq!(malformed(FORM), "a boundary is followed by other text on its line");
+    assert_eq!(
+        malformed(FORM),
+        "a boundary is followed by other text on its line: end the line after it"
+    );
     let form: Vec<u8> = String::from_utf8(FORM.to_vec())
         .expect("text")
         .replace("xyzz", "xyyz")
@@ -99,48 +102,54 @@ fn invalid_bodies_are_rejected_with_a_reason() {
     let part = |head: &str| malformed(format!("--xyz\r\n{head}\r\n\r\n\r\n--xyz--").as_bytes());
     assert_eq!(
         malformed(b"--xyz?\r\n"),
-        "a boundary is followed by other text on its line"
+        "a boundary is followed by other text on its line: end the line after it"
     );
     assert_eq!(
         malformed(b"--xyz -"),
-        "a boundary is followed by other text on its line"
+        "a boundary is followed by other text on its line: end the line after it"
     );
     for head in [
         "Content-Disposition: form-data; name=a\r\n--xyz: b",
         "--xyz: b\r\nContent-Disposition: form-data; name=a",
         "Content-Disposition: form-data; name=a\r\n--xyzz: b\r\nc: d",
     ] {
-        assert_eq!(part(head), "the head of a part contains the boundary");
+        assert_eq!(
+            part(head),
+            "the head of a part contains the boundary: choose another boundary"
+        );
     }
-    let missing = "the head of a part has no content-disposition, or several";
+    let missing = "the head of a part has no content-disposition, or several: send exactly one";
     assert_eq!(malformed(b"--xyz\r\n\r\n\r\n\r\n--xyz--"), missing);
     assert_eq!(part("Content-Type: text/plain"), missing);
     assert_eq!(
         part("Content-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b"),
         missing
     );
-    let line = "a line in the head of a part is not a header field";
+    let line = "a line in the head of a part is not a header field: write 'name: value'";
     assert_eq!(part("Content-Disposition: form-data;\r\n name=a"), line);
     assert_eq!(part("Content-Disposition: form-data; name=\"a\rb\""), line);
     assert_eq!(part("Content-Disposition: form-data; name=\"a\nX: b\""), line);
     assert_eq!(part("Content-Disposition : form-data; name=a"), line);
     assert_eq!(
         part("Content-Disposition: attachment; name=a"),
-        "the content-disposition of a part is not form-data"
+        "the content-disposition of a part is not form-data: write 'form-data; name=\"…\"'"
     );
     assert_eq!(
         part("Content-Disposition: form-data"),
-        "the content-disposition of a part has no name"
+        "the content-disposition of a part has no name: add 'name=\"…\"'"
     );
     assert_eq!(
         part("Content-Disposition: form-data; name=a; NAME=b"),
-        "a parameter of a header field is repeated"
+        "a parameter of the content-disposition or content-type is repeated: send it once"
     );
     for parameters in ["; name", "; name=\"a", "; name=\"a\" b", "name=a\" b"] {
         assert!(!part(&format!("Content-Disposition: form-data{parameters}")).is_empty());
     }
     let body = b"--xyz\r\nContent-Disposition: form-data; name=\"\xff\"\r\n\r\n\r\n--xyz--";
-    assert_eq!(malformed(body), "the name of a part or of its file is not UTF-8");
+    assert_eq!(
+        malformed(body),
+        "the name of a part or of its file is not UTF-8: encode it as UTF-8"
+    );
 }
 
 #[test]

@@ -29,13 +29,21 @@ impl fmt::Display for MultipartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MultipartError::HeadTooLong { limit_bytes } => {
-                write!(f, "the head of a part is longer than the limit of {limit_bytes} bytes")
+                write!(
+                    f,
+                    "the head of a part is longer than the limit of {limit_bytes} bytes: shorten the names or the fields"
+                )
             }
             MultipartError::TooManyFields => {
-                write!(f, "the head of a part has more fields than the limit of {FIELDS_LIMIT}")
+                write!(
+                    f,
+                    "the head of a part has more fields than the limit of {FIELDS_LIMIT}: send fewer"
+                )
             }
             MultipartError::Malformed { what } => f.write_str(what),
-            MultipartError::Incomplete => f.write_str("the body ends before its last delimiter"),
+            MultipartError::Incomplete => {
+                f.write_str("the body ends before its last delimiter: end it with the boundary and two hyphens")
+            }
         }
     }
 }

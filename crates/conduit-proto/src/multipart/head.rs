@@ -32,14 +32,14 @@ impl PartHead {
                 return Err(MultipartError::TooManyFields);
             }
             let (name, value) = field(line).ok_or(MultipartError::Malformed {
-                what: "a line in the head of a part is not a header field",
+                what: "a line in the head of a part is not a header field: write 'name: value'",
             })?;
             headers.append(name, value);
         }
         let mut dispositions = headers.get_all(CONTENT_DISPOSITION).iter();
         let (Some(disposition), None) = (dispositions.next(), dispositions.next()) else {
             return Err(MultipartError::Malformed {
-                what: "the head of a part has no content-disposition, or several",
+                what: "the head of a part has no content-disposition, or several: send exactly one",
             });
         };
         let (name, file_name) = disposition_of(disposition.as_bytes())?;
@@ -64,7 +64,7 @@ fn disposition_of(value: &[u8]) -> Result<(String, Option<String>), MultipartErr
     let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
     if !kind.trim_ascii().eq_ignore_ascii_case(b"form-data") {
         return Err(MultipartError::Malformed {
-            what: "the content-disposition of a part is not form-data",
+            what: "the content-disposition of a part is not form-data: write 'form-data; name=\"…\"'",
         });
     }
     let mut name = None;
@@ -77,20 +77,20 @@ fn disposition_of(value: &[u8]) -> Result<(String, Option<String>), MultipartErr
             () => continue,
         };
         let text = String::from_utf8(value).map_err(|_| MultipartError::Malformed {
-            what: "the name of a part or of its file is not UTF-8",
+            what: "the name of a part or of its file is not UTF-8: encode it as UTF-8",
         })?;
         if place.replace(text).is_some() {
             return Err(REPEATED);
         }
     }
     let name = name.ok_or(MultipartError::Malformed {
-        what: "the content-disposition of a part has no name",
+        what: "the content-disposition of a part has no name: add 'name=\"…\"'",
     })?;
     Ok((name, file_name))
 }
 
 const REPEATED: MultipartError = MultipartError::Malformed {
-    what: "a parameter of a header field is repeated",
+    what: "a parameter of the content-disposition or content-type is repeated: send it once",
 };
 
 /// The boundary in the `Content-Type` of a request; `None` if the type is not `multipart/form-data`.
@@ -112,7 +112,7 @@ pub fn boundary(content_type: &[u8]) -> Result<Option<String>, MultipartError> {
         }
     }
     let boundary = boundary.ok_or(MultipartError::Malformed {
-        what: "the content-type multipart/form-data has no boundary",
+        what: "the content-type multipart/form-data has no boundary: add 'boundary=…'",
     })?;
     let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
     let is_right = (1..=BOUNDARY_LIMIT).contains(&boundary.len())

@@ -201,7 +201,7 @@ impl MultipartParser {
     /// Parses the rest of a delimiter's line; returns false if it is incomplete.
     fn end_of_delimiter(&mut self) -> Result<bool, MultipartError> {
         let malformed = MultipartError::Malformed {
-            what: "a boundary is followed by other text on its line",
+            what: "a boundary is followed by other text on its line: end the line after it",
         };
         if self.buffer.starts_with(b"--") {
             self.buffer.clear();
@@ -244,7 +244,7 @@ impl MultipartParser {
                 let lines = &self.buffer[..end - 4];
                 if lines.starts_with(&self.delimiter.needle()[2..]) || self.delimiter.find(lines).is_some() {
                     return Err(MultipartError::Malformed {
-                        what: "the head of a part contains the boundary",
+                        what: "the head of a part contains the boundary: choose another boundary",
                     });
                 }
                 self.is_at_start = true;

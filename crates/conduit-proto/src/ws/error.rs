@@ -117,13 +117,13 @@ macro_rules! reasons {
 
 reasons! {
     /// A reserved bit without an extension that uses it (RFC 6455, section 5.2).
-    ReservedBit PROTOCOL_ERROR "a reserved bit is set: no negotiated extension uses it";
+    ReservedBit PROTOCOL_ERROR "a reserved bit is set: clear it, because no negotiated extension uses it";
     /// An opcode without a meaning (RFC 6455, section 5.2).
     Opcode PROTOCOL_ERROR "the opcode is unknown: send text, binary, close, ping or pong";
     /// A frame without a mask (RFC 6455, section 5.1).
-    Unmasked PROTOCOL_ERROR "a frame has no mask: clients mask all frames";
+    Unmasked PROTOCOL_ERROR "a frame has no mask: mask every frame";
     /// A length that is not encoded in the least bytes, or beyond 2^63 (RFC 6455, section 5.2).
-    Length PROTOCOL_ERROR "the length of a frame is not encoded in the fewest bytes";
+    Length PROTOCOL_ERROR "the length of a frame is not encoded in the fewest bytes: use the shortest form, below 2^63";
     /// A control frame above 125 bytes (RFC 6455, section 5.5).
     ControlLength PROTOCOL_ERROR "a control frame is too long: send at most 125 bytes";
     /// A control frame without FIN (RFC 6455, section 5.5).
@@ -135,11 +135,11 @@ reasons! {
     /// A Close frame with one byte, or with a code that has no meaning there (RFC 6455, sections 5.5.1 and 7.4).
     CloseCode PROTOCOL_ERROR "the code of Close is invalid: send 1000 to 1003, 1007 to 1014, or 3000 to 4999";
     /// The reason of a Close frame is not UTF-8 (RFC 6455, section 5.5.1).
-    CloseReason INVALID_PAYLOAD "the reason of Close is not UTF-8";
+    CloseReason INVALID_PAYLOAD "the reason of Close is not UTF-8: encode it as UTF-8";
     /// A text is not UTF-8 (RFC 6455, section 8.1).
     Utf8 INVALID_PAYLOAD "a text message is not UTF-8: send binary";
     /// A compressed message cannot be inflated (RFC 7692, section 7.2.2).
-    Compression INVALID_PAYLOAD "a compressed message cannot be decompressed";
+    Compression INVALID_PAYLOAD "a compressed message cannot be decompressed: encode it as RFC 7692 requires";
     /// A frame above the limit.
     FrameTooBig TOO_BIG "a frame is larger than the limit: send smaller fragments";
     /// A message above the limit.

@@ -102,13 +102,13 @@ impl HandshakeError {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Method => "a WebSocket begins with GET",
+            Self::Method => "the handshake of a WebSocket does not use the method GET: send GET",
             Self::Version => {
-                "a WebSocket begins with a request of HTTP/1.1, or with CONNECT and ':protocol: websocket' in HTTP/2"
+                "this version of HTTP cannot open a WebSocket: use HTTP/1.1, or CONNECT with ':protocol: websocket' in HTTP/2"
             }
-            Self::Upgrade => "this is a WebSocket: send 'upgrade: websocket' and 'connection: upgrade'",
+            Self::Upgrade => "this path accepts only WebSockets: send 'upgrade: websocket' and 'connection: upgrade'",
             Self::WebSocketVersion => "the version of WebSocket is not supported: send 'sec-websocket-version: 13'",
-            Self::Key => "sec-websocket-key is not 16 bytes in base64, sent once",
+            Self::Key => "sec-websocket-key is missing, repeated or invalid: send 16 bytes in base64, once",
         })
     }
 }

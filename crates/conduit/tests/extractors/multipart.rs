@@ -251,7 +251,7 @@ fn part_beyond_a_limit_is_413_with_field_and_limit_and_leaves_no_file() {
     let endless = format!("name=name\r\nX: {}", "x".repeat(9000));
     refused(
         &[part(&endless, b"")],
-        "body: the head of a part is longer than the limit of 8192 bytes",
+        "body: the head of a part is longer than the limit of 8192 bytes: shorten the names or the fields",
     );
     let megabyte = part("name=pictures; filename=x", &vec![0; 1 << 20]);
     refused(&vec![megabyte; 9], "the body is longer than the limit of 8388608 bytes");
@@ -331,9 +331,9 @@ fn invalid_form_is_rejected_with_the_reason() {
     assert_refused(
         &post_as("content-type: multipart/form-data\r\n", "x"),
         400,
-        "the content-type multipart/form-data has no boundary",
+        "the content-type multipart/form-data has no boundary: add 'boundary=…'",
     );
-    let incomplete = "the body ends before its last delimiter";
+    let incomplete = "the body ends before its last delimiter: end it with the boundary and two hyphens";
     assert_refused(&post_as(typed, ""), 400, &format!("body: {incomplete}"));
     assert_refused(&post_as(typed, "no boundary"), 400, &format!("body: {incomplete}"));
     assert_refused(
@@ -344,7 +344,7 @@ fn invalid_form_is_rejected_with_the_reason() {
     assert_refused(
         &post_as(typed, "--xyz\r\nX: y\r\n\r\nx\r\n--xyz--"),
         400,
-        "body: the head of a part has no content-disposition, or several",
+        "body: the head of a part has no content-disposition, or several: send exactly one",
     );
 }
 
@@ -374,7 +374,7 @@ fn fields_that_do_not_fit_are_422_with_their_places() {
     );
     refused(
         part("name=tags", b"\xff"),
-        "body.tags: expected UTF-8, found a byte that is part of no character at 0",
+        "body.tags: expected UTF-8, found an invalid byte at offset 0",
     );
     refused(part("name=address[street]", b"x"), "body.address.city: missing");
     let response = post(&server, "/profile", &[part("name=other", b"")]);
