@@ -431,7 +431,10 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
 
     const fn add_endpoint(&mut self, definitions: &[Definition], route: usize, node: usize) {
         let method = definitions[route].method.as_bytes();
-        assert!(!method.is_empty(), "a route has no method: write one, such as `GET`");
+        assert!(
+            !method.is_empty(),
+            "the method of a route is empty: write one, such as `GET`"
+        );
         let mut last = NONE;
         let mut other = self.nodes[node].endpoint;
         while other != NONE {

@@ -186,8 +186,10 @@ fn refused(f: &mut fmt::Formatter<'_>, alert: AlertDescription) -> fmt::Result {
         AlertDescription::NoApplicationProtocol => {
             "it supports none of the offered protocols (ALPN); configure a common one"
         }
-        AlertDescription::ProtocolVersion => "it supports neither TLS 1.2 nor TLS 1.3",
-        AlertDescription::HandshakeFailure => "no common cipher suite, key exchange group or signature scheme",
+        AlertDescription::ProtocolVersion => "it supports neither TLS 1.2 nor TLS 1.3; enable one of them at the peer",
+        AlertDescription::HandshakeFailure => {
+            "no common cipher suite, key exchange group or signature scheme; compare the TLS settings of both sides"
+        }
         other => return write!(f, "the peer rejected the handshake: alert {other:?}"),
     };
     write!(f, "the peer rejected the handshake: {why} (alert {alert:?})")
