@@ -295,7 +295,10 @@ impl Dispatcher {
             return (StatusCode::NO_CONTENT, [(ALLOW, allow)], ()).into_response();
         }
         let path = Excerpt::new(path);
-        let detail = format!("{} is not allowed; {path} has {methods}", Excerpt::new(method));
+        let detail = format!(
+            "the method {} is not allowed; {path} supports {methods}",
+            Excerpt::new(method)
+        );
         let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED)
             .with_detail(detail)
             .with_header(ALLOW, allow);
@@ -315,7 +318,7 @@ impl Dispatcher {
 /// The response to `CONNECT` (RFC 9110, section 9.3.6).
 pub fn no_tunnel() -> Response {
     Problem::new(StatusCode::NOT_IMPLEMENTED)
-        .with_detail("this is an origin server, which makes no tunnels")
+        .with_detail("this is an origin server, which does not support CONNECT")
         .into_response()
 }
 

@@ -62,11 +62,11 @@ impl fmt::Display for Error {
                 write!(f, "invalid {name}={value:?}: expected {expected}")
             }
             ErrorKind::FromVariable { name, error } => {
-                write!(f, "{error} (the address is that of {name} in the environment)")
+                write!(f, "{error} (the address comes from the environment variable {name})")
             }
             ErrorKind::Taken { path, route } => write!(
                 f,
-                "the docs page needs the path {path}, which is that of the route {} at {}:{}: give one of them another",
+                "a page of the framework (`App::docs`, `App::mcp`) and the route {} at {}:{} have the path {path}: change the path of one of them",
                 route.handler, route.file, route.line
             ),
             ErrorKind::InsideRuntime => f.write_str(

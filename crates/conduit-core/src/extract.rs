@@ -30,7 +30,7 @@ macro_rules! for_each_arity {
 pub(crate) use for_each_arity;
 
 /// The description of a 413 of an extractor that reads the body.
-pub const TOO_LARGE: &str = "The body is longer than the server takes.";
+pub const TOO_LARGE: &str = "The body is longer than the limit.";
 
 /// An argument of a handler that is extracted from a request, in an application with the state `S`.
 ///

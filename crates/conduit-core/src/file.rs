@@ -130,6 +130,6 @@ impl FilePart {
 pub fn shorter() -> io::Error {
     io::Error::new(
         io::ErrorKind::UnexpectedEof,
-        "the file is shorter than the part of it that was to be sent",
+        "the file ends before the range to send: it was truncated; replace files by renaming",
     )
 }

@@ -156,7 +156,10 @@ fn is_skipped(field: &Field) -> Result<bool, Error> {
                 skipped = true;
                 return Ok(());
             }
-            Err(meta.error("unknown option: write `#[from_ref(skip)]`"))
+            Err(meta.error(format!(
+                "unknown option `{}`: write `#[from_ref(skip)]`",
+                meta.path.to_token_stream()
+            )))
         })?;
     }
     Ok(skipped)

@@ -371,10 +371,11 @@ impl Options {
                     "transparent" => options.transparent = true,
                     "std_error" => options.std_error = true,
                     _ => {
-                        return Err(meta.error(
-                            "unknown option: write `status = 404`, `title = \"…\"`, `type = \"…\"`, `detail = \"…\"`, `detail`, \
-                             `transparent` or `std_error`",
-                        ));
+                        return Err(meta.error(format!(
+                            "unknown option `{}`: write `status = 404`, `title = \"…\"`, `type = \"…\"`, `detail = \"…\"`, \
+                             `detail`, `transparent` or `std_error`",
+                            meta.path.to_token_stream()
+                        )));
                     }
                 }
                 Ok(())
@@ -445,7 +446,10 @@ impl Role {
                 } else if meta.path.is_ident("member") {
                     role.member = Some(member(&meta, name.as_deref())?);
                 } else {
-                    return Err(meta.error("unknown option of a field: write `from`, `source` or `member`"));
+                    return Err(meta.error(format!(
+                        "unknown option `{}` of a field: write `from`, `source` or `member`",
+                        meta.path.to_token_stream()
+                    )));
                 }
                 Ok(())
             })?;

@@ -96,7 +96,12 @@ fn embed(root: &Path, input: &Input) -> Result<TokenStream, Error> {
 
 /// Adds the files below a directory whose names do not begin with a dot, by their paths.
 fn collect(directory: &Path, path: &str, files: &mut BTreeMap<String, PathBuf>) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("the directory {} cannot be read: {error}", directory.display());
+    let failed = |error: std::io::Error| {
+        format!(
+            "cannot read the directory {}: {error}; the path of `embed!` is relative to the package's `Cargo.toml`",
+            directory.display()
+        )
+    };
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
@@ -146,7 +151,7 @@ fn without_content(prefix: &str, path: &str) -> TokenStream {
 
 fn with_content(prefix: &str, path: &str, entry: &EmbedEntry) -> Result<TokenStream, String> {
     let file = &entry.file;
-    let content = fs::read(file).map_err(|error| format!("the file {} cannot be read: {error}", file.display()))?;
+    let content = fs::read(file).map_err(|error| format!("cannot read the file {}: {error}", file.display()))?;
     let digest: String = Sha256::digest(&content)[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))

@@ -43,7 +43,9 @@ fn with_arguments(item: &ItemFn, path: &str, of_path: &[LinkArgument], query: Op
     ));
     let panics = match of_path {
         [] => "",
-        _ => "\n\n# Panics\n\nWhen a value makes its segment empty, `.` or `..`, which leads to another route.",
+        _ => {
+            "\n\n# Panics\n\nPanics if a value makes its segment empty, `.` or `..`, because the link would lead to another route."
+        }
     };
     let text = format!("The path of a link to this route, `{path}` with percent-encoded values.{panics}");
     let with_query = query.map(|mut ty| {

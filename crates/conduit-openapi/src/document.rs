@@ -242,7 +242,7 @@ impl Builder {
             "post": {
                 "summary": hook.description,
                 "requestBody": { "required": true, "content": { "application/json": { "schema": schema } } },
-                "responses": { "2XX": { "description": "The client has received it." } },
+                "responses": { "2XX": { "description": "The client has received the event." } },
             },
         });
         (hook.name.clone(), item)
@@ -257,7 +257,7 @@ impl Builder {
             for link in links {
                 let Some(id) = self.ids.get(link.handler) else {
                     let missing = format!(
-                        "a link leads to `{}`, which is no route of the application: add it to the routes",
+                        "a link leads to `{}`, which is not a route of the application: add it to the routes",
                         link.handler
                     );
                     self.gaps.push(gap(definition, missing));
@@ -266,7 +266,7 @@ impl Builder {
                 let status = link.status.as_str();
                 let Some(response) = operation.value["responses"].get_mut(status) else {
                     let missing = format!(
-                        "the response {status} of a link to `{}` is not documented",
+                        "the response {status}, which has a link to `{}`, is not documented: return a type that describes this status",
                         link.handler
                     );
                     self.gaps.push(gap(definition, missing));
@@ -396,7 +396,7 @@ fn add_example(operation: &mut Value, example: BodyExample) -> Option<String> {
     let Some((_, media)) = media.find(|(kind, _)| !kind.starts_with("text/") && *kind != PROBLEM) else {
         let name = example.name;
         return Some(format!(
-            "the example `{name}` has no body: the {place} has no content in the document"
+            "the example `{name}` cannot be added: the document has no {place} with content besides texts and problems"
         ));
     };
     media["examples"][example.name] = json!({ "value": example.value });
@@ -542,7 +542,7 @@ fn meaning(status: &str) -> &str {
             .parse()
             .ok()
             .and_then(|code| http::StatusCode::from_u16(code).ok()?.canonical_reason())
-            .unwrap_or("An answer."),
+            .unwrap_or("A response."),
     }
 }
 

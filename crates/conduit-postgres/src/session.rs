@@ -79,7 +79,7 @@ impl Session {
             Err(SessionError::Refused(error)) => {
                 tracing::error!(
                     error,
-                    "PostgreSQL has refused a notice; the next renewal of the lease repeats it"
+                    "PostgreSQL rejected a NOTIFY; the next renewal of the lease repeats it"
                 );
                 self.owes_notice = true;
                 Ok(())

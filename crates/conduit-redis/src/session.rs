@@ -218,7 +218,7 @@ impl TopicSession for Session {
             "1" => Ok(()),
             "0" => Err(HubError::Full { what: "members" }),
             error => {
-                tracing::error!(error, "Redis has refused the change of a member");
+                tracing::error!(error, "Redis rejected the change of a member");
                 Err(HubError::Unavailable)
             }
         };
@@ -274,7 +274,10 @@ fn session_error(error: RedisError) -> SessionError {
 }
 
 fn foreign_entries() -> RedisError {
-    RedisError::from((ErrorKind::UnexpectedReturnType, "a stream of a topic has other entries"))
+    RedisError::from((
+        ErrorKind::UnexpectedReturnType,
+        "the stream of a topic contains entries of another format",
+    ))
 }
 
 /// The member of a process as the server has it.

@@ -137,7 +137,7 @@ impl SqliteStore {
         );
         // The value is stored; later ones remove the same rows.
         if let Err(error) = remove.bind(now).bind(REMOVED_AT_ONCE).execute(&self.writer).await {
-            tracing::warn!(%error, "values of `conduit_store` that have ended could not be removed");
+            tracing::warn!(%error, "cannot remove expired values from `conduit_store`; the next insertion tries again");
         }
         Ok(inserted)
     }

@@ -107,7 +107,7 @@ impl TestClient {
     /// Panics if the client is [`over_socket`](Self::over_socket).
     #[track_caller]
     pub fn skip_waiting(mut self) -> Self {
-        self.session.process("the clock skips");
+        self.session.process("the clock can skip");
         self.session.settings.skips = true;
         self
     }
@@ -119,7 +119,7 @@ impl TestClient {
     /// Panics if the client is [`over_socket`](Self::over_socket), where the system chooses the address.
     #[track_caller]
     pub fn with_peer_address(mut self, address: impl Into<SocketAddr>) -> Self {
-        self.session.process("a peer's address is chosen");
+        self.session.process("the peer's address can be set");
         self.session.settings.peer = address.into();
         self
     }
@@ -138,7 +138,7 @@ impl TestClient {
     /// Panics if the client is [`over_socket`](Self::over_socket), where the application uses the system clock.
     #[track_caller]
     pub fn advance(&self, duration: Duration) {
-        let process = self.session.process("time is moved");
+        let process = self.session.process("the clock can be advanced");
         assert!(process.advance(duration), "the application has ended");
     }
 
@@ -177,7 +177,7 @@ impl TestClient {
     /// Panics if the client is [`over_socket`](Self::over_socket).
     #[track_caller]
     pub fn resources(&self) -> Resources {
-        self.session.process("resources are counted").resources()
+        self.session.process("resources can be counted").resources()
     }
 
     /// The value of a stored cookie, if there is one of this name.
@@ -201,7 +201,7 @@ impl TestClient {
     pub fn request(&self, method: impl AsRef<str>, target: &str) -> TestRequest {
         match Method::from_bytes(method.as_ref().as_bytes()) {
             Ok(method) => TestRequest::new(self.session.clone(), method, target),
-            Err(_) => panic!("{:?} is not a method", method.as_ref()),
+            Err(_) => panic!("invalid method {:?}: expected a token such as \"GET\"", method.as_ref()),
         }
     }
 

@@ -77,7 +77,7 @@ impl TestConnection {
     pub fn shorten_transfers(&mut self, seed: u64) {
         assert!(
             self.wire.shorten_transfers(seed),
-            "short transfers need a connection in process: make the client with TestClient::new"
+            "short transfers need a connection in process: create the client with TestClient::new"
         );
     }
 
@@ -88,7 +88,7 @@ impl TestConnection {
     #[must_use]
     pub fn server_sends(&self) -> usize {
         let sends = self.wire.server_sends();
-        sends.expect("the sends of a server are counted in process: make the client with TestClient::new")
+        sends.expect("the sends of a server can be counted only in process: create the client with TestClient::new")
     }
 
     /// Ends the client's half of the connection: the server reads the end of the stream after the bytes that were sent
@@ -121,7 +121,7 @@ impl TestConnection {
     pub fn vanish(&mut self) {
         assert!(
             self.wire.vanish(),
-            "a client vanishes only in process: make it with TestClient::new"
+            "a client can vanish only in process: create it with TestClient::new"
         );
     }
 
@@ -134,7 +134,7 @@ impl TestConnection {
     pub fn read(&mut self, most: usize) -> Vec<u8> {
         while self.received.is_empty() && !self.ended {
             if let Err(error) = self.take(most, Wire::read) {
-                panic!("nothing comes: {error}");
+                panic!("the server sent nothing: {error}");
             }
         }
         let rest = self.received.split_off(self.received.len().min(most));
@@ -150,7 +150,7 @@ impl TestConnection {
     pub fn rest(&mut self) -> Vec<u8> {
         while !self.ended {
             if let Err(error) = self.take(READ_BYTES, Wire::read) {
-                panic!("the connection is not closed: {error}");
+                panic!("the server did not close the connection: {error}");
             }
         }
         std::mem::take(&mut self.received)

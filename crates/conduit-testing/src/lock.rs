@@ -36,7 +36,7 @@ pub fn assert_lock(application: &impl TestApplication, path: impl AsRef<Path>) {
     let file = match std::fs::read_to_string(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             panic!(
-                "{} cannot be read: {error}; it is a text that `{UPDATE}=1 cargo test` writes",
+                "cannot read {}: {error}; the lock is a text file that `{UPDATE}=1 cargo test` writes",
                 path.display()
             )
         }
@@ -53,7 +53,7 @@ pub fn assert_lock(application: &impl TestApplication, path: impl AsRef<Path>) {
     }
     if std::env::var_os(UPDATE).is_some_and(|value| value == "1") {
         if let Err(error) = std::fs::write(path, lock) {
-            panic!("the lock cannot be written to {}: {error}", path.display());
+            panic!("cannot write the lock to {}: {error}", path.display());
         }
         return;
     }
@@ -63,7 +63,7 @@ pub fn assert_lock(application: &impl TestApplication, path: impl AsRef<Path>) {
     }
     if differences.is_empty() {
         panic!(
-            "{} has another order or other notes than the API: {remedy}",
+            "{} differs from the API only in its order or its notes: {remedy}",
             path.display()
         );
     }

@@ -82,7 +82,7 @@ impl TestRequest {
                 self.target.push_str(&query);
                 self
             }
-            Err(error) => panic!("the value is not a query: {error}"),
+            Err(error) => panic!("the value cannot be written as a query: {error}"),
         }
     }
 
@@ -124,7 +124,7 @@ impl TestRequest {
     pub fn form(self, fields: &impl Serialize) -> Self {
         match serde_html_form::to_string(fields) {
             Ok(body) => self.typed("application/x-www-form-urlencoded", body),
-            Err(error) => panic!("the value is not a form: {error}"),
+            Err(error) => panic!("the value cannot be written as a form: {error}"),
         }
     }
 
@@ -166,7 +166,7 @@ impl TestRequest {
             .position(|window| window == BOUNDARY.as_bytes());
         assert!(
             boundary.is_none(),
-            "the content has the form's boundary in it, {BOUNDARY}"
+            "the content contains the form's boundary, {BOUNDARY}: use other content"
         );
         let end = format!("--{BOUNDARY}--\r\n");
         let before = self.body.take().unwrap_or_default();

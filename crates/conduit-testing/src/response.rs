@@ -110,7 +110,7 @@ impl TestResponse {
                 .take_while(|(found, expected)| found == expected);
             let same = place.count();
             self.fail(format_args!(
-                "the text differs from character {same} on: expected {expected:?}, found {found:?}"
+                "the text differs from character {same} on (counted from 0): expected {expected:?}, found {found:?}"
             ));
         }
         self

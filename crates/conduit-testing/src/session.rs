@@ -95,7 +95,7 @@ impl Session {
     pub(super) fn process(&self, what: &str) -> &InProcess {
         match &self.running.reach {
             Reach::InProcess(process) => process,
-            Reach::Socket(_) => panic!("{what} only in process: make the client with TestClient::new"),
+            Reach::Socket(_) => panic!("{what} only in process: create the client with TestClient::new"),
         }
     }
 
@@ -103,7 +103,7 @@ impl Session {
     pub(super) fn connect(&self, opening: Opening) -> TestConnection {
         match self.open(opening) {
             Ok(wire) => TestConnection::new(wire),
-            Err(error) => panic!("no connection: {error}"),
+            Err(error) => panic!("cannot connect to the application: {error}"),
         }
     }
 
@@ -175,6 +175,8 @@ impl fmt::Debug for Session {
 pub(super) fn header(name: &str, value: &str) -> (HeaderName, HeaderValue) {
     match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
         (Ok(name), Ok(value)) => (name, value),
-        _ => panic!("{name:?}: {value:?} is not a header field"),
+        _ => panic!(
+            "invalid header field {name:?}: {value:?}: expected a token as the name and a value without control characters"
+        ),
     }
 }

@@ -92,7 +92,7 @@ impl TestWebSocketRequest {
         assert_eq!(
             status,
             "101",
-            "{} {} opens no WebSocket: {response}",
+            "{} {} does not open a WebSocket: {response}",
             Method::GET,
             self.target
         );
@@ -194,7 +194,7 @@ impl TestWebSocket {
     pub fn send_json(&mut self, value: &impl Serialize) -> bool {
         match serde_json::to_string(value) {
             Ok(text) => self.send(text),
-            Err(error) => panic!("the value is not JSON: {error}"),
+            Err(error) => panic!("the value cannot be written as JSON: {error}"),
         }
     }
 
@@ -335,7 +335,9 @@ impl TestWebSocket {
                 }
                 let (opcode, message) = self.message.take()?;
                 Some(TestFrame::Message(match opcode {
-                    TEXT => Message::Text(String::from_utf8(message).expect("the text is UTF-8")),
+                    TEXT => {
+                        Message::Text(String::from_utf8(message).expect("a text message of the server is valid UTF-8"))
+                    }
                     _ => Message::Binary(message.into()),
                 }))
             }

@@ -105,7 +105,7 @@ fn write_server(server: &ServerHandle, text: &mut String) {
         );
     }
     text.push_str(
-        "# HELP conduit_loop_lag_seconds Delay of the last one-second tick of the worker's loop.\n\
+        "# HELP conduit_loop_lag_seconds Delay of the last one-second tick of the worker's event loop.\n\
          # TYPE conduit_loop_lag_seconds gauge\n",
     );
     for (worker, counts) in server.counts().iter().enumerate() {
@@ -138,7 +138,7 @@ fn write_routes(server: &ServerHandle, text: &mut String) {
         }
     }
     text.push_str(
-        "# HELP conduit_request_duration_seconds From the end of a request's head to the end of its response.\n\
+        "# HELP conduit_request_duration_seconds Time from the end of a request's head to the end of its response.\n\
          # TYPE conduit_request_duration_seconds histogram\n",
     );
     for (labels, totals) in labels.iter().zip(&totals) {

@@ -186,12 +186,12 @@ impl fmt::Display for RoutesTable {
         if !self.layers.is_empty() {
             writeln!(
                 f,
-                "\nLayers around all of it, the outermost first: {}",
+                "\nLayers around the application, the outermost first: {}",
                 self.layers.join(" > ")
             )?;
         }
         if !self.pages.is_empty() {
-            writeln!(f, "\nPages of the framework's own: {}", self.pages.join(", "))?;
+            writeln!(f, "\nBuilt-in pages: {}", self.pages.join(", "))?;
         }
         if !self.tools.is_empty() {
             writeln!(f, "\nTools for language models, with their guards:")?;

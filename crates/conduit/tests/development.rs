@@ -122,7 +122,7 @@ fn a_browser_gets_a_page() {
     assert!(
         browse(&server, "POST /users")
             .text()
-            .contains("The route that refused it")
+            .contains("The route that rejected it")
     );
 }
 

@@ -102,10 +102,7 @@ fn table_contains_the_docs_page() {
     let table = app().docs("/docs").routes_table();
     assert_eq!(table.pages(), ["/docs", "/docs/openapi.json"]);
     let text = table.to_string();
-    assert!(
-        text.contains("\nPages of the framework's own: /docs, /docs/openapi.json\n"),
-        "{text}"
-    );
+    assert!(text.contains("\nBuilt-in pages: /docs, /docs/openapi.json\n"), "{text}");
 }
 
 #[test]

@@ -416,6 +416,6 @@ fn in_process_methods_panic_over_a_socket_with_the_reason() {
     let said = message(|| client.advance(Duration::from_secs(1)));
     assert_eq!(
         said,
-        "time is moved only in process: make the client with TestClient::new"
+        "the clock can be advanced only in process: create the client with TestClient::new"
     );
 }

@@ -45,7 +45,9 @@ impl fmt::Display for BodyError {
             BodyError::OutOfMemory => {
                 f.write_str("the server has no memory for the body at the moment; try again later")
             }
-            BodyError::Malformed { coding } => write!(f, "the body is not in its content-encoding, {coding}"),
+            BodyError::Malformed { coding } => {
+                write!(f, "the body is not valid {coding}, which its content-encoding declares")
+            }
             BodyError::Stream(error) => write!(f, "the body's stream failed: {error}"),
             #[cfg(feature = "tower")]
             BodyError::Unreadable(error) => write!(f, "the body could not be read: {error}"),

@@ -56,7 +56,7 @@ fn write(page: &mut String, problem: &Problem, context: &ErrorContext<'_>) -> fm
         match (name, value) {
             ("nearest", Value::Array(routes)) if routes.is_empty() => writeln!(
                 page,
-                "<h2>Nearest routes</h2>\n<p>No route is like it. Start the program with <code>--routes</code> to see all \
+                "<h2>Nearest routes</h2>\n<p>No route is similar. Start the program with <code>--routes</code> to see all \
                  of them.</p>"
             )?,
             ("nearest", Value::Array(routes)) => {
@@ -65,7 +65,7 @@ fn write(page: &mut String, problem: &Problem, context: &ErrorContext<'_>) -> fm
                 page.push_str("</ul>\n");
             }
             ("route", route) => {
-                page.push_str("<h2>The route that refused it</h2>\n<ul>\n");
+                page.push_str("<h2>The route that rejected it</h2>\n<ul>\n");
                 write_route(page, route)?;
                 page.push_str("</ul>\n");
             }

@@ -151,7 +151,7 @@ impl Problem {
         if self.0.status.is_server_error() {
             tracing::error!(status, error = %chain, "a handler failed");
         } else {
-            tracing::debug!(status, error = %chain, "a handler refused");
+            tracing::debug!(status, error = %chain, "a handler rejected the request");
         }
         self
     }
@@ -200,10 +200,11 @@ impl Problem {
     /// Adds a member as [`with`](Problem::with) does, from any value that serde serializes. A value that cannot be serialized is
     /// logged and omitted.
     pub fn with_serialized(self, name: impl Into<Cow<'static, str>>, value: &impl Serialize) -> Self {
+        let name = name.into();
         match serde_json::to_value(value) {
             Ok(value) => self.with(name, value),
             Err(error) => {
-                tracing::error!(%error, "a member of a problem cannot be written as JSON");
+                tracing::error!(member = %name, %error, "a member of a problem cannot be written as JSON");
                 self
             }
         }

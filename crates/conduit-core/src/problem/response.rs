@@ -36,7 +36,7 @@ impl<T: IntoResponse> IntoResponse for Option<T> {
 
     fn describe(operation: &mut Operation) {
         operation.on_success(T::describe);
-        operation.problem(StatusCode::NOT_FOUND, "There is no such thing.");
+        operation.problem(StatusCode::NOT_FOUND, "The resource does not exist.");
     }
 }
 

@@ -64,7 +64,7 @@ impl<T: IntoResponse> IntoResponse for Created<T> {
         let describe: fn(&mut Operation) = T::describe;
         operation.at_status(StatusCode::CREATED, |operation| {
             describe(operation);
-            operation.required_response_header("location", "Where it is.");
+            operation.required_response_header("location", "The location of the new resource.");
         });
     }
 }

@@ -16,7 +16,7 @@ use crate::response::Response;
 ///
 /// It is made once, together with the application, and cloned for each worker.
 #[diagnostic::on_unimplemented(
-    message = "this expression is no entry of a list of routes",
+    message = "this expression is not an entry of a list of routes",
     label = "not `Files`",
     note = "an entry is the name of a handler or of a list, or an expression such as `Files::new(\"public\")`; write a handler without `(…)`"
 )]

@@ -49,7 +49,7 @@ impl CompiledSchemas {
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         let index = match compiled.index(&self.document, pointer) {
             Ok(index) => index,
-            Err(error) => return vec![format!("the schema in the document cannot be used: {error}")],
+            Err(error) => return vec![format!("the schema at {pointer} in the document is invalid: {error}")],
         };
         match compiled.schemas.validate(value, index) {
             Ok(()) => Vec::new(),

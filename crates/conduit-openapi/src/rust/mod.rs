@@ -149,7 +149,7 @@ fn write_pages(
          let {reply}::Status200(page) = reply.body else {{\n            \
          return Err(unexpected(reply.status, format!(\"no page: {{:?}}\", reply.body)));\n        }};\n        \
          if page.next.is_some() && page.next == input.cursor {{\n            self.input = None;\n            \
-         return Err(unexpected(reply.status, \"the page is its own next page\"));\n        }}\n        \
+         return Err(unexpected(reply.status, \"the cursor of the next page is that of this page, so the list would never end\"));\n        }}\n        \
          match &page.next {{\n            Some(next) => input.cursor = Some(next.clone()),\n            \
          None => self.input = None,\n        }}\n        \
          Ok(Some(page))\n    }}\n}}\n"
@@ -250,7 +250,9 @@ impl FunctionWriter<'_> {
         let texts = ["summary", "description"].map(|field| value.get(field).and_then(Value::as_str));
         let mut text: Vec<String> = texts.into_iter().flatten().map(str::to_owned).collect();
         text.push(format!("`{method} {}`", self.path));
-        text.push("# Errors\n\nWhen the request fails, and when the response is not documented.".to_owned());
+        text.push(
+            "# Errors\n\nReturns an error if the request fails, or if the response is not documented.".to_owned(),
+        );
         comment(&text.join("\n\n"), 0)
     }
 

@@ -368,7 +368,7 @@ impl Parts {
             false => is_plain(&text),
         };
         if !leads_here {
-            return Err(Error::Input(format!("the parameter {name} leads to another route: it is {text:?}")));
+            return Err(Error::Input(format!("the parameter {name} is {text:?}, which leads to another route: pass a value without an empty segment, `.` or `..`")));
         }
         self.path = self.path.replacen(&format!("{{{name}}}"), &encoded(&text, is_rest), 1);
         Ok(())

@@ -231,7 +231,7 @@ fn segment(name: &str, text: &str, is_rest: bool) -> Result<String, String> {
     };
     if leads_elsewhere {
         return Err(format!(
-            "invalid argument `{name}`: a segment of a path is not empty, `.` or `..`"
+            "invalid argument `{name}`: expected a path segment other than the empty text, `.` and `..`"
         ));
     }
     let mut encoded = String::new();

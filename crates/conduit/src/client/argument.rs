@@ -25,7 +25,7 @@ use crate::{Body, Client, Extension, Form, Header, Json, PeerAddr, Provided, Que
 /// An extractor whose value is an argument of a call. The extractors of this crate implement it.
 #[diagnostic::on_unimplemented(
     message = "a client cannot send the argument `{Self}`",
-    label = "no argument of a typed call",
+    label = "not an argument of a typed call",
     note = "the option `client` needs the content of `Query`, `Header`, `CookieValues`, `Json` and `Form`, and the fields of `Sort`, to implement `serde::Serialize`: derive it, or remove `client`"
 )]
 pub trait CallArgument {
@@ -236,7 +236,7 @@ impl<F: Serialize + 'static> CallArgument for Sort<F> {
         for (field, direction) in input {
             let pairs = field.pairs();
             let name = pairs.only().ok_or_else(|| {
-                CallError::input("a field of the order serializes to no text: use an enum of unit variants")
+                CallError::input("a field of the order does not serialize to a string: use an enum of unit variants")
             })?;
             if !sort.is_empty() {
                 sort.push(',');

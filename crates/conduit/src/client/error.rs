@@ -59,7 +59,7 @@ impl fmt::Display for CallError {
             CallError::Input(reason) => f.write_str(reason),
             CallError::Transport(cause) => write!(f, "the request failed: {cause}"),
             CallError::Unreadable { status, cause } => {
-                write!(f, "the response {status} is not that of the handler: {cause}")
+                write!(f, "the response {status} does not match the handler: {cause}")
             }
         }
     }

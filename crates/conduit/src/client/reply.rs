@@ -15,7 +15,7 @@ use crate::{BoxError, Json};
 /// The response type of a handler, as a client reads it.
 #[diagnostic::on_unimplemented(
     message = "a client cannot read the response `{Self}`",
-    label = "no value of a response",
+    label = "not the value of a response",
     note = "the option `client` needs a return type such as `Json<T>`, `Created<Json<T>>`, `Paged<T>`, `NoContent`, `String` or a `Result` of them, written out, and `T` must derive `serde::Deserialize`"
 )]
 pub trait FromReply {
@@ -105,7 +105,7 @@ macro_rules! locations {
             type Value = String;
 
             fn read(headers: &HeaderMap, _: &Bytes) -> Result<String, BoxError> {
-                let location = headers.get(LOCATION).ok_or("the response has no location")?;
+                let location = headers.get(LOCATION).ok_or("the response has no header field location")?;
                 Ok(location.to_str()?.to_owned())
             }
         }

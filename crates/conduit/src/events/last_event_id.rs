@@ -37,7 +37,7 @@ impl<S> FromRequest<S> for LastEventId {
     fn describe(operation: &mut Operation) {
         let parameter = Parameter::header(NAME)
             .schema(Operation::text())
-            .description("The identity of the last event that the client has received.");
+            .description("The ID of the last event that the client has received.");
         operation.optional(|operation| {
             operation.parameter(parameter);
         });

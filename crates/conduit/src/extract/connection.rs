@@ -48,13 +48,14 @@ impl<S> FromRequest<S> for UnixPeer {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        unix_peer(request)
-            .ok_or_else(|| Problem::new(StatusCode::FORBIDDEN).with_detail("this is available over a Unix socket only"))
+        unix_peer(request).ok_or_else(|| {
+            Problem::new(StatusCode::FORBIDDEN).with_detail("this route is available over a Unix socket only")
+        })
     }
 
     fn describe(operation: &mut Operation) {
         if !operation.is_optional() {
-            operation.problem(StatusCode::FORBIDDEN, "This is served over the Unix socket only.");
+            operation.problem(StatusCode::FORBIDDEN, "The route is available over a Unix socket only.");
         }
     }
 
@@ -138,7 +139,7 @@ impl<S> FromRequest<S> for ClientCertificate {
 
     fn describe(operation: &mut Operation) {
         if !operation.is_optional() {
-            operation.problem(StatusCode::FORBIDDEN, "The client shows no certificate.");
+            operation.problem(StatusCode::FORBIDDEN, "The client presents no certificate.");
         }
         operation.security("certificate", SecurityScheme::mutual_tls(), &[]);
     }

@@ -152,7 +152,7 @@ impl<S, T: Readable> FromRequest<S> for Form<T> {
             )
             .faults(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "The form's fields are not as expected.",
+                "A field of the form is missing or has an invalid value.",
             );
     }
 
@@ -234,14 +234,15 @@ fn describe_json(operation: &mut Operation, of: TypeKey) {
         .problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body's media type is not JSON.")
         .faults(
             StatusCode::UNPROCESSABLE_ENTITY,
-            "The body is JSON, but not as expected.",
+            "The body is JSON, but a member is missing or has an invalid value.",
         );
 }
 
 fn describe_query(operation: &mut Operation, of: TypeKey) {
-    operation
-        .query_fields_of(of)
-        .faults(StatusCode::BAD_REQUEST, "The query's fields are not as expected.");
+    operation.query_fields_of(of).faults(
+        StatusCode::BAD_REQUEST,
+        "A field of the query is missing or has an invalid value.",
+    );
 }
 
 /// Returns the problem of an invalid value in a part of the request.

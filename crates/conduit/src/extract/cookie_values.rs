@@ -80,6 +80,6 @@ impl<S, T: Readable> FromRequest<S> for CookieValues<T> {
     fn describe(operation: &mut Operation) {
         operation
             .cookie_fields::<T>()
-            .faults(StatusCode::BAD_REQUEST, "The cookies are not as expected.");
+            .faults(StatusCode::BAD_REQUEST, "A cookie is missing or has an invalid value.");
     }
 }

@@ -75,9 +75,10 @@ impl<S, T: Readable> FromRequest<S> for Header<T> {
     }
 
     fn describe(operation: &mut Operation) {
-        operation
-            .header_fields::<T>()
-            .faults(StatusCode::BAD_REQUEST, "The header fields are not as expected.");
+        operation.header_fields::<T>().faults(
+            StatusCode::BAD_REQUEST,
+            "A header field is missing or has an invalid value.",
+        );
     }
 }
 

@@ -317,7 +317,7 @@ impl<S, F: DeserializeOwned> FromRequest<S> for Sort<F> {
                 Parameter::query("sort")
                     .schema(json!({ "type": "array", "items": item }))
                     .description(
-                        "The order: fields, the most significant first, with a minus sign for descending ones.",
+                        "The fields to sort by, the most significant first, with a minus sign for descending order.",
                     ),
             )
             .faults(StatusCode::BAD_REQUEST, "The query cannot be read.")

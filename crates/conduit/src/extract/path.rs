@@ -107,7 +107,7 @@ impl<T> Path<T> {
 fn describe_path(operation: &mut Operation, of: TypeKey, names: &[(&str, ParameterPlace)]) {
     operation
         .path_parameters_of(of, names)
-        .faults(StatusCode::BAD_REQUEST, "A parameter of the path is not as expected.");
+        .faults(StatusCode::BAD_REQUEST, "A parameter of the path has an invalid value.");
 }
 
 /// Returns the rejection of a parameter that its type does not accept.

@@ -62,7 +62,7 @@ pub(super) fn page(
     };
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>/{title}</title>\n<h1>/{title}</h1>\n\
-         <table>\n<tr><th>Name<th>Bytes<th>Changed\n{rows}</table>\n{cut}"
+         <table>\n<tr><th>Name<th>Bytes<th>Modified\n{rows}</table>\n{cut}"
     );
     let headers: [(HeaderName, HeaderValue); 2] = [
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),

@@ -101,7 +101,7 @@ impl Files {
         let disk = Disk::new(directory.as_ref());
         if let Err(error) = Directory::open(disk.path(), Waiting::Allowed) {
             let path = disk.path().display();
-            tracing::error!(%path, %error, "the directory of Files cannot be opened; its files are answered 404: create it, or correct the path");
+            tracing::error!(%path, %error, "cannot open the directory of Files; requests for its files get a 404: create it, or correct the path");
         }
         Files::of(Source::Disk(disk))
     }

@@ -88,14 +88,14 @@ impl Layer for Conditional {
         if !matches!(operation.method(), "GET" | "HEAD") || !operation.may_answer(StatusCode::OK) {
             return;
         }
-        operation.header_of_known_response(StatusCode::OK, ETAG.as_str(), "The version.");
+        operation.header_of_known_response(StatusCode::OK, ETAG.as_str(), "The entity tag of the version.");
         for (name, meaning) in [
-            (IF_NONE_MATCH, "The versions that the client has."),
-            (IF_MODIFIED_SINCE, "When the client got the version that it has."),
-            (IF_MATCH, "The versions that the request is for."),
+            (IF_NONE_MATCH, "The entity tags of the versions that the client has."),
+            (IF_MODIFIED_SINCE, "The time at which the client received its version."),
+            (IF_MATCH, "The entity tags of the versions that the request applies to."),
             (
                 IF_UNMODIFIED_SINCE,
-                "When the client got the version that the request is for.",
+                "The time at which the client received the version that the request applies to.",
             ),
         ] {
             operation.parameter(Parameter::header(name.as_str()).description(meaning));
@@ -104,7 +104,7 @@ impl Layer for Conditional {
             .at_status(StatusCode::NOT_MODIFIED, |operation| {
                 operation
                     .response_description("The client has the current version.")
-                    .response_header(ETAG.as_str(), "The version.");
+                    .response_header(ETAG.as_str(), "The entity tag of the version.");
             })
             .problem(StatusCode::PRECONDITION_FAILED, FAILED);
     }

@@ -53,7 +53,7 @@ impl Decoder {
             Coding::Gzip => Engine::Gzip(Decompress::new_gzip(GZIP_WINDOW)),
             Coding::Deflate => Engine::Deflate(Decompress::new(true)),
             Coding::Brotli => Engine::Brotli(Box::new(Brotli::new(limit_bytes))),
-            Coding::Zstd => Engine::Zstd(zstd_decoder().expect("a new decoder takes a window that zstd has")),
+            Coding::Zstd => Engine::Zstd(zstd_decoder().expect("zstd supports this window size")),
         };
         Decoder {
             engine,

@@ -89,7 +89,7 @@ impl Layer for Decompression {
         if operation.reads_a_body() {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             operation
-                .problem(status, "The body is compressed in a way that the server does not read.")
+                .problem(status, "The body has a content coding that the server does not decode.")
                 .at_status(status, |operation| {
                     operation.response_header(ACCEPT_ENCODING.as_str(), "The accepted codings of the body.");
                 });

@@ -90,7 +90,7 @@ impl Deprecation {
             .all(|byte| byte.is_ascii_graphic() && !b"<>\"".contains(&byte));
         assert!(
             is_plain,
-            "invalid URL {url:?}: percent-encode spaces, quotation marks and other letters than ASCII"
+            "invalid URL {url:?}: percent-encode spaces, quotation marks, `<`, `>` and characters outside ASCII"
         );
         let value = HeaderValue::try_from(format!("<{url}>; rel=\"deprecation\"; type=\"text/html\""));
         self.link = Some(value.expect("the URL is visible ASCII"));
@@ -137,7 +137,10 @@ impl Layer for Deprecation {
             .deprecated()
             .header_of_every_response(DEPRECATION.as_str(), "The time from which the operation is deprecated.");
         if self.sunset.is_some() {
-            operation.header_of_every_response(SUNSET.as_str(), "The time from which the operation may be gone.");
+            operation.header_of_every_response(
+                SUNSET.as_str(),
+                "The time from which the operation may no longer exist.",
+            );
         }
         if self.link.is_some() {
             operation.header_of_every_response(LINK.as_str(), "A page about the deprecation.");

@@ -13,5 +13,5 @@ pub(super) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 16] {
         hasher.update(part);
     }
     let digest: [u8; 32] = hasher.finalize().into();
-    *digest.first_chunk().expect("32 bytes have 16")
+    *digest.first_chunk().expect("a SHA-256 has 32 bytes")
 }

@@ -311,8 +311,14 @@ impl<T: Store> Layer for Idempotency<T> {
             )
             .at_status(StatusCode::CONFLICT, wait)
             .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
-            .problem(StatusCode::UNPROCESSABLE_ENTITY, "Another request had this key.")
-            .problem(StatusCode::SERVICE_UNAVAILABLE, "The state of the key is unknown.")
+            .problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The key belongs to a request with another method, target, content type or body.",
+            )
+            .problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The store of the keys is full or unavailable.",
+            )
             .at_status(StatusCode::SERVICE_UNAVAILABLE, wait)
             .header_of_every_response(REPLAYED, "`true` if the response was sent before.");
     }
@@ -344,7 +350,7 @@ fn key(request: &Request) -> Result<Option<String>, Problem> {
     let is_allowed = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
     if key.is_empty() || key.len() > LONGEST_KEY || !key.iter().all(is_allowed) {
         return Err(Problem::bad_request(format!(
-            "invalid idempotency-key {:?}: expected 1 to {LONGEST_KEY} letters, digits and signs, such as a UUID",
+            "invalid idempotency-key {:?}: expected 1 to {LONGEST_KEY} visible ASCII characters except `\"` and `\\`, such as a UUID",
             Excerpt::new(sent)
         )));
     }

@@ -78,7 +78,7 @@ pub(super) async fn record(
         if bytes.len() > limit_bytes {
             tracing::warn!(
                 limit = limit_bytes,
-                "the response is too long to be stored for its idempotency key"
+                "the response is longer than the limit and is not stored for its idempotency key; repeated requests get a 409"
             );
             let response = Response::from_parts(parts, resumed(bytes.into(), body));
             return (Ok(response), Some(unkept(fingerprint)));
@@ -128,7 +128,7 @@ pub(super) fn replay(stored: &[u8], fingerprint: &Fingerprint) -> Result<Respons
         RUNNING => return Err(in_progress()),
         UNKEPT => {
             return Err(Problem::conflict(
-                "the request with this idempotency-key was executed, and its response was not stored",
+                "the request with this idempotency-key was executed, but its response was not stored: get the result from the resource, and do not repeat the request",
             ));
         }
         _ => {}
@@ -200,8 +200,10 @@ fn read_part(record: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn in_progress() -> Problem {
-    Problem::conflict("a request with this idempotency-key is in progress")
-        .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    Problem::conflict(
+        "a request with this idempotency-key is in progress: send this one again after the time in retry-after",
+    )
+    .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
 /// Returns the 409 of a request that had no effects because its marker has expired.

@@ -153,7 +153,7 @@ impl Preconditions {
 }
 
 /// Describes a 412 in the API document.
-pub(super) const FAILED: &str = "The current version is not the one that the request is for.";
+pub(super) const FAILED: &str = "The current version is not one that the request applies to.";
 
 fn failed() -> Problem {
     Problem::new(StatusCode::PRECONDITION_FAILED).with_detail(
@@ -193,15 +193,15 @@ impl<S> FromRequest<S> for Preconditions {
         for (name, meaning) in [
             (
                 IF_MATCH,
-                "The versions that the request is for; `*` is any that there is.",
+                "The entity tags of the versions that the request applies to; `*` matches any existing version.",
             ),
             (
                 IF_NONE_MATCH,
-                "The versions that the request is not for; `*` is any that there is.",
+                "The entity tags of the versions that the request does not apply to; `*` matches any existing version.",
             ),
             (
                 IF_UNMODIFIED_SINCE,
-                "When the client got the version that the request is for.",
+                "The time at which the client received the version that the request applies to.",
             ),
         ] {
             operation.parameter(Parameter::header(name.as_str()).description(meaning));

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::HeaderName;
 
 use super::{Layer, Next, fields};
-use crate::problem::Problem;
+use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
@@ -125,7 +125,8 @@ impl Versions {
         let known: Vec<&str> = self.versions.iter().map(|(version, _)| &**version).collect();
         let (header, known) = (&self.header, known.join(" or "));
         Err(Problem::bad_request(format!(
-            "unknown version in the field {header}: expected {known}"
+            "unknown version {:?} in the header field {header}: expected {known}",
+            Excerpt::new(name)
         )))
     }
 }

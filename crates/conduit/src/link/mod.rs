@@ -88,7 +88,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// A value for a parameter of the type `T` in a link: a `T` or a reference to one, and a `&str` for a `String`. The type derives
 /// `serde::Serialize`; there is nothing to implement.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a value for `{T}` in a link",
+    message = "`{Self}` cannot be the value of a link parameter of type `{T}`",
     label = "expected `{T}`, or a reference to one",
     note = "the type of the parameter must implement `serde::Serialize`: write `#[derive(serde::Serialize)]` on `{T}`"
 )]
@@ -168,7 +168,7 @@ pub(crate) fn try_path(path: &'static str, values: &[(&'static str, LinkPairs)])
             None => values.iter().find_map(|(_, pairs)| pairs.of_name(name)),
         };
         found.unwrap_or_else(|| {
-            panic!("the value for {{{name}}} in a link to {path} serializes to no text: use a text, a number or a unit variant")
+            panic!("the value for {{{name}}} in a link to {path} does not serialize to a text: use a text, a number or a unit variant")
         })
     };
     let mut link = String::with_capacity(path.len() + 16);
@@ -379,13 +379,13 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "{x} in a link to /{x} serializes to no text")]
+    #[should_panic(expected = "{x} in a link to /{x} does not serialize to a text")]
     fn struct_is_no_value_of_one_parameter() {
         one::<Price>("/{x}", Price { lt: 1 });
     }
 
     #[test]
-    #[should_panic(expected = "a link cannot contain this value: bytes have no text")]
+    #[should_panic(expected = "a link cannot contain this value: bytes cannot be written as text")]
     fn bytes_are_no_value() {
         struct Bytes;
         impl Serialize for Bytes {

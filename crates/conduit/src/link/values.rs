@@ -118,7 +118,7 @@ impl ser::Serializer for ValueWriter {
     }
 
     fn serialize_bytes(self, _: &[u8]) -> Result<LinkPairs, NoText> {
-        Err(NoText("bytes have no text".to_owned()))
+        Err(NoText("bytes cannot be written as text".to_owned()))
     }
 
     fn serialize_none(self) -> Result<LinkPairs, NoText> {
@@ -176,7 +176,7 @@ impl ser::Serializer for ValueWriter {
         variant: &'static str,
         _: usize,
     ) -> Result<Self::SerializeTupleVariant, NoText> {
-        Err(NoText(format!("the variant {variant} has several values")))
+        Err(NoText(format!("the variant {variant} has fields: use a unit variant")))
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<FieldWriter, NoText> {
@@ -194,7 +194,7 @@ impl ser::Serializer for ValueWriter {
         variant: &'static str,
         _: usize,
     ) -> Result<Self::SerializeStructVariant, NoText> {
-        Err(NoText(format!("the variant {variant} has several values")))
+        Err(NoText(format!("the variant {variant} has fields: use a unit variant")))
     }
 }
 

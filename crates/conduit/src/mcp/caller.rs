@@ -111,7 +111,8 @@ impl Caller {
         let mut headers = self.headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         for (name, value) in &request.headers {
-            let invalid = |_| format!("invalid argument `{name}`: a header field has no such value");
+            let invalid =
+                |_| format!("invalid argument `{name}`: the value has characters that a header field cannot contain");
             let value = HeaderValue::from_str(value).map_err(invalid)?;
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
             headers.insert(name, value);
@@ -136,7 +137,7 @@ impl Caller {
             request
         };
         let response = self.application.call(make, self.peer, self.info.clone()).await;
-        let response = response.ok_or("the server stops")?;
+        let response = response.ok_or("the server is shutting down: try again later")?;
         for field in response.headers().get_all(header::SET_COOKIE) {
             if !self.cookies.set(field) {
                 let name = field.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default();

@@ -51,7 +51,7 @@ impl McpEndpoint {
         }
         let Some(application) = InternalCaller::of_this_thread() else {
             return Problem::new(StatusCode::SERVICE_UNAVAILABLE)
-                .with_detail("the tools of an application need a server or App::into_service")
+                .with_detail("tools cannot be called in an application from App::into_local_service: use a server or App::into_service")
                 .into_response();
         };
         let caller = Caller::of_request(application, &request);
@@ -91,7 +91,7 @@ impl McpEndpoint {
             return Ok(());
         }
         Err(Problem::forbidden(format!(
-            "pages of the origin {:?} may not call tools; App::trusted_origin permits an origin",
+            "pages of the origin {:?} may not call tools: permit the origin with App::trusted_origin",
             Excerpt::new(value)
         )))
     }

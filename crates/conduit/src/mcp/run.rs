@@ -70,10 +70,10 @@ async fn last_update(mut body: SendBody, context: &RequestContext<RoleServer>) -
             return end(vec![ContentBlock::text(update.to_string())]);
         }
         if buffer.len() > EVENT_BYTES {
-            return failed("an update of the run is too long");
+            return failed("an update of the run is longer than the limit of 256 KiB");
         }
     }
-    failed("the progress of the run ended before the run")
+    failed("the event stream of the run ended before the run")
 }
 
 /// The data of an event as JSON.

@@ -33,7 +33,7 @@ impl ToolServer {
     pub(crate) fn of(document: &Document) -> Result<Self> {
         let tools = document.tools().map_err(|gaps| {
             let gaps: Vec<String> = gaps.iter().map(ToString::to_string).collect();
-            Error::system("make the tools", std::io::Error::other(gaps.join("; ")))
+            Error::system("create the tools", std::io::Error::other(gaps.join("; ")))
         })?;
         let tools = tools.into_iter().map(|tool| {
             let described = described(&tool);

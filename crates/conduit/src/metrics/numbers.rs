@@ -69,7 +69,7 @@ pub(super) fn numbers(server: &ServerHandle, now: &Statistics) -> [Number; NUMBE
         some("conduit_log_lines_dropped_total", ProcessCounter, "", "Lines of the log that were dropped.",
             crate::log::dropped_lines()),
         row("conduit_tls_certificate_reloads_failed_total", Counter, "",
-            "Changed certificates that could not be used.", failed_reloads),
+            "Failed reloads of changed certificates.", failed_reloads),
         row("conduit_tls_certificate_not_after_seconds", Time, "seconds",
             "The time at which the first certificate in use expires, in seconds since 1970.",
             not_after.map(seconds_since_1970)),

@@ -189,7 +189,7 @@ fn describe(server: &ServerHandle) {
     describe_gauge!(
         "conduit_loop_lag_seconds",
         Unit::Seconds,
-        "Delay of the last one-second tick of the worker's loop."
+        "Delay of the last one-second tick of the worker's event loop."
     );
     describe_counter!(
         "conduit_requests_total",

@@ -48,7 +48,7 @@ impl OtlpClient {
         match &sent {
             Ok(response) if response.status().is_success() => {
                 if self.lost.swap(false, Ordering::Relaxed) {
-                    tracing::info!(%endpoint, "the collector takes spans again");
+                    tracing::info!(%endpoint, "the collector accepts spans again");
                 }
             }
             Ok(response) => self.report_loss(&endpoint, &response.status()),
@@ -66,7 +66,7 @@ impl OtlpClient {
     /// Logs once until the collector is reachable again.
     fn report_loss(&self, endpoint: &http::Uri, reason: &dyn fmt::Display) {
         if !self.lost.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%endpoint, %reason, "the collector does not take spans; they are dropped while the queue is full");
+            tracing::warn!(%endpoint, %reason, "the collector does not accept spans; spans are dropped while the queue is full");
         }
     }
 }

@@ -34,9 +34,9 @@ pub(super) fn configure(
     let client = match (chain, key) {
         (None, None) => None,
         (Some(chain), Some(key)) => Some(ClientCert::new_with_certs(&chain.certificates()?, key.key()?)),
-        (Some(chain), None) => return Err(chain.refused("useless without OTEL_EXPORTER_OTLP_CLIENT_KEY")),
+        (Some(chain), None) => return Err(chain.refused("OTEL_EXPORTER_OTLP_CLIENT_KEY to be set as well")),
         (None, Some(key)) => {
-            return Err(key.refused("useless without OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"));
+            return Err(key.refused("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE to be set as well"));
         }
     };
     let tls = TlsConfig::builder()
@@ -117,12 +117,12 @@ mod tests {
             (
                 "OTEL_EXPORTER_OTLP_CLIENT_KEY",
                 "/key.pem",
-                "useless without OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+                "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE to be set as well",
             ),
             (
                 "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
                 "/chain.pem",
-                "useless without OTEL_EXPORTER_OTLP_CLIENT_KEY",
+                "OTEL_EXPORTER_OTLP_CLIENT_KEY to be set as well",
             ),
         ] {
             // The variable for traces takes precedence over the general one.

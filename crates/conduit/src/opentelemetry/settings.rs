@@ -34,7 +34,7 @@ const ROWS: [Row; 15] = [
 /// A variable, its validator, and a description of valid values.
 struct Row(&'static str, fn(&str) -> bool, &'static str);
 
-const PROTOCOL: &str = "http/protobuf, which a collector takes at its port 4318";
+const PROTOCOL: &str = "http/protobuf, which a collector accepts on port 4318";
 const MILLISECONDS: &str = "a whole number of milliseconds from 1 up";
 const SAMPLERS: [&str; 6] = [
     "always_on",

@@ -299,7 +299,7 @@ fn a_request_whose_response_body_fails_is_not_carried_out_again() {
     assert_eq!((again.status, again.header("retry-after")), (409, None));
     assert_eq!(
         again.problem()["detail"],
-        "the request with this idempotency-key was executed, and its response was not stored"
+        "the request with this idempotency-key was executed, but its response was not stored: get the result from the resource, and do not repeat the request"
     );
     assert_eq!(till.paid.load(Ordering::SeqCst), 1);
 }

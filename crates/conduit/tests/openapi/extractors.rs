@@ -83,7 +83,7 @@ fn a_certificate_is_a_security_scheme() {
     assert_eq!(paths["/certificate"]["get"]["security"], json!([{ "certificate": [] }]));
     assert_eq!(
         paths["/certificate"]["get"]["responses"]["403"]["description"],
-        "The client shows no certificate."
+        "The client presents no certificate."
     );
     assert_eq!(paths["/either"]["get"]["security"], json!([{ "certificate": [] }, {}]));
     assert_eq!(paths["/either"]["get"]["responses"]["403"], Value::Null);

@@ -194,10 +194,10 @@ fn an_example_or_link_without_its_response_is_a_gap() {
         .map(|gap| gap.what.clone())
         .collect();
     for expected in [
-        "the request has no content",
-        "the response 202 has no content",
-        "versions::show`, which is no route of the application",
-        "the response 202 of a link",
+        "the document has no request with content",
+        "the document has no response 202 with content",
+        "versions::show`, which is not a route of the application: add it to the routes",
+        "the response 202, which has a link to",
     ] {
         assert!(gaps.iter().any(|gap| gap.contains(expected)), "{expected}: {gaps:?}");
     }

@@ -348,9 +348,9 @@ fn a_collector_that_is_busy_is_asked_again_and_nothing_is_lost() {
     }
     let log = program.end();
     assert_eq!(collector.spans().len(), 20);
-    assert!(log.contains("the collector does not take spans"), "{log}");
+    assert!(log.contains("the collector does not accept spans"), "{log}");
     assert!(log.contains("503"), "{log}");
-    assert!(log.contains("the collector takes spans again"), "{log}");
+    assert!(log.contains("the collector accepts spans again"), "{log}");
 }
 
 /// A request that waited for the collector would take as long as the collector is given; 20,000 spans take 20 MB.
@@ -381,7 +381,7 @@ fn a_collector_that_is_silent_holds_up_neither_requests_nor_memory_nor_the_end()
     eprintln!("{before} KiB, and {after} KiB after 20,000 requests more");
     assert!(after - before < 4 * 1024, "{before} KiB have become {after}");
     let log = program.end();
-    assert!(log.contains("the collector does not take spans"), "{log}");
+    assert!(log.contains("the collector does not accept spans"), "{log}");
     assert!(log.contains("due to queue full"), "{log}");
     assert!(log.contains("dropped_span_count="), "{log}");
 }
@@ -398,7 +398,7 @@ fn missing_collector_is_logged_and_the_program_ends() {
         assert_eq!(program.get("/users/7", "").status, 200);
     }
     let log = program.end();
-    assert_eq!(log.matches("the collector does not take spans").count(), 1, "{log}");
+    assert_eq!(log.matches("the collector does not accept spans").count(), 1, "{log}");
     assert!(log.contains("efused"), "the reason is not in {log}");
 }
 
@@ -432,7 +432,7 @@ fn a_variable_that_cannot_be_used_stops_the_program() {
     assert!(!succeeded);
     assert!(
         log.contains(
-            "invalid OTEL_EXPORTER_OTLP_PROTOCOL=\"grpc\": expected http/protobuf, which a collector takes at its port 4318"
+            "invalid OTEL_EXPORTER_OTLP_PROTOCOL=\"grpc\": expected http/protobuf, which a collector accepts on port 4318"
         ),
         "{log}"
     );
@@ -516,7 +516,7 @@ mod encrypted {
             let program = Program::start(&url, &[variables, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "500")]].concat());
             program.get("/users/1", "");
             let log = program.end();
-            assert!(log.contains("the collector does not take spans"), "{log}");
+            assert!(log.contains("the collector does not accept spans"), "{log}");
             assert_eq!(collector.spans().len(), 1);
         }
 

@@ -112,7 +112,7 @@ fn options_and_405_list_the_methods_of_a_path() {
     );
     assert_eq!(
         response.problem()["detail"],
-        "DELETE is not allowed; / has GET, HEAD, OPTIONS"
+        "the method DELETE is not allowed; / supports GET, HEAD, OPTIONS"
     );
     assert_eq!(server.request("OPTIONS * HTTP/1.1\r\nhost: test\r\n\r\n").status, 204);
 }

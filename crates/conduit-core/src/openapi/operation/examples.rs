@@ -83,7 +83,7 @@ impl Operation {
                 value,
             }),
             Err(error) => {
-                self.gap(format!("the example `{name}` is not JSON: {error}"));
+                self.gap(format!("the example `{name}` cannot be written as JSON: {error}"));
             }
         }
         self

@@ -43,14 +43,16 @@ impl Bearer {
     pub(super) fn of(request: &Request) -> Result<&str, Problem> {
         let Some(token) = authorization(request, "bearer")? else {
             return Err(unauthorized(
-                "this needs a bearer token in the field authorization",
+                "a bearer token is required: send the header field `authorization: Bearer …`",
                 "Bearer",
             ));
         };
         let unpadded = token.trim_end_matches('=');
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
         if unpadded.is_empty() || !unpadded.bytes().all(is_token) {
-            let problem = Problem::bad_request("the bearer token has characters that a token cannot have");
+            let problem = Problem::bad_request(
+                "the bearer token is malformed: expected letters, digits and `-._~+/`, with `=` only at the end",
+            );
             return Err(problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(INVALID_REQUEST)));
         }
         Ok(token)
@@ -71,7 +73,7 @@ impl<S> FromRequest<S> for Bearer {
     fn describe(operation: &mut Operation) {
         operation
             .security("bearer", SecurityScheme::bearer(None), &[])
-            .problem(StatusCode::UNAUTHORIZED, "There is no valid bearer token.");
+            .problem(StatusCode::UNAUTHORIZED, "The request has no valid bearer token.");
     }
 
     fn is_absent(request: &Request) -> bool {
@@ -121,17 +123,19 @@ impl<S> FromRequest<S> for Basic {
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
         let Some(encoded) = authorization(request, "basic")? else {
-            return Err(Basic::refused("this needs a name and a password"));
+            return Err(Basic::refused(
+                "a name and a password are required: send the header field `authorization: Basic …`",
+            ));
         };
         Basic::parse(encoded).ok_or_else(|| {
-            Problem::bad_request("the field authorization has no name and password in base64 after Basic")
+            Problem::bad_request("the header field authorization is malformed: expected `Basic` and the base64 of `name:password` in UTF-8")
         })
     }
 
     fn describe(operation: &mut Operation) {
         operation
             .security("basic", SecurityScheme::basic(), &[])
-            .problem(StatusCode::UNAUTHORIZED, "There is no valid name and password.");
+            .problem(StatusCode::UNAUTHORIZED, "The request has no valid name and password.");
     }
 
     fn is_absent(request: &Request) -> bool {
@@ -260,11 +264,15 @@ impl<S, K: Key> FromRequest<S> for ApiKey<K> {
         let key = match (keys.pop(), keys.is_empty()) {
             (None, _) => {
                 let mut problem = ApiKey::<K>::refused("");
-                problem = problem.with_detail(format!("this needs a key in {place}"));
+                problem = problem.with_detail(format!("a key is required in {place}"));
                 return Err(problem);
             }
             (Some(key), true) => key,
-            (Some(_), false) => return Err(Problem::bad_request(format!("{place} is sent more than once"))),
+            (Some(_), false) => {
+                return Err(Problem::bad_request(format!(
+                    "{place} is sent more than once: send it once"
+                )));
+            }
         };
         let key = key.ok_or_else(|| Problem::bad_request(format!("{place} is not UTF-8")))?;
         Ok(ApiKey {
@@ -282,7 +290,7 @@ impl<S, K: Key> FromRequest<S> for ApiKey<K> {
         };
         operation
             .security(name, scheme, &[])
-            .problem(StatusCode::UNAUTHORIZED, "There is no valid key.");
+            .problem(StatusCode::UNAUTHORIZED, "The request has no valid key.");
     }
 
     fn is_absent(request: &Request) -> bool {
@@ -309,7 +317,9 @@ fn authorization<'a>(request: &'a Request, scheme: &str) -> Result<Option<&'a st
     let Some(field) = fields.next() else { return Ok(None) };
     if fields.next().is_some() {
         // Another program that reads the same request may use the other field.
-        return Err(Problem::bad_request("the field authorization is sent more than once"));
+        return Err(Problem::bad_request(
+            "the header field authorization is sent more than once: send it once",
+        ));
     }
     let text = str::from_utf8(field).map_err(|_| Problem::bad_request("the field authorization is not ASCII"))?;
     let (name, credentials) = text.split_once(' ').unwrap_or((text, ""));

@@ -97,7 +97,7 @@ where
     fn describe(operation: &mut Operation) {
         operation
             .security("jwt", SecurityScheme::bearer(Some("JWT")), &[])
-            .problem(StatusCode::UNAUTHORIZED, "There is no valid token.");
+            .problem(StatusCode::UNAUTHORIZED, "The request has no valid token.");
     }
 
     fn is_absent(request: &Request) -> bool {
@@ -316,7 +316,7 @@ fn keys_of_set(json: &str) -> Result<Arc<[VerificationKey]>, JwtKeyError> {
     }
     if keys.is_empty() {
         return Err(JwtKeyError(
-            "no key of the set is a public key for signatures".to_owned(),
+            "no key of the set is a public key for signatures: expected a key of type RSA, EC or OKP".to_owned(),
         ));
     }
     Ok(keys.into())
@@ -327,7 +327,7 @@ pub(super) fn long_enough(secret: &[u8]) -> Result<(), JwtKeyError> {
     match secret.len() {
         SHORTEST_SECRET_BYTES.. => Ok(()),
         length => Err(JwtKeyError(format!(
-            "the secret for HS256 has {length} bytes, and must have at least {SHORTEST_SECRET_BYTES}"
+            "the secret for HS256 has {length} bytes, but at least {SHORTEST_SECRET_BYTES} are required: create one with `openssl rand -base64 48`"
         ))),
     }
 }
@@ -339,9 +339,11 @@ fn reason(kind: &ErrorKind) -> &'static str {
         ErrorKind::ImmatureSignature => "the token is not valid yet",
         ErrorKind::InvalidIssuer => "the token is from another issuer",
         ErrorKind::InvalidAudience => "the token is for another audience",
-        ErrorKind::MissingRequiredClaim(_) => "the token lacks a claim that is required: exp, or iss or aud",
+        ErrorKind::MissingRequiredClaim(_) => "the token lacks a required claim: exp, iss or aud",
         ErrorKind::InvalidSignature => "the signature of the token is wrong",
-        ErrorKind::Json(_) | ErrorKind::InvalidClaimFormat(_) => "the claims of the token are not as expected",
+        ErrorKind::Json(_) | ErrorKind::InvalidClaimFormat(_) => {
+            "a claim of the token is missing or has an invalid value"
+        }
         _ => "the token cannot be verified",
     }
 }

@@ -100,7 +100,7 @@ impl<S, T: Readable> FromRequest<S> for MultipartForm<T> {
         describe_problems(operation);
         operation.faults(
             StatusCode::UNPROCESSABLE_ENTITY,
-            "The form's fields are not as expected.",
+            "A field of the form is missing or has an invalid value.",
         );
     }
 

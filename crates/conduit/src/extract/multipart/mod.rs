@@ -324,7 +324,7 @@ impl Field<'_> {
         let bytes = self.bytes().await?;
         String::from_utf8(bytes.into()).map_err(|error| {
             let place = error.utf8_error().valid_up_to();
-            let message = format!("expected UTF-8, found a byte that is part of no character at {place}");
+            let message = format!("expected UTF-8, found an invalid byte at offset {place}");
             self.fault(StatusCode::UNPROCESSABLE_ENTITY, message)
         })
     }

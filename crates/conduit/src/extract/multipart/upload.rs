@@ -170,7 +170,7 @@ impl<S> FromRequest<S> for Upload {
     fn describe(operation: &mut Operation) {
         operation
             .body("application/octet-stream", json!({}))
-            .problem(StatusCode::BAD_REQUEST, "The client aborts the body.")
+            .problem(StatusCode::BAD_REQUEST, "The client aborted the body.")
             .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
             .problem(StatusCode::INSUFFICIENT_STORAGE, "The server has no room for the file.");
     }
