@@ -26,6 +26,7 @@ pub mod interop;
 pub mod layer;
 pub mod limit;
 mod memory;
+mod method;
 mod nearest;
 mod networks;
 pub mod openapi;
@@ -51,8 +52,8 @@ pub mod internal {
     }
 
     modules! {
-        built_in charge connection_info current dispatch endpoint error_form excerpt exchange_id fallback file memory nearest
-        networks panics pool state target
+        built_in charge connection_info current dispatch endpoint error_form excerpt exchange_id fallback file memory method
+        nearest networks panics pool state target
     }
 
     pub mod body {

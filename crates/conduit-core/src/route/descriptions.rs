@@ -6,6 +6,7 @@ use std::rc::Rc;
 use http::StatusCode;
 
 use super::{CrossOrigin, Handler};
+use crate::method::is_safe;
 use crate::openapi::Operation;
 
 /// The descriptions of an application's handlers, in the order of its table.
@@ -27,7 +28,7 @@ struct Description {
 
 /// Adds the rejection of requests of other origins to an operation with an unsafe method.
 fn describe_rejection(operation: &mut Operation) {
-    if !matches!(operation.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE") {
+    if !is_safe(operation.method()) {
         operation.problem(
             StatusCode::FORBIDDEN,
             "The request comes from a page of another origin, which may not act for the user.",

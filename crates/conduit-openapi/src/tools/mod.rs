@@ -4,6 +4,7 @@ mod input;
 mod request;
 mod schema;
 
+use conduit_core::internal::method::is_safe;
 use conduit_core::route::Definition;
 use serde_json::{Map, Value, json};
 
@@ -51,7 +52,7 @@ pub struct ToolHints {
 
 impl ToolHints {
     fn of(method: &str) -> Self {
-        let read_only = matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY");
+        let read_only = is_safe(method);
         ToolHints {
             read_only,
             destructive: !read_only,

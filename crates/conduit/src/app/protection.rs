@@ -14,7 +14,7 @@ impl<S, R> App<S, R> {
     /// the option `cross_origin`, `#[post("/hook", cross_origin)]`. [`Cors`](crate::layer::Cors) with credentials permits its
     /// origins, too.
     ///
-    /// Safe methods (`GET`, `HEAD`, `OPTIONS`, `TRACE`) are always permitted: their handlers must not change state.
+    /// Safe methods (`GET`, `HEAD`, `OPTIONS`, `TRACE`, `QUERY`) are always permitted: their handlers must not change state.
     ///
     /// # Panics
     ///

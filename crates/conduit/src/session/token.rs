@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use conduit_core::internal::method::is_safe;
 use http::StatusCode;
 use http::header::ORIGIN;
 use subtle::ConstantTimeEq;
@@ -139,7 +140,7 @@ where
 
     fn describe(operation: &mut Operation) {
         super::extract::describe_problems(operation);
-        if !matches!(operation.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE") {
+        if !is_safe(operation.method()) {
             operation.problem(
                 StatusCode::FORBIDDEN,
                 "The request has no field that names its page, and no valid token.",

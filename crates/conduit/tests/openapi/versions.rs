@@ -122,6 +122,46 @@ fn a_query_is_routed_and_compared_with_its_operation() {
     allowed.assert_header("allow", "POST, QUERY, OPTIONS");
 }
 
+#[cfg(feature = "sessions")]
+mod with_session {
+    use super::*;
+    use conduit::session::{FormToken, Sessions, require_token};
+
+    #[query("/visits")]
+    fn find_visits(_: FormToken) -> NoContent {
+        NoContent
+    }
+
+    #[post("/visits")]
+    fn add_visit(_: FormToken) -> NoContent {
+        NoContent
+    }
+
+    #[test]
+    fn only_an_unsafe_method_documents_the_rejection_of_other_origins_and_missing_tokens() {
+        let alone: Routes<Sessions> = routes![find_visits, add_visit];
+        let with_token: Routes<Sessions> = routes![
+            #[layer(require_token)]
+            [find_visits, add_visit],
+        ];
+        for routes in [alone, with_token] {
+            let document = routes.openapi(Info::new("Visits", "1")).in_version(Version::V3_2);
+            let operations = &json(&document)["paths"]["/visits"];
+            assert_eq!(operations["query"]["responses"].get("403"), None);
+            assert!(operations["post"]["responses"].get("403").is_some(), "{operations}");
+        }
+        let client = TestClient::new(App::new(Sessions::in_memory()).routes(with_token));
+        let foreign = |method| {
+            client
+                .request(method, "/visits")
+                .header("sec-fetch-site", "cross-site")
+                .send()
+        };
+        foreign("QUERY").assert_status(204);
+        foreign("POST").assert_status(403);
+    }
+}
+
 #[test]
 fn an_event_stream_has_a_schema_for_each_event_in_3_2() {
     let stream = |document: &Value| {
