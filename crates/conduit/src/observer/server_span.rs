@@ -21,9 +21,9 @@ use crate::route::Definition;
 
 /// The number of forwarded bytes of `tracestate`; services must forward 512 (W3C Trace Context, section 3.3.1.5).
 const STATE_BYTES: usize = 512;
-/// Methods that may be part of a name (RFC 9110, section 9, and RFC 5789).
-const METHODS: [&str; 9] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+/// Methods that may be part of a name: those of RFC 9110, section 9, PATCH (RFC 5789) and QUERY (RFC 10008).
+const METHODS: [&str; 10] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY",
 ];
 /// Query parameters with signatures, which grant access to anyone who reads them. The conventions list them.
 const SECRETS: [&str; 4] = ["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"];

@@ -108,8 +108,13 @@ fn a_request_without_a_route_is_named_by_its_method_and_one_of_no_known_method_b
     let mut client = program.connect();
     client.send("FETCH /users/7 HTTP/1.1\r\nhost: shop.example\r\n\r\n");
     assert_eq!(client.response().status, 501);
+    let mut client = program.connect();
+    client.send("QUERY /nowhere/7 HTTP/1.1\r\nhost: shop.example\r\n\r\n");
+    assert_eq!(client.response().status, 404);
     program.end();
 
+    let span = collector.span("QUERY");
+    assert_eq!(attributes(&span.attributes)["http.request.method"], "QUERY");
     let span = collector.span("GET");
     let found = attributes(&span.attributes);
     assert_eq!(found["url.path"], "/nowhere/7");
