@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_single_argument_that_is_exactly_ours_is_taken() {
+    fn only_the_exact_lists_of_arguments_are_handled() {
         let of = |list: &[&str]| printout(list.iter().map(OsString::from));
         assert_eq!(of(&["--routes"]), Some(Printout::Routes));
         assert_eq!(of(&["--openapi"]).is_some(), cfg!(feature = "openapi"));
@@ -60,6 +60,10 @@ mod tests {
         assert_eq!(of(&["--routes", "--verbose"]), None);
         assert_eq!(of(&["serve", "--routes"]), None);
         assert_eq!(of(&["--client", "typescript"]).is_some(), cfg!(feature = "openapi"));
+        assert_eq!(of(&["--client", "rust"]).is_some(), cfg!(feature = "openapi"));
+        assert_eq!(of(&["--lock"]).is_some(), cfg!(feature = "openapi"));
+        assert_eq!(of(&["--mcp"]).is_some(), cfg!(feature = "mcp"));
+        assert_eq!(of(&["--mcp", "--routes"]), None);
         assert_eq!(of(&["--client"]), None);
         assert_eq!(of(&["--client", "typescript", "--verbose"]), None);
     }

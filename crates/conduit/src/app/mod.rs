@@ -457,10 +457,8 @@ impl<S: 'static, R> App<S, R> {
     /// 127.0.0.1:8080. Prints its listening addresses. [`ListenAddress`](crate::ListenAddress) documents all forms. Sockets
     /// passed by a manager such as systemd (`LISTEN_FDS`) take precedence.
     ///
-    /// With `--openapi` as its only argument, the program instead prints its OpenAPI document, and the gaps of the document to
-    /// standard error. `--openapi 3.2` prints it in that version. With `--client typescript`, it prints a TypeScript client, and
-    /// with `--client rust` a Rust client. With `--mcp` and the feature `mcp`, it serves the tools of the application over standard
-    /// input and output.
+    /// With `--routes`, `--openapi` or one of the other [arguments](App::arguments), the program instead prints a description of
+    /// the application.
     ///
     /// # Errors
     ///

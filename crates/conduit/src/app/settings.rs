@@ -481,10 +481,18 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets whether [`run`](App::run) handles the program's arguments. By default it does, but only a single argument that is
-    /// exactly one of these; the program can use all others:
+    /// Sets whether [`run`](App::run) handles the program's arguments. By default it does, if they are exactly one of these
+    /// rows; the program can use all others. `run` then returns without serving HTTP:
     ///
-    /// - `--routes` prints [the table of routes](App::routes_table) and returns without serving.
+    /// | arguments | `run` | feature |
+    /// | --- | --- | --- |
+    /// | `--routes` | prints [the table of routes](App::routes_table) | |
+    /// | `--openapi`, `--openapi 3.1` | prints the OpenAPI document in version 3.1, and its gaps to standard error | `openapi` |
+    /// | `--openapi 3.2` | prints the document in version 3.2, and its gaps to standard error | `openapi` |
+    /// | `--lock` | prints the summary of the API for `api.lock` | `openapi` |
+    /// | `--client typescript` | prints a client in TypeScript | `openapi` |
+    /// | `--client rust` | prints a client in Rust, with its `Cargo.toml` as a comment at the end | `openapi` |
+    /// | `--mcp` | serves the tools of the application over standard input and output | `mcp` |
     pub fn arguments(mut self, answer: bool) -> Self {
         self.arguments = answer;
         self
