@@ -52,6 +52,7 @@ fn main() -> ExitCode {
     findings.extend(cycles::check(&sources));
     findings.extend(links::check(&root, &sources));
     findings.extend(paths::check(&paths, &sources));
+    findings.extend(paths::check_tests(&sources));
 
     if std::env::args().any(|argument| argument == "--allow") {
         allow::print(&findings);

@@ -1,4 +1,5 @@
-//! The paths in the prose of Markdown pages: a file or a directory that a page names between backticks exists.
+//! The paths in the prose of Markdown pages: a file or a directory that a page names between backticks exists. So do the tests
+//! that the page about security names.
 
 use std::collections::BTreeSet;
 
@@ -34,6 +35,41 @@ pub(crate) fn check(files: &[String], sources: &[Source]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Finds words in backticks that are a test by their form, on the page that lists them, and the name of no function.
+pub(crate) fn check_tests(sources: &[Source]) -> Vec<Finding> {
+    let rust = sources.iter().filter(|source| source.is_rust());
+    let functions: BTreeSet<&str> = rust.flat_map(|source| functions(&source.text)).collect();
+    let mut findings = Vec::new();
+    for page in sources.iter().filter(|source| source.path == "docs/security.md") {
+        for (line, text) in page.prose() {
+            let quoted = text.split('`').skip(1).step_by(2);
+            for name in quoted.filter(|word| is_test(word) && !functions.contains(word)) {
+                findings.push(Finding {
+                    rule: "test",
+                    path: page.path.clone(),
+                    line,
+                    message: format!("`{name}` is no function of the repository: correct the name of the test"),
+                });
+            }
+        }
+    }
+    findings
+}
+
+/// Returns whether a word has the form of a test's name: at least four words in lower case.
+fn is_test(word: &str) -> bool {
+    let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    word.chars().all(is_plain) && word.matches('_').count() >= 3
+}
+
+/// The names after `fn` in a source.
+fn functions(text: &str) -> impl Iterator<Item = &str> {
+    text.split("fn ").skip(1).map(|rest| {
+        let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        &rest[..end.unwrap_or(rest.len())]
+    })
 }
 
 impl<'a> Tree<'a> {
@@ -98,5 +134,16 @@ mod tests {
             missing("`web/src/link.rs`, `cat docs/b.md`, `FILE=other.rs`\n").len(),
             3
         );
+    }
+
+    #[test]
+    fn missing_tests_of_the_page_about_security_are_found() {
+        let tests = "#[test]\nfn a_long_body_is_rejected() {}\nasync fn a_body_without_an_end_is_closed() {}\n";
+        let text = "`a_long_body_is_rejected`, `a_body_without_an_end_is_closed`, `rapid_reset`, `CONDUIT_HEAD_TIME_LIMIT`\n\
+                    `a_long_body_is_accepted`\n";
+        let page = |path| [crate::source("tests/a.rs", tests), crate::source(path, text)];
+        let found = check_tests(&page("docs/security.md"));
+        assert_eq!(found.iter().map(|finding| finding.line).collect::<Vec<_>>(), [2]);
+        assert_eq!(check_tests(&page("docs/a.md")), []);
     }
 }
