@@ -129,12 +129,15 @@ impl Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR).with_cause(error)
     }
 
-    /// 500 for a handler that panicked with this message.
+    /// 500 for a handler, a layer or the code around them that panicked with this message.
     pub(crate) fn panicked(message: &str) -> Self {
         let message = logged_message(message);
-        tracing::error!(panic = message, "a handler panicked");
+        tracing::error!(panic = message, "the handling of a request panicked");
         let mut problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);
-        problem.0.causes.push(format!("the handler panicked: {message}"));
+        problem
+            .0
+            .causes
+            .push(format!("the handling of the request panicked: {message}"));
         problem
     }
 

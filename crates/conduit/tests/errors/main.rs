@@ -254,7 +254,10 @@ fn in_development_the_client_sees_the_error_with_its_sources() {
             "/anyhow",
             vec!["while starting the machine", "the machine is broken", digit],
         ),
-        ("/panic", vec!["the handler panicked: the machine exploded"]),
+        (
+            "/panic",
+            vec!["the handling of the request panicked: the machine exploded"],
+        ),
     ] {
         let problem = server.get(target).problem();
         assert_eq!(problem["detail"], causes.join(": "), "{target}");
