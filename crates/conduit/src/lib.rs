@@ -31,8 +31,8 @@
 //! # Map
 //!
 //! - [`App`]: state, routes, limits; [`Server`]: listening, serving, stopping.
-//! - The route attributes [`get`], [`post`], [`put`], [`patch`], [`delete`], [`head`], [`options`], [`route`](macro@route)
-//!   and the list [`routes!`]; [`mod@route`]: their generated items.
+//! - The route attributes [`get`], [`post`], [`put`], [`patch`], [`delete`], [`head`], [`options`], [`query`],
+//!   [`route`](macro@route) and the list [`routes!`]; [`mod@route`]: their generated items.
 //! - [`extract`]: arguments of handlers. [`response`]: their return values. [`Problem`](struct@Problem): errors.
 //! - [`events`]: event streams. [`hub`]: topics with subscribers, members and a history. [`runs`]: work that outlives its
 //!   request.
