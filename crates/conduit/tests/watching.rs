@@ -362,11 +362,11 @@ fn a_handler_that_blocks_its_worker_is_named_while_it_does_and_when_it_ends() {
         let fields = &line["fields"];
         fields["route"] == "/blocks" && fields["message"].as_str().is_some_and(|text| text.contains(says))
     };
-    let named = line(|line| is_about_it(line, "blocks its worker"));
+    let named = line(|line| is_about_it(line, "a handler blocks its worker"));
     assert_eq!(named["level"], "WARN");
     assert_eq!(named["fields"]["method"], "GET");
     assert_eq!(named["fields"]["handler"], "watching::blocks");
-    let ended = line(|line| is_about_it(line, "let its worker go"));
+    let ended = line(|line| is_about_it(line, "no longer blocks its worker"));
     assert!(ended["fields"]["blocked_ms"].as_u64() >= named["fields"]["blocked_ms"].as_u64());
     assert_eq!(client.response().text(), "done");
 }
