@@ -519,3 +519,22 @@ fn linux_has_all_options_of_the_table() {
             .any(|row| row.privilege().is_some() && row.access() == "get and set")
     );
 }
+
+#[test]
+fn files_of_all_systems_define_the_same_options() {
+    let names = |source: &'static str| -> Vec<&str> {
+        let lines = source.lines().filter_map(|line| line.strip_prefix("pub(crate) const "));
+        lines
+            .map(|line| line.split_once(": Location = ").expect("a location").0)
+            .collect()
+    };
+    let linux = names(include_str!("../src/option/sys/linux.rs"));
+    assert!(linux.len() >= option::TABLE.len(), "{linux:?}");
+    for (system, source) in [
+        ("apple", include_str!("../src/option/sys/apple.rs")),
+        ("freebsd", include_str!("../src/option/sys/freebsd.rs")),
+        ("posix", include_str!("../src/option/sys/posix.rs")),
+    ] {
+        assert_eq!(names(source), linux, "{system}");
+    }
+}
