@@ -314,7 +314,10 @@ mod jwt {
         assert!(refusal(&server, &with("iss", json!("them"))).contains("issuer"));
         assert!(refusal(&server, &with("aud", json!("bills"))).contains("audience"));
         for name in ["exp", "iss", "aud"] {
-            assert!(refusal(&server, &without(name)).contains("lacks a required claim"), "{name}");
+            assert!(
+                refusal(&server, &without(name)).contains("lacks a required claim"),
+                "{name}"
+            );
         }
         assert!(refusal(&server, &without("sub")).contains("is missing or has an invalid value"));
         let other = EncodingKey::from_secret(b"another secret of more than thirty-two bytes");
