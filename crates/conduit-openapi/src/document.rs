@@ -289,9 +289,7 @@ impl Builder {
         let has_gaps = !gaps.is_empty();
         self.gaps.extend(gaps.into_iter().map(|what| gap(definition, what)));
         for (name, scheme) in std::mem::take(&mut operation.parts.security_schemes) {
-            if !self.security_schemes.contains_key(&name) {
-                self.security_schemes.insert(name, scheme);
-            }
+            self.security_schemes.entry(name).or_insert(scheme);
         }
         // OpenAPI has no parameter for the rest of a path, so it is an ordinary one here.
         let path = definition.path.replace("{*", "{");

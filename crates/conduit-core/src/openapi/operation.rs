@@ -212,9 +212,7 @@ impl Operation {
     /// are added must all be satisfied; use [`any_of`](Operation::any_of) where one of several is enough.
     pub fn security(&mut self, name: impl Into<String>, scheme: SecurityScheme, scopes: &[&str]) -> &mut Self {
         let name = name.into();
-        if !self.parts.security_schemes.contains_key(&name) {
-            self.parts.security_schemes.insert(name.clone(), scheme.into());
-        }
+        self.parts.security_schemes.entry(name.clone()).or_insert(scheme.into());
         let mut scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
         scopes.sort();
         scopes.dedup();
