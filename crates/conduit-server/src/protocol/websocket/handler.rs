@@ -108,7 +108,7 @@ impl Future for EndingHandler {
             }
             let parent = running.scope.parent();
             emit(
-                || tracing::debug!(parent: parent, "dropped a handler that did not end within 10 s after its WebSocket"),
+                || tracing::debug!(parent: parent, "dropped a handler that did not end within {AFTER_END:?} after its WebSocket"),
             );
         }
         if let Some(handler) = handler.take() {
