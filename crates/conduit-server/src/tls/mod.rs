@@ -30,8 +30,8 @@ use session::Session;
 /// The number of stored TLS 1.2 sessions for clients without support of tickets; each takes a few hundred bytes.
 const REMEMBERED_SESSIONS: usize = 1024;
 
-/// The application protocols that the server speaks (RFC 7301), the preferred one first.
-const PROTOCOLS: &[&str] = if cfg!(feature = "http2") {
+/// The application protocols that the server offers in the handshake (ALPN, RFC 7301), the preferred one first.
+const ALPN_PROTOCOLS: &[&str] = if cfg!(feature = "http2") {
     &["h2", "http/1.1", "http/1.0"]
 } else {
     &["http/1.1", "http/1.0"]
@@ -446,7 +446,7 @@ fn stamps(settings: &Tls) -> Vec<Option<Stamp>> {
 /// Reads the files and texts of the settings. `before` has the sessions that are continued.
 fn load(settings: &Tls, before: Option<&Sessions>) -> Result<Loaded> {
     let mut identities = vec![identity(&settings.identity)?];
-    let mut builder = TlsServer::builder(identities[0].clone()).protocols(PROTOCOLS);
+    let mut builder = TlsServer::builder(identities[0].clone()).protocols(ALPN_PROTOCOLS);
     for (host, source) in &settings.hosts {
         let identity = identity(source)?;
         builder = builder.identity_for(host, identity.clone());
