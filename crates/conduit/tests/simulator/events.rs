@@ -13,9 +13,9 @@ use conduit::testing::TestClient;
 use crate::pace::{self, QUIET_TURNS};
 use crate::random::Random;
 use crate::secure::Wire;
+use crate::seeds::{check_replays, check_seeds};
 use crate::start::{self, Start};
 use crate::tunnel::Tunnel;
-use crate::{check_replays, check_seeds};
 
 const SEEDS: u64 = 300;
 const TOPICS: usize = 2;
