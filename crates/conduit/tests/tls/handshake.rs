@@ -1,4 +1,4 @@
-//! Handshakes that fail, and what the client and the log see of them; hellos of any size; the sends of a connection.
+//! Handshakes that fail, and what the client and the log see of them; hellos of any size; session tickets.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -269,45 +269,6 @@ fn connect(running: &Running, config: &Arc<ClientConfig>) -> Connection {
         ClientConnection::new(Arc::clone(config), name).expect("a client"),
         stream,
     )
-}
-
-/// Makes one request after the handshake, and returns the number of the server's sends: each is one segment, because none waits
-/// for another (`TCP_NODELAY`) and all are short.
-#[cfg(target_os = "linux")]
-fn sends_of_one_request(running: &Running, config: &Arc<ClientConfig>) -> u32 {
-    let mut stream = connect(running, config);
-    // The end of the handshake is sent before the request.
-    stream.conn.complete_io(&mut stream.sock).expect("a handshake");
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
-        .expect("taken");
-    let mut answer = String::new();
-    stream
-        .read_to_string(&mut answer)
-        .expect("an answer and the end of TLS");
-    assert!(answer.ends_with("encrypted: true"), "{answer}");
-    let info = stream.sock.option(option::TCP_INFO).expect("the system knows");
-    info.data_segments_received
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_connection_with_one_request_takes_two_sends() {
-    let authority = Authority::new();
-    let (chain, key) = authority.issue("localhost");
-    let running = serve(Tls::pem(chain, key));
-    // A machine that stalls for a second between handshake and request sees the tickets go alone, but not each time.
-    let fewest = |config: &dyn Fn() -> Arc<ClientConfig>| {
-        let sends = (0..4).map(|_| sends_of_one_request(&running, &config()));
-        sends.min().expect("there were some")
-    };
-    let authority = &authority;
-    let [tls12, tls13] = VERSIONS.map(|version| move || Arc::new(authority.configure(&[version], None)));
-    assert_eq!(fewest(&tls13), 2);
-    let shared = tls13();
-    assert_eq!(fewest(&|| Arc::clone(&shared)), 2, "resumed");
-    // The client of TLS 1.2 waits for the end of the handshake before its request.
-    assert_eq!(fewest(&tls12), 3);
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod certificates;
 mod handshake;
 #[cfg(feature = "testing")]
 mod records;
+#[cfg(feature = "testing")]
+mod sends;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
