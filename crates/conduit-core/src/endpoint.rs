@@ -96,7 +96,7 @@ impl Endpoint for FutureEndpoint {
             drop(PendingHandler(Some(slot)));
             return Outcome::Ready(panicked(panic));
         }
-        // The slot goes first: with the response in a separate variable, it would be copied once more.
+        // The slot goes first: with the response in a separate variable, it would be copied again.
         let unfinished = if ready.is_some() {
             self.free.set(Some(slot));
             None

@@ -21,7 +21,7 @@ use crate::problem::Problem;
 
 /// A body that may leave its worker's thread: of a request to a service, or of a response of an `AppService`.
 ///
-/// Bytes in memory are handed over unchanged, and so is the body of a request that has arrived. A task on the worker hands a
+/// Bytes in memory are passed unchanged, and so is the body of a request that has arrived. A task on the worker hands a
 /// stream over piece by piece, starting with the first poll, and each after the previous one was taken. Dropping this end ends
 /// the task and the stream.
 pub struct SendBody {

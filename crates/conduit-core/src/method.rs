@@ -2,7 +2,7 @@
 
 use http::Method;
 
-/// Returns whether the method is safe: it asks for no change (RFC 9110, section 9.2.1). An unknown method is not.
+/// Returns whether the method is safe: it requests no change (RFC 9110, section 9.2.1). An unknown method is not.
 pub fn is_safe(method: &str) -> bool {
     Method::from_bytes(method.as_bytes()).is_ok_and(|method| method.is_safe())
 }

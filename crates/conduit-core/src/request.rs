@@ -202,16 +202,16 @@ impl Request {
         str::from_utf8(bytes).ok()
     }
 
-    /// Sends an informational response before the response (RFC 9110, section 15.2), such as 103 with the fields `link` of what
-    /// the client can load meanwhile (RFC 8297).
+    /// Sends an informational response before the response (RFC 9110, section 15.2), such as 103 with `link` fields for resources
+    /// that the client can load meanwhile (RFC 8297).
     ///
     /// It is sent at once where the client has HTTP/2. In HTTP/1.1 some clients do not expect it, so `App::inform_http1` has to
     /// permit it. Otherwise, and once the response has begun, nothing is sent.
     ///
     /// # Panics
     ///
-    /// When the status is not informational; or is 100, which is sent when the handler reads the body, or 101, which is a
-    /// response.
+    /// Panics if the status is not informational, or is 100, which is sent when the handler reads the body, or 101, which is a
+    /// final response.
     ///
     /// # Example
     ///

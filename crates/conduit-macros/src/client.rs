@@ -10,8 +10,8 @@ use crate::arguments::{Argument, Source, Static, unwrapped};
 use crate::attribute::RouteArguments;
 use crate::link::{LinkArgument, link_arguments};
 
-/// Extractors whose value is an argument of a call, with the name of the argument. The trait `CallArgument` has its type, and the
-/// trait `NoArgument` that all others have none.
+/// Extractors whose value is an argument of a call, with the name of the argument. `CallArgument` defines the argument's type; all
+/// other extractors implement `NoArgument`.
 const ARGUMENTS: [(&str, &str); 14] = [
     ("Query", "query"),
     ("Paging", "page"),
@@ -94,7 +94,7 @@ fn with_arguments(
 }
 
 /// The arguments for the extractors besides those of the path, and the statements that add them to the request. An extractor
-/// without an argument has an assertion instead, so that no input is left out silently.
+/// without an argument has an assertion instead, so that no input is omitted silently.
 fn parts(arguments: &[Argument], call: &Ident) -> (Vec<TokenStream>, Vec<TokenStream>) {
     let (mut inputs, mut steps) = (Vec::new(), Vec::new());
     let mut taken: Vec<&str> = Vec::new();

@@ -90,8 +90,8 @@ method_attributes! {
 ///
 /// # Clients
 /// With the option `client` and the feature `client` of `conduit-web`, the type has the function `call`, which calls the handler at
-/// a server: `show::call(&client, 7).await`. Its arguments are those of the request, its result is the content of the response. The
-/// prefix of the path is that of the option `link`. An extractor that is neither an argument nor known to have none is a compile
+/// a server: `show::call(&client, 7).await`. Its arguments are the input of the request, its result is the content of the response.
+/// The option `link` sets the prefix of the path. An extractor that implements neither `CallArgument` nor `NoArgument` is a compile
 /// error.
 ///
 /// # Tools
@@ -164,11 +164,11 @@ pub fn nested_routes(input: TokenStream) -> TokenStream {
 /// `asset!`.
 ///
 /// The first argument is the directory, relative to the package's `Cargo.toml`, the second the prefix that its routes have, which is
-/// empty without one. Release builds contain the files, each also in gzip where that saves a twentieth, and in the
-/// codings of neighbours such as `app.js.br`; their addresses have a hash of the content in the name. Debug builds contain the
-/// names only, and read the files when they are requested, so that a change needs no build; `embed!("assets", "/assets", always)`
-/// contains the files in debug builds too. Names that begin with a dot are left out. The compiler notices changed files; for a new
-/// one the source with `embed!` has to change too.
+/// empty without one. Release builds contain the files, each also compressed with gzip where that saves more than 5 %, and in the
+/// codings of precompressed files next to them, such as `app.js.br`; their URL paths contain a hash of the content. Debug builds
+/// contain the names only, and read the files when they are requested, so that a change needs no build; `embed!("assets",
+/// "/assets", always)` contains the files in debug builds too. Names that begin with a dot are left out. The compiler notices
+/// changed files; for a new one the source with `embed!` has to change too.
 ///
 /// Store it in a constant. Each use of the macro contains another copy of the files.
 #[cfg(feature = "files")]

@@ -3,8 +3,8 @@
 //!
 //! The manager sets three environment variables: `LISTEN_FDS` is the number of descriptors, starting at 3; `LISTEN_PID`
 //! is the ID of the receiving process; `LISTEN_FDNAMES` contains the names of the descriptors, separated by colons. Without
-//! `LISTEN_PID` the sockets are for any process: so the tools of the crate `listenfd` pass them to a program that a watcher
-//! builds and starts again.
+//! `LISTEN_PID` the sockets are for any process, which lets the tools of the crate `listenfd` pass them to a program that a watcher
+//! rebuilds and restarts.
 //!
 //! ```
 //! for activated in conduit_net::socket_activation::take()? {
@@ -46,8 +46,8 @@ impl fmt::Display for ActivatedSocket {
     }
 }
 
-/// Takes ownership of the sockets that were passed to this process, or to any process. Returns none if `LISTEN_PID` is another
-/// process, and none at the second call.
+/// Takes ownership of the sockets that were passed to this process, or to any process. Returns an empty list if `LISTEN_PID` is
+/// another process, and at the second call.
 ///
 /// Every descriptor is examined before the first is taken. On an error the function takes and closes none of them.
 ///

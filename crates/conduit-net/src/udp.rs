@@ -19,8 +19,8 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// Binds to `address`; with port 0 the system selects a port. `[::]` also receives IPv4 if the system's default is
-    /// so; [`bind_only_v6`](UdpSocket::bind_only_v6) sets it explicitly.
+    /// Binds to `address`; with port 0 the system selects a port. `[::]` also receives IPv4 if that is the system's default;
+    /// [`bind_only_v6`](UdpSocket::bind_only_v6) sets it explicitly.
     ///
     /// # Errors
     /// The error contains the address and the remedy, as for [`TcpListener::bind`](crate::TcpListener::bind).

@@ -122,7 +122,7 @@ impl Contract {
         }
     }
 
-    /// Compares the response of a route with its operation. A route that the document leaves out may send any response.
+    /// Compares the response of a route with its operation. A route that the document omits may send any response.
     pub fn difference(&self, route: &Definition, response: &SentResponse<'_>) -> Option<Difference> {
         let operation = self.operations.get(&(route.method, route.path))?;
         let parts = self.parts(operation, response);

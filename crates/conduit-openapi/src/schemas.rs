@@ -60,7 +60,7 @@ impl SchemaRegistry for Schemas {
     }
 }
 
-/// The generators and the types that they know.
+/// The generators and their registered types.
 ///
 /// There are two schemas of each type: for reading (a field with a default may be missing) and for writing (it is
 /// present).
@@ -117,7 +117,7 @@ fn generator(side: Direction) -> SchemaGenerator {
     .into_generator()
 }
 
-/// Adds the bounds of integers that schemars leaves out, up to 32 bits. Bounds of 64 bits exceed the numbers of
+/// Adds the bounds of integers that schemars omits, up to 32 bits. Bounds of 64 bits exceed the numbers of
 /// some JSON parsers (RFC 8259, section 6), and the literals of some generators of clients.
 fn with_bounds() -> RecursiveTransform<fn(&mut Schema)> {
     RecursiveTransform(|schema| {
@@ -151,8 +151,7 @@ impl Generators {
         Some(self.schema(side, kind))
     }
 
-    /// The schema of a kind of problem, as a definition with this id. Where another one has the id, it is the schema
-    /// itself.
+    /// The schema of a kind of problem, as a definition with this id. If another schema has the id, returns the schema itself.
     fn kind(&mut self, id: &'static str, schema: Value) -> Value {
         let definitions = self.output.definitions_mut();
         match definitions.get(id) {

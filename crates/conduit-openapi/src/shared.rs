@@ -33,7 +33,7 @@ pub(super) struct DescribedOperation {
     pub(super) has_gaps: bool,
 }
 
-/// Moves header fields that are the same wherever they occur to `components`, those of responses and those of requests.
+/// Moves header fields that are the same in all places to `components`, those of responses and those of requests.
 ///
 /// Each has the name of its field. A name with two meanings stays in the operations.
 pub(super) fn share(paths: &mut [PathItem], components: &mut Value) {

@@ -2,7 +2,7 @@
 
 use conduit_core::route::Definition;
 
-/// The methods that OpenAPI 3.1 knows.
+/// The methods of OpenAPI 3.1.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 /// A version of OpenAPI.
@@ -22,7 +22,7 @@ pub(super) fn has_method(method: &str) -> bool {
     METHODS.contains(&method)
 }
 
-/// The gap of an operation that OpenAPI 3.1 leaves out.
+/// The gap of an operation that OpenAPI 3.1 cannot describe.
 pub(super) fn missing_method(definition: &Definition) -> String {
     format!(
         "OpenAPI 3.1 has no operations of the method {}: `--openapi 3.2` and `Document::in_version` write it",

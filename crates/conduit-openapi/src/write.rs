@@ -27,7 +27,7 @@ impl Document {
         self
     }
 
-    /// The components without the schemas of operations that the version leaves out.
+    /// The components without the schemas of operations that the version omits.
     fn written_components(&self) -> Value {
         let mut components = self.components.clone();
         let mut parts: Vec<&Value> = self.webhooks.values().collect();

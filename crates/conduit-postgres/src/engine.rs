@@ -14,11 +14,11 @@ use crate::session::Session;
 /// they are missing; a role that cannot create tables needs a migration with their SQL. Services that share a database use a
 /// schema each, by the `search_path` of the connections.
 ///
-/// A publisher inserts the messages of a moment in one transaction, which takes their numbers from the row of the topic: its
-/// lock makes them visible in their order. One `NOTIFY` after the commit names the topics that have changed, and each process
-/// reads those that it follows. A `NOTIFY` that is lost delays messages until a process checks its topics, with each third of
-/// the lease; one that the server refuses is repeated then. `LISTEN` needs a direct connection to the server, or a pooler in
-/// session mode.
+/// A publisher inserts messages that are published at the same time in one transaction, which takes their numbers from the row of
+/// the topic; the lock of the row makes them visible in order. One `NOTIFY` after the commit names the topics that have changed,
+/// and each process reads those that it follows. A `NOTIFY` that is lost delays messages until a process checks its topics, with
+/// each third of the lease; one that the server refuses is repeated then. `LISTEN` needs a direct connection to the server, or a
+/// pooler in session mode.
 ///
 /// # Guarantees
 ///
@@ -36,7 +36,7 @@ use crate::session::Session;
 ///   Subscribers notice a server with an older state, such as a replica after a failover, unless others have taken the same
 ///   positions before the reconnect.
 /// - **Presence**: the members of a process that ends without notice leave after the [lease](RemoteEngineConfig::lease).
-/// - **Bounds**: besides the messages of the settings, 32,768 new subscribers and members wait; a further one is
+/// - **Bounds**: besides the messages of the settings, 32,768 new subscribers and members wait; further ones fail with
 ///   [`HubError::Full`](conduit::hub::HubError::Full).
 /// - **Errors of the server**: a request that it refuses, such as on a full disk, ends with
 ///   [`HubError::Unavailable`](conduit::hub::HubError::Unavailable); others continue.

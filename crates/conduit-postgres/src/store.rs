@@ -33,7 +33,7 @@ pub(crate) const CREATION_LOCK: &str = "SELECT pg_advisory_xact_lock(8026664177)
 /// remain. The size is not bounded: it is that of the live values, and of those that have ended within this hour.
 ///
 /// Use a pool for the store alone: a handler that holds a connection while its session waits for another one of the same pool
-/// waits for itself once the pool is exhausted. The transactions of the pool are `READ COMMITTED`, the default of PostgreSQL.
+/// deadlocks once the pool is exhausted. The transactions of the pool are `READ COMMITTED`, the default of PostgreSQL.
 #[derive(Clone)]
 pub struct PostgresStore(Arc<StoreState>);
 
@@ -152,7 +152,7 @@ impl PostgresStore {
     ///
     /// The transaction is `READ COMMITTED`; its connection finds the table by its `search_path`. A change waits for another
     /// transaction that has changed the same value, for at most the `lock_timeout` of the connection, or 5 s if it has none, for
-    /// each lock, and is an error then. A change takes up to two locks while several transactions wait.
+    /// each lock; then it fails. A change takes up to two locks while several transactions wait.
     ///
     /// # Example
     ///

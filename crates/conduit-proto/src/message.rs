@@ -55,8 +55,8 @@ pub enum ResponseBody {
 }
 
 impl ResponseBody {
-    /// The body that is sent of a response with a body of this length. `declared` returns the `content-length` that the
-    /// response has itself: that of the response to a GET (RFC 9110, sections 8.6, 15.3.5, 15.3.6 and 15.4.5).
+    /// Returns the framing that is sent for a response with a body of this length. `declared` returns the `content-length` in the
+    /// response's own fields: that of the response to a GET (RFC 9110, sections 8.6, 15.3.5, 15.3.6 and 15.4.5).
     pub fn of(
         method: MethodKind,
         status: StatusCode,

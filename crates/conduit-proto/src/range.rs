@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-/// The most ranges that a request may have. More are no use to a client that resumes a download or seeks in a film, and
-/// each costs a part of a response.
+/// The maximum number of ranges in a request. More are of no use to a client that resumes a download or seeks in a video, and each
+/// adds a part to the response.
 pub const RANGE_LIMIT: usize = 16;
 
 /// Ranges that are closer than this are sent as one: the head of a further part would be longer than the gap.

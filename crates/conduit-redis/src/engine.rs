@@ -28,7 +28,7 @@ use crate::session::{Names, Session};
 ///   continue with new messages. A server that recovers an older state, such as a replica after a failover, loses the
 ///   messages since then; subscribers notice it unless others have taken the same positions before the reconnect.
 /// - **Presence**: the members of a process that ends without notice leave after the [lease](RedisEngineConfig::lease).
-/// - **Bounds**: besides the messages of the settings, 32,768 new subscribers and members wait; a further one is
+/// - **Bounds**: besides the messages of the settings, 32,768 new subscribers and members wait; further ones fail with
 ///   [`HubError::Full`](conduit::hub::HubError::Full).
 /// - **Errors of the server**: a request that the server refuses, for example because it is full, fails with
 ///   [`HubError::Unavailable`](conduit::hub::HubError::Unavailable), and a key of another type ends the requests of its topic;

@@ -106,8 +106,8 @@ impl RedisStore {
         [self.0.prefix.as_bytes(), key].concat()
     }
 
-    /// The connection of this thread. All requests without one share an attempt and its failure, so that a server that is away
-    /// costs a descriptor per thread.
+    /// The connection of this thread. All requests without one share an attempt and its failure, so that an unreachable server
+    /// costs one descriptor per thread.
     async fn connection(&self) -> RedisResult<StoreConnection> {
         let attempt = ATTEMPTS.with_borrow_mut(|attempts| Arc::clone(attempts.entry(self.0.number).or_default()));
         let mut attempt = attempt.lock().await;
@@ -131,7 +131,7 @@ impl RedisStore {
         connection.check(result)
     }
 
-    /// Makes a request of one script, which the server loads if it does not know it.
+    /// Makes a request of one script, which the server loads if it is not cached.
     async fn call<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
         let mut connection = self.connection().await?;
         let result = script.invoke_async(&mut connection.connection).await;

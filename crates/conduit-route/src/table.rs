@@ -102,8 +102,8 @@ pub struct Storage<
 /// suffix (the longer prefix first, then the longer suffix), then `{name}`, then `{*rest}`. The order of the list is
 /// irrelevant. A route without the method of the request does not hide a less specific route with it.
 ///
-/// The time of a match is proportional to the length of the path, plus the time for backtracking: at most one visit to
-/// each node of the table. Matching does not allocate or recurse.
+/// The time of a match is proportional to the length of the path, plus the time for backtracking, which visits each node of the
+/// table at most once. Matching does not allocate or recurse.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     definitions: &'static [Definition],

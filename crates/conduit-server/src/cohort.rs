@@ -26,8 +26,8 @@ impl Cohort {
         }
     }
 
-    /// The state of the worker that runs on this thread; `None` if the server stops before it is open. One worker opens
-    /// at a time, so that the migrations of a database, which the first one applies, are there for the others.
+    /// The state of the worker that runs on this thread; `None` if the server stops before it is open. One worker opens its state
+    /// at a time, so that the first one applies the migrations of a database before the others connect.
     pub(super) async fn open<S: 'static>(
         &self,
         state: Box<dyn OpenState<S>>,

@@ -91,8 +91,8 @@ impl ServerHandle {
         std::future::pending().await
     }
 
-    /// Another process has taken over: stops, and keeps idle connections until their next response, which asks the
-    /// client to connect again.
+    /// Another process has taken over: stops, and keeps idle connections until their next response, which makes the client connect
+    /// again.
     pub(super) fn leave(&self) {
         self.0.replaced.store(true, Ordering::Release);
         self.0.keeps_idle.store(true, Ordering::Release);

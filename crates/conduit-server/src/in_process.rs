@@ -44,7 +44,7 @@ pub struct InProcess {
 /// The bytes that a client writes on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// Requests; the client knows of no PROXY header.
+    /// Requests; the client sends no PROXY header.
     Requests,
     /// All bytes, with a PROXY header where the address of the client must send one.
     Raw,

@@ -11,7 +11,7 @@ pub(super) const READY: &[u8] = b"READY=1";
 /// A shutdown has begun, and the server finishes its requests.
 pub(super) const STOPPING: &[u8] = b"STOPPING=1";
 
-/// The server reads its configuration again, or hands over to another process; [`READY`] follows. systemd
+/// The server reads its configuration again, or passes its sockets to another process; [`READY`] follows. systemd
 /// requires the time with `Type=notify-reload`.
 pub(super) fn reloading() -> Vec<u8> {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);

@@ -113,8 +113,8 @@ impl<S: 'static> Server<S> {
     ///
     /// # Errors
     ///
-    /// When a worker cannot open its state (`App::open_per_worker`). When the system refuses a resource:
-    /// signal handlers, threads, pollers. When it is called inside of a tokio runtime, as in a `main` with `#[tokio::main]`.
+    /// Returns an error if a worker cannot open its state (`App::open_per_worker`), if the system refuses a resource (signal
+    /// handlers, threads, pollers), or if it is called inside of a tokio runtime, as in a `main` with `#[tokio::main]`.
     pub fn run(mut self) -> Result {
         if let Err(error) = refuse_runtime() {
             return Err(self.refused(error));
@@ -159,8 +159,8 @@ impl<S: 'static> Server<S> {
     ///
     /// # Errors
     ///
-    /// When a worker cannot open its state (`App::open_per_worker`). When the system refuses a resource:
-    /// threads, pollers. When it is called inside of a tokio runtime.
+    /// Returns an error if a worker cannot open its state (`App::open_per_worker`), if the system refuses a resource (threads,
+    /// pollers), or if it is called inside of a tokio runtime.
     pub fn serve(self) -> Result {
         self.serve_from(|| ())
     }

@@ -62,9 +62,8 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS conduit_store (
 
 /// Values in the table `conduit_store` of a SQLite database, which may have other tables. Clones use the same connections.
 ///
-/// Each change is one statement, so it is atomic among all processes that use the file. Values whose lifetime has ended are
-/// removed a few at a time, by later new values. The size is not bounded: it is that of the live values. The clock is the
-/// system's.
+/// Each change is one statement, so it is atomic among all processes that use the file. Insertions remove expired values a few at a
+/// time. The size is not bounded: it is that of the live values. Lifetimes use the system clock.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     writer: SqlitePool,

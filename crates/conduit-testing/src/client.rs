@@ -26,7 +26,7 @@ use super::websocket::TestWebSocketRequest;
 ///
 /// # Panics
 ///
-/// At the line of the test, when the application cannot start, the server sends no response within 30 s, or the response is not
+/// Panics at the line of the test if the application cannot start, if no response arrives within 30 s, or if the response is not
 /// HTTP.
 #[derive(Clone)]
 pub struct TestClient {
@@ -47,8 +47,8 @@ impl TestClient {
         }
     }
 
-    /// Serves the application on a port of 127.0.0.1 that the system chooses, and calls it through sockets. Time cannot be
-    /// moved and the peer's address cannot be chosen; all else is as with [`new`](Self::new).
+    /// Serves the application on a port of 127.0.0.1 that the system chooses, and calls it through sockets. The clock cannot be
+    /// advanced and the peer's address cannot be set; everything else is as with [`new`](Self::new).
     #[track_caller]
     pub fn over_socket(app: impl TestApplication) -> Self {
         let contract = app.contract();
@@ -98,9 +98,9 @@ impl TestClient {
         self
     }
 
-    /// Lets the application's clock jump to its next timer while a request waits for its answer: a handler that sleeps an
-    /// hour answers at once. Not for an application that works with something outside of its runtime, such as a database
-    /// or a service: the clock would jump over the time-outs of that.
+    /// Lets the application's clock jump to its next timer while a request waits for its response: a handler that sleeps for an
+    /// hour responds at once. Do not use it for an application that waits for a database or another service, because the clock
+    /// would also jump over the timeouts of that wait.
     ///
     /// # Panics
     ///

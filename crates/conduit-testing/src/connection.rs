@@ -111,8 +111,8 @@ impl TestConnection {
         self.is_reset = true;
     }
 
-    /// Cuts the connection as the loss of the client's network does: the server gets no notice, and no acknowledgement of the
-    /// bytes that it sends.
+    /// Simulates the loss of the client's network: the server receives neither an end nor acknowledgements of the bytes that it
+    /// sends.
     ///
     /// # Panics
     ///

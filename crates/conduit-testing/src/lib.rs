@@ -7,22 +7,22 @@
 //! conduit-web = { version = "0.1", features = ["testing"] }
 //! ```
 //!
-//! A test is a plain `#[test] fn`. [`TestClient::new`] serves the application on a separate thread, with a pipe in
-//! memory instead of a socket: everything above the socket is as in production: the HTTP engine, limits and
-//! deadlines, layers and response rules. [`TestClient::over_socket`] is the same on a real port.
+//! A test is a plain `#[test] fn`. [`TestClient::new`] serves the application on a separate thread, with a pipe in memory instead
+//! of a socket. Everything above the socket is as in production: the HTTP engine, limits and deadlines, layers and response rules.
+//! [`TestClient::over_socket`] is the same on a real port.
 //!
 //! # Time
 //!
-//! In process the application's clock, tokio's, can be moved: [`TestClient::advance`] lets an hour pass, for its timers, for
-//! the server's deadlines and for the expiry of cookies. With [`TestClient::skip_waiting`] it jumps to the next timer by
-//! itself while the test waits for an answer. That is not the default because it would jump over the time-outs of what
-//! works outside of the runtime, such as a database.
+//! In process, a test controls the application's clock, which is tokio's: [`TestClient::advance`] lets an hour pass for its timers,
+//! for the server's deadlines and for the expiry of cookies. With [`TestClient::skip_waiting`] the clock jumps to the next timer
+//! while the test waits for a response. This is not the default, because the clock would also jump over timeouts for work outside
+//! of the runtime, such as a database query.
 //!
 //! # Contract
 //!
 //! A response that the application's OpenAPI document does not describe fails the test at its line, with the operation, its
 //! handler and the handler's place in the source: an undocumented status, content type, header field, or a body that
-//! differs from its schema. Requests that no route matches, handlers that the document leaves out, and responses without a
+//! differs from its schema. Requests that no route matches, handlers that the document omits, and responses without a
 //! description are not compared. [`TestRequest::undocumented`] and [`TestClient::without_contract`] end the comparison for
 //! one request, and for all requests of a client.
 //!

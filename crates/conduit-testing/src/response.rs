@@ -15,8 +15,8 @@ use super::reading::{Reading, failure_message};
 /// The number of characters of a body in a failed assertion.
 const SHOWN: usize = 4000;
 
-/// A whole response. Assertions give it back, so that they can be chained, and panic at the test's own line with the
-/// request, what differs, and the response.
+/// A whole response. Assertions return it, so that they can be chained, and panic at the line of the test with the request, the
+/// difference, and the response.
 #[derive(Clone, Debug)]
 pub struct TestResponse {
     request: String,

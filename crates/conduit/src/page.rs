@@ -6,8 +6,8 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::response::{Html, IntoResponse, Response};
 
-/// A page that a template of [askama](https://docs.rs/askama) makes: 200 with `text/html; charset=utf-8`. The feature `askama`;
-/// the application depends on `askama` 0.16, too, for its derive.
+/// A page rendered by a template of [askama](https://docs.rs/askama): 200 with `text/html; charset=utf-8`. Requires the feature
+/// `askama`, and `askama` 0.16 as a dependency of the application, for its derive.
 ///
 /// Templates are compiled, and escape the values that they contain. A template that fails results in a 500, and the error is logged.
 ///

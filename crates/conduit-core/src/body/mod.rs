@@ -65,8 +65,8 @@ impl Body {
         Body(BodyKind::Stream(Box::pin(stream), None))
     }
 
-    /// As [`from_stream`](Body::from_stream), of a stream whose chunks have `length` bytes in total: the response declares it in
-    /// `content-length`.
+    /// Creates a body as [`from_stream`](Body::from_stream) does, from a stream whose chunks have `length` bytes in total: the
+    /// response declares the length in `content-length`.
     ///
     /// When the stream returns more or fewer bytes, the connection is closed in the middle of the body, so that the client
     /// notices the truncation, and the error is logged.
@@ -80,7 +80,7 @@ impl Body {
     }
 
     /// Sends these fields after the body (RFC 9110, section 6.5), such as a checksum of the body: the future is polled after
-    /// the last chunk. Fields that frame, route or authenticate a message are left out. The trailers of a body that has some are
+    /// the last chunk. Fields that frame, route or authenticate a message are omitted. The trailers of a body that has some are
     /// sent too.
     ///
     /// HTTP/1.1 has trailers only in the chunked transfer coding, so the body declares no length, and a client of HTTP/1.0
@@ -178,8 +178,8 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// When a request's body is longer than the limit, is cut short, or is malformed; or when the stream of a
-    /// response's body returns an error.
+    /// Returns an error if a request's body is longer than the limit, is incomplete or is malformed, or if the stream of a
+    /// response's body fails.
     pub async fn collect(self) -> Result<Bytes, BodyError> {
         match self.0 {
             BodyKind::Static(bytes) => Ok(Bytes::from_static(bytes)),

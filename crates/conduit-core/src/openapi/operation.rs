@@ -208,8 +208,8 @@ impl Operation {
         self
     }
 
-    /// Adds a security scheme that a request must satisfy, under the name that the document knows it by. Several that
-    /// are added must all be satisfied; use [`any_of`](Operation::any_of) where one of several is enough.
+    /// Adds a security scheme that a request must satisfy, under its name in the document. A request must satisfy all schemes that
+    /// are added; use [`any_of`](Operation::any_of) where one of several is enough.
     pub fn security(&mut self, name: impl Into<String>, scheme: SecurityScheme, scopes: &[&str]) -> &mut Self {
         let name = name.into();
         self.parts.security_schemes.entry(name.clone()).or_insert(scheme.into());
@@ -483,8 +483,8 @@ impl Operation {
         self.require(of.name(), schema)
     }
 
-    /// The schema that serde writes of a `T`, as the member `name` of a problem; anything, with a gap, where it is not
-    /// known. `#[derive(Problem)]` writes the call.
+    /// The schema that serde writes of a `T`, as the member `name` of a problem; if the schema is unknown, a schema of any value,
+    /// with a gap. `#[derive(Problem)]` writes the call.
     pub fn member_schema_of<T>(&mut self, name: &str) -> Value {
         let of = TypeKey::of::<T>();
         self.schemas.known_schema(Direction::Output, of).unwrap_or_else(|| {

@@ -40,8 +40,7 @@ pub trait SchemaRegistry {
     /// The schema of a problem that lists the faults of a request.
     fn faults(&self) -> Value;
 
-    /// The schema of a kind of problem, as a definition with this id. Where another one has the id, it is the schema
-    /// itself.
+    /// The schema of a kind of problem, as a definition with this id. If another schema has the id, returns the schema itself.
     fn kind(&self, id: &'static str, schema: Value) -> Value;
 
     /// The target of a reference to the schema of a request.

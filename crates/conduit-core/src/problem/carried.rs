@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::Problem;
 
-/// An error that is a [`Problem`]: what `#[derive(Problem)]` implements, and what can be written by hand for an error
-/// whose response the attributes cannot express.
+/// An error that converts into a [`Problem`]. `#[derive(Problem)]` implements it; implement it by hand for an error whose response
+/// the attributes cannot express.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be converted into a problem",
     note = "derive `conduit::Problem` for it, or implement `IntoProblem`"

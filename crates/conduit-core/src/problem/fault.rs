@@ -51,8 +51,8 @@ impl Fault {
         }
     }
 
-    /// A fault of the value that these steps lead to from a part of the request: `query`, `header`, `body`. No step is all
-    /// of the part.
+    /// A fault of the value that these steps lead to from a part of the request: `query`, `header`, `body`. Without steps, the
+    /// fault concerns the whole part.
     pub fn at<'a>(part: &str, steps: impl IntoIterator<Item = Step<'a>>, message: impl Into<String>) -> Self {
         let mut path = part.to_owned();
         for step in steps {

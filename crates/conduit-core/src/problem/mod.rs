@@ -166,14 +166,13 @@ impl Problem {
     }
 
     /// Sets the URI that identifies the kind of problem; without it the kind is `about:blank`, a
-    /// problem without more meaning than its status, and the member is left out.
+    /// problem without more meaning than its status, and the member is omitted.
     pub fn with_type(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
         self.0.kind = Some(uri.into());
         self
     }
 
-    /// Sets the short text that is the same for every problem of this kind; without it it is the status's reason
-    /// phrase.
+    /// Sets the short text that is the same for every problem of this kind. Default: the reason phrase of the status.
     pub fn with_title(mut self, title: impl Into<Cow<'static, str>>) -> Self {
         self.0.title = Some(title.into());
         self

@@ -92,8 +92,8 @@ impl Directory {
         self.find_by_walk(path, waiting)
     }
 
-    /// As [`find`](Directory::find), with each component opened in turn. Tests compare both; it is the only way on
-    /// systems without openat2(2). [`Waiting::Never`] always fails.
+    /// Opens the object as [`find`](Directory::find) does, with each component opened in turn. Tests compare both methods; systems
+    /// without openat2(2) have only this one. [`Waiting::Never`] always fails.
     ///
     /// # Errors
     /// As [`find`](Directory::find).

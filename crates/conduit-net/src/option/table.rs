@@ -42,8 +42,8 @@ options! {
     /// Restricts the socket to this interface; an empty name removes the restriction. Default: none. Linux; before 5.7,
     /// and to change an existing binding, it requires CAP_NET_RAW. socket(7).
     BIND_TO_DEVICE: Text, ReadWrite, "bind_to_device", Some("it requires CAP_NET_RAW");
-    /// Restricts an IPv6 socket to IPv6. Set it before binding. Default: off on Linux (`net.ipv6.bindv6only`) and
-    /// macOS, on on FreeBSD. ipv6(7).
+    /// Restricts an IPv6 socket to IPv6. Set it before binding. Default: off on Linux (`net.ipv6.bindv6only`) and macOS; FreeBSD
+    /// enables it. ipv6(7).
     ONLY_V6: Flag, ReadWrite, "only_v6", None;
 
     /// The size of the receive buffer in bytes. Linux limits the value to `net.core.rmem_max`, returns twice the set

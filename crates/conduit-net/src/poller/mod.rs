@@ -137,8 +137,8 @@ impl AsRawFd for Poller {
     }
 }
 
-/// The events of a source to report, and how often. Errors and hang-ups are always reported (kqueue: with any non-empty
-/// interest).
+/// The events of a source to report, and the repetition of reports. Errors and hang-ups are always reported (kqueue: with any
+/// non-empty interest).
 ///
 /// ```
 /// use conduit_net::Interest;

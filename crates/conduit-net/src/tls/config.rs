@@ -149,8 +149,8 @@ impl TlsServerBuilder {
         Ok(self)
     }
 
-    /// As [`require_client_certificates`](TlsServerBuilder::require_client_certificates), but a client without a
-    /// certificate is accepted.
+    /// Requests a certificate as [`require_client_certificates`](TlsServerBuilder::require_client_certificates) does, but also
+    /// accepts clients without a certificate.
     ///
     /// # Errors
     /// The text has no PEM section with a certificate.

@@ -391,7 +391,7 @@ mod tests {
         assert_eq!(pascal("Page-users.User"), "PageUsersUser");
         assert_eq!(camel("links_list"), "linksList");
         assert_eq!(camel("a_b__c"), "aBC");
-        // Other letters are left out.
+        // Other letters are omitted.
         assert_eq!((&*camel("数"), &*camel("é1"), &*pascal("数")), ("_", "_1", "_"));
     }
 

@@ -321,7 +321,7 @@ impl Head {
     /// Parses the head at the start of `input`, which is the start of a request line.
     ///
     /// Returns the length of the head if it is complete. Until then, `progress` records the parsed part: each byte is
-    /// searched for the end of its line once, and each line is checked once when it is complete and once more with the
+    /// searched for the end of its line once, and each line is checked once when it is complete and again with the
     /// whole head. So the work is linear in the number of bytes, independent of the pieces.
     // Inlined into a large function, it would keep its positions in memory instead of registers.
     #[inline(never)]

@@ -201,8 +201,8 @@ impl Connection {
         is_usual
     }
 
-    /// As [`write_response`](Self::write_response), without the bytes of the body. Returns whether the response has
-    /// them; if so, the caller sends exactly `length` bytes after the bytes in `out`, before any later output.
+    /// Appends a response as [`write_response`](Self::write_response) does, without the bytes of the body. Returns whether the
+    /// response has a body; if so, the caller sends exactly `length` bytes after the bytes in `out`, before any later output.
     pub fn write_response_head(
         &mut self,
         out: &mut Vec<u8>,
@@ -226,9 +226,9 @@ impl Connection {
         wanted
     }
 
-    /// As [`write_body`](Self::write_body) of a piece of `length` bytes, without the bytes: appends the framing before
-    /// them. Returns the number of bytes that the caller sends after the bytes in `out`, and the framing that follows
-    /// them, before any later output.
+    /// Appends the framing before a piece of `length` bytes, as [`write_body`](Self::write_body) does, without the bytes. Returns
+    /// the number of bytes that the caller sends after the bytes in `out`, and the framing that follows them, before any later
+    /// output.
     ///
     /// # Errors
     ///

@@ -237,8 +237,8 @@ impl Http2Connection {
         self.peer_go_away
     }
 
-    /// Returns whether this status is not that of a response: after 1xx one is still to come, and after a 2xx to
-    /// `CONNECT` the stream belongs to the caller (RFC 9113, section 8.5).
+    /// Returns whether a response with this status is not final: after a 1xx another response follows, and after a 2xx to `CONNECT`
+    /// the stream belongs to the caller (RFC 9113, section 8.5).
     #[must_use]
     pub fn is_no_answer(&self, stream: StreamId, status: StatusCode) -> bool {
         let is_connect = || {

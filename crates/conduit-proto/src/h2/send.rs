@@ -191,9 +191,9 @@ impl Http2Connection {
         }
     }
 
-    /// As [`write_body`](Self::write_body), of one DATA frame whose payload is not copied. `fill` gets the largest number of
-    /// bytes of the payload, which is not 0; it returns their actual number, and true if they are the last ones. It appends
-    /// them to the output, or the caller sends them after the output. The result is their number.
+    /// Appends one DATA frame as [`write_body`](Self::write_body) does, without a copy of the payload. `fill` receives the maximum
+    /// length of the payload, which is not 0, and returns the actual length, and true if these bytes are the last ones. It appends
+    /// the bytes to the output, or the caller sends them after the output. Returns the length of the payload.
     ///
     /// Where no byte may be sent now, `fill` is not called.
     ///

@@ -77,14 +77,13 @@ impl WebSocketConnection {
 
     /// Parses received bytes, and returns the number of consumed bytes and one event.
     ///
-    /// `input` starts where the last call stopped using, and has at least what was left over then: at most 130 bytes.
-    /// Call again at once after any event but `NeedMore` and `Closed`. `codecs` may be the same for all connections of a
-    /// thread.
+    /// `input` starts with the first unconsumed byte and contains at least the bytes that the last call left, at most 130. After
+    /// any event except `NeedMore` and `Closed`, call again at once. `codecs` may be the same for all connections of a thread.
     ///
     /// # Errors
     ///
-    /// The client broke a rule (RFC 6455, section 7.1.7). Close is in the output, unless it was sent before; send it,
-    /// then close.
+    /// The client broke a rule (RFC 6455, section 7.1.7). Close is in the output, unless it was sent before; send it, then close
+    /// the connection.
     #[inline]
     pub fn handle_input(
         &mut self,
@@ -331,8 +330,8 @@ impl WebSocketConnection {
         }
     }
 
-    /// Writes Close, unless it was written before. Then the client's Close is expected: continue to pass input. The
-    /// reason is cut at 123 bytes; without a code it is left out.
+    /// Writes Close, unless it was written before. Then the client's Close is expected: continue to pass input. The reason is
+    /// truncated to 123 bytes, and omitted without a code.
     ///
     /// # Panics
     ///
@@ -422,8 +421,8 @@ impl Message {
         Ok(length)
     }
 
-    /// Reserves memory for the arrived part of a frame, and a bounded part of the rest. A buffer grows at least to the
-    /// double, so that many small fragments copy little.
+    /// Reserves memory for the arrived part of a frame, and a bounded part of the rest. A buffer at least doubles when it grows, so
+    /// that many small fragments copy little.
     fn reserve(&mut self, left: u64, arrived: usize) {
         let length = self.buffer.len();
         let ahead = usize::try_from(left).map_or(AHEAD_BYTES, |left| (left - arrived.min(left)).min(AHEAD_BYTES));

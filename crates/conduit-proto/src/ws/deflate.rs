@@ -199,8 +199,8 @@ pub struct Deflate {
 }
 
 impl Deflate {
-    /// The memory that the connection's compressors take at most; 0 if it has none. An estimate: they are allocated by the
-    /// first message in their direction.
+    /// The estimated maximum memory of the connection's compressors in bytes; 0 if it has none. The first message in each direction
+    /// allocates them.
     #[must_use]
     pub fn own_bytes(&self) -> usize {
         /// zlib: a hash table and pending output, besides the windows.
@@ -388,8 +388,8 @@ impl Deflate {
     }
 }
 
-/// Inflates a part of a message. `StreamEnd` means that it ended in the last block of a stream, after which the
-/// appended end does not belong to it.
+/// Inflates a part of a message. `StreamEnd` means that it ended in the last block of a stream, so that the appended tail does not
+/// belong to it.
 fn inflate_part(
     decompressor: &mut Decompress,
     mut input: &[u8],

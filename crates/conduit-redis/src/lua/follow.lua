@@ -10,7 +10,7 @@ local from = format(epoch, 0)
 if ARGV[4] ~= '' then
     local known_epoch, known_number = parse(ARGV[4])
     if known_epoch > epoch or (known_epoch == epoch and known_number > number) then
-        -- The server has lost messages: another message with a position that was used must not be taken for the first.
+        -- The server has lost messages: a different message with a reused position must not be treated as the first.
         last = begin(key, known_epoch)
         from = last
     elseif known_epoch == epoch then

@@ -296,8 +296,8 @@ impl TlsStream for Session {
         Ok(Received {
             bytes,
             raw_bytes: received.bytes,
-            // An end without a close_notify may be an attacker's cut (RFC 8446, section 6.1), but it cannot pass for the end
-            // of a request: those declare their length.
+            // An end without a close_notify may be a truncation by an attacker (RFC 8446, section 6.1), but it cannot pass for the
+            // end of a request, because requests declare their length.
             ended: self.ended || received.ended,
             more: received.more,
         })

@@ -21,8 +21,8 @@ impl<S, R> App<S, R> {
     /// problem as its text. A handler that starts a [run](mod@crate::runs) and returns `Accepted` sends progress, and the call
     /// ends with the run; a cancelled call cancels the run by `DELETE` at its location.
     ///
-    /// Pages may send messages only from origins that [`trusted_origin`](App::trusted_origin) names, and from this machine to
-    /// this machine; other pages receive 403. Requires the feature `mcp`.
+    /// A page may send messages only if [`trusted_origin`](App::trusted_origin) permits its origin, or if both its origin and the
+    /// requested host are `localhost`, `127.0.0.1` or `[::1]`; other pages receive 403. Requires the feature `mcp`.
     ///
     /// # Panics
     ///

@@ -317,7 +317,7 @@ impl<S, R> App<S, R> {
     }
 
     /// Forwards the server's metrics to the recorder of the [`metrics`](https://docs.rs/metrics) crate that the program has
-    /// installed, such as an exporter to StatsD or OpenTelemetry: once a second, and once more at the end of the server. Off by
+    /// installed, such as an exporter to StatsD or OpenTelemetry: once a second, and at the end of the server. Off by
     /// default.
     ///
     /// They have the names of the page [`conduit::metrics`](crate::metrics), which need not be in the list; requests are

@@ -30,7 +30,7 @@ impl FormParts {
         self
     }
 
-    /// Adds a file. Control characters in the media type are left out.
+    /// Adds a file. Control characters in the media type are omitted.
     pub fn file(mut self, name: &str, file_name: &str, media_type: &str, content: impl Into<Bytes>) -> Self {
         let (name, file_name) = (escaped(name), escaped(file_name));
         let media_type: String = media_type.chars().filter(|character| !character.is_control()).collect();

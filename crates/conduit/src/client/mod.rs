@@ -15,12 +15,12 @@
 //! | `Option<E>` | an `Option` of the argument for `E` |
 //! | `Result<E, _>`, `Valid<E>`, `Submission<E>` | the argument for `E` |
 //!
-//! State, guards, sessions, cookies and other values of the server or of the credentials have no argument. An extractor of the
-//! application implements [`NoArgument`] if it is one of them; otherwise it is a compile error, as is `Request`.
+//! State, guards, sessions, cookies and other values of the server or of the credentials have no argument. A custom extractor for
+//! such a value implements [`NoArgument`]; any other custom extractor is a compile error, as is `Request`.
 //!
 //! The result is the content of the handler's response, whose type implements `serde::Deserialize`; an error of the handler is a
-//! [`CallError`] with the problem. A function and a type share the handler's name, and a value `show` is the function, so that
-//! the call is `show::call(&client, 7)`.
+//! [`CallError`] with the problem. The function `show` and the type `show` share the handler's name; `call` belongs to the type:
+//! `show::call(&client, 7)`.
 //!
 //! A [`Transport`] sends the request: `TestClient`, with the feature `testing`, or [`Server`] over HTTP, with the feature
 //! `reqwest`. Other programs use the output of `program --client rust` or `program --client typescript`.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::error::CallError;
 
 /// The part of a list that a call requests: the argument of a handler's [`Paging`](crate::extract::Paging). The default is the
-/// first page, of the length that the handler has without a limit.
+/// first page with the handler's default limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PageRequest {

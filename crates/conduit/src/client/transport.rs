@@ -22,8 +22,8 @@ pub struct Server {
 
 #[cfg(feature = "reqwest")]
 impl Server {
-    /// The service at this address, such as `https://links.example.com`; `https` needs a feature of `reqwest` for TLS. The client
-    /// has the settings for timeouts and redirects.
+    /// Creates a transport to the service at this URL, such as `https://links.example.com`; `https` needs a feature of `reqwest`
+    /// for TLS. Set timeouts and redirects on `http`.
     pub fn new(address: impl Into<String>, http: reqwest::Client) -> Self {
         let mut address = address.into();
         address.truncate(address.trim_end_matches('/').len());

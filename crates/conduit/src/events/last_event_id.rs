@@ -9,11 +9,10 @@ use crate::request::Request;
 
 const NAME: &str = "last-event-id";
 
-/// The identity of the last event that the client has received before it connects again: the field `last-event-id`. `None`
-/// at the first connection, and for a value that cannot be an identity.
+/// The ID of the last event that a reconnecting client has received: the field `last-event-id`. `None` at the first connection, and
+/// for a value that is not a valid ID.
 ///
-/// It is input of the client, as any other field: look it up among the events that this client may receive. A
-/// [`Topic`](crate::hub::Topic) does so.
+/// The client can send any value: look it up among the events that this client may receive, as a [`Topic`](crate::hub::Topic) does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LastEventId(pub Option<EventText>);
 

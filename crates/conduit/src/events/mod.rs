@@ -34,12 +34,11 @@
 //! - **Back-pressure**: the source is polled only while the client takes its events.
 //! - **No injection**: data is JSON, or text in lines; [`EventText`] cannot contain the end of a field.
 //! - **Vanished clients**: while there are no events, a comment of three bytes is sent every
-//!   [10 s](Events::keep_alive). A client whose system acknowledges nothing for the
-//!   [grace](crate::App::minimum_rate) of 30 s is disconnected: at most 45 s after it has vanished. One that disconnects
-//!   ends the stream at once.
+//!   [10 s](Events::keep_alive). A client whose system acknowledges nothing for the [grace period](crate::App::minimum_rate) of 30
+//!   s is disconnected, at most 45 s after it has vanished. A client that disconnects ends the stream at once.
 //! - **Shutdown**: the streams of a worker end one after the other, at most 100 a second if half of the
-//!   [shutdown timeout](crate::App::shutdown_timeout) permits that, each with a `retry` of 1 to 5 s at random. So their
-//!   clients do not all connect again at the same time.
+//!   [shutdown timeout](crate::App::shutdown_timeout) permits that, each with a `retry` of 1 to 5 s at random. This spreads the
+//!   reconnects of their clients.
 
 mod body;
 mod event;
@@ -130,8 +129,8 @@ pub struct Events<T> {
 }
 
 impl<T: Serialize + 'static> Events<T> {
-    /// The items of a stream: data, events, or results of them. An error ends the stream in the middle of the body, so that
-    /// the client connects again, and is logged.
+    /// Creates a response from the items of a stream: data, events, or results of them. An error is logged, and aborts the body, so
+    /// that the client reconnects.
     pub fn new<S>(stream: S) -> Self
     where
         S: Stream + 'static,
@@ -143,11 +142,10 @@ impl<T: Serialize + 'static> Events<T> {
         }))
     }
 
-    /// The events that a function sends. It runs as a part of the response and need not be `Send`: it is dropped when the
-    /// client disconnects, and the stream ends when it returns.
+    /// Creates a response from the events that a function sends. The function runs as a part of the response and need not be
+    /// `Send`: it is dropped when the client disconnects, and the stream ends when it returns.
     ///
-    /// The function returns `()` or a `Result`. An error ends the stream in the middle of the body, so that the client
-    /// connects again, and is logged.
+    /// The function returns `()` or a `Result`. An error is logged, and aborts the body, so that the client reconnects.
     pub fn generate<F, R>(function: F) -> Self
     where
         F: FnOnce(EventSender<T>) -> R,
@@ -158,8 +156,8 @@ impl<T: Serialize + 'static> Events<T> {
         Events::new(Generator::new(receiver, function(sender)))
     }
 
-    /// A sender and the events that it sends, for a task or a thread that continues without the response. It waits while 16
-    /// events are queued, and the stream ends with the last clone of the sender.
+    /// Returns a sender and the response with its events, for a task or a thread that continues without the response. The sender
+    /// waits while 16 events are queued, and the stream ends with the last clone of the sender.
     pub fn channel() -> (EventSender<T>, Self) {
         let (sender, receiver) = sender::channel();
         (sender, Events::new(receiver))

@@ -276,7 +276,7 @@ impl<'a> Pairs<'a> {
         self.all.sort_unstable_by(|one, other| one.compare(other, text));
     }
 
-    /// Takes the names of a struct that has to be read once more with its brackets taken literally.
+    /// Takes the names of a struct that has to be read again with its brackets taken literally.
     pub(super) fn take_literal_names(&mut self) -> Option<&'static [&'static str]> {
         self.literal_names.take()
     }

@@ -1,7 +1,7 @@
 //! The cache of a worker's open files, which all `Files` share.
 //!
-//! A file is found by the number of its `Files`, its coding and its path. Where the cache is full, the oldest entry that was
-//! not used since it was last considered makes room (the clock algorithm): nothing is moved for a request.
+//! The key of an entry is the number of its `Files`, its coding and its path. A full cache evicts the oldest entry that was not
+//! used since its last check (the clock algorithm), so that a request moves no entry.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};

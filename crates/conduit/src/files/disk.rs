@@ -1,7 +1,7 @@
 //! The files of a directory, through the worker's cache.
 //!
-//! A path that is not in the cache is resolved on the worker while the kernel knows it (`RESOLVE_CACHED`), and otherwise on a
-//! thread for blocking calls.
+//! A path that is not in the cache is resolved on the worker if the kernel has it in its cache (`RESOLVE_CACHED`), and otherwise on
+//! a thread for blocking calls.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -67,8 +67,7 @@ impl Disk {
         &self.path
     }
 
-    /// The object at a path. With a coding it is the neighbour of the file in that coding, whose absence is remembered
-    /// too.
+    /// Returns the object at a path; with a coding, the compressed variant next to the file, whose absence is cached too.
     ///
     /// # Errors
     /// Returns an error if the system has no resources, or if the disk fails.

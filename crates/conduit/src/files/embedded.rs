@@ -10,8 +10,8 @@ use super::disk::Object;
 use super::representation::{ByteSource, FileCoding, Representation, content_type};
 use super::settings::{FilesSettings, IMMUTABLE};
 
-/// A directory that [`embed!`](macro@crate::embed) has read when the program was compiled. [`Files::embedded`](super::Files::embedded)
-/// serves it, and [`asset!`](crate::asset) gives the addresses of its files.
+/// A directory that [`embed!`](macro@crate::embed) compiles into the program. [`Files::embedded`](super::Files::embedded) serves
+/// it, and [`asset!`](crate::asset) returns the URLs of its files.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedded {
     /// The path on the machine that compiled the program.
@@ -48,9 +48,9 @@ impl Embedded {
         }
     }
 
-    /// The address of a file: the prefix of [`embed!`](macro@crate::embed), and the path with a hash of the content in the name,
-    /// so that browsers keep it without a request, and load a new version at once. [`asset!`](crate::asset) calls it when the
-    /// program is compiled.
+    /// Returns the URL of a file: the prefix of [`embed!`](macro@crate::embed), and the path with a hash of the content in the
+    /// name, so that browsers cache it without revalidation, and load a new version at once. [`asset!`](crate::asset) calls it at
+    /// compile time.
     ///
     /// # Panics
     ///

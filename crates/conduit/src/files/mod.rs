@@ -49,25 +49,25 @@ use crate::route::{Mount, ParameterPlace};
 /// let app = App::new(()).routes(routes![time, "/static" => Files::new("public")]);
 /// ```
 ///
-/// With a prefix the entry serves everything below it, without one everything that no other route matches. A prefix of the
-/// list that contains the entry has to be written before the entry too: `/docs/` is no path of a list under `/docs`.
+/// With a prefix, the entry serves all paths below it; without one, all paths that no other route matches. Write the prefix at the
+/// entry itself: an entry without one, in a list under `/docs`, does not serve `/docs/`.
 ///
 /// # Requests
 ///
 /// `GET` and `HEAD`; other methods result in a 405. Preconditions, `Range` with up to 16 ranges, and `If-Range` follow
-/// RFC 9110. A file's strong `etag` differs in each coding, and depends on its length, its times and its number in the file
-/// system: two copies of a file have different tags. The address of a directory without a slash at the end redirects to the one
-/// with it, which serves [`index.html`](Files::index).
+/// RFC 9110. A file's strong `etag` differs for each coding, and depends on its length, its times and its inode: two copies of a
+/// file have different tags. The path of a directory without a trailing slash redirects to the path with one, which serves
+/// [`index.html`](Files::index).
 ///
-/// Not served, with 404: names that begin with a dot, except for `.well-known` in the directory itself; links to files outside of
-/// the directory, and absolute links; devices, pipes and sockets; paths with a byte 0, a backslash or an encoded slash; files
-/// that the process may not read.
+/// The following result in a 404: names that begin with a dot, except for `.well-known` in the directory itself; symbolic links to
+/// files outside the directory, and absolute ones; devices, pipes and sockets; paths with a NUL, a backslash or an encoded slash;
+/// files that the process may not read.
 ///
 /// # Caches
 ///
-/// `cache-control` is `no-cache` unless a [pattern](Files::cache_control) sets another: browsers keep the file, and ask each
-/// time whether it has changed. Each worker keeps [open files](crate::App::file_cache), and sends them without reading
-/// them (sendfile) on connections without TLS.
+/// `cache-control` is `no-cache` unless a [pattern](Files::cache_control) sets another: browsers cache the file, and revalidate it
+/// before each use. Each worker keeps [open files](crate::App::file_cache), and sends them without reading them (sendfile) on
+/// connections without TLS.
 ///
 /// Requires the feature `files`.
 #[derive(Clone, Debug)]
@@ -95,8 +95,7 @@ impl Clone for Source {
 impl Files {
     /// Serves the files of a directory. A relative path is relative to the working directory at the time of this call.
     ///
-    /// A directory that does not exist is logged as an error when the application is made, and every request is answered 404 until it
-    /// exists.
+    /// A directory that does not exist is logged as an error by this call, and every request results in a 404 until it exists.
     pub fn new(directory: impl AsRef<Path>) -> Self {
         let disk = Disk::new(directory.as_ref());
         if let Err(error) = Directory::open(disk.path(), Waiting::Allowed) {
@@ -106,8 +105,8 @@ impl Files {
         Files::of(Source::Disk(disk))
     }
 
-    /// The files of a directory that [`embed!`](macro@crate::embed) has read when the program was compiled: served from memory,
-    /// compressed, and cached without a request under their hashed names. In debug builds they are read from the directory.
+    /// Serves the files of a directory that [`embed!`](macro@crate::embed) compiled into the program: from memory, compressed, and
+    /// cached without revalidation under their hashed names. Debug builds read them from the directory.
     pub fn embedded(embedded: Embedded) -> Self {
         match embedded.on_disk() {
             Some(directory) => Files::new(directory),
@@ -137,8 +136,8 @@ impl Files {
         self.set(|settings| settings.index = None)
     }
 
-    /// Lists directories without an index file, up to 10,000 entries, as a page that loads and runs nothing. Without it they
-    /// are answered 404.
+    /// Lists directories without an index file, up to 10,000 entries, as a page without scripts and external resources. By default
+    /// they result in a 404.
     pub fn listing(self) -> Self {
         self.set(|settings| settings.lists = true)
     }
@@ -149,15 +148,14 @@ impl Files {
     }
 
     /// Serves `app.js.zst`, `app.js.br` or `app.js.gz` as `app.js` to clients that accept that coding, if there is such a file
-    /// next to `app.js`. All responses then vary by `accept-encoding`. A build that changes
-    /// the file has to compress it again.
+    /// next to `app.js`. All responses then have `vary: accept-encoding`. Compress the file again whenever it changes.
     pub fn precompressed(self) -> Self {
         self.set(|settings| settings.has_neighbours = true)
     }
 
-    /// Serves this file where no other is found and the request is a navigation: for applications that read the address in the
-    /// browser. A navigation has `sec-fetch-mode: navigate`, or, from browsers older than 2023, accepts `text/html`; a missing
-    /// script or image stays a 404.
+    /// Serves this file if no other file matches and the request is a navigation: for single-page applications, which route in the
+    /// browser. A navigation has `sec-fetch-mode: navigate` or, from browsers older than 2023, accepts `text/html`. A missing
+    /// script or image still results in a 404.
     pub fn single_page(self, path: impl Into<String>) -> Self {
         self.set(|settings| settings.single_page = Some(path.into()))
     }
@@ -188,14 +186,14 @@ impl Files {
         self.set(|settings| settings.cache_control.push((pattern.into(), value)))
     }
 
-    /// Has browsers keep the files that a pattern matches for a year without asking: for names with a hash of the content,
-    /// as bundlers make them.
+    /// Lets browsers cache the files that a pattern matches for a year without revalidation: for names with a hash of the content,
+    /// as bundlers generate them.
     pub fn immutable(self, pattern: impl Into<String>) -> Self {
         self.cache_control(pattern, IMMUTABLE)
     }
 
-    /// Sets `content-type` for the files that a pattern matches, in place of the one by the extension. The first pattern that
-    /// matches decides.
+    /// Sets `content-type` for the files that a pattern matches, in place of the type for the file extension. The first matching
+    /// pattern applies.
     ///
     /// # Panics
     ///
@@ -331,8 +329,8 @@ impl Files {
     }
 }
 
-/// Redirects to the path with a slash at the end. The location is relative, so that it is right after a proxy that removes a
-/// prefix, and can name no other host.
+/// Redirects to the path with a slash at the end. The location is relative, so that it is correct behind a proxy that removes a
+/// prefix, and cannot name another host.
 fn redirect(request: &Request) -> Response {
     let last = request.path().rsplit('/').next().unwrap_or_default();
     let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -357,8 +355,8 @@ fn is_navigation(request: &Request) -> bool {
     }
 }
 
-/// The address of a file of an [`Embedded`] directory, checked when the program is compiled: `asset!(ASSETS, "app.css")` is
-/// `"/assets/app-1a2b3c4d5e6f7a8b.css"`, and a compile error if there is no such file. In debug builds it has no hash.
+/// The URL of a file in an [`Embedded`] directory, checked at compile time: `asset!(ASSETS, "app.css")` is
+/// `"/assets/app-1a2b3c4d5e6f7a8b.css"`, and a compile error if the file does not exist. In debug builds the URL has no hash.
 #[macro_export]
 macro_rules! asset {
     ($directory:expr, $path:expr $(,)?) => {

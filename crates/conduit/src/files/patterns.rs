@@ -1,7 +1,7 @@
 //! Patterns of paths, as in `.gitignore`.
 
-/// Returns whether a pattern matches a path. `*` is any text without a slash, `**` any text, `?` one character that is no
-/// slash. A pattern without a slash matches the name of a file in any directory.
+/// Returns whether a pattern matches a path. `*` is any text without a slash, `**` any text, `?` one character except a slash. A
+/// pattern without a slash matches the name of a file in any directory.
 ///
 /// The time is proportional to the product of both lengths.
 pub(super) fn is_match(pattern: &str, path: &[u8]) -> bool {

@@ -93,8 +93,8 @@ pub(super) struct Representation {
 impl Representation {
     /// Creates the representation of an open file. `path` is the path without the extension of the coding.
     ///
-    /// The tag covers the time of the last change of any kind, which no program can set, and the number of the file: two
-    /// versions of one length that a tool has given one date, as reproducible builds do, have different tags.
+    /// The tag covers the change time (`st_ctime`), which no program can set, and the inode: two versions with the same length and
+    /// modification time, as from reproducible builds, have different tags.
     pub(super) fn of_file(
         file: Arc<File>,
         attributes: Attributes,

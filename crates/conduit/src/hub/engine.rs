@@ -102,7 +102,7 @@ impl Replica {
     }
 
     /// Sets the state of a topic that is followed. Subscribers receive the messages after those that the replica has, and the
-    /// members that have come and gone. They receive [`Update::Missed`](super::Update::Missed) first if messages are missing
+    /// members that have joined and left. They receive [`Update::Missed`](super::Update::Missed) first if messages are missing
     /// between the replica and the snapshot, or if the replica is ahead of it.
     pub fn synchronize(&self, topic: &str, snapshot: TopicSnapshot) {
         self.with(|shared| shared.synchronize(topic, snapshot));

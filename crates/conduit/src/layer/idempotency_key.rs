@@ -59,17 +59,17 @@ impl IdempotencyKey {
     }
 
     /// Stores the response in a transaction of the caller, in the database of the layer's store, and returns it. The caller
-    /// then commits, and responds with it: repeated requests receive the same one. After an error the transaction must be
-    /// rolled back, as its drop does. Other requests with the key receive a 409 until the end of the transaction.
+    /// then commits, and responds with it: repeated requests receive the same response. After an error, roll the transaction back
+    /// or drop it. Other requests with the key receive a 409 until the end of the transaction.
     ///
-    /// A response of more than 1 MiB is not stored: a repeated request receives a 409. Fields that layers add to the response
-    /// afterwards are not part of a repeated one.
+    /// A response of more than 1 MiB is not stored: a repeated request receives a 409. Fields that layers add afterwards are not
+    /// part of the stored response.
     ///
     /// # Errors
     ///
-    /// 409 with `retry-after` if the key is no longer that of this request, because the process did not renew its marker in time:
-    /// it has expired, or belongs to another request, which has the effects then. 500 for a status that means that the request had
-    /// no effect, such as 403 or 503, and for a body that fails. 503 if the transaction fails.
+    /// Returns a 409 with `retry-after` if the key no longer belongs to this request, because the process did not renew its marker
+    /// in time: it has expired, or belongs to another request, whose effects then apply. Returns a 500 for a status that rules out
+    /// an effect, such as 403 or 503, and for a body that fails, and a 503 if the transaction fails.
     pub async fn complete_in(
         &self,
         transaction: &mut impl StoreTransaction,

@@ -32,9 +32,9 @@ const NAME_BYTES: usize = 64;
 /// [`Idempotency`](super::Idempotency) and sessions.
 ///
 /// [`MemoryStore`] serves a single process; processes that share a database use a store in it. `get` and `replace` are
-/// required. A store in a database also implements [`take`](Self::take) and [`insert`](Self::insert) as one request each: the
-/// provided ones make several, and repeat them for a key that other requests change. Configure such a database to reject
-/// writes when it is full rather than to evict.
+/// required. A store in a database should also implement [`take`](Self::take) and [`insert`](Self::insert) as one request each: the
+/// provided implementations make several requests, and repeat them if another request changes the key. Configure such a database to
+/// reject writes when it is full rather than to evict.
 ///
 /// # Example
 ///
@@ -91,8 +91,8 @@ pub trait Store: Clone + Send + 'static {
         value: Option<Value<'_>>,
     ) -> impl Future<Output = Result<bool, Self::Error>>;
 
-    /// Sets the value of a key that has none, atomically. Returns `None` then, and otherwise the value that the key has.
-    /// The provided one returns a copy of this value after eight attempts that other requests have won.
+    /// Sets the value of a key that has none, atomically, and returns `None`; otherwise returns the existing value. The provided
+    /// implementation returns a copy of `value` after eight attempts that lost to other requests.
     ///
     /// # Errors
     ///

@@ -12,9 +12,10 @@ use crate::response::{IntoResponse, Response};
 /// Selects one of several versions of an API by a header field of the request: each version is a prefix of the routes, so that
 /// clients can use either the field or the prefix.
 ///
-/// A request whose path has a route is not affected. Another one is served by the route of that path after the prefix of the
-/// version that it names, or of the default version. An unknown version results in a 400 that lists the versions. The layer must be
-/// one of the application, since layers of a list run after the route look-up. The OpenAPI document has the paths with prefixes.
+/// A request whose path has a route is not affected. For any other request, the layer prepends the prefix of the version in the
+/// field, or of the default version, to the path, if that path has a route. An unknown version results in a 400 that lists the
+/// versions. The layer must be one of the application, since layers of a list run after the route look-up. The OpenAPI document has
+/// the paths with prefixes.
 ///
 /// # Example
 ///

@@ -1,7 +1,7 @@
 //! Links to routes, which the compiler checks.
 //!
-//! A route with the option `link` has a function that makes its links. A renamed path changes all of them; a renamed handler,
-//! another type of a parameter or one parameter more is a compile error.
+//! A route with the option `link` has a function that returns links to it. A changed path changes all links; a renamed handler,
+//! another type of a parameter or an additional parameter is a compile error.
 //!
 //! ```
 //! use conduit::prelude::*;
@@ -51,7 +51,7 @@
 //! let app = App::new(()).routes(routes!["/articles/{slug}/comments" => comments::ROUTES]);
 //! ```
 //!
-//! An application that another server mounts under a prefix, with [`App::into_service`](crate::App::into_service), has links
+//! An application that another server mounts under a prefix, with [`App::into_service`](crate::App::into_service), returns links
 //! without that prefix.
 //!
 //! # Encoding
@@ -60,14 +60,14 @@
 //! keeps its slashes, unless the value has an empty segment, `.` or `..`: then they are encoded too, so that clients do not
 //! resolve it.
 //!
-//! A value that makes its whole segment empty, `.` or `..` has no link: clients resolve the segment (RFC 3986, section 5.2.4), so
-//! that the link leads to another route, and an empty first segment makes `//host`, another site. `{*rest}` may be empty after a
-//! prefix.
+//! A value that makes its whole segment empty, `.` or `..` has no link: clients resolve such a segment (RFC 3986, section 5.2.4),
+//! so the link would lead to another route; with an empty first segment, `//host` would be another site. `{*rest}` may be empty
+//! after a prefix.
 //!
 //! # Panics
 //!
-//! The function that makes a link panics for a value without a link, which makes the response of a handler a 500. Check texts of
-//! clients first, as by a type for the parameter that accepts only valid names.
+//! The function panics for a value without a link, which results in a 500 if a handler calls it. Check client input first, for
+//! example with a parameter type that accepts only valid names.
 //!
 //! A query has the form that [`Query`](crate::Query) reads: a list repeats its name, a struct in a struct has its fields in
 //! brackets, `None` is omitted.

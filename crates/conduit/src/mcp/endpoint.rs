@@ -77,8 +77,8 @@ impl McpEndpoint {
         response
     }
 
-    /// Checks the origin of a page that sends a message. A page of a name that an attacker points to this machine (DNS
-    /// rebinding) has the origin of the request, so that only trusted origins and pages of this machine are accepted.
+    /// Checks the origin of a page that sends a message. After DNS rebinding, a page has the same origin as the request, so only
+    /// trusted origins and loopback origins are accepted.
     fn check_origin(&self, request: &Request) -> Result<(), Problem> {
         let origin = PageOrigin::of(request);
         let Some(value) = &origin.sent else { return Ok(()) };

@@ -41,7 +41,7 @@ pub enum AccessLog {
     /// microseconds, without fields:
     /// `192.0.2.1 - - [23/Nov/2026:22:14:29 +0000] "GET /users/7 HTTP/1.1" 200 13 "-" "curl/8.5.0" 184`.
     /// With the layer [`RequestIds`](crate::layer::RequestIds) the id of the request follows the duration.
-    /// The address is that of the [`Client`], `-` where it is not known. An invalid request is written as `"-"`, as in
+    /// The address is that of the [`Client`], or `-` if it is unknown. The request line of an invalid request is `"-"`, as in
     /// nginx.
     Combined,
 }

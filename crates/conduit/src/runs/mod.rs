@@ -1,5 +1,5 @@
-//! Work that outlives the request that starts it: the response is 202 with a `location`, where the client follows the progress
-//! as an event stream, connects again without a gap, or cancels.
+//! Work that outlives the request that starts it: the response is a 202 with a `location`, at which the client follows the progress
+//! as an event stream, reconnects without a gap, or cancels.
 //!
 //! # Example
 //!
@@ -58,11 +58,11 @@
 //!
 //! - **Owner**: a run can be found only by the owner that started it; for others it does not exist (404).
 //! - **Bounds**: [`RunsConfig`] limits the runs in progress, in total and per owner, and the time for which a finished one remains.
-//! - **Shutdown**: a shutdown waits for runs as it does for [`Tasks`], and logs the name and age of each that it
-//!   cuts off. A run is a part of its process and ends with it: work that must survive that belongs into a database.
+//! - **Shutdown**: a shutdown waits for runs as it does for [`Tasks`], and logs the name and age of each run that it aborts. A run
+//!   ends with its process: keep work that must survive it in a database.
 //! - **Processes**: with [an engine](Runs::with_engine), the clients of a run may use any process.
-//! - **End**: the stream ends after the last update. A client that connects again after it receives 204, so that `EventSource`
-//!   does not continue to connect.
+//! - **End**: the stream ends after the last update. A client that reconnects after that receives a 204, so that `EventSource`
+//!   stops reconnecting.
 
 mod config;
 mod events;
@@ -117,8 +117,8 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
         Runs::on(config, hub)
     }
 
-    /// Runs that are followed and cancelled from all processes with this engine. A run belongs to the process that has started
-    /// it, as do the bounds of the runs in progress: when the process ends, the last update of its clients is
+    /// Creates runs that clients can follow and cancel through all processes with this engine. A run belongs to the process that
+    /// started it, and the bounds of runs in progress apply per process. When that process ends, the last update of the run is
     /// [`RunUpdate::CutOff`]. At least one update of each run is kept.
     pub fn with_engine(config: RunsConfig, engine: impl HubEngine) -> Self {
         let hub = Hub::with_engine(hub_config(&config, config.updates.max(1)), engine);
@@ -133,15 +133,15 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
         }
     }
 
-    /// Starts work on this worker, which continues without its client. The name is for the log; the owner is the one that
-    /// [`find`](Self::find) requires, such as the identity of the authenticated user. The work need not be `Send`.
+    /// Starts work on this worker, which continues without its client. The log contains `name`. [`find`](Self::find) requires the
+    /// same `owner`, such as the ID of the authenticated user. The work need not be `Send`.
     ///
     /// It returns `()` or a `Result`, whose error is logged. A cancelled run is dropped at its current `await`.
     ///
     /// # Errors
     ///
-    /// 429 for an owner with too many runs in progress, and 503 if there are too many in all. With an engine also 503 while it
-    /// cannot be reached.
+    /// Returns a 429 if the owner has too many runs in progress, and a 503 if there are too many in total, or if the engine is
+    /// unreachable.
     ///
     /// # Panics
     ///
@@ -183,8 +183,9 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
     ///
     /// # Errors
     ///
-    /// 404 for an unknown run, for one of another owner, and for one that has ended too long ago. With an engine, another
-    /// process may have the run: then [`Run::events`] and [`Run::cancel`] return the 404.
+    /// Returns a 404 for an unknown run, for a run of another owner, and for one that ended longer ago than
+    /// [`RunsConfig::retention`]. With an engine, another process may have the run, and [`Run::events`] and [`Run::cancel`] return
+    /// the 404 instead.
     pub fn find(&self, owner: &str, id: &str) -> Result<Run<P>, Problem> {
         let record = self.registry.find(owner, id);
         let is_identity = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -353,8 +354,8 @@ impl<P: Serialize + DeserializeOwned + 'static> Run<P> {
     ///
     /// # Errors
     ///
-    /// None for a run of this process. For one of another process 404 if no process has it, and 503 if the engine cannot
-    /// deliver the request.
+    /// Never fails for a run of this process. For a run of another process, returns a 404 if no process has it, and a 503 if the
+    /// engine cannot deliver the request.
     pub async fn cancel(&self) -> Result<(), Problem> {
         match (&self.record, &self.cancels) {
             (Some(record), _) => record.cancel(),
@@ -365,12 +366,12 @@ impl<P: Serialize + DeserializeOwned + 'static> Run<P> {
     }
 
     /// The updates as an event stream: all that are kept, or those after the last event of the client. It ends after the last
-    /// update of the run, which is kept as long as the run, also without [`RunsConfig::updates`].
+    /// update of the run, which is kept as long as the run, even if [`RunsConfig::updates`] is 0.
     ///
     /// # Errors
     ///
-    /// 503 if there are too many subscriptions. With an engine also 404 for a run that no process has, and 503 while the engine
-    /// cannot be reached.
+    /// Returns a 503 if there are too many subscriptions. With an engine, also returns a 404 for a run that no process has, and a
+    /// 503 while the engine is unreachable.
     pub async fn events(&self, last: LastEventId) -> Result<RunEvents<P>, Problem> {
         let Some(record) = self.record.as_ref().filter(|_| self.cancels.is_none()) else {
             return shared::events(&self.topic, last).await;

@@ -92,7 +92,7 @@ impl<T: SessionData> Session<T> {
 
     /// Changes the data as [`update`](Self::update) does, and continues under a new id: the old one is invalid at once, and the
     /// lifetime begins again. For a minute a request with the old id gets a 409 when it writes or ends the session, so that it does
-    /// not overwrite the new cookie. An error leaves the session as it was.
+    /// not overwrite the new cookie. An error leaves the session unchanged.
     ///
     /// A request with the old id may also call it, for example if a sign-in form is sent twice: `change` then begins
     /// another session. It starts with the data from before the session's first rotation; after a later rotation, with
@@ -237,10 +237,10 @@ pub(super) fn describe_problems(operation: &mut Operation) {
 
 /// The session of a visitor who has one: the credentials of a guard. It dereferences to the [`Session`].
 ///
-/// `Option<Auth<…>>` with these credentials is `None` for a visitor without a cookie of a session. The cookie of a session that
-/// has ended, which a browser may send for days, is wrong credentials, and still a 401: a page for all visitors takes a
-/// [`Session`], and reads the user from its data. Each cookie counts whose value has the form of an id and whose name begins with
-/// `__Host-`, in development with any name.
+/// `Option<Auth<…>>` with these credentials is `None` for a visitor without a cookie of a session. The cookie of an expired
+/// session, which a browser may send for days, counts as wrong credentials and results in a 401. A page for all visitors should
+/// take a [`Session`], and read the user from its data. Any cookie counts whose value has the form of an id and whose name begins
+/// with `__Host-`; in development, with any name.
 ///
 /// # Errors
 ///

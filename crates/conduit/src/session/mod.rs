@@ -76,15 +76,15 @@
 //!
 //! These hold for sessions in a store; [`Sessions::in_cookies`] lists the differences of sessions in cookies.
 //!
-//! - **No lost write.** [`Session::update`] reads, changes and writes the data in one atomic step: where another request has
-//!   written meanwhile, the change is made again to the newer data.
-//! - **No return of an ended session.** A request that was under way while its session ended, or got a new id, gets a 409 when
-//!   it writes. It neither creates the session again nor sends a cookie. The same holds for a minute for requests that arrive
-//!   with the old id: a poll with the old cookie does not sign the visitor out. Only a further [`Session::rotate`], such as that
-//!   of a sign-in form that was sent twice, begins another session.
+//! - **No lost write.** [`Session::update`] reads, changes and writes the data in one atomic step: if another request has written
+//!   meanwhile, the change is applied again to the newer data.
+//! - **No return of an ended session.** A request that was in progress when its session ended or got a new id receives a 409 when
+//!   it writes. It neither creates the session again nor sends a cookie. The same holds for a minute for requests that arrive with
+//!   the old id: a poll with the old cookie does not sign the visitor out. Only a further [`Session::rotate`], such as that of a
+//!   sign-in form that was sent twice, begins another session.
 //! - **No session before the first write.** Requests that only read set no cookie and store nothing.
-//! - **No id that a client has chosen.** An unknown id is ignored, and the first write makes a new one. [`Session::rotate`]
-//!   replaces the id; use it where a visitor signs in.
+//! - **No id that a client has chosen.** An unknown id is ignored, and the first write generates a new one. [`Session::rotate`]
+//!   replaces the id; call it when a visitor signs in.
 //! - **No id in the store.** An id has 256 bits from the system's random generator, and the store has its SHA-256.
 //! - **No request of another site.** A `Session` is [ambient](crate::FromRequest::IS_AMBIENT): a request with an unsafe method
 //!   from a page of another origin gets a 403. [`require_token`] covers browsers that send neither `sec-fetch-site` nor `origin`.
@@ -93,8 +93,8 @@
 //!
 //! `__Host-session` with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`: a browser sends it to this host alone, over TLS or to
 //! `localhost`, and no other host of the domain can set it. In [development](crate::App::development) it is `session` without
-//! `Secure`, so that a phone in the same network can be used. It lasts until the browser ends, unless the sessions are
-//! [`persistent`](Sessions::persistent). It is sent when the id changes, and not with each response.
+//! `Secure`, so that a phone in the same network can be used. It lasts until the browser is closed, unless the sessions are
+//! [`persistent`](Sessions::persistent). The server sends it only when the id changes.
 //!
 //! # Caches
 //!

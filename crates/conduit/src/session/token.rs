@@ -31,9 +31,9 @@ const PURPOSE: &[u8] = b"form token 1";
 /// The token of a form, which [`require_token`] expects: an argument of the handler of its page. A visitor without a
 /// session gets an empty one.
 ///
-/// `Display` writes the token, letters, digits, `-` and `_`, for a script to send as `x-csrf-token`. It belongs to the session and
-/// to its id: a token from before a sign-in is invalid after it. A token in a cookie of another session is of no use, and the
-/// page of another site cannot read it. It is masked with random bits, so that a compressed page does not reveal it.
+/// `Display` writes the token, letters, digits, `-` and `_`, for a script to send as `x-csrf-token`. It is bound to the session and
+/// to its id: a token from before a sign-in is invalid afterwards, a token of another session is always invalid, and pages of other
+/// sites cannot read it. It is masked with random bits, so that the length of a compressed page does not reveal it.
 ///
 /// # Errors
 ///

@@ -63,8 +63,8 @@ pub struct WebSocketUpgrade {
 }
 
 impl WebSocketUpgrade {
-    /// Permits pages of these origins besides the own one: scheme, host and port as browsers send them in `origin`, such as
-    /// `https://example.org`.
+    /// Permits pages of these origins in addition to the origin of the request: scheme, host and port as browsers send them in
+    /// `origin`, such as `https://example.org`.
     ///
     /// By default only same-origin pages are permitted: those with the host and port of the request, or those that a
     /// [trusted proxy](crate::App::trusted_proxies) sends. Requests without `origin` are not from browsers, and are

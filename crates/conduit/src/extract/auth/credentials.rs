@@ -29,7 +29,7 @@ pub struct Bearer {
 }
 
 impl Bearer {
-    /// Returns the 401 for a wrong token; `detail` is the reason, as far as the client may know it.
+    /// Returns the 401 for a wrong token; `detail` is the reason, in a form that may be disclosed to the client.
     pub fn refused(detail: &'static str) -> Problem {
         unauthorized(detail, r#"Bearer error="invalid_token""#)
     }
@@ -209,7 +209,7 @@ impl<K> Clone for ApiKey<K> {
 }
 
 impl<K: Key> ApiKey<K> {
-    /// Returns the 401 for a wrong key; `detail` is the reason, as far as the client may know it.
+    /// Returns the 401 for a wrong key; `detail` is the reason, in a form that may be disclosed to the client.
     pub fn refused(detail: &'static str) -> Problem {
         // There is no registered scheme, but the field is required (RFC 9110, section 15.5.2).
         let challenge = match K::PLACE {

@@ -172,8 +172,8 @@ impl JwtVerifier {
             .map_err(JwtKeyError::of)
     }
 
-    /// Tokens signed with any of the keys in a JSON Web Key Set (RFC 7517): RSA, P-256, P-384 and Ed25519. A token's `kid`
-    /// chooses among them. Keys for encryption and of other kinds are passed over, symmetric ones too: a set is public.
+    /// Tokens signed with any of the keys in a JSON Web Key Set (RFC 7517): RSA, P-256, P-384 and Ed25519. A token's `kid` selects
+    /// the key. Keys for encryption and keys of other kinds are ignored, including symmetric ones, because a set is public.
     ///
     /// # Errors
     ///
@@ -332,7 +332,7 @@ pub(super) fn long_enough(secret: &[u8]) -> Result<(), JwtKeyError> {
     }
 }
 
-/// The reason for a rejected token, as far as a client may know it.
+/// The reason for a rejected token, in a form that may be disclosed to the client.
 fn reason(kind: &ErrorKind) -> &'static str {
     match kind {
         ErrorKind::ExpiredSignature => "the token has expired",

@@ -131,8 +131,8 @@ impl JwtSigner {
         self
     }
 
-    /// A token with these claims, which serialize as a JSON object. A claim that is among them takes precedence over the
-    /// signer's.
+    /// Signs a token with these claims, which serialize as a JSON object. They take precedence over the signer's claims of the same
+    /// name.
     ///
     /// # Errors
     ///

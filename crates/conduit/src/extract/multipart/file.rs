@@ -21,8 +21,8 @@ const MEMORY_BYTES: usize = 64 * 1024;
 
 /// A file that a client has sent in a form: a field of the struct that a [`MultipartForm`](super::MultipartForm) reads.
 ///
-/// Up to 64 KiB are in memory, more in a temporary file, which only the server's own user can read and which is removed when
-/// this is dropped. Disks are read and written by threads of tokio's pool for blocking work.
+/// A file of up to 64 KiB is in memory, a longer one in a temporary file, which only the server's user can read, and which is
+/// removed when this value is dropped. Disks are read and written by threads of tokio's pool for blocking work.
 pub struct UploadedFile {
     file_name: Option<String>,
     content_type: Option<String>,
@@ -79,8 +79,8 @@ impl UploadedFile {
         .await
     }
 
-    /// It as a file, to be read from its beginning. One on the disk is removed from its directory, and from the disk when it is
-    /// closed; one in memory is written to such a file first.
+    /// Returns an open file, positioned at its beginning. It has no name in a directory, and is removed from the disk when it is
+    /// closed; content in memory is written to such a file first.
     ///
     /// # Errors
     ///
@@ -109,8 +109,8 @@ impl UploadedFile {
         }
     }
 
-    /// Moves it to this path atomically, and replaces an existing file. As any temporary file, only the server's
-    /// user can read it until its permissions are changed.
+    /// Moves the file to this path atomically, and replaces an existing one. Only the server's user can read it until its
+    /// permissions are changed.
     ///
     /// A temporary file on another file system is copied: set its directory with
     /// [`MultipartLimits::directory`](super::MultipartLimits::directory) to avoid that.

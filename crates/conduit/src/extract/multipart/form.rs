@@ -14,13 +14,13 @@ use crate::request::Request;
 /// [`UploadedFile`](super::UploadedFile)s. Requires the feature `multipart`.
 ///
 /// A repeated field fills a `Vec`, and `address[city]` a field inside of another one, as in a
-/// [`Query`](crate::Query). A file input where no file was chosen sends an empty file without a name: it is left out, so that an
+/// [`Query`](crate::Query). A file input where no file was chosen sends an empty file without a name: it is omitted, so that an
 /// `Option` is `None`; a `Vec` that may be empty needs `#[serde(default)]`.
 ///
 /// # Limits
 ///
-/// Those of [`MultipartLimits`](super::MultipartLimits). Files are written to the disk while they arrive, and are removed when they
-/// are dropped, in every case.
+/// The limits are those of [`MultipartLimits`](super::MultipartLimits). Files of more than 64 KiB are written to the disk while
+/// they arrive, and are removed when they are dropped.
 ///
 /// # Errors
 ///

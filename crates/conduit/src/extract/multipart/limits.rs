@@ -17,8 +17,8 @@ use conduit_core::layer::{Layer, Next};
 /// Limits for the [`Multipart`](super::Multipart) and [`MultipartForm`](super::MultipartForm) inside of this layer,
 /// and the directory of their files.
 ///
-/// Until the response, a form takes at most the number of fields, times the limit of a text or 64 KiB, the larger one of both,
-/// of memory; and at most the limit of its body of disk space.
+/// Until the response, a form takes memory of at most `fields` times the larger of `text_bytes` and 64 KiB, and disk space of at
+/// most `total_bytes`.
 ///
 /// | limit | unless set |
 /// | --- | --- |

@@ -34,16 +34,16 @@ use conduit_core::internal::charge::Charge;
 
 const MEDIA_TYPE: &str = "multipart/form-data";
 
-/// The fields of a form with files, `multipart/form-data` (RFC 7578), one after the other, in the order of the body. The feature
-/// `multipart`.
+/// The fields of a form with files, `multipart/form-data` (RFC 7578), one after the other, in the order of the body. Requires the
+/// feature `multipart`.
 ///
-/// Nothing is read ahead: while a field is not read, the client waits. To have all of a form in a struct take a
+/// Nothing is read ahead: the client waits while the handler does not read. To read the whole form into a struct, take a
 /// [`MultipartForm`].
 ///
 /// # Limits
 ///
-/// The whole body has the application's limit ([`App::body_limit`](crate::App::body_limit), 2 MiB unless set); the others, and
-/// another one for the body, are those of the layer [`MultipartLimits`].
+/// The whole body has the application's limit ([`App::body_limit`](crate::App::body_limit), 2 MiB unless set); the layer
+/// [`MultipartLimits`] sets another one, and the other limits.
 ///
 /// # Errors
 ///

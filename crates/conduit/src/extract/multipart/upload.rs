@@ -17,12 +17,13 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 
-/// The body of a request, to be written to a file while it is received: no more than 64 KiB are in memory. The feature
+/// The body of a request, to be written to a file while it is received: no more than 64 KiB are in memory. Requires the feature
 /// `multipart`. [`Field::save_with`](super::Field::save_with) does the same for a file in a form.
 ///
-/// The bytes go to a temporary file in the directory of the target, written by threads of tokio's pool for blocking work. The
-/// client sends no faster than they write. The file appears at its path when it is complete, and replaces an existing one. It
-/// is removed where the client disconnects, the handler ends or an error occurs. A killed process leaves it as `.tmp…`.
+/// The bytes go to a temporary file in the directory of the target, written by threads of tokio's pool for blocking work. Reading
+/// pauses while the disk is slower than the client. The file appears at its path when it is complete, and replaces an existing one.
+/// The temporary file is removed if the client disconnects, the handler ends, or an error occurs; a killed process leaves it as
+/// `.tmp…`.
 ///
 /// The limit is that of the body, 2 MiB unless the layer [`BodyLimit`](crate::layer::BodyLimit) sets another.
 ///
@@ -120,8 +121,8 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// 413 for a body over its limit, 400 for one that the client aborts, 507 for a disk without room, and 500 for other errors of the
-    /// file. The path has its old content then.
+    /// Returns a 413 for a body over its limit, a 400 for a body that the client aborts, a 507 if the disk is full, and a 500 for
+    /// other errors of the file. The file at `path` is then unchanged.
     pub async fn save(self, path: impl AsRef<Path>) -> Result<u64, Problem> {
         self.save_with(path, SaveOptions::new()).await
     }
