@@ -65,7 +65,7 @@ def run(tracer, program, options, load, units, name):
             wait_for(port, server)
             load(port, units, directory)
         finally:
-            # strace does not pass the signal on.
+            # strace does not forward the signal.
             subprocess.run(["pkill", "-TERM", "-P", str(server.pid)], check=False)
             server.send_signal(signal.SIGTERM)
             server.wait()

@@ -1,4 +1,4 @@
-//! The part that both services share: the pool, the SQL, and the page.
+//! The common part of both services: the pool, the SQL, and the page.
 
 use std::fmt::Write;
 

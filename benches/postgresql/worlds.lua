@@ -1,4 +1,4 @@
--- Requests rows of the table `worlds` in an order that is the same in each run.
+-- Requests rows of the table `worlds` in the same order in each run.
 require "report"
 
 local requests = {}

@@ -1,4 +1,4 @@
-//! Builds the C loop that the others are measured against.
+//! Builds the C loop, which is the baseline of the comparison.
 
 fn main() {
     println!("cargo:rerun-if-changed=c/echo.c");

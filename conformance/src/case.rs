@@ -1,21 +1,21 @@
-//! One row of the table: bytes, and the expected answers.
+//! One row of the table: bytes, and the expected responses.
 
-/// Bytes for a live server, and the expected answers.
+/// Bytes for a live server, and the expected responses.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
     /// The property of the bytes.
     pub name: &'static str,
     /// The source of the rule: the number of an RFC and of its section.
     pub section: &'static str,
-    /// The bytes, as pieces with how often each is repeated.
+    /// The bytes, as pieces with their repetitions.
     pub input: Input,
     /// The bytes that the client sends after a 100; empty if the client does not wait.
     pub after_continue: &'static [u8],
-    /// The answers, in order, without those of status 1xx.
+    /// The responses, in order, without those with status 1xx.
     pub answers: &'static [Answer],
     /// The state of the connection after them.
     pub then: Then,
-    /// The decision of the engine where the RFC leaves a choice; empty otherwise.
+    /// The decision of the engine if the RFC leaves a choice; empty otherwise.
     pub choice: &'static str,
 }
 
@@ -24,12 +24,12 @@ pub struct Case {
 pub enum Input {
     /// These bytes.
     Bytes(&'static [u8]),
-    /// These pieces, each so many times.
+    /// These pieces, each repeated this many times.
     Repeated(&'static [(&'static [u8], usize)]),
 }
 
 impl Input {
-    /// All the bytes.
+    /// Returns all bytes.
     #[must_use]
     pub fn bytes(self) -> Vec<u8> {
         match self {
@@ -42,13 +42,13 @@ impl Input {
 /// The state of a connection after the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
-    /// A request that follows is answered.
+    /// A following request gets a response.
     Kept,
-    /// A request that follows is not answered: the server closes.
+    /// A following request gets no response: the server closes.
     Closed,
-    /// The server closes before anything follows.
+    /// The server closes before further bytes arrive.
     ClosedFirst,
-    /// The server waits for more until the client ends its half, and closes then.
+    /// The server waits for more bytes until the client ends its half, and then closes.
     Waits,
 }
 
@@ -61,24 +61,24 @@ pub struct Answer {
     pub body: Option<&'static str>,
     /// The required framing of the body.
     pub framing: Framing,
-    /// Fields that must be there with just this value.
+    /// Required fields, with exactly this value.
     pub fields: &'static [(&'static str, &'static str)],
-    /// Fields that must not be there.
+    /// Forbidden fields.
     pub absent: &'static [&'static str],
 }
 
 /// The required framing of a response's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// By `Content-Length` or chunked.
+    /// `Content-Length` or chunked.
     Delimited,
     /// No body follows the head, regardless of its fields.
     Bodiless,
-    /// By the end of the stream.
+    /// The end of the stream delimits the body.
     UntilClose,
 }
 
-/// A row whose request is refused with 400, unless one of the methods sets another outcome.
+/// Creates a row in which the request is rejected with 400, unless a method sets another outcome.
 #[must_use]
 pub const fn case(name: &'static str, section: &'static str, input: &'static [u8]) -> Case {
     Case {
@@ -92,7 +92,7 @@ pub const fn case(name: &'static str, section: &'static str, input: &'static [u8
     }
 }
 
-/// As [`case`], for bytes that are long because pieces of them are repeated.
+/// Creates a row as [`case`] does, for long input with repeated pieces.
 #[must_use]
 pub const fn repeated(name: &'static str, section: &'static str, pieces: &'static [(&'static [u8], usize)]) -> Case {
     Case {
@@ -102,7 +102,7 @@ pub const fn repeated(name: &'static str, section: &'static str, pieces: &'stati
 }
 
 impl Case {
-    /// These answers, and the connection continues.
+    /// Expects these responses, after which the connection continues.
     #[must_use]
     pub const fn kept(self, answers: &'static [Answer]) -> Self {
         Self {
@@ -112,7 +112,7 @@ impl Case {
         }
     }
 
-    /// These answers, and the connection closes.
+    /// Expects these responses, after which the connection closes.
     #[must_use]
     pub const fn closed(self, answers: &'static [Answer]) -> Self {
         Self {
@@ -122,7 +122,7 @@ impl Case {
         }
     }
 
-    /// These answers, and the connection closes before the client sends anything more, which would be a body.
+    /// Expects these responses, after which the connection closes before the client sends more bytes, which would be a body.
     #[must_use]
     pub const fn closed_first(self, answers: &'static [Answer]) -> Self {
         Self {
@@ -132,7 +132,7 @@ impl Case {
         }
     }
 
-    /// These answers, some perhaps because the client ends its half, for which the server waits.
+    /// Expects these responses; the server may wait for the client to end its half before some of them.
     #[must_use]
     pub const fn waits(self, answers: &'static [Answer]) -> Self {
         Self {
@@ -142,7 +142,7 @@ impl Case {
         }
     }
 
-    /// One answer with this status in the form of a problem, and the connection closes.
+    /// Expects one problem response with this status, after which the connection closes.
     #[must_use]
     pub const fn refused(self, status: u16) -> Self {
         let answers: &'static [Answer] = match status {
@@ -158,7 +158,7 @@ impl Case {
         self.closed(answers)
     }
 
-    /// The client sends this when, and only when, it has seen a 100.
+    /// Bytes that the client sends only after a 100.
     #[must_use]
     pub const fn after_continue(self, bytes: &'static [u8]) -> Self {
         Self {
@@ -167,14 +167,14 @@ impl Case {
         }
     }
 
-    /// Describes the choice that the RFC leaves open here.
+    /// Describes the decision of the engine if the RFC leaves a choice.
     #[must_use]
     pub const fn choice(self, choice: &'static str) -> Self {
         Self { choice, ..self }
     }
 }
 
-/// A response of this status, with any body.
+/// Expects a response with this status and any body.
 #[must_use]
 pub const fn status(status: u16) -> Answer {
     Answer {
@@ -189,7 +189,7 @@ pub const fn status(status: u16) -> Answer {
     }
 }
 
-/// A 200 with this body.
+/// Expects a 200 with this body.
 #[must_use]
 pub const fn ok(body: &'static str) -> Answer {
     Answer {
@@ -198,13 +198,13 @@ pub const fn ok(body: &'static str) -> Answer {
     }
 }
 
-/// A refusal: the connection is announced to close, and the body is a problem (RFC 9457).
+/// Expects a rejection, which announces the close of the connection and has a problem as its body (RFC 9457).
 #[must_use]
 pub const fn problem(code: u16) -> Answer {
     status(code).with(&[("connection", "close"), ("content-type", "application/problem+json")])
 }
 
-/// A response to `HEAD`.
+/// Expects a response to `HEAD`.
 #[must_use]
 pub const fn head(code: u16) -> Answer {
     Answer {
@@ -213,7 +213,7 @@ pub const fn head(code: u16) -> Answer {
     }
 }
 
-/// A 200 with this body, which the end of the stream ends.
+/// Expects a 200 with this body, delimited by the end of the stream.
 #[must_use]
 pub const fn until_close(body: &'static str) -> Answer {
     Answer {
@@ -223,13 +223,13 @@ pub const fn until_close(body: &'static str) -> Answer {
 }
 
 impl Answer {
-    /// These fields must be there with just these values.
+    /// Requires these fields with exactly these values.
     #[must_use]
     pub const fn with(self, fields: &'static [(&'static str, &'static str)]) -> Self {
         Self { fields, ..self }
     }
 
-    /// These fields must not be there.
+    /// Forbids these fields.
     #[must_use]
     pub const fn without(self, absent: &'static [&'static str]) -> Self {
         Self { absent, ..self }

@@ -1,4 +1,4 @@
-//! The table, a file for each topic.
+//! The table, with one file per topic.
 
 pub mod bodies;
 pub mod chunked;

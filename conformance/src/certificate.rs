@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use conduit::Tls;
 use rustls::{ClientConfig, RootCertStore};
 
-/// A certificate that signs itself, with its key.
+/// A self-signed certificate, with its key.
 pub struct Certificate {
     chain_pem: String,
     key_pem: String,
@@ -15,11 +15,10 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Makes one. Its clients speak what rustls speaks by itself, TLS 1.3, and check it.
+    /// Creates a certificate. Clients verify it, and use TLS 1.3, the default of rustls.
     ///
     /// # Panics
-    ///
-    /// When there is no randomness.
+    /// Panics if the system provides no randomness.
     #[must_use]
     pub fn make() -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
@@ -37,23 +36,22 @@ impl Certificate {
         }
     }
 
-    /// The configuration of a server in this process.
+    /// Returns the configuration of a server in this process.
     #[must_use]
     pub fn tls(&self) -> Tls {
         Tls::pem(self.chain_pem.as_str(), self.key_pem.as_str())
     }
 
-    /// The configuration of clients.
+    /// Returns the configuration of clients.
     #[must_use]
     pub fn clients(&self) -> &Arc<ClientConfig> {
         &self.clients
     }
 
-    /// Writes it to files for servers that are separate processes.
+    /// Writes the certificate and the key to files, for servers in separate processes.
     ///
     /// # Panics
-    ///
-    /// When the directory for temporary files cannot be written to.
+    /// Panics if the directory for temporary files is not writable.
     #[must_use]
     pub fn files(&self) -> Files {
         static DIRECTORIES: AtomicUsize = AtomicUsize::new(0);
@@ -76,13 +74,13 @@ pub struct Files {
 }
 
 impl Files {
-    /// The certificate.
+    /// Returns the path of the certificate.
     #[must_use]
     pub fn chain(&self) -> &Path {
         &self.chain
     }
 
-    /// Its key.
+    /// Returns the path of the key.
     #[must_use]
     pub fn key(&self) -> &Path {
         &self.key

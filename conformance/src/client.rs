@@ -14,23 +14,22 @@ use rustls::{ClientConfig, ClientConnection};
 use crate::case::{Answer, Framing};
 use crate::server::PROBE;
 
-/// After so long without a byte a test has failed; nothing else depends on it.
+/// The time without a byte after which a test fails; nothing else depends on it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One connection.
 pub struct Client {
     stream: TcpStream,
-    /// TLS on the stream, after its handshake.
+    /// The TLS session on the stream, after its handshake.
     session: Option<Box<ClientConnection>>,
     received: Vec<u8>,
 }
 
 impl Client {
-    /// Connects, without delay of small writes.
+    /// Connects, with `TCP_NODELAY`.
     ///
     /// # Panics
-    ///
-    /// When the server does not accept.
+    /// Panics if the server does not accept the connection.
     #[must_use]
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server accepts");
@@ -41,20 +40,18 @@ impl Client {
     /// Connects to a Unix socket.
     ///
     /// # Panics
-    ///
-    /// When the server does not accept.
+    /// Panics if the server does not accept the connection.
     #[must_use]
     pub fn connect_unix(path: &Path) -> Self {
         let stream = UnixStream::connect(path).expect("the server accepts");
-        // The calls from here on are the same for both kinds of sockets.
+        // All further calls are the same for both kinds of sockets.
         Self::on(TcpStream::from(OwnedFd::from(stream)))
     }
 
     /// Connects and completes the handshake of TLS.
     ///
     /// # Panics
-    ///
-    /// When the server does not accept, or the handshake fails.
+    /// Panics if the server does not accept the connection, or if the handshake fails.
     #[must_use]
     pub fn connect_tls(address: SocketAddr, config: &Arc<ClientConfig>) -> Self {
         let name = ServerName::try_from("localhost").expect("a name");
@@ -89,14 +86,14 @@ impl Client {
         self.stream.write_all(sealed.as_deref().unwrap_or(bytes)).is_ok()
     }
 
-    /// As [`send`](Self::send), each byte on the wire by itself: over TLS the record is cut, not the bytes in it.
+    /// Sends as [`send`](Self::send) does, with each byte on the wire separately: over TLS this splits the record, not its content.
     pub fn send_bytewise(&mut self, bytes: &[u8]) -> bool {
         let sealed = self.seal(bytes);
         let wire = sealed.as_deref().unwrap_or(bytes);
         wire.iter().all(|byte| self.stream.write_all(&[*byte]).is_ok())
     }
 
-    /// The encrypted form of these bytes, over TLS.
+    /// Returns the encrypted form of these bytes, over TLS.
     fn seal(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let session = self.session.as_mut()?;
         session.set_buffer_limit(None);
@@ -106,7 +103,7 @@ impl Client {
 
     /// Ends the client's half of the stream.
     pub fn end(&mut self) {
-        // The server may have closed already: then there is nothing to end.
+        // The server may have closed the connection already.
         if let Some(session) = &mut self.session {
             session.send_close_notify();
             let _ = self.stream.write_all(&outgoing(session));
@@ -114,11 +111,10 @@ impl Client {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Sends a request that a server that works answers with [`PROBE`], and reads the answer.
+    /// Sends a request to which a working server responds with [`PROBE`], and reads the response.
     ///
     /// # Panics
-    ///
-    /// When the server answers anything else.
+    /// Panics if the response differs.
     pub fn probe(&mut self) {
         assert!(
             self.send(b"GET /probe HTTP/1.1\r\nHost: probe\r\n\r\n"),
@@ -129,11 +125,10 @@ impl Client {
         self.received.clear();
     }
 
-    /// Reads until what has come contains these bytes.
+    /// Reads until the received bytes contain these bytes.
     ///
     /// # Errors
-    ///
-    /// The received bytes, if the server closes early.
+    /// Returns the received bytes if the server closes early.
     pub fn read_until(&mut self, wanted: &[u8]) -> Result<(), String> {
         while !self.received.windows(wanted.len()).any(|window| window == wanted) {
             if !self.more()? {
@@ -143,11 +138,10 @@ impl Client {
         Ok(())
     }
 
-    /// All that comes until the server closes, with what has been read before.
+    /// Returns all bytes until the server closes, including those that were read before.
     ///
     /// # Errors
-    ///
-    /// When the server neither sends anything nor closes.
+    /// Returns an error if the server neither sends bytes nor closes.
     pub fn rest(&mut self) -> Result<Vec<u8>, String> {
         while self.more()? {}
         Ok(std::mem::take(&mut self.received))
@@ -165,7 +159,7 @@ impl Client {
                 self.received.extend_from_slice(&buffer[..count]);
                 Ok(true)
             }
-            // A close with unread bytes; the client has read everything sent before.
+            // The server closed with unread bytes; the client has read everything sent before.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(false),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Err(format!("the server waits after {}", escape(&self.received)))
@@ -175,7 +169,7 @@ impl Client {
     }
 }
 
-/// The bytes that a session has to send.
+/// The pending output of a session.
 fn outgoing(session: &mut ClientConnection) -> Vec<u8> {
     let mut wire = Vec::new();
     while session.wants_write() {
@@ -184,8 +178,8 @@ fn outgoing(session: &mut ClientConnection) -> Vec<u8> {
     wire
 }
 
-/// The next bytes of a session, none at its end. A stream that ends without a `close_notify` is an error, since it may
-/// have been cut short (RFC 8446, section 6.1).
+/// The next bytes of a session, empty at its end. A stream that ends without a `close_notify` is an error, because it may be
+/// truncated (RFC 8446, section 6.1).
 fn read_session(session: &mut ClientConnection, stream: &mut TcpStream, buffer: &mut [u8]) -> std::io::Result<usize> {
     loop {
         match session.reader().read(buffer) {
@@ -197,11 +191,10 @@ fn read_session(session: &mut ClientConnection, stream: &mut TcpStream, buffer: 
     }
 }
 
-/// Takes the responses that are expected off the front of `bytes`; responses of status 1xx before them are skipped.
+/// Removes the expected responses from the front of `bytes`; responses with status 1xx before them are skipped.
 ///
 /// # Errors
-///
-/// The first difference, in words.
+/// Returns a description of the first difference.
 pub fn expect_answers(mut bytes: &[u8], answers: &[Answer]) -> Result<(), String> {
     for (number, answer) in answers.iter().enumerate() {
         bytes = expect_answer(bytes, answer)
@@ -250,7 +243,7 @@ struct Head<'a> {
     fields: Vec<(&'a str, &'a str)>,
 }
 
-/// Reads a response's head as strictly as RFC 9112, section 4, has it.
+/// Parses the head of a response as strictly as RFC 9112, section 4, specifies.
 fn split_head(bytes: &[u8]) -> Result<(Head<'_>, &[u8]), String> {
     let length = find(bytes, b"\r\n\r\n").ok_or("no answer, or half of one")?;
     let text = str::from_utf8(&bytes[..length]).map_err(|_| "a head that is not ASCII")?;
@@ -343,7 +336,7 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// The bytes as a report shows them.
+/// Formats bytes for a report.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
     const SHOWN: usize = 600;

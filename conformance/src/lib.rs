@@ -1,9 +1,9 @@
 //! The responses of a live Conduit server to raw bytes.
 //!
 //! [`cases`] is a table of bytes and of the responses that RFC 9110, 9112 and 3986 require;
-//! [`run`] brings each row to a server on loopback, whole and cut in two at every byte, over TCP,
-//! TLS or a Unix socket; [`server`] is the application that is asked. The tests of the package run
-//! the table, and attack the server while real clients use it.
+//! [`run`] sends each row to a server on loopback, at once and split in two at every byte, over TCP, TLS or a Unix socket;
+//! [`server`] is the application that responds. The tests of the package run the table, and attack the server while real clients
+//! use it.
 //!
 //! A row and its result:
 //!

@@ -11,7 +11,7 @@ use rustls::ClientConfig;
 use crate::certificate::Certificate;
 use crate::stream::Door;
 
-/// The program `target`, running; killed when it goes out of scope.
+/// A running program `target`, which is killed on drop.
 pub struct Target {
     child: Child,
     address: SocketAddr,
@@ -20,11 +20,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// Starts the program in the directory of this one.
+    /// Starts the program, which is in the directory of the current one.
     ///
     /// # Panics
-    ///
-    /// When it does not exist, or does not print its addresses.
+    /// Panics if the program does not exist, or does not print its addresses.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
         let (child, [address]) = spawn(arguments);
@@ -35,15 +34,14 @@ impl Target {
         }
     }
 
-    /// As [`start`](Self::start), with a second port over TLS and a certificate made for it.
+    /// Starts the program as [`start`](Self::start) does, with a second port over TLS and a new certificate.
     ///
     /// # Panics
-    ///
-    /// As [`start`](Self::start).
+    /// Panics as [`start`](Self::start) does.
     #[must_use]
     pub fn start_with_tls(arguments: &[&str]) -> Self {
         let certificate = Certificate::make();
-        // It has read them when it prints its addresses.
+        // The program has read the files when it prints its addresses.
         let files = certificate.files();
         let paths = [files.chain(), files.key()].map(|path| path.to_str().expect("a path of ours"));
         let (child, [address, secure]) = spawn(&[arguments, &paths].concat());
@@ -54,35 +52,33 @@ impl Target {
         }
     }
 
-    /// The addresses of its listeners: plain TCP, and TLS if it was started so.
+    /// Returns the addresses of its listeners: plain TCP, and TLS if it was started with TLS.
     pub fn doors(&self) -> impl Iterator<Item = Door> {
         let secure = self.secure.as_ref();
         let secure = secure.map(|(address, config)| Door::Https(*address, Arc::clone(config)));
         std::iter::once(Door::Http(self.address)).chain(secure)
     }
 
-    /// The address of its listener for plain TCP.
+    /// Returns the address of its listener for plain TCP.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The number of open descriptors.
+    /// Returns the number of open descriptors.
     ///
     /// # Panics
-    ///
-    /// When it no longer runs.
+    /// Panics if the process has ended.
     #[must_use]
     pub fn descriptors(&self) -> usize {
         let directory = format!("/proc/{}/fd", self.child.id());
         std::fs::read_dir(directory).expect("the server runs").count()
     }
 
-    /// Its resident memory in KiB.
+    /// Returns its resident memory in KiB.
     ///
     /// # Panics
-    ///
-    /// When it no longer runs.
+    /// Panics if the process has ended.
     #[must_use]
     pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server runs");
@@ -91,21 +87,19 @@ impl Target {
         number.expect("Linux reports it")
     }
 
-    /// As [`proportional_kib`].
+    /// Returns its [`proportional_kib`].
     ///
     /// # Panics
-    ///
-    /// When it no longer runs.
+    /// Panics if the process has ended.
     #[must_use]
     pub fn proportional_kib(&self) -> u64 {
         proportional_kib(self.child.id())
     }
 
-    /// Ends it with SIGTERM, as an operator does.
+    /// Ends the process with SIGTERM, as an operator does.
     ///
     /// # Panics
-    ///
-    /// When it cannot be waited for.
+    /// Panics if waiting for the process fails.
     pub fn stop(mut self) -> ExitStatus {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it is our child");
@@ -141,12 +135,12 @@ pub fn descriptor_limit() -> usize {
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// Starts the program with these arguments, and reads where it listens.
+/// Starts the program with these arguments, and reads its addresses.
 fn spawn<const PORTS: usize>(arguments: &[&str]) -> (Child, [SocketAddr; PORTS]) {
     let program = std::env::current_exe().expect("a program has a path");
     let mut target: PathBuf = program.with_file_name("target");
     if !target.exists() {
-        // The programs of tests are a directory below.
+        // The programs of tests are in a subdirectory.
         target = program.parent().expect("a directory").with_file_name("target");
     }
     let mut child = Command::new(&target)

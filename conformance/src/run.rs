@@ -4,35 +4,34 @@ use crate::case::{Answer, Case, Then, ok};
 use crate::client::{Client, escape, expect_answers};
 use crate::server::{PROBE, Running};
 
-/// The number of concurrent connections when a row is cut at each of its bytes.
+/// The number of concurrent connections when a row is split at each of its bytes.
 const BATCH: usize = 128;
 
-/// A row longer than this is not cut at each byte, but at so many at either end and at every 61st between.
+/// A longer row is not split at each byte, but at this number of bytes at either end, and at every 61st in between.
 const CUT_EVERYWHERE_BYTES: usize = 512;
 
 /// The request after each row; it closes the connection, so that all responses can be read.
 const FOLLOWING: &[u8] = b"GET /probe HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n";
 
-/// In which pieces the bytes of a row are sent.
+/// The pieces in which the bytes of a row are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// In one write, with the request that follows.
+    /// In one write, with the final request.
     Whole,
     /// One byte in each write; over TLS, each in a separate record.
     Bytes,
-    /// As [`Whole`](Self::Whole), but the kernel is given one byte at a time: over TLS, the record is cut.
+    /// As [`Whole`](Self::Whole), with one byte per write to the socket: over TLS, this splits the record.
     Trickle,
-    /// In two writes; the server has read the first before the second is made. With each place to cut at in turn.
+    /// In two writes, for each position of the split; the server has read the first before the second is sent.
     Halves,
-    /// As [`Halves`](Self::Halves), but cut only at every nth place.
+    /// As [`Halves`](Self::Halves), with a split only at every nth position.
     SomeHalves(usize),
 }
 
-/// Brings a row to the server.
+/// Sends a row to the server.
 ///
 /// # Errors
-///
-/// The difference from the row, with the bytes.
+/// Returns the difference from the row, with the bytes.
 pub fn run(server: &Running, case: &Case, delivery: Delivery) -> Result<(), String> {
     let input = case.input.bytes();
     let outcome = match delivery {
@@ -64,13 +63,13 @@ pub fn run(server: &Running, case: &Case, delivery: Delivery) -> Result<(), Stri
     })
 }
 
-/// The number of connections that [`run`] opens for a row: whole, byte by byte, and cut at each position.
+/// Returns the number of connections that [`run`] opens for a row: at once, byte by byte, and split at each position.
 #[must_use]
 pub fn connections(case: &Case) -> usize {
     2 + places(case.input.bytes().len()).count()
 }
 
-/// The positions at which bytes of this length are cut.
+/// Returns the positions at which input of this length is split.
 fn places(length: usize) -> impl Iterator<Item = usize> {
     const END: usize = CUT_EVERYWHERE_BYTES / 4;
     (1..length)
@@ -81,16 +80,14 @@ fn whole(server: &Running, case: &Case, input: &[u8], send: fn(&mut Client, &[u8
     let mut client = server.connect();
     let follows = matches!(case.then, Then::Kept | Then::Closed) && case.after_continue.is_empty();
     let following = if follows { FOLLOWING } else { b"" };
-    // The server may close before it has all.
+    // The server may close before it has read everything.
     let _ = send(&mut client, &[input, following].concat());
     finish(client, case, follows)
 }
 
-/// Cuts the input at each of the places, on a connection each.
-///
-/// A worker takes its connections and their bytes in the order in which they came, so that an answer to a request that
-/// was sent last proves that all before it has been read: first that all have been accepted, then that the first halves
-/// have been read.
+/// Splits the input at each position, on separate connections.
+/// A worker serves its connections and their bytes in order of arrival, so the response to the last request proves that all earlier
+/// bytes have been read: first that all connections have been accepted, then that the first halves have been read.
 fn halves(server: &Running, case: &Case, input: &[u8], places: &[usize]) -> Result<(), String> {
     let mut clients: Vec<Client> = places.iter().map(|_| server.connect()).collect();
     let mut last = server.connect();
@@ -100,7 +97,7 @@ fn halves(server: &Running, case: &Case, input: &[u8], places: &[usize]) -> Resu
     }
     last.probe();
     for (client, &place) in clients.iter_mut().zip(places) {
-        // It may have been refused for its first half.
+        // The first half may have been rejected.
         client.send(&input[place..]);
     }
     for (client, &place) in clients.into_iter().zip(places) {
@@ -121,7 +118,7 @@ fn finish(mut client: Client, case: &Case, followed: bool) -> Result<(), String>
         Then::Kept | Then::Closed | Then::ClosedFirst => {}
     }
     if case.then == Then::Closed {
-        // A server that lingers for us need not wait.
+        // Ends the lingering of the server.
         client.end();
     }
     let mut answers: Vec<Answer> = case.answers.to_vec();

@@ -1,4 +1,4 @@
-//! The application that is asked, and a server that runs it.
+//! The application that responds, and a server that runs it.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -23,7 +23,7 @@ use crate::stream::client_hello;
 /// The deadlines for clients, so long that no test depends on time, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(3600);
 
-/// The limit of a head in bytes, small so that it can be reached at every byte.
+/// The limit of a head in bytes, small so that tests can exceed it at every byte.
 pub const HEAD_LIMIT: usize = 1024;
 
 /// The limit of the number of fields.
@@ -32,7 +32,7 @@ pub const FIELD_LIMIT: usize = 20;
 /// The limit of a body in bytes.
 pub const BODY_LIMIT: u64 = 1000;
 
-/// The body of the answer to the request that follows each case.
+/// The body of the response to the request that follows each case.
 pub const PROBE: &str = "probed";
 
 /// The pieces of the stream at `/large/{pieces}`.
@@ -118,7 +118,7 @@ async fn ignore() -> &'static str {
     "ignored"
 }
 
-/// Is not ready at once, so that the following requests wait.
+/// Responds in a later turn, so that the following requests wait.
 #[get("/later")]
 async fn later() -> &'static str {
     tokio::task::yield_now().await;
@@ -145,7 +145,7 @@ fn closing() -> ([(&'static str, &'static str); 1], &'static str) {
     ([("connection", "close")], "closing")
 }
 
-/// A body of a length that is not known before.
+/// A body of unknown length.
 #[get("/stream")]
 fn stream() -> Body {
     Body::from_stream(Pieces(vec![b"ed", b"stream"]))
@@ -161,7 +161,7 @@ impl Stream for Pieces {
     }
 }
 
-/// A body of so many pieces of 16 KiB.
+/// A body of this number of pieces of 16 KiB.
 #[get("/large/{pieces}")]
 fn large(pieces: Path<usize>) -> Body {
     Body::from_stream(Pieces(vec![PIECE; *pieces]))
@@ -199,7 +199,7 @@ pub enum Wire {
     Unix,
 }
 
-/// The address of a server, and the facts about it that a client needs.
+/// The address of a server, and the parameters that a client needs.
 enum Place {
     Tcp(SocketAddr),
     Tls(SocketAddr, Arc<ClientConfig>),
@@ -217,18 +217,16 @@ impl Running {
     /// Listens on TCP and serves, with the limits of this module.
     ///
     /// # Panics
-    ///
-    /// When loopback has no port left.
+    /// Panics if loopback has no free port.
     #[must_use]
     pub fn start() -> Self {
         Self::start_on(Wire::Tcp)
     }
 
-    /// As [`start`](Self::start), on this wire.
+    /// Starts a server as [`start`](Self::start) does, on this transport.
     ///
     /// # Panics
-    ///
-    /// When it cannot be listened on.
+    /// Panics if the address is unavailable.
     #[must_use]
     pub fn start_on(wire: Wire) -> Self {
         static SOCKETS: AtomicUsize = AtomicUsize::new(0);
@@ -273,11 +271,10 @@ impl Running {
         }
     }
 
-    /// The address of its listener.
+    /// Returns the address of its listener.
     ///
     /// # Panics
-    ///
-    /// When that is no port.
+    /// Panics for a server without a port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         match &self.place {
@@ -286,11 +283,10 @@ impl Running {
         }
     }
 
-    /// The first message of the handshake of a client of it.
+    /// Returns the first message of the handshake of a client.
     ///
     /// # Panics
-    ///
-    /// When it does not speak TLS.
+    /// Panics for a server without TLS.
     #[must_use]
     pub fn client_hello(&self) -> Vec<u8> {
         match &self.place {
@@ -299,7 +295,7 @@ impl Running {
         }
     }
 
-    /// A client of it; over TLS, one whose handshake is done.
+    /// Connects a client; over TLS, its handshake is complete.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! A client's stream, plain or encrypted, for clients that do not care which.
+//! A client's stream, plain or encrypted, for clients that use both in the same way.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -18,7 +18,7 @@ pub enum Door {
 }
 
 impl Door {
-    /// The socket's address.
+    /// Returns the address of the socket.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         match self {
@@ -26,12 +26,10 @@ impl Door {
         }
     }
 
-    /// Connects, without delay of small writes and with this patience for each read and write. The handshake of TLS is
-    /// done.
+    /// Connects, with `TCP_NODELAY` and this timeout for each read and write. Over TLS, the handshake is complete.
     ///
     /// # Errors
-    ///
-    /// The system's, and those of the handshake.
+    /// Returns the errors of the system and of the handshake.
     pub fn connect(&self, patience: Duration) -> io::Result<Stream> {
         let mut stream = TcpStream::connect(self.address())?;
         stream.set_nodelay(true)?;
@@ -49,11 +47,10 @@ impl Door {
     }
 }
 
-/// The first message of a client's handshake, in its record.
+/// Returns the first message of a client's handshake, in its record.
 ///
 /// # Panics
-///
-/// When rustls cannot write one.
+/// Panics if rustls cannot write one.
 #[must_use]
 pub fn client_hello(config: &Arc<ClientConfig>) -> Vec<u8> {
     let name = ServerName::try_from("localhost").expect("a name");
@@ -63,13 +60,13 @@ pub fn client_hello(config: &Arc<ClientConfig>) -> Vec<u8> {
     wire
 }
 
-/// The stream of [`Door::connect`]. A read of a [`Secure`](Self::Secure) one that ends without a `close_notify` is an error,
-/// since it may have been cut short (RFC 8446, section 6.1).
+/// The stream of [`Door::connect`]. A read of a [`Secure`](Self::Secure) stream that ends without a `close_notify` is an error,
+/// because it may be truncated (RFC 8446, section 6.1).
 #[derive(Debug)]
 pub enum Stream {
-    /// Bytes as they are.
+    /// Plain bytes.
     Plain(TcpStream),
-    /// TLS over them.
+    /// TLS.
     Secure(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
@@ -83,11 +80,10 @@ impl Stream {
         }
     }
 
-    /// Ends the client's half: nothing more is sent.
+    /// Ends the client's half of the stream.
     ///
     /// # Errors
-    ///
-    /// If the connection is closed.
+    /// Returns an error if the connection is closed.
     pub fn end(&mut self) -> io::Result<()> {
         if let Self::Secure(stream) = self {
             stream.conn.send_close_notify();

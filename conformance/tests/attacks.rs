@@ -1,5 +1,5 @@
-//! Malicious clients, with others that are answered meanwhile. Nothing here depends on time: each test counts
-//! answers, and afterwards the descriptors of this process, which both the server and its clients are in.
+//! Malicious clients, and others that must be served meanwhile. No test depends on time: each counts responses, and afterwards the
+//! descriptors of this process, which contains both the server and its clients.
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,16 +9,16 @@ use conduit_conformance::client::Client;
 use conduit_conformance::process::{Target, descriptor_limit};
 use conduit_conformance::server::{Running, Wire};
 
-/// One attack at a time: they count the descriptors of the process.
+/// Serializes the attacks, because they count the descriptors of the process.
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// The number of checks for released descriptors before a test fails.
 const LOOKS: usize = 2000;
 
-/// Descriptors that a test may need besides those of its connections.
+/// Descriptors that a test may need in addition to those of its connections.
 const SPARE_DESCRIPTORS: usize = 200;
 
-/// A server under attack, and how many descriptors the process had before.
+/// A server under attack, and the number of descriptors that the process had before.
 struct Attacked {
     server: Running,
     bystander: Client,
@@ -44,7 +44,7 @@ impl Attacked {
         }
     }
 
-    /// An attacker; over TLS, whose handshake has not begun.
+    /// An attacker; over TLS, before its handshake.
     fn connect(&self) -> Client {
         Client::connect(self.server.address())
     }
@@ -55,14 +55,14 @@ impl Attacked {
         self.server.connect().probe();
     }
 
-    /// The attack is over: the server answers, and nothing of the attack is left in the process.
+    /// Checks after the attack that the server responds, and that no descriptor of the attack remains.
     fn is_as_before(&mut self) {
         for _ in 0..LOOKS {
             self.others_are_answered();
             if descriptors() <= self.before {
                 return;
             }
-            // The server sees the close of a client when its turn comes.
+            // The server notices the close of a client in a later turn.
             std::thread::sleep(Duration::from_millis(5));
         }
         panic!("{} descriptors before, {} now", self.before, descriptors());
@@ -125,7 +125,7 @@ fn ten_thousand_silent_connections() {
             others_are_answered();
         }
     }
-    // The server holds them all at the same time.
+    // The server holds all of them at the same time.
     wait_for("all are accepted", || server.descriptors() >= count);
     for client in clients.iter_mut().step_by(50) {
         client.probe();
@@ -134,7 +134,7 @@ fn ten_thousand_silent_connections() {
     drop(clients);
     wait_for("all are given back", || {
         others_are_answered();
-        // A worker may have been about to start when they were counted first.
+        // A worker may not have started yet at the first count.
         server.descriptors() <= before + SPARE_DESCRIPTORS
     });
 }
@@ -151,8 +151,8 @@ fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
 fn a_thousand_handshakes_that_stall() {
     let mut attacked = Attacked::start_on(Wire::Tls);
     let hello = attacked.server.client_hello();
-    // Nothing; a part of the record's head, and all of it; half of the message; all but a byte; all of it, to which the
-    // server has made its keys and waits for what never comes.
+    // Nothing; a part of the record's head, and all of it; half of the message; all but a byte; and all of it, after which the
+    // server has generated its keys and waits.
     let lengths = [0, 1, 5, hello.len() / 2, hello.len() - 1, hello.len()];
     let mut clients = Vec::new();
     for (number, length) in (0..affordable(1000, 2)).zip(lengths.into_iter().cycle()) {
@@ -196,7 +196,7 @@ fn a_message_of_the_handshake_without_end() {
     let mut record = [&[22, 3, 1, 4, 0, 1, 255, 255, 255], &[0; 1020][..]].concat();
     for _ in 0..100 {
         for client in &mut clients {
-            // The server stops to listen at some time.
+            // The server stops reading at some point.
             client.send(&record);
         }
         attacked.others_are_answered();
@@ -213,8 +213,8 @@ fn a_message_of_the_handshake_without_end() {
     attacked.is_as_before();
 }
 
-/// Sends requests until the server takes no more on any connection, which it must come to do: its own memory may not
-/// be the buffer. Gives how many bytes it took on each.
+/// Sends requests until the server accepts no more on any connection, because it must not buffer without bound. Returns the number
+/// of bytes that it accepted on each.
 fn send_until_full(attacked: &mut Attacked, clients: &[Client], request: &[u8]) -> Vec<usize> {
     let requests = request.repeat(512);
     for client in clients {
@@ -273,7 +273,7 @@ fn pipelines_that_are_read_after_all_have_all_their_answers() {
     attacked.is_as_before();
 }
 
-/// Sends a beginning and then a piece without end, until the server refuses.
+/// Sends a beginning and then repeats a piece until the server closes.
 fn send_without_end(beginning: &[u8], piece: &[u8], status: &str) {
     let mut attacked = Attacked::start();
     let mut clients: Vec<Client> = (0..100).map(|_| attacked.connect()).collect();
@@ -282,7 +282,7 @@ fn send_without_end(beginning: &[u8], piece: &[u8], status: &str) {
     }
     for _ in 0..100 {
         for client in &mut clients {
-            // The server stops to listen at some time.
+            // The server stops reading at some point.
             client.send(piece);
         }
         attacked.others_are_answered();
@@ -389,7 +389,7 @@ fn clients_that_read_a_large_response_by_single_bytes() {
     drop(clients);
     attacked.is_as_before();
 
-    // Read so to its end, a response is the same as in one piece.
+    // The response is the same as in one piece.
     let client = attacked.connect();
     let mut stream = client.stream();
     let mut sender = attacked.connect();

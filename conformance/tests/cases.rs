@@ -1,4 +1,4 @@
-//! Each row of the table, whole, byte by byte, and cut in two at every byte; over TCP, TLS and a Unix socket.
+//! Each row of the table, at once, byte by byte, and split in two at every byte; over TCP, TLS and a Unix socket.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -12,7 +12,7 @@ use conduit_conformance::server::{Running, Wire};
 /// The number of concurrent rows; the threads wait most of the time.
 const THREADS: usize = 8;
 
-/// Over TLS a row is cut in two at every eighth byte: each cut costs a handshake.
+/// Over TLS a row is split in two at every eighth byte, because each split needs a handshake.
 const TLS_STEP: usize = 8;
 
 /// Runs all rows, each topic on a separate server, and reports all differences.

@@ -1,4 +1,4 @@
-//! The attacks on memory in their short form; `memory` is the whole of them.
+//! The attacks on memory in their short form; the program `memory` runs the full ones.
 
 use std::process::Command;
 

@@ -1,10 +1,10 @@
-//! The soak, for seconds; `soak 600` is the whole of it.
+//! The soak for some seconds; `soak 600` is the full run.
 
 use std::process::Command;
 
 #[test]
 fn mixed_traffic_with_faults_leaks_nothing() {
-    // The program that it starts is in the same directory.
+    // The started program is in the same directory.
     let _ = env!("CARGO_BIN_EXE_target");
     let output = Command::new(env!("CARGO_BIN_EXE_soak"))
         .arg("12")

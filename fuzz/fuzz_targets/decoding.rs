@@ -1,8 +1,6 @@
-//! Paths, queries and forms reach the handler as naive twins and the `url` crate read them.
-//!
-//! A server runs inside of the fuzzer, and one connection asks it everything: the way is the whole way, from the bytes
-//! of the target to the argument. The input is the parameter of a path, and after a `?` a query, which is sent as a
-//! form too.
+//! Paths, queries and forms reach the handler as naive twins and the `url` crate parse them.
+//! A server runs inside of the fuzzer, and one connection sends all requests, so that the whole path from the bytes of the target
+//! to the argument is tested. The input is the parameter of a path, and after a `?` a query, which is also sent as a form.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -41,7 +39,7 @@ fn tree(tree: Query<Map<String, Value>>) -> Json<Map<String, Value>> {
     Json(tree.0)
 }
 
-/// A type of each kind that serde buffers or that refuses texts: the server responds to any input.
+/// A type of each kind that serde buffers or that rejects strings: the server responds to any input.
 #[derive(serde::Deserialize)]
 #[allow(dead_code)]
 struct Mixed {
@@ -78,7 +76,7 @@ fn mixed(_: Query<Mixed>) {}
 
 const ROUTES: Routes = routes![path, pair, query, form, tree, mixed];
 
-/// Each text after its length.
+/// Each text, prefixed with its length.
 fn flat(pairs: &[(String, String)]) -> Vec<u8> {
     let mut all = Vec::new();
     for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
@@ -102,7 +100,7 @@ static CONNECTION: LazyLock<Mutex<TcpStream>> = LazyLock::new(|| {
     Mutex::new(stream)
 });
 
-/// Sends a request, and gives the status and the body of the answer.
+/// Sends a request, and returns the status and the body of the response.
 fn ask(request: &[u8]) -> (u16, Vec<u8>) {
     let mut stream = CONNECTION.lock().expect("no thread panics");
     stream.write_all(request).expect("the server reads");
@@ -110,7 +108,7 @@ fn ask(request: &[u8]) -> (u16, Vec<u8>) {
     let mut buffer = [0; 16 * 1024];
     loop {
         let count = match stream.read(&mut buffer) {
-            // The fuzzer's own alarm.
+            // The alarm of the fuzzer may interrupt the read.
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             read => read.expect("the server answers"),
         };
@@ -131,7 +129,7 @@ fn ask(request: &[u8]) -> (u16, Vec<u8>) {
     }
 }
 
-/// Percent-decoding byte by byte; a `%` without two digits stays (as the URL standard has it).
+/// Percent-decodes byte by byte; a `%` without two digits is unchanged (as in the URL standard).
 fn decode(text: &[u8]) -> Vec<u8> {
     let digit = |at: usize| text.get(at).and_then(|&byte| char::from(byte).to_digit(16));
     let mut bytes = Vec::new();
@@ -151,7 +149,7 @@ fn decode(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The pairs of a form, as the URL standard has it; `None` where a part is not UTF-8.
+/// The pairs of a form, as in the URL standard; `None` if a part is not UTF-8.
 fn pairs(text: &[u8]) -> Option<Pairs> {
     let decoded = |part: &[u8]| {
         let spaced: Vec<u8> = part
@@ -169,7 +167,7 @@ fn pairs(text: &[u8]) -> Option<Pairs> {
         .collect()
 }
 
-/// The steps of a name; one where it is not written as `a[b][c]`.
+/// The steps of a name; a single one if it does not have the form `a[b][c]`.
 fn steps(name: &str) -> Vec<String> {
     let whole = || vec![name.to_owned()];
     let Some((first, mut rest)) = name.find('[').map(|at| name.split_at(at)) else {
@@ -194,7 +192,7 @@ fn steps(name: &str) -> Vec<String> {
     steps
 }
 
-/// The tree of these pairs; `None` where it has too many levels, or a value next to fields inside of it.
+/// The tree of these pairs; `None` if it has too many levels, or a value next to nested fields.
 fn tree_of(pairs: &Pairs) -> Option<Map<String, Value>> {
     let mut tree = Map::new();
     for (name, value) in pairs {
@@ -225,7 +223,7 @@ fn get(target: &[u8]) -> (u16, Vec<u8>) {
 fuzz_target!(|data: &[u8]| {
     let question = data.iter().position(|&byte| byte == b'?').unwrap_or(data.len());
     let (value, query) = (&data[..question], data.get(question + 1..).unwrap_or_default());
-    // The engine rejects these bytes, which a URI cannot hold.
+    // The engine rejects these bytes, which a URI cannot contain.
     let sendable = |text: &[u8], rejected: &[u8]| {
         let is_allowed = |byte: &u8| byte.is_ascii_graphic() && !rejected.contains(byte);
         text.len() < 2048 && text.iter().all(is_allowed)

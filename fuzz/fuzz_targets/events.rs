@@ -1,4 +1,4 @@
-//! A client receives exactly the events that were encoded: fields of any text become one event each, or are refused.
+//! A client receives exactly the events that were encoded: fields with any text become exactly one event, or are rejected.
 //!
 //! The first byte chooses the fields, and the rest is their text, divided at the byte 0xff.
 #![no_main]

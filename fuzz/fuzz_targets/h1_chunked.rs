@@ -1,6 +1,5 @@
-//! A chunked body is decoded as the naive twin decodes it, however it is cut.
-//!
-//! The first byte of the input determines the cuts of the rest; the rest is the body.
+//! A chunked body is decoded as the naive twin decodes it, for any split.
+//! The first byte of the input determines the split of the rest; the rest is the body.
 #![no_main]
 
 #[expect(dead_code, reason = "other targets use what this one does not")]
@@ -22,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     compare::chunks_with_twin(body);
-    // Few enough for extensions and trailers to meet them.
+    // Low enough that extensions and trailers reach them.
     let limits = Limits {
         head_bytes: HEAD.len() + 64,
         headers: 4,

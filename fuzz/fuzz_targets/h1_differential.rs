@@ -1,5 +1,4 @@
-//! The engine reads heads and chunks as its naive twin does, and takes no head that httparse
-//! refuses or reads otherwise.
+//! The engine parses heads and chunks as its naive twin does, and accepts no head that httparse rejects or parses differently.
 #![no_main]
 
 #[path = "../../crates/conduit-proto/tests/h1/compare.rs"]
@@ -14,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     compare::chunks_with_twin(data);
-    // Empty lines before a request are not the twin's matter.
+    // The twin does not handle empty lines before a request.
     if !data.starts_with(b"\r") {
         compare::head_with_twin(data);
         compare::head_with_httparse(data);

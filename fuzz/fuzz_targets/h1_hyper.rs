@@ -1,4 +1,4 @@
-//! No stream makes the engine take a request that hyper's server reads otherwise.
+//! The engine accepts no request that hyper's server reads differently.
 #![no_main]
 
 #[path = "../../conformance/tests/hyper/compare.rs"]

@@ -1,6 +1,5 @@
-//! Any stream, cut anywhere, has the same result as the whole, and nothing panics.
-//!
-//! The first byte of the input determines the cuts of the rest; the rest is the stream.
+//! Any stream with any split has the same result as the whole, and nothing panics.
+//! The first byte of the input determines the split of the rest; the rest is the stream.
 #![no_main]
 
 #[expect(dead_code, reason = "the tests use what this target does not")]

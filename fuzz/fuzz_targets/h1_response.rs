@@ -1,7 +1,6 @@
 //! For any status, fields, body and trailers of a handler, the output is one response that httparse reads as intended:
 //! no value begins another field, body or response.
-//!
-//! The input is a line each for how to answer, for each field, and, after an empty line, the body.
+//! The input has a line with the kind of response, a line for each field and, after an empty line, the body.
 #![no_main]
 
 use conduit_proto::h1::{BodyLength, Connection, Event, Head, Limits};
@@ -85,7 +84,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(read.close, !connection.keep_alive());
 });
 
-/// The fields that the `http` crate lets a handler make, and the body.
+/// The fields that the `http` crate lets a handler create, and the body.
 fn split(mut rest: &[u8]) -> (HeaderMap, &[u8]) {
     let mut fields = HeaderMap::new();
     while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
@@ -105,7 +104,7 @@ fn split(mut rest: &[u8]) -> (HeaderMap, &[u8]) {
     (fields, rest)
 }
 
-/// A response as httparse has read it.
+/// A response as httparse has parsed it.
 struct Read<'a> {
     status: u16,
     length: Option<usize>,
@@ -165,12 +164,12 @@ impl<'a> Read<'a> {
     }
 }
 
-/// White space around a value is no part of it (RFC 9110, section 5.5).
+/// White space around a value is not part of it (RFC 9110, section 5.5).
 fn trimmed<'a>(fields: &[(&'a str, &'a [u8])]) -> Vec<(&'a str, &'a [u8])> {
     fields.iter().map(|(name, value)| (*name, value.trim_ascii())).collect()
 }
 
-/// Reads chunks to their end, which must be the end of all, and sees that each trailer is one of the fields.
+/// Reads chunks to their end, which must be the end of the output, and checks that each trailer is one of the fields.
 fn dechunk(mut rest: &[u8], fields: &HeaderMap) -> Vec<u8> {
     let mut body = Vec::new();
     loop {

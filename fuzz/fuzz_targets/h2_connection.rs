@@ -1,6 +1,5 @@
-//! A whole connection has the same events however its input is cut, bounded memory, and output that consists of frames.
-//!
-//! The first byte determines the cuts of the rest; the rest follows the preface.
+//! A connection has the same events for any split of its input, bounded memory, and output that consists of frames.
+//! The first byte determines the split of the rest; the rest follows the preface.
 #![no_main]
 
 use std::time::Duration;
@@ -13,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The most that a connection and a head may hold.
+/// The maximum memory of a connection and of a head.
 const MEMORY: usize = 512 * 1024;
 
 /// Responds to each request by its path: early, in pieces, never, or at its end.
@@ -79,7 +78,7 @@ fn run<'a>(pieces: impl Iterator<Item = &'a [u8]>, sends: bool) -> Vec<String> {
                 Http2Event::NeedMore | Http2Event::Closed => break,
                 Http2Event::Delayed(until) => now = until,
                 Http2Event::Request(id) => {
-                    // Every field is readable, and all of it is in the map.
+                    // Every field is readable, and the map contains all of them.
                     assert_eq!(head.header_map().len(), head.headers().count());
                     let path = head.path_bytes().to_vec();
                     if head.body() == BodyLength::None || path.ends_with(b"e") {

@@ -1,6 +1,5 @@
 //! Any blocks decode or fail within the bounds of the table, and decoded fields survive our encoder.
-//!
-//! Each block of the input has a byte for its length before it.
+//! A byte with its length precedes each block of the input.
 #![no_main]
 
 use conduit_proto::h2::hpack::{Decoder, Encoder, TABLE_BYTES};
@@ -29,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
         };
         assert!(decoder.table_size() <= TABLE_BYTES && decoder.heap_bytes() <= 4 * TABLE_BYTES);
 
-        // The length as a setting of the peer changes the table of the encoder now and then.
+        // The length also serves as a setting of the peer, which occasionally changes the table of the encoder.
         if length % 7 == 0 {
             encoder.set_max_size(usize::from(length) * 20);
         }

@@ -1,6 +1,5 @@
-//! A form with files is read as a naive twin reads the whole of it, however it is cut, and nothing is lost or made up.
-//!
-//! The first byte of the input determines the cuts of the rest; the rest is the body, whose boundary is `x`.
+//! A form with files is parsed as a naive twin parses the whole, for any split, and nothing is lost or added.
+//! The first byte of the input determines the split of the rest; the rest is the body with the boundary `x`.
 #![no_main]
 
 use bytes::Bytes;
@@ -38,7 +37,7 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (bool, Vec<Vec<u8>>) {
     (is_right, contents)
 }
 
-/// The contents of a body, if it is whole, by searching all of it for lines that begin with the boundary.
+/// The contents of a body, if it is complete, by a search of the whole body for lines that begin with the boundary.
 fn twin(body: &[u8]) -> Vec<Vec<u8>> {
     let text = [b"\r\n", body].concat();
     let mut contents = Vec::new();

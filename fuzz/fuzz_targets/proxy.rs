@@ -1,7 +1,6 @@
-//! A header of the PROXY protocol is read as a naive twin reads the whole of it, cut anywhere; its content can be
-//! written in both versions, and is then read as the same.
-//!
-//! The first byte of the input determines the cuts of the rest; the rest is the stream.
+//! A PROXY header is parsed as a naive twin parses the whole, for any split; its content can be written in both versions, and is
+//! parsed as the same.
+//! The first byte of the input determines the split of the rest; the rest is the stream.
 #![no_main]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -74,7 +73,7 @@ fn twin_of_v4(text: &str) -> Option<Ipv4Addr> {
     <[u8; 4]>::try_from(bytes).ok().map(Ipv4Addr::from)
 }
 
-/// Digits as one would write the number.
+/// The digits of a number in its shortest form.
 fn number(text: &str, most: u32) -> Option<u32> {
     let value: u32 = text.parse().ok()?;
     (value <= most && value.to_string() == text).then_some(value)

@@ -1,7 +1,6 @@
-//! A connection has the same events however its input is cut, and those of the naive twin; its memory is bounded, and its
+//! A connection has the same events for any split of its input, equal to those of the naive twin; its memory is bounded, and its
 //! output consists of frames.
-//!
-//! The first byte determines the cuts of the rest.
+//! The first byte determines the split of the rest.
 #![no_main]
 
 use conduit_proto::ws::{Codecs, WebSocketConnection, WebSocketEvent, WebSocketLimits};

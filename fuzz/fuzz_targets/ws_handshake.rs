@@ -1,4 +1,4 @@
-//! The handshake of any fields is checked without a panic, and what is negotiated is among the offers.
+//! The handshake of any fields is checked without a panic, and the negotiated values are among the offers.
 //!
 //! The lines of the input are fields.
 #![no_main]
@@ -41,7 +41,7 @@ fuzz_target!(|input: &[u8]| {
             ..DeflateConfig::default()
         };
         if let Some((_, response)) = config.negotiate(&headers) {
-            // The response is an offer that this server would accept in turn.
+            // The response is also an offer that this server accepts.
             let mut again = HeaderMap::new();
             let value = HeaderValue::from_str(&response).expect("the response is a field's value");
             again.insert(header::SEC_WEBSOCKET_EXTENSIONS, value);

@@ -1,4 +1,4 @@
-//! Any compressed message ends below the limit, alike for a connection that has a decompressor and one that shares it; and a
+//! Any compressed message ends below the limit, with the same result for a connection with a decompressor and one that shares it; a
 //! message that the server compresses inflates to itself.
 #![no_main]
 

@@ -78,8 +78,7 @@ impl Arguments {
 }
 
 /// # Errors
-///
-/// An option that does not exist, or a value that it does not take.
+/// Returns an error for an unknown option or an invalid value.
 pub(crate) fn parse() -> Result<Request> {
     parse_from(lexopt::Parser::from_env()).map_err(|error| format!("{error}; --help lists the options"))
 }

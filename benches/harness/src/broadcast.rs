@@ -1,4 +1,4 @@
-//! The load of a topic: a message is published, and the next one when all subscribers have received it.
+//! The load of a topic: each message is published when all subscribers have received the one before.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -35,20 +35,19 @@ pub(crate) struct Broadcast {
 
 struct Subscriber {
     stream: TcpStream,
-    /// Bytes of a message whose rest has not arrived.
+    /// Bytes of an incomplete message.
     partial: Vec<u8>,
     has_received: bool,
 }
 
-/// A server without compression, which is no failure.
+/// A server without compression, which does not count as a failure.
 pub(crate) const UNCOMPRESSED: &str = "does not compress messages";
 
 impl Broadcast {
     /// Opens the publisher's connection and one subscriber.
     ///
     /// # Errors
-    ///
-    /// When the server refuses them, or does not compress as asked: [`UNCOMPRESSED`].
+    /// Returns an error if the server refuses a connection, and [`UNCOMPRESSED`] if it does not compress.
     pub(crate) fn new(server: &mut Process, kind: Subscribers) -> Result<Self> {
         let publisher = server.connect_when_ready()?;
         publisher
@@ -115,8 +114,7 @@ impl Broadcast {
     /// Publishes once, and waits until all subscribers have the message.
     ///
     /// # Errors
-    ///
-    /// A message that differs or is missing.
+    /// Returns an error if a message differs or is missing.
     pub(crate) fn round(&mut self) -> Result<()> {
         let head = format!(
             "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -166,8 +164,7 @@ impl Broadcast {
     /// Publishes for `seconds`, and counts deliveries.
     ///
     /// # Errors
-    ///
-    /// As [`round`](Self::round).
+    /// Returns the errors of [`round`](Self::round).
     pub(crate) fn run(&mut self, seconds: u32) -> Result<Report> {
         let start = Instant::now();
         let mut times = Vec::new();
@@ -196,7 +193,7 @@ impl Subscriber {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
             Err(error) => return Err(format!("closed the connection within a message: {error}")),
         };
-        // Almost always a message arrives at once.
+        // A message almost always arrives in one read.
         let mut input = &buffer[..count];
         if !self.partial.is_empty() {
             self.partial.extend_from_slice(input);

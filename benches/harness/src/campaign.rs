@@ -18,7 +18,7 @@ use crate::{http2, load, memory, paced, probe, servers};
 /// Starts of each server in a round: a start is short, and its time varies more than any other figure.
 const STARTS: u32 = 10;
 
-/// A server that was built, as far as the rows need it.
+/// A server with the programs that the rows need.
 struct Contestant {
     server: &'static Server,
     programs: Vec<(Ability, Source, PathBuf)>,
@@ -32,11 +32,10 @@ struct Campaign<'a> {
     results: Results,
 }
 
-/// Builds and measures what was asked for. A server that fails is reported, and the others go on.
+/// Builds and measures the selected servers. A failure of one server is reported, and the others continue.
 ///
 /// # Errors
-///
-/// When nothing can be measured at all: no `wrk`, no second core.
+/// Returns an error if nothing can be measured: without `wrk`, or without a second core.
 pub(crate) fn run(arguments: &Arguments) -> Result<Results> {
     let wrk = load::version()?;
     if arguments.server_core == arguments.load_core {
@@ -64,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Results> {
     if contestants.is_empty() {
         return Err("no server could be built".into());
     }
-    // Only now: cargo may use every core.
+    // The cores are bound after the build, because cargo may use every core.
     process::pin(arguments.load_core)?;
     for round in 1..=arguments.rounds {
         for row in &arguments.rows {
@@ -72,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Results> {
                 campaign.measure(contestant, row, round);
             }
         }
-        // No server always follows the same neighbour.
+        // The order changes, so that no server always follows the same one.
         contestants.rotate_left(1);
     }
     let results = campaign.results;
@@ -182,7 +181,7 @@ impl Campaign<'_> {
         })
     }
 
-    /// The server lacks the ability of a row, which is no failure.
+    /// The server lacks the ability of a row, which does not count as a failure.
     fn skip(&mut self, contestant: &Contestant, row: &Row, text: &str) -> String {
         self.results.not_applicable.push(Remark {
             server: contestant.server.name.into(),
@@ -203,15 +202,15 @@ impl Campaign<'_> {
         })
     }
 
-    /// Measures the memory of each subscriber, and then the CPU time of each delivery. Opening the connections is not in
-    /// that.
+    /// Measures the memory of each subscriber, and then the CPU time of each delivery. The figures do not include opening the
+    /// connections.
     fn broadcast(&mut self, contestant: &Contestant, row: &Row, kind: Subscribers, round: u32) -> Result<String> {
         let mut process = self.spawn(contestant, row.ability, PLAINTEXT.canned, false)?;
         let mut topic = match Broadcast::new(&mut process, kind) {
             Err(error) if error == broadcast::UNCOMPRESSED => return Ok(self.skip(contestant, row, &error)),
             result => result?,
         };
-        // The first delivery sets up what every subscriber shares.
+        // The first delivery initialises the state that all subscribers share.
         topic.round()?;
         process.settle()?;
         let before = process.memory()?;
@@ -248,7 +247,7 @@ impl Campaign<'_> {
         let (busy_before, stolen_before) = machine::busy_ticks(core);
         let before = process.cpu_time()?;
         let report = run(process.address)?;
-        // Closing the connections is part of the work, wherever the end of the load has left it.
+        // Closing the connections is part of the work, also after the end of the load.
         process.settle()?;
         let used = process.cpu_time()?.since(before);
         let (busy, stolen) = machine::busy_ticks(core);

@@ -38,11 +38,10 @@ struct Colours {
     text: &'static str,
 }
 
-/// Writes `NAME.svg` for each row that was measured and gives the paths.
+/// Writes `NAME.svg` for each measured row, and returns the paths.
 ///
 /// # Errors
-///
-/// When a file cannot be written.
+/// Returns an error if a file cannot be written.
 pub(crate) fn write_all(results: &Results, directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for row in rows::ALL {
@@ -51,7 +50,7 @@ pub(crate) fn write_all(results: &Results, directory: &Path) -> Result<Vec<PathB
             Work::Load(_) | Work::Echo(_) | Work::Broadcast(_) => cpu(results, row.name, title),
             Work::Idle(_) => idle(results, row),
             Work::Start => start(results),
-            // Three percentiles of each server are a table.
+            // Three percentiles of each server are shown in a table instead.
             Work::Paced(_) => continue,
         };
         if chart.bars.is_empty() {
@@ -109,7 +108,7 @@ fn start(results: &Results) -> Chart {
     }
 }
 
-/// Least first, the floor last: it is no competitor.
+/// The least first, and the floor last, because it is not a competitor.
 fn bars(results: &Results, figure: impl Fn(&str) -> Option<(Vec<f64>, String)>) -> Vec<Bar> {
     let names = results.servers.iter().map(|server| server.name.clone());
     let mut bars: Vec<Bar> = names

@@ -22,15 +22,14 @@ const CLOSE: [u8; 6] = [0x88, 0x82, 0, 0, 0, 0];
 /// The end of a WebSocket, after the signal.
 struct End {
     after: Duration,
-    /// `None`: the connection ended without Close, which browsers report as 1006.
+    /// `None` if the connection ended without Close, which browsers report as 1006.
     code: Option<u16>,
 }
 
 /// Stops a server with ten thousand WebSockets, and reports on the ends.
 ///
 /// # Errors
-///
-/// When a server does not build, a connection fails, or a WebSocket stays open.
+/// Returns an error if a server does not build, a connection fails, or a WebSocket stays open.
 pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     let count = memory::raise_descriptor_limit()?;
     let source = Source::Package("bench-conduit-live");
@@ -91,12 +90,12 @@ fn connect(server: &Process) -> Result<TcpStream> {
     Ok(websocket::open(stream, "/echo", false)?.stream)
 }
 
-/// The code, once a WebSocket has ended. Close is answered.
+/// Responds to Close. Returns the code once the WebSocket has ended.
 fn end_of(stream: &mut TcpStream) -> Option<Option<u16>> {
     let mut buffer = [0; 256];
     match stream.read(&mut buffer) {
         Ok(count) if count >= 4 && buffer[0] == 0x88 => {
-            // The server waits for it; a failure is that of a connection that has ended.
+            // The server waits for it; a failure means that the connection has ended.
             let _ = stream.write_all(&[&CLOSE[..], &buffer[2..4]].concat());
             Some(Some(u16::from_be_bytes([buffer[2], buffer[3]])))
         }

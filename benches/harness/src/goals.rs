@@ -1,4 +1,4 @@
-//! The design's goals, and whether a run met them.
+//! The goals of the design, and their evaluation for a run.
 
 use crate::results::Results;
 use crate::servers::{BUN, CONDUIT, FLOOR, LIBH2O};
@@ -18,7 +18,7 @@ pub(crate) enum Verdict {
     NotMeasured,
 }
 
-/// A comparison of Conduit with another server: how many times the other's figure.
+/// A comparison of Conduit with another server: the ratio to its figure.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ratio {
     pub(crate) value: f64,
@@ -26,7 +26,7 @@ pub(crate) struct Ratio {
     pub(crate) row: String,
 }
 
-/// The figure of a server that is compared.
+/// The compared figure of a server.
 type Figure = fn(&Results, &str, &str) -> Option<f64>;
 
 pub(crate) const TOTAL: Figure = |results, server, row| Some(results.cost(server, row)?.total.median);
@@ -40,7 +40,7 @@ const HTTP2_ROWS: &[&str] = &["h2-1x100", "h2-64x32", "h2-json", "h2-user"];
 const ECHO: &str = "WebSocket echo: CPU per message, worst of all rows";
 const ECHO_ROWS: &[&str] = &["ws-16", "ws-16x16", "ws-1k", "ws-1kx16", "ws-64k", "ws-64kx16"];
 
-/// Every goal that this command can judge.
+/// Every goal that this command can evaluate.
 pub(crate) fn judge(results: &Results) -> Vec<Goal> {
     let worst = |figure, other: Option<&str>| worst(results, KEEP_ALIVE, figure, other);
     let single = |row, other: Option<&str>| worst_of(results, &[row], other);
@@ -168,7 +168,7 @@ fn worst_of(results: &Results, rows: &[&str], other: Option<&str>) -> Option<Rat
 fn at_most(what: &'static str, bound: f64, other: &str, ratio: Option<Ratio>) -> Goal {
     let goal = format!("≤ {bound:.2}× {other}");
     match ratio {
-        // The displayed value is the judged value: two digits.
+        // The displayed value with two digits is the one that is compared with the goal.
         Some(ratio) => Goal {
             what,
             goal,
@@ -310,7 +310,7 @@ mod tests {
                 NotMeasured,
                 NotMeasured,
                 NotMeasured,
-                // Of HTTPS, HTTP/2, files, live connections and flatness there are no figures either.
+                // HTTPS, HTTP/2, files, live connections and flatness have no figures either.
                 NotMeasured,
                 NotMeasured,
                 NotMeasured,

@@ -12,7 +12,7 @@ use crate::rows::{Load, PLAINTEXT, Question};
 
 /// The name of the file that uploads are sent from, in the directory of the servers' files.
 const UPLOAD: &str = "upload.txt";
-/// The same for calls of gRPC, and their fields.
+/// The file for calls of gRPC, and their fields.
 const GRPC_CALL: &str = "grpc.bin";
 const GRPC_FIELDS: [&str; 2] = ["content-type: application/grpc", "te: trailers"];
 const LOG: &str = "h2load.log";
@@ -20,8 +20,7 @@ const LOG: &str = "h2load.log";
 /// Requests the path of the load once with `curl`, and checks the response.
 ///
 /// # Errors
-///
-/// A description of the fault in the response; how to get `curl`.
+/// Returns a description of the fault in the response, or how to install `curl`.
 pub(crate) fn rehearse(address: SocketAddr, load: &Load, directory: &Path) -> Result<AfterAnswer> {
     for question in std::iter::once(load.question).chain(load.others) {
         rehearse_one(address, load, question, directory)?;
@@ -86,14 +85,13 @@ fn check(output: &[u8], question: &Question) -> Result<()> {
     Ok(())
 }
 
-/// Puts `load` on a server for `seconds`, with `streams` requests at a time on each connection.
+/// Sends `load` to a server for `seconds`, with `streams` concurrent requests on each connection.
 ///
 /// # Errors
-///
-/// When `h2load` fails, or any request did.
+/// Returns an error if `h2load` or any request fails.
 pub(crate) fn run(load: &Load, streams: u32, address: SocketAddr, seconds: u32, directory: &Path) -> Result<Report> {
     let log = directory.join(LOG);
-    // A log of an earlier run would be continued.
+    // `h2load` would append to the log of an earlier run.
     let _ = std::fs::remove_file(&log);
     let mut command = Command::new("h2load");
     command
@@ -194,8 +192,7 @@ const ACK_OR_END_STREAM: u8 = 1;
 /// Sends the preface and one request for the plain text, and reads until its stream ends. The connection stays open.
 ///
 /// # Errors
-///
-/// When the response differs, or the server closes the connection.
+/// Returns an error if the response differs, or if the server closes the connection.
 pub(crate) fn ask(connection: &mut Connection) -> Result<()> {
     let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     request.extend([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]);

@@ -1,4 +1,4 @@
-//! The load: `wrk`, on the core that the server does not have.
+//! The load: `wrk`, on another core than the server.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -42,8 +42,7 @@ impl Report {
 /// Returns the version of `wrk`.
 ///
 /// # Errors
-///
-/// The command that installs it.
+/// Returns the command that installs it.
 pub(crate) fn version() -> Result<String> {
     let output = Command::new("wrk").arg("--version").output().map_err(|error| {
         format!("cannot start wrk: {error}; get it with `apt-get install wrk` (Debian, Ubuntu) or from https://github.com/wg/wrk")
@@ -52,11 +51,10 @@ pub(crate) fn version() -> Result<String> {
     Ok(text.split_ascii_whitespace().take(2).collect::<Vec<_>>().join(" "))
 }
 
-/// Puts `load` on a server for `seconds`.
+/// Sends `load` to a server for `seconds`.
 ///
 /// # Errors
-///
-/// When `wrk` fails, or any request did: a figure with errors in it has no meaning.
+/// Returns an error if `wrk` or any request fails, because a figure with errors is meaningless.
 pub(crate) fn run(load: &Load, address: SocketAddr, seconds: u32) -> Result<Report> {
     let scripts = benches().join("harness");
     let script = match (load.pipeline, load.others) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::benches;
 
-/// The environment of a run, to judge or repeat it.
+/// The environment of a run, to assess or repeat it.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
@@ -42,7 +42,7 @@ impl Machine {
     }
 }
 
-/// The commit that is checked out, with a `+` if files have been changed since.
+/// The checked-out commit, with a `+` if files have changed since.
 pub(crate) fn commit() -> String {
     let changed = !output("git", &["status", "--porcelain", "--", "../crates", "../benches/peers"]).is_empty();
     output("git", &["rev-parse", "--short", "HEAD"]) + if changed { "+" } else { "" }
@@ -53,7 +53,7 @@ pub(crate) fn now() -> String {
     output("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"])
 }
 
-/// Time that a core has been busy since it was started, in ticks of 10 ms, and time that the hypervisor took from it.
+/// The time that a core has been busy since its start, in ticks of 10 ms, and the time that the hypervisor has taken from it.
 pub(crate) fn busy_ticks(core: usize) -> (u64, u64) {
     stat_ticks(&read("/proc/stat"), core).unwrap_or_default()
 }

@@ -1,23 +1,22 @@
-//! `benches/run`: builds Conduit and its peers with one profile, measures them side by side on one machine, and writes what
-//! it found.
+//! `benches/run`: builds Conduit and its peers with one profile, measures them side by side on one machine, and writes the results.
 //!
 //! A run is a number of rounds. Each round takes every row (a kind of load) and, for each row, every server in turn, so that
-//! other activity of the machine affects all servers alike. Every measurement starts the server afresh,
-//! checks its answers, puts load on it from the other core, and reads its CPU time before and after.
+//! other activity of the machine affects all servers alike. Every measurement starts a new server, checks its responses, sends load
+//! from the other core, and reads its CPU time before and after.
 //!
 //! - [`arguments`]: the options of the command line
-//! - [`servers`]: which servers there are, and how they are built
-//! - [`rows`]: which loads there are
+//! - [`servers`]: the servers, and their builds
+//! - [`rows`]: the loads
 //! - [`process`]: a running server: pinned, checked, measured through `/proc`
-//! - [`probe`]: the checks that come before the clock
-//! - [`load`]: `wrk` and what it reports
+//! - [`probe`]: the checks before a measurement
+//! - [`load`]: `wrk` and its report
 //! - [`http2`]: the same for HTTP/2: `h2load`, and the check with `curl`
 //! - [`paced`]: the load at a fixed rate
 //! - [`websocket`], [`broadcast`]: the echo of messages, and their delivery to many subscribers
 //! - [`drain`]: the clients of a server that stops
 //! - [`memory`]: idle connections and start-up
 //! - [`campaign`]: the rounds
-//! - [`results`]: what was measured, as it is written to JSON
+//! - [`results`]: the measurements as written to JSON
 //! - [`goals`], [`report`], [`chart`]: its presentation
 
 #![forbid(unsafe_code)]
@@ -51,7 +50,7 @@ use results::Results;
 /// An error is for the person at the terminal: it has the value, the place and the remedy.
 type Result<T> = std::result::Result<T, String>;
 
-/// The folder `benches/`, wherever the harness was started.
+/// The directory `benches/`, independent of the working directory.
 fn benches() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -70,7 +69,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `false` if something that was asked for could not be measured.
+/// `false` if a selected measurement failed.
 fn run() -> Result<bool> {
     let arguments = match arguments::parse()? {
         Request::Help => {

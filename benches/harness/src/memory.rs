@@ -14,15 +14,14 @@ use crate::websocket::{self, Echo};
 use crate::{http2, probe};
 
 const CONNECTIONS: u64 = 10_000;
-/// Descriptors that a server or the harness needs besides.
+/// Descriptors that a server or the harness needs in addition.
 const RESERVE: u64 = 256;
 
-/// Raises the soft descriptor limit to the hard one, for the harness and the servers that inherit it, and gives the number
-/// of idle connections that fit: 10,000, or fewer under a lower limit.
+/// Raises the soft descriptor limit to the hard one, for the harness and the servers that inherit it, and returns the number of
+/// idle connections that fit: 10,000, or fewer under a lower limit.
 ///
 /// # Errors
-///
-/// When the kernel refuses.
+/// Returns an error if the kernel refuses.
 pub(crate) fn raise_descriptor_limit() -> Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(
@@ -37,13 +36,11 @@ pub(crate) fn raise_descriptor_limit() -> Result<u64> {
     Ok(CONNECTIONS.min(descriptors.saturating_sub(RESERVE)))
 }
 
-/// Opens `count` connections, asks once on each, and gives the bytes of anonymous memory that each has added.
-///
-/// Each is asked and answered before the next is opened: a server may close a connection that is silent at first.
+/// Opens `count` connections, sends one request on each, and returns the bytes of anonymous memory that each has added.
+/// Each request is complete before the next connection is opened: a server may close a connection that is silent at first.
 ///
 /// # Errors
-///
-/// When a connection is refused, answered wrongly, or closed before the memory was read.
+/// Returns an error if a connection is refused, gets a wrong response, or is closed before the memory is read.
 pub(crate) fn idle_connection_bytes(server: &mut Process, count: u64, kind: Idle) -> Result<f64> {
     let serve = |stream: TcpStream| -> Result<Connection> {
         if kind == Idle::WebSocket {
@@ -59,7 +56,7 @@ pub(crate) fn idle_connection_bytes(server: &mut Process, count: u64, kind: Idle
         }
         Ok(connection)
     };
-    // The first answer sets up what every connection shares.
+    // The first response initialises the state that all connections share.
     serve(server.connect_when_ready()?)?;
     server.settle()?;
     let before = server.memory()?;
@@ -89,11 +86,10 @@ fn is_open(connection: &TcpStream) -> bool {
     connection.set_nonblocking(true).is_ok() && connection.peek(&mut [0]).is_err_and(open)
 }
 
-/// The seconds since `start`, when the server was about to be started, until its first answer has been checked.
+/// Returns the seconds from `start`, just before the start of the server, until its first response has been checked.
 ///
 /// # Errors
-///
-/// When the server does not listen, or answers wrongly.
+/// Returns an error if the server does not listen, or if its response is wrong.
 pub(crate) fn first_answer_seconds(server: &mut Process, start: Instant) -> Result<f64> {
     let stream = server.connect_when_ready()?;
     probe::ask(&mut Connection::new(stream, false)?, &rows::PLAINTEXT)?;

@@ -1,6 +1,6 @@
-//! Load at a fixed rate. Each request has a time at which it is due, and its latency counts from that
-//! time: a server that stalls delays all requests that are due meanwhile, and each of them is in the figures. A generator that
-//! waits for a response before it sends the next request would hide them (coordinated omission).
+//! Load at a fixed rate. Each request has a time at which it is due, from which its latency is measured: a server that stalls
+//! delays all requests that are due meanwhile, and the figures include each of them. A generator that waits for a response before
+//! it sends the next request would hide them (coordinated omission).
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -31,8 +31,7 @@ pub(crate) struct Latencies {
 /// Sends `rate` requests a second for `seconds`.
 ///
 /// # Errors
-///
-/// A response other than 200, a connection that ends, or responses that are missing after five seconds.
+/// Returns an error for a response other than 200, if a connection ends, or if responses are missing after five seconds.
 pub(crate) fn run(question: &Question, address: SocketAddr, rate: u64, seconds: u32, http2: bool) -> Result<Latencies> {
     let poller = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| format!("cannot poll: {error}"))?;
     let count = if http2 { HTTP2_CONNECTIONS } else { CONNECTIONS };
@@ -83,7 +82,7 @@ pub(crate) fn run(question: &Question, address: SocketAddr, rate: u64, seconds: 
         for client in &mut clients {
             client.flush()?;
         }
-        // It does not wait: a sleep would end later than the next request is due.
+        // The loop does not sleep: a sleep would end after the next request is due.
         events.clear();
         epoll::wait(
             &poller,
@@ -161,7 +160,7 @@ impl Client {
         })
     }
 
-    /// Takes requests that are due, as many as it may send: a part of them, for `clients` share them.
+    /// Takes this connection's share of the requests that are due; `clients` share them.
     fn take(&mut self, waiting: &mut VecDeque<Instant>, clients: usize) {
         let share = waiting.len().div_ceil(clients);
         let room = match self.request {
@@ -263,7 +262,7 @@ struct Frame {
     kind: u8,
     flags: u8,
     stream: u32,
-    /// With its head of nine bytes.
+    /// The length, including the head of nine bytes.
     length: usize,
 }
 
@@ -356,7 +355,7 @@ mod tests {
         let pause = Duration::from_millis(200);
         thread::spawn(move || serve(listener, pause));
         let latencies = run(&PLAINTEXT, address, 640, 1, false).unwrap();
-        // The first request of each connection meets the pause: a tenth of all.
+        // The pause delays the first request of each connection: a tenth of all.
         assert!(latencies.p99_us >= 200_000.0, "{}", latencies.p99_us);
     }
 

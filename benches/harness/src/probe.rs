@@ -21,7 +21,7 @@ pub(crate) enum AfterAnswer {
     StillOpen,
 }
 
-/// One answer, as far as the checks look at it.
+/// The parts of a response that are checked.
 struct Answer {
     status: String,
     headers: Vec<(String, String)>,
@@ -112,7 +112,7 @@ fn request(question: &Question, close: bool) -> String {
     )
 }
 
-/// A connection, encrypted or not. Certificates are not judged: who serves is known.
+/// A connection, with or without TLS. Certificates are not verified, because the server is known.
 pub(crate) enum Connection {
     Plain(TcpStream),
     Encrypted(Box<StreamOwned<ClientConnection, TcpStream>>),
@@ -120,8 +120,7 @@ pub(crate) enum Connection {
 
 impl Connection {
     /// # Errors
-    ///
-    /// When the connection cannot be prepared. The handshake comes with the first question.
+    /// Returns an error if the connection cannot be prepared. The first request performs the handshake.
     pub(crate) fn new(stream: TcpStream, tls: bool) -> Result<Self> {
         stream
             .set_read_timeout(Some(PATIENCE))
@@ -149,7 +148,7 @@ impl Connection {
             Self::Encrypted(stream) => stream.write_all(bytes),
         };
         sent.map_err(|error| format!("took no request: {error}"))?;
-        // A server that has left Nagle's algorithm on waits for what this side acknowledges, which it else does 40 ms later.
+        // A server with Nagle's algorithm waits for an acknowledgement, which this side would otherwise delay by 40 ms.
         rustix::net::sockopt::set_tcp_quickack(self.stream(), true)
             .map_err(|error| format!("cannot acknowledge at once: {error}"))
     }
@@ -164,7 +163,7 @@ impl Read for Connection {
     }
 }
 
-/// One that takes any certificate.
+/// A verifier that accepts any certificate.
 fn trusting_config() -> Arc<ClientConfig> {
     #[derive(Debug)]
     struct Anyone(Vec<SignatureScheme>);
@@ -215,21 +214,20 @@ fn trusting_config() -> Arc<ClientConfig> {
     Arc::new(builder.with_no_client_auth())
 }
 
-/// Asks once and checks the answer; the connection stays open.
+/// Sends one request and checks the response; the connection stays open.
 ///
 /// # Errors
-///
-/// A description of the fault in the response.
+/// Returns a description of the fault in the response.
 pub(crate) fn ask(connection: &mut Connection, question: &Question) -> Result<()> {
     connection.send(request(question, false).as_bytes())?;
     Answer::read(&mut BufReader::new(connection))?.check(question)
 }
 
-/// Asks as the load will: as many requests at once, with the same `Connection` header, twice if the connection is kept.
+/// Sends requests like those of the load: the same number at once, with the same `Connection` header, twice if the connection
+/// persists.
 ///
 /// # Errors
-///
-/// A description of the fault in a response.
+/// Returns a description of the fault in a response.
 pub(crate) fn rehearse(stream: TcpStream, load: &Load) -> Result<AfterAnswer> {
     let mut reader = BufReader::new(Connection::new(stream, load.tls)?);
     let times = if load.close { 1 } else { 2 };

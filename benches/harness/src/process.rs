@@ -14,7 +14,7 @@ use crate::Result;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server that accepts connections, or did when it was started.
+/// A server that has accepted connections.
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -23,11 +23,11 @@ pub(crate) struct Process {
 /// CPU time that a process has used, all its threads together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct CpuTime {
-    /// The scheduler's own account, in nanoseconds.
+    /// The account of the scheduler, in nanoseconds.
     pub(crate) nanoseconds: u64,
-    /// Timer ticks that met the process in user mode, in units of 10 ms.
+    /// Timer ticks during which the process was in user mode, in units of 10 ms.
     pub(crate) user_ticks: u64,
-    /// Timer ticks that met it in the kernel.
+    /// Timer ticks during which it was in the kernel.
     pub(crate) system_ticks: u64,
 }
 
@@ -41,19 +41,18 @@ impl CpuTime {
     }
 }
 
-/// Resident memory of a process, in bytes. The kernel's own, such as socket buffers, is not in it.
+/// Resident memory of a process, in bytes, without memory of the kernel such as socket buffers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Memory {
     pub(crate) resident: u64,
-    /// Without the pages of the program's and its libraries' files.
+    /// Without the pages of files, such as the program and its libraries.
     pub(crate) anonymous: u64,
 }
 
-/// Binds this thread, and what it starts from now on, to one core.
+/// Binds this thread, and the processes that it will start, to one core.
 ///
 /// # Errors
-///
-/// When this machine has no such core.
+/// Returns an error if the machine has no such core.
 pub(crate) fn pin(core: usize) -> Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core);
@@ -61,12 +60,10 @@ pub(crate) fn pin(core: usize) -> Result<()> {
 }
 
 impl Process {
-    /// Starts a server on `server_core`; `command` gives what to start for an address. The caller's own core is
-    /// `load_core`, and stays so.
+    /// Starts a server on `server_core`; `command` returns the command for an address. The caller stays on `load_core`.
     ///
     /// # Errors
-    ///
-    /// When the program cannot be started.
+    /// Returns an error if the program cannot be started.
     pub(crate) fn start(
         command: impl FnOnce(SocketAddr) -> Result<Command>,
         server_core: usize,
@@ -75,7 +72,7 @@ impl Process {
         let address = free_address();
         let mut command = command(address)?;
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        // A child inherits the affinity of the thread that starts it; nothing of it runs on another core before.
+        // A child inherits the affinity of the thread that starts it, so it never runs on another core.
         pin(server_core)?;
         let child = command.spawn();
         pin(load_core)?;
@@ -83,11 +80,10 @@ impl Process {
         Ok(Self { child, address })
     }
 
-    /// Connects as soon as the server listens, trying without a pause: the time counts in the row `start`.
+    /// Connects as soon as the server listens, with attempts without a pause, because the row `start` measures this time.
     ///
     /// # Errors
-    ///
-    /// When the server ends, or does not listen for 10 seconds.
+    /// Returns an error if the server ends, or does not listen within 10 seconds.
     pub(crate) fn connect_when_ready(&mut self) -> Result<TcpStream> {
         let start = Instant::now();
         loop {
@@ -110,7 +106,7 @@ impl Process {
         loop {
             thread::sleep(Duration::from_millis(20));
             let now = self.cpu_time()?;
-            // Timers and clock threads may wake now and then: 0.2 ms is no work worth waiting for.
+            // Timers and clock threads may wake occasionally: less than 0.2 ms counts as idle.
             if now.nanoseconds - before.nanoseconds < 200_000 || start.elapsed() > Duration::from_secs(2) {
                 return Ok(());
             }
@@ -121,15 +117,13 @@ impl Process {
     /// Sends a signal to the server.
     ///
     /// # Errors
-    ///
-    /// When the process has ended.
+    /// Returns an error if the process has ended.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         kill_process(Pid::from_child(&self.child), signal).map_err(|error| format!("cannot send a signal: {error}"))
     }
 
     /// # Errors
-    ///
-    /// When the process has ended, or the kernel was built without schedstat.
+    /// Returns an error if the process has ended, or if the kernel was built without schedstat.
     pub(crate) fn cpu_time(&self) -> Result<CpuTime> {
         let directory = self.proc_directory();
         let tasks = fs::read_dir(format!("{directory}/task")).map_err(|error| format!("{directory}/task: {error}"))?;
@@ -149,8 +143,7 @@ impl Process {
     }
 
     /// # Errors
-    ///
-    /// When the process has ended.
+    /// Returns an error if the process has ended.
     pub(crate) fn memory(&self) -> Result<Memory> {
         // smaps_rollup counts pages; the counters of /proc/PID/status may lag by some hundred KiB.
         let text = read(&format!("{}/smaps_rollup", self.proc_directory()))?;
@@ -167,7 +160,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -190,7 +183,7 @@ fn read(path: &str) -> Result<String> {
     fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
 }
 
-/// User and system ticks from `/proc/PID/stat`: fields 14 and 15, counted after the name, which may hold anything.
+/// User and system ticks from `/proc/PID/stat`: fields 14 and 15, counted after the name, which may contain any characters.
 fn stat_ticks(text: &str) -> Option<CpuTime> {
     let (_, fields) = text.rsplit_once(')')?;
     let mut ticks = fields.split_ascii_whitespace().skip(11).map(|field| field.parse().ok());

@@ -13,7 +13,7 @@ use crate::statistics::{Spread, spread};
 
 const BEGIN: &str = "<!-- benches/run --write-docs: begin -->";
 const END: &str = "<!-- benches/run --write-docs: end -->";
-/// More than this part of the server's core gone to others is worth a warning.
+/// The share of other processes in the server's core from which a warning is printed.
 const DISTURBED: f64 = 0.03;
 
 /// The report of a run. `write!` into a `String` cannot fail.
@@ -30,11 +30,10 @@ pub(crate) fn markdown(results: &Results) -> String {
     text
 }
 
-/// Replaces the text between the two marks of a page.
+/// Replaces the text between the two markers of a page.
 ///
 /// # Errors
-///
-/// When the page cannot be read or written, or has no such marks.
+/// Returns an error if the page cannot be read or written, or lacks a marker.
 pub(crate) fn write_into(page: &Path, tables: &str) -> Result<()> {
     let name = page.display();
     let text = fs::read_to_string(page).map_err(|error| format!("{name}: {error}"))?;
@@ -125,8 +124,8 @@ fn load_rows(results: &Results) -> Vec<&'static Row> {
         .collect()
 }
 
-/// The rows of a table each: more columns than four are wider than a page, and rows that ask for different abilities have
-/// different servers.
+/// The rows of each table: more than four columns are wider than a page, and rows that require different abilities have different
+/// servers.
 fn tables(results: &Results) -> Vec<Vec<&'static Row>> {
     let rows = load_rows(results);
     let of_one_ability = rows.chunk_by(|before, after| before.ability == after.ability);
@@ -149,7 +148,7 @@ fn servers<'a>(results: &'a Results, rows: &[&Row]) -> impl Iterator<Item = (&'a
     })
 }
 
-/// A cell without a figure has the reason.
+/// A cell without a figure contains the reason.
 fn cell(results: &Results, server: &str, row: &str, figure: Option<String>) -> String {
     match figure {
         Some(figure) => figure,

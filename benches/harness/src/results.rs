@@ -1,4 +1,4 @@
-//! The measurements as written to JSON: each single one, so that readers can draw their own conclusions.
+//! The measurements as written to JSON: all individual values, so that readers can draw their own conclusions.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::statistics::{Spread, spread};
 pub(crate) struct Results {
     /// UTC.
     pub(crate) started: String,
-    /// Of this repository; with a `+` if files had been changed since.
+    /// The commit of this repository, with a `+` if files had changed since.
     pub(crate) commit: String,
     pub(crate) machine: Machine,
     pub(crate) rounds: u32,
@@ -24,7 +24,7 @@ pub(crate) struct Results {
     pub(crate) starts: Vec<StartSample>,
     #[serde(default)]
     pub(crate) paced: Vec<PacedSample>,
-    /// A row that the server does not support; not a failure.
+    /// A row that the server does not support, which is not a failure.
     pub(crate) not_applicable: Vec<Remark>,
     pub(crate) failures: Vec<Remark>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Build {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) note: String,
-    /// Of its program, as the linker left it; `None` if it did not build.
+    /// The size of its program, without stripping; `None` if it did not build.
     pub(crate) binary_bytes: Option<u64>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct LoadSample {
     pub(crate) requests: u64,
     pub(crate) seconds: f64,
     pub(crate) cpu_nanoseconds: u64,
-    /// In units of 10 ms; they split the CPU time into user and system, and are good for nothing else.
+    /// In units of 10 ms; used only to split the CPU time into user and system.
     pub(crate) user_ticks: u64,
     pub(crate) system_ticks: u64,
     pub(crate) p50_us: u64,
@@ -86,14 +86,14 @@ pub(crate) struct PacedSample {
     pub(crate) server: String,
     pub(crate) row: String,
     pub(crate) round: u32,
-    /// Requests a second: half of those that the server answered when the load waited for it.
+    /// Requests per second: half of the number that the server served when the load waited for responses.
     pub(crate) rate: u64,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) p999_us: f64,
 }
 
-/// A word about one server under one row.
+/// A note about one server in one row.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Remark {
     pub(crate) server: String,
@@ -131,8 +131,7 @@ impl LoadSample {
 
 impl Results {
     /// # Errors
-    ///
-    /// When there are no results yet, or the file cannot be read.
+    /// Returns an error if no results exist, or if the file cannot be read.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)
             .map_err(|error| format!("{}: {error}; a complete run of benches/run writes it", path.display()))?;
@@ -140,8 +139,7 @@ impl Results {
     }
 
     /// # Errors
-    ///
-    /// When the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
         let written = path
@@ -160,7 +158,7 @@ impl Results {
     /// The cost of a server's requests in a row; `None` if any measurement failed.
     ///
     /// The total is the median over the rounds. User and system time come from sampling at timer ticks, some hundred in a
-    /// round, so the split is taken from the ticks of all rounds together.
+    /// round, so the split uses the ticks of all rounds together.
     pub(crate) fn cost(&self, server: &str, row: &str) -> Option<Cost> {
         if self.has_failed(server, row) {
             return None;

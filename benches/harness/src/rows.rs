@@ -7,9 +7,9 @@ use crate::websocket::Echo;
 
 /// One kind of load.
 pub(crate) struct Row {
-    /// As `--rows` and the JSON call it.
+    /// The name in `--rows` and the JSON.
     pub(crate) name: &'static str,
-    /// As the tables call it.
+    /// The name in the tables.
     pub(crate) title: &'static str,
     pub(crate) ability: Ability,
     pub(crate) work: Work,
@@ -27,13 +27,13 @@ pub(crate) enum Ability {
     Routes,
     /// HTTP/2 with the three routes and a download, in cleartext and over TLS.
     Http2,
-    /// HTTP/2 with a route that reads a body: a server that only sends files has none.
+    /// HTTP/2 with a route that reads a body, which a server of static files does not have.
     Http2Upload,
     /// A unary call of gRPC.
     Grpc,
     /// WebSockets that echo.
     Echo,
-    /// WebSockets that receive what is published.
+    /// WebSockets that receive published messages.
     Topic,
     /// The same for event streams.
     Events,
@@ -43,13 +43,13 @@ pub(crate) enum Ability {
 pub(crate) enum Work {
     /// Requests from `wrk`, or from `h2load`.
     Load(Load),
-    /// Many connections that have each served a request and now wait.
+    /// Many idle connections, each of which has served one request.
     Idle(Idle),
     /// From the start of the program to its first answer.
     Start,
     /// Requests at half of the rate that the load of another row reaches, each measured from the time at which it is due.
     Paced(Load),
-    /// Texts that the server returns.
+    /// Texts that the server echoes.
     Echo(Echo),
     /// Messages to ten thousand subscribers, after the memory of each was measured.
     Broadcast(Subscribers),
@@ -76,7 +76,7 @@ pub(crate) struct Load {
     pub(crate) close: bool,
     /// The concurrent streams of each connection, if it is HTTP/2.
     pub(crate) streams: Option<u32>,
-    /// Set if it is encrypted.
+    /// Set if the connection uses TLS.
     pub(crate) tls: bool,
     /// The header fields of each request besides `Host`.
     pub(crate) fields: &'static [&'static str],
@@ -99,8 +99,8 @@ const BROWSER: &[&str] = &[
 ];
 
 impl Load {
-    /// The factor by which this load runs longer than the others. Opening and closing the connections is in every figure; with
-    /// ten thousand of them it would be most of it.
+    /// The factor by which this load runs longer than the others. Every figure includes opening and closing the connections, which
+    /// would dominate with ten thousand connections.
     pub(crate) fn times(&self) -> u32 {
         if self.connections >= 10_000 { 5 } else { 1 }
     }
@@ -112,11 +112,11 @@ pub(crate) struct Question {
     pub(crate) content_type: &'static str,
     /// The bytes of the request's body, which makes it a `POST`.
     pub(crate) upload_bytes: usize,
-    /// This text, so often.
+    /// This text, repeated this many times.
     pub(crate) body: (&'static str, usize),
-    /// Set if the body comes in the coding gzip, from a neighbour of the file.
+    /// Set if the body is gzip-compressed, from a file next to the original.
     pub(crate) gzip: bool,
-    /// The second argument of `peers/floor`, which calls its canned answers so, and of the servers with many routes.
+    /// The second argument of `peers/floor`, which selects a canned response, and of the servers with many routes.
     pub(crate) canned: &'static str,
 }
 
@@ -152,7 +152,7 @@ static SMALL_FILE: Question = file("/static/4k.txt", 64);
 static LARGE_FILE: Question = file("/static/1m.txt", 16 * 1024);
 static KIBIBYTE_FILE: Question = file("/static/1k.txt", 16);
 static HUGE_FILE: Question = file("/static/100m.txt", 1600 * 1024);
-/// 64 KiB, and fewer in its coding.
+/// 64 KiB, and fewer bytes when compressed.
 static CODED_FILE: Question = Question {
     gzip: true,
     ..file("/static/coded.txt", 1024)
@@ -181,7 +181,7 @@ static PAGE_FILES: [Question; 20] = [
     file("/static/page/19.txt", 64),
 ];
 
-/// A file with so many lines.
+/// A file with this number of lines.
 const fn file(path: &'static str, lines: usize) -> Question {
     Question {
         path,
@@ -236,7 +236,7 @@ static DOWNLOAD: Question = Question {
     gzip: false,
     canned: "plaintext",
 };
-/// The files, by the names that the servers find them under.
+/// The files, by their names in the directory of the servers.
 pub(crate) fn files() -> impl Iterator<Item = &'static Question> {
     let single = [&SMALL_FILE, &LARGE_FILE, &KIBIBYTE_FILE, &HUGE_FILE, &CODED_FILE];
     single.into_iter().chain(&PAGE_FILES)
@@ -248,7 +248,7 @@ impl Question {
         self.body.0.repeat(self.body.1).into_bytes()
     }
 
-    /// The body as it is sent.
+    /// The body as sent.
     pub(crate) fn sent_body(&self) -> Vec<u8> {
         if !self.gzip {
             return self.plain_body();

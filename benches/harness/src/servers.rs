@@ -1,4 +1,4 @@
-//! The servers, and how they are built and started.
+//! The servers, and their build and start.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -9,13 +9,13 @@ use crate::rows::Ability::{self, Echo, Edge, Events, Grpc, Http2, Http2Upload, P
 use crate::rows::{self, GRPC_CALL, LINE, PLAINTEXT, UPLOAD};
 use crate::{Result, benches};
 
-/// One server that is measured.
+/// One measured server.
 pub(crate) struct Server {
-    /// As the tables call it.
+    /// The name in the tables.
     pub(crate) name: &'static str,
-    /// The abilities that are measured, with a program for each; the reported size is that of the first.
+    /// The measured abilities, with a program for each; the reported size is that of the first.
     pub(crate) programs: &'static [(Ability, Source)],
-    /// The crate whose version is shown.
+    /// The crate with the displayed version.
     pub(crate) crate_name: Option<&'static str>,
     /// A remark about its configuration.
     pub(crate) note: &'static str,
@@ -28,10 +28,10 @@ pub(crate) enum Source {
     Package(&'static str),
     /// The same, started as `PROGRAM ADDRESS CANNED`: it needs the request in advance.
     RequestInAdvance(&'static str),
-    /// The C program in `benches/`, for the library of this pkg-config name, which is in this Debian package. It is started as
+    /// The C program in `benches/`, for the library with this pkg-config name from this Debian package. It is started as
     /// `PROGRAM ADDRESS [tls]`.
     Compiled(&'static str, &'static str, &'static str),
-    /// Installed: the name of the program and of the Debian package, and what writes its configuration.
+    /// An installed program: its name, the name of the Debian package, and the function that writes its configuration.
     Installed(&'static str, &'static str, fn(SocketAddr, bool) -> String),
     /// The script in `benches/`, for this version of the runtime Bun from npm. It is started as `bun SCRIPT ADDRESS`.
     Script(&'static str, &'static str),
@@ -39,13 +39,13 @@ pub(crate) enum Source {
 
 use Source::{Compiled, Installed, Package, Script, RequestInAdvance};
 
-/// The name of what this project is about.
+/// The name of the server of this project.
 pub(crate) const CONDUIT: &str = "conduit";
 /// The name of the library that serves HTTP/2 with the least CPU.
 pub(crate) const LIBH2O: &str = "libh2o";
 /// The name of the runtime with uWebSockets.
 pub(crate) const BUN: &str = "bun";
-/// The name of what no server can be below.
+/// The name of the lower bound for any server.
 pub(crate) const FLOOR: &str = "floor";
 
 pub(crate) const ALL: &[Server] = &[
@@ -203,7 +203,7 @@ impl Server {
             .map(|program| program.1)
     }
 
-    /// The version that Cargo.lock names, or that an installed program prints.
+    /// The version in Cargo.lock, or the one that an installed program prints.
     pub(crate) fn version(&self) -> String {
         if let Some((_, Installed(program, ..))) = self.programs.first() {
             let output = Command::new(path_of(program)).arg("-v").output();
@@ -233,12 +233,11 @@ impl Server {
 }
 
 impl Source {
-    /// Builds the program with the workspace's release profile, or finds it, and gives its path. Each is built by itself:
-    /// built together, cargo would give every crate the features that any one of them asks for.
+    /// Builds the program with the workspace's release profile, or finds it, and returns its path. Each is built separately: in one
+    /// build, cargo would enable the union of the features that they request.
     ///
     /// # Errors
-    ///
-    /// The last lines of cargo's output; the package to install.
+    /// Returns the last lines of cargo's output, or the package to install.
     pub(crate) fn build(self, jobs: u32) -> Result<PathBuf> {
         let package = match self {
             Package(package) | RequestInAdvance(package) => package,
@@ -266,11 +265,10 @@ impl Source {
         Ok(target_directory().join("release").join(package))
     }
 
-    /// The command that starts the program on `address`, with the files that [`furnish`] has put into `directory`.
+    /// Returns the command that starts the program on `address`, with the files that [`furnish`] has written to `directory`.
     ///
     /// # Errors
-    ///
-    /// When its configuration cannot be written.
+    /// Returns an error if its configuration cannot be written.
     pub(crate) fn command(
         self,
         program: &Path,
@@ -300,7 +298,7 @@ impl Source {
     }
 }
 
-/// A configuration that does no more than the frameworks' servers do: one process, no log, connections that stay.
+/// A configuration with no more features than the servers of the frameworks: one process, no log, persistent connections.
 fn nginx(address: SocketAddr, tls: bool) -> String {
     let ssl = if tls { " ssl" } else { "" };
     format!(
@@ -313,7 +311,7 @@ fn nginx(address: SocketAddr, tls: bool) -> String {
     )
 }
 
-/// Compressed neighbours of files, and HTTP/2 by ALPN.
+/// Precompressed files, and HTTP/2 by ALPN.
 fn nginx_files(address: SocketAddr, tls: bool) -> String {
     let text = nginx(address, tls).replace("root .;", "root .; gzip_static on;");
     match tls {
@@ -322,7 +320,7 @@ fn nginx_files(address: SocketAddr, tls: bool) -> String {
     }
 }
 
-/// HTTP/2 with the same answers: the user is a constant, because `return` takes no part of a path that is checked.
+/// HTTP/2 with the same responses: the user is a constant, because `return` cannot use a validated part of a path.
 fn nginx_http2(address: SocketAddr, tls: bool) -> String {
     let ssl = if tls { " ssl" } else { "" };
     nginx(address, tls)
@@ -346,12 +344,11 @@ fn h2o(address: SocketAddr, tls: bool) -> String {
             file.dir: static\n"
 }
 
-/// Puts what the servers read into a directory: `certificate.pem` and `key.pem` for `localhost`, the files, and the plain
-/// text for those who have it from a file.
+/// Writes the input of the servers into a directory: `certificate.pem` and `key.pem` for `localhost`, the files, and the plain text
+/// for servers that send it from a file.
 ///
 /// # Errors
-///
-/// When something cannot be written.
+/// Returns an error if a file cannot be written.
 pub(crate) fn furnish(directory: &Path) -> Result<()> {
     let write = |name: &str, bytes: &[u8]| {
         let path = directory.join(name.trim_start_matches('/'));
@@ -377,11 +374,10 @@ pub(crate) fn furnish(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Compiles `NAME/main.c`, and gives the program's path.
+/// Compiles `NAME/main.c`, and returns the path of the program.
 ///
 /// # Errors
-///
-/// The compiler's output; the packages to install.
+/// Returns the output of the compiler, or the packages to install.
 fn compile(name: &str, library: &str, packages: &str) -> Result<PathBuf> {
     let flags = Command::new("pkg-config")
         .args(["--cflags", "--libs", library])
@@ -407,11 +403,10 @@ fn compile(name: &str, library: &str, packages: &str) -> Result<PathBuf> {
     }
 }
 
-/// Installs Bun from npm in a folder of the target directory, and gives the program's path.
+/// Installs Bun from npm in a directory below the target directory, and returns the path of the program.
 ///
 /// # Errors
-///
-/// The output of npm.
+/// Returns the output of npm.
 fn install_bun(version: &str) -> Result<PathBuf> {
     let folder = target_directory().join(format!("bun-{version}"));
     let program = folder.join("node_modules/.bin/bun");

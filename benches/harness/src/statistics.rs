@@ -1,4 +1,4 @@
-//! Medians and spreads. The machine is shared and its disturbances are one-sided, so nothing here is a mean.
+//! Medians and spreads. The machine is shared and its disturbances are one-sided, so no figure is a mean.
 
 /// The middle of several measurements, with the least and the greatest.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -9,10 +9,10 @@ use rustix::event::epoll;
 use crate::Result;
 use crate::load::Report;
 
-/// The key of the example in section 1.3, and the server's answer to it.
+/// The key of the example in section 1.3, and the response of a server to it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-/// The offer of a client without memory of earlier messages.
+/// The offer of a client without context takeover.
 const OFFER: &str =
     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n";
 /// The connections of an echo's load.
@@ -23,7 +23,7 @@ const COMPRESSED: u8 = 0x40;
 const TEXT: u8 = 1;
 const MASKED: u8 = 0x80;
 
-/// The load of an echo: so many texts of this length at once on each of 64 connections.
+/// The load of an echo: this number of texts of this length at once on each of 64 connections.
 pub(crate) struct Echo {
     pub(crate) bytes: usize,
     pub(crate) pipeline: usize,
@@ -38,8 +38,7 @@ pub(crate) struct Opened {
 /// Opens a WebSocket.
 ///
 /// # Errors
-///
-/// When the server does not accept it.
+/// Returns an error if the server does not accept it.
 pub(crate) fn open(stream: TcpStream, path: &str, offers_compression: bool) -> Result<Opened> {
     let offer = if offers_compression { OFFER } else { "" };
     let request = format!(
@@ -60,11 +59,10 @@ pub(crate) fn open(stream: TcpStream, path: &str, offers_compression: bool) -> R
     })
 }
 
-/// Sends a request, and reads the head of the response and what has come with it.
+/// Sends a request, and reads the head of the response and the bytes that arrive with it.
 ///
 /// # Errors
-///
-/// When no head comes within the patience.
+/// Returns an error if no head arrives within the patience.
 pub(crate) fn exchange_head(mut stream: &TcpStream, request: &[u8]) -> Result<(String, Vec<u8>)> {
     stream
         .set_nodelay(true)
@@ -129,8 +127,7 @@ pub(crate) fn frame_bytes(input: &[u8]) -> Option<usize> {
 /// The text of a server's frame, inflated if it is compressed.
 ///
 /// # Errors
-///
-/// When it is no text, or its compressed form is invalid.
+/// Returns an error if it is not a text, or if its compressed form is invalid.
 pub(crate) fn text_of(frame: &[u8]) -> Result<Vec<u8>> {
     let start = match frame[1] {
         126 => 4,
@@ -170,8 +167,7 @@ impl Echo {
     /// Exchanges one batch on an open WebSocket.
     ///
     /// # Errors
-    ///
-    /// When the answer differs.
+    /// Returns an error if the response differs.
     pub(crate) fn once(&self, mut stream: &TcpStream) -> Result<()> {
         let (sent, expected) = self.batch();
         let mut answer = vec![0; expected.len()];
@@ -197,11 +193,10 @@ struct Client {
     is_blocked: bool,
 }
 
-/// Puts the load on a server for `seconds`. Each byte of each answer is compared.
+/// Sends the load to a server for `seconds`. Each byte of each response is compared.
 ///
 /// # Errors
-///
-/// An answer that differs, or a connection that ends.
+/// Returns an error if a response differs, or if a connection ends.
 pub(crate) fn run(echo: &Echo, address: SocketAddr, seconds: u32) -> Result<Report> {
     let (batch, expected) = echo.batch();
     let poller = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| format!("cannot poll: {error}"))?;

@@ -8,7 +8,7 @@ use crate::shared;
 pub(crate) struct Case {
     /// The name in the servers' arguments.
     pub(crate) name: &'static str,
-    /// Its name in Conduit and in axum; [`NONE`] where it does not exist.
+    /// Its name in Conduit and in axum; [`NONE`] if it does not exist there.
     pub(crate) titles: (&'static str, &'static str),
     request: (&'static str, &'static str, Fields),
     body: Body,
@@ -16,13 +16,13 @@ pub(crate) struct Case {
 
 type Fields = &'static [(&'static str, &'static str)];
 
-/// The title of what axum, axum-extra, tower and tower-http do not have.
+/// The title of an extractor or layer that axum, axum-extra, tower and tower-http lack.
 pub(crate) const NONE: &str = "–";
 
 enum Body {
     None,
     Text(&'static str),
-    /// So many letters.
+    /// A text with this number of letters.
     Letters(usize),
     /// 1024 letters, compressed.
     Gzip,
@@ -323,7 +323,7 @@ impl Case {
         self.request.2.iter().any(|(_, value)| *value == COOKIE)
     }
 
-    /// The request as it is sent, with this cookie where one is needed.
+    /// The request as sent, with this cookie if one is required.
     pub(crate) fn request(&self, cookie: &str) -> Vec<u8> {
         let (method, target, fields) = self.request;
         let mut text = format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\nuser-agent: bench\r\naccept: */*\r\n");

@@ -1,4 +1,4 @@
-//! `cargo run --release`: how many instructions a request takes with one extractor or layer, in Conduit and in axum.
+//! `cargo run --release`: the number of instructions of a request with one extractor or layer, in Conduit and in axum.
 //!
 //! Each case is a separate server under callgrind, which counts the instructions outside of the kernel. Unlike times, counts do
 //! not depend on the load of the machine.
@@ -21,7 +21,7 @@ use cases::{ALL, Case, NONE, NOTHING};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Requests before counting, so that memory that is kept is there.
+/// Requests before the count, so that retained memory is already allocated.
 const WARM_UP: u32 = 200;
 const REQUESTS: u32 = 1000;
 const SIGN_IN: &[u8] = b"GET /sign-in HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -93,7 +93,7 @@ fn count(framework: &str, case: &Case) -> Result<u64> {
     counted.map_err(|error| format!("{framework}, {}: {error}", case.name).into())
 }
 
-/// A server under callgrind, which ends with this.
+/// A server under callgrind, which ends when this is dropped.
 struct Server {
     process: Child,
     address: String,
@@ -102,7 +102,7 @@ struct Server {
 
 impl Server {
     fn start(framework: &str, case: &Case, directory: &Path) -> Result<Self> {
-        // Free a moment ago: no server here reports the port that the system chose.
+        // The port was free a moment ago: these servers do not report a port that the system selects.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let process = Command::new("valgrind")
             .args(["--tool=callgrind", "--callgrind-out-file=counts"])
@@ -178,7 +178,7 @@ impl Drop for Server {
     }
 }
 
-/// Sends the request, and reads the whole answer, which must be a good one. Gives the cookie that it sets.
+/// Sends the request, and reads the whole response, which must be a success. Returns the cookie that it sets.
 fn ask(client: &mut BufReader<TcpStream>, request: &[u8]) -> Result<Option<String>> {
     client.get_mut().write_all(request)?;
     let mut line = String::new();

@@ -248,7 +248,7 @@ struct Random(u128);
 
 impl MakeRequestId for Random {
     fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<RequestId> {
-        // Cheaper than random: axum is not to pay for what it does not have.
+        // Cheaper than random bits, so that axum does not pay for a feature that it lacks.
         self.0 = self
             .0
             .wrapping_mul(0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645)
@@ -344,7 +344,7 @@ pub(crate) fn serve(case: &str, address: &str) -> std::io::Result<()> {
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::bind(address).await?;
         match case {
-            // The rest of axum's cases have no part in what these two need.
+            // The other cases of axum do not need the parts of these two.
             "slash" => {
                 let app = NormalizePathLayer::trim_trailing_slash().layer(app);
                 axum::serve(listener, ServiceExt::<Request>::into_make_service(app)).await

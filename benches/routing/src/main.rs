@@ -1,11 +1,8 @@
 //! Times `conduit-route` and `matchit`: `cargo run --release` in this directory.
-//!
-//! Both get the same routes and the same paths, one for each route, in the same random order. First both must give
-//! the same route and the same parameters for each path, and for each path with something missing, added or changed.
-//! Then rounds of the one and the other take turns; what is printed is the median round and, as the spread, the tenth
-//! and the ninetieth percentile.
-//!
-//! `conduit-route` looks at the method as well, which `matchit` leaves to its user.
+//! Both get the same routes and the same paths, one for each route, in the same random order. First both must return the same route
+//! and the same parameters for each path, and for each path with a missing, added or changed part. Then their rounds alternate; the
+//! output has the median round and, as the spread, the tenth and the ninetieth percentile.
+//! `conduit-route` also compares the method, which `matchit` leaves to its user.
 //!
 //! The compile time of the table of 1,000 routes is the difference between `touch src/main.rs; CARGO_INCREMENTAL=0 cargo check`
 //! with and without `--no-default-features`.
@@ -69,7 +66,7 @@ fn compare(name: &str, table: &'static Table) {
     let mut own = Vec::with_capacity(ROUNDS);
     let mut others = Vec::with_capacity(ROUNDS);
     for round in 0..ROUNDS {
-        // The order alternates, so that neither always runs second.
+        // The order alternates, so that neither is always second.
         for turn in 0..2 {
             if (round + turn) % 2 == 0 {
                 own.push(time(passes, || match_all(table, &paths)) / matches);
@@ -115,7 +112,7 @@ fn time(passes: usize, mut run: impl FnMut()) -> f64 {
     start.elapsed().as_nanos() as f64
 }
 
-/// Demands that both give the same answer for each path and for what can go wrong with it: how many were tried.
+/// Checks that both return the same result for each path and for faulty variants of it. Returns the number of paths.
 fn check(table: &Table, peer: &matchit::Router<usize>, paths: &[String]) -> usize {
     let mut checked = 0;
     let mut parameters = Parameters::new();
@@ -180,7 +177,7 @@ impl Random {
     }
 }
 
-/// The median of some rounds, in nanoseconds a match, and how far they spread.
+/// The median of some rounds, in nanoseconds per match, and their spread.
 struct Spread {
     low: f64,
     median: f64,

@@ -1,4 +1,4 @@
-// The floor: an echo server as one writes it in C with epoll, level-triggered, one shared buffer.
+// The floor: a simple echo server in C with epoll, level-triggered, with one shared buffer.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
-//! One small message through a pair of Unix sockets, sent and received on one thread: nothing but the two system calls, made
-//! through libc's functions and as conduit-net makes them, inlined.
+//! One small message through a pair of Unix sockets, sent and received on one thread: only the two system calls, through the
+//! functions of libc and inlined by conduit-net.
 
 use conduit_net::UnixStream;
 use std::error::Error;
@@ -9,7 +9,7 @@ use std::time::Duration;
 const PAIRS: u32 = 200_000;
 const BYTES: usize = 64;
 
-/// CPU time for each message by libc and by conduit-net: the least of several rounds, in turns.
+/// CPU time per message by libc and by conduit-net: the minimum of several alternating rounds.
 pub fn run() -> Result<[Duration; 2], Box<dyn Error>> {
     let (one, two) = UnixStream::pair()?;
     let mut best = [Duration::MAX; 2];

@@ -1,4 +1,4 @@
-//! The load: many clients on one thread, each with one message under way.
+//! The load: many clients on one thread, each with one message in flight.
 
 use conduit_net::{Events, Interest, Poller, TcpStream};
 use std::io::{ErrorKind, Result};
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 /// The result of the load.
 pub struct Outcome {
-    /// Round trips.
+    /// The number of round trips.
     pub messages: u64,
-    /// In this time.
+    /// The duration.
     pub took: Duration,
-    /// CPU time of the server.
+    /// The CPU time of the server.
     pub cpu: Duration,
 }
 
 /// Keeps `clients` busy with messages of `bytes`, and counts the round trips of `time` after a warm-up. `cpu` reads the server's
-/// CPU time, while all its connections (and the threads that serve them) are there.
+/// CPU time while all its connections (and the threads that serve them) exist.
 pub fn run(
     address: SocketAddr,
     clients: usize,

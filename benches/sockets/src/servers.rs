@@ -1,10 +1,10 @@
-//! The same echo, five times. Each serves for ever on the listener that it is given.
+//! Five implementations of the same echo. Each serves on the given listener without an end.
 
 use conduit_net::{Events, Interest, Poller, TcpListener, TcpStream, wait_writable};
 use std::io::{ErrorKind, Read, Result, Write};
 use std::os::fd::AsRawFd;
 
-/// Serves on a listener for ever.
+/// Serves on a listener without an end.
 pub type Serve = fn(TcpListener) -> Result<()>;
 
 /// Every server by its name.
@@ -94,7 +94,7 @@ fn mio(listener: TcpListener) -> Result<()> {
     }
 }
 
-/// Edge-triggered: a read that fills the buffer may have left something; a shorter one has not.
+/// Edge-triggered: after a read that fills the buffer, more bytes may be pending; after a shorter one, none are.
 fn mio_echo(stream: &mut mio::net::TcpStream, buffer: &mut [u8]) -> bool {
     loop {
         let count = match stream.read(buffer) {

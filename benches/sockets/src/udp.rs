@@ -1,5 +1,5 @@
-//! UDP packets a second, one by one and with segmentation offload: one thread sends and receives in turn, so that nothing is lost
-//! and the count is of packets that arrived.
+//! UDP packets per second, one by one and with segmentation offload: one thread alternates between sending and receiving, so that
+//! no packet is lost, and counts received packets.
 
 use conduit_net::io::{IoSlice, IoSliceMut};
 use conduit_net::{Options, ReceiveBatch, ReceiveControl, SendBatch, SendControl, UdpSocket, option};
@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 const PACKET: usize = 1200;
 const PACKETS: usize = 50;
 
-/// One way to carry packets.
+/// One method of transfer.
 pub struct Way {
     pub name: &'static str,
-    /// Packets a second that arrived.
+    /// Received packets per second.
     pub rate: f64,
     /// CPU microseconds for each packet, sending and receiving together.
     pub cpu: f64,
 }
 
-/// Carries some packets from the sender to the receiver.
+/// Transfers some packets from the sender to the receiver.
 type Carry = fn(&Pair) -> Result<(), Box<dyn Error>>;
 
-/// Measures every way for `time`.
+/// Measures every method for `time`.
 pub fn run(time: Duration) -> Result<Vec<Way>, Box<dyn Error>> {
     let ways: [(&str, Carry); 3] = [
         ("one by one", one_by_one),

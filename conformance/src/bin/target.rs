@@ -53,13 +53,13 @@ fn error() -> Result<String, Problem> {
     Ok(std::fs::read_to_string("/there/is/no/such/file")?)
 }
 
-/// So many pieces of a KiB, made one by one.
+/// This number of pieces of 1 KiB, produced one by one.
 #[get("/stream/{pieces}")]
 fn stream(pieces: Path<usize>) -> Body {
     Body::from_stream(Pieces(*pieces))
 }
 
-/// Ten million bytes from a file, by the kernel where it can.
+/// Ten million bytes from a file, which the kernel sends if possible.
 #[get("/file")]
 fn file() -> Result<Body, Problem> {
     static FILE: OnceLock<File> = OnceLock::new();
@@ -92,7 +92,7 @@ impl Stream for Pieces {
 }
 
 fn main() -> conduit::Result {
-    // Clients ask for panics by the thousand; that they are answered 500 is what counts here.
+    // Clients request thousands of panics; only the responses of 500 are of interest.
     std::panic::set_hook(Box::new(|_| {}));
     let routes = routes![probe, plain, echo, echo_body, later, panic, error, stream, file];
     let app = App::new(()).routes(routes).peer_connection_limit(usize::MAX);

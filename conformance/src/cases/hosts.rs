@@ -1,4 +1,4 @@
-//! `Host`: one, and a host with an optional port.
+//! `Host`: exactly one field, with a host and an optional port.
 
 use crate::case::{Case, case, ok};
 

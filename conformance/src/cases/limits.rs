@@ -5,7 +5,7 @@ use crate::case::{Case, ok, problem, repeated, status};
 const OPEN: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n";
 const CHUNKED: &[u8] = b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// One row each: name and section, bytes as pieces and how often, outcome. Without an outcome: 400 and a close.
+/// One row each: name and section, bytes as pieces with repetitions, outcome. Without an outcome: 400 and a close.
 #[rustfmt::skip]
 pub const CASES: &[Case] = &[
     repeated("a head as long as the limit", "9110 5.4", &[(OPEN, 1), (b"X: ", 1), (b"v", 992), (b"\r\n\r\n", 1)])

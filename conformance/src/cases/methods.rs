@@ -1,4 +1,4 @@
-//! Methods: which there are, 405 and `Allow`, 501, `OPTIONS`.
+//! Methods: known ones, 405 and `Allow`, 501, `OPTIONS`.
 
 use crate::case::{Case, case, ok, status};
 

@@ -1,5 +1,4 @@
-//! Request smuggling: bytes that two readers may take for different requests. None of them leads to an answer from
-//! `/seen/smuggled`.
+//! Request smuggling: bytes that two parsers may read as different requests. None of them gets a response from `/seen/smuggled`.
 
 use crate::case::{Case, case, ok, problem, status};
 

@@ -1,4 +1,4 @@
-//! Clients that disconnect early, stall, flood, or send invalid bytes. Any response is right, as long as the connection ends.
+//! Clients that disconnect early, stall, flood, or send invalid bytes. Any response is correct, as long as the connection ends.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -24,13 +24,13 @@ const BEGINNINGS: [&[u8]; 12] = [
     b"GET /panic HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\nHost: a\n\n",
 ];
 
-/// One connection, or a few. Errors are what this is about, so none is looked at.
+/// Runs one connection, or a few. Errors are expected, and ignored.
 pub(super) fn session(field: &Field, random: &mut Random) {
     let Some(mut stream) = begin(field, random) else {
         return;
     };
     match random.below(60) {
-        // Resets, before the server has read what was sent or after.
+        // Resets, before or after the server has read the input.
         0..=39 => {
             if random.below(2) == 0 {
                 std::thread::sleep(Duration::from_millis(2));
@@ -41,12 +41,12 @@ pub(super) fn session(field: &Field, random: &mut Random) {
             let _ = stream.end();
             let _ = stream.read(&mut [0; 4096]);
         }
-        // Bytes that are no record, where one is due; over plain TCP no more than further nonsense.
+        // Bytes that are not a TLS record; over plain TCP these are invalid bytes as well.
         45..=49 => {
             let _ = stream.socket().write_all(&[random.below(256) as u8; 300]);
             let _ = stream.read(&mut [0; 4096]);
         }
-        // Sends the rest of something a byte at a time until the server has enough of it.
+        // Sends the rest byte by byte until the server closes.
         50 | 51 => stall(field, |_| {
             let sent = stream.write_all(b"a");
             std::thread::sleep(Duration::from_millis(50));
@@ -74,14 +74,14 @@ pub(super) fn session(field: &Field, random: &mut Random) {
     }
 }
 
-/// A connection over plain TCP or TLS that begins in some way, or one whose handshake does not come to its end.
+/// A connection over plain TCP or TLS that begins with these bytes, or one with an incomplete handshake.
 fn begin(field: &Field, random: &mut Random) -> Option<Stream> {
     let door = &field.doors[random.below(field.doors.len())];
     match door {
         Door::Https(address, config) if random.below(2) == 0 => {
             let mut stream = Door::Http(*address).connect(PATIENCE).ok()?;
             let hello = client_hello(config);
-            // Whole as often as not: then the server has made its keys, and waits.
+            // The hello is complete in half of the cases: then the server has generated its keys, and waits.
             let length = (1 + random.below(2 * hello.len())).min(hello.len());
             let _ = stream.write_all(&hello[..length]);
             Some(stream)

@@ -1,4 +1,4 @@
-//! Clients that behave, and check all they get.
+//! Well-behaved clients, which check all responses.
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
@@ -9,15 +9,14 @@ use super::random::Random;
 use super::response::Reader;
 use crate::stream::Stream;
 
-/// After so long without a byte an answer is missing. Far above any deadline of the server, and above what a machine
-/// that is busy with other things makes of it.
+/// The time without a byte after which a response counts as missing: far above any deadline of the server, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A request, and what is right to answer.
+/// A request, and the correct response.
 struct Exchange {
     request: Vec<u8>,
     status: u16,
-    /// `None` where only the status matters.
+    /// `None` if only the status matters.
     body: Option<Vec<u8>>,
 }
 
@@ -56,7 +55,7 @@ pub(super) fn session(field: &Field, random: &mut Random) -> Result<(), String> 
     Ok(())
 }
 
-/// Sends in one piece or in several. A pipeline of this length fits into the kernel's buffers with its answers.
+/// Sends in one piece or in several. The kernel's buffers have room for a pipeline of this length and its responses.
 fn send(stream: &mut Stream, bytes: &[u8], random: &mut Random) -> Result<(), String> {
     let piece = if random.below(4) == 0 {
         1 + random.below(2000)
@@ -92,7 +91,7 @@ fn exchange(random: &mut Random) -> Exchange {
         10 | 11 => {
             let body = vec![b'c'; 1 + random.below(20_000)];
             let mut request = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
-            // Extensions of more than 16 KiB in all would be refused, and rightly.
+            // Extensions of more than 16 KiB in total would be rejected, correctly.
             for piece in body.chunks(100 + random.below(3000)) {
                 request.extend(format!("{:x};x=y\r\n", piece.len()).into_bytes());
                 request.extend_from_slice(piece);

@@ -1,7 +1,6 @@
-//! Mixed traffic with faults for a given time, and the leaks that it finds.
-//!
-//! Some clients behave and check each byte of each answer; others reset, stop in the middle, read nothing or send
-//! nonsense. Once a second the server's memory and descriptors are looked at.
+//! Mixed traffic with faults for a given time, and the resulting leaks.
+//! Some clients behave well and check each byte of each response; others reset, stop in the middle, read nothing or send invalid
+//! bytes. Once a second the soak samples the server's memory and descriptors.
 
 mod faulty;
 mod good;
@@ -16,10 +15,10 @@ use crate::process::Target;
 use crate::stream::Door;
 use random::Random;
 
-/// Clients that behave; each is a thread.
+/// Well-behaved clients; each is a thread.
 const GOOD: u64 = 8;
 
-/// Clients that do not.
+/// Faulty clients.
 const FAULTY: u64 = 16;
 
 /// The allowed growth of resident memory between the second fifth of the time and the last, in KiB: the noise of
@@ -29,15 +28,15 @@ pub const GROWTH_KIB: u64 = 4096;
 /// The result of a soak.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Requests of clients that behave, each answered correctly except for those in [`wrong`](Self::wrong).
+    /// Requests of well-behaved clients; all responses are correct except those in [`wrong`](Self::wrong).
     pub answered: u64,
     /// Connections that were aborted or violated a rule.
     pub faults: u64,
     /// The wrong responses.
     pub wrong: Vec<String>,
-    /// Resident memory in KiB, a sample a second.
+    /// Resident memory in KiB, one sample per second.
     pub resident_kib: Vec<u64>,
-    /// Descriptors before, at most, and after.
+    /// The number of descriptors before, at most, and after.
     pub descriptors: [usize; 3],
     /// The server ended with success at SIGTERM.
     pub ended_well: bool,
@@ -77,7 +76,7 @@ impl Report {
 /// The state that all clients share.
 struct Field {
     target: Target,
-    /// Plain and over TLS.
+    /// The addresses, plain and over TLS.
     doors: Vec<Door>,
     over: AtomicBool,
     answered: AtomicU64,
@@ -91,11 +90,10 @@ impl Field {
     }
 }
 
-/// Soaks a fresh server. `seed` determines the actions of the clients; the kernel determines their order.
+/// Runs the soak against a new server. `seed` determines the actions of the clients; the kernel determines their order.
 ///
 /// # Panics
-///
-/// When the server cannot be started, or dies.
+/// Panics if the server cannot be started, or ends early.
 #[must_use]
 pub fn run(duration: Duration, seed: u64) -> Report {
     let target = Target::start_with_tls(&["quick"]);
@@ -162,13 +160,13 @@ pub fn run(duration: Duration, seed: u64) -> Report {
     }
 }
 
-/// The server's descriptors once they are as few as they were, or after twenty seconds.
+/// The number of the server's descriptors once it is as low as before, or after twenty seconds.
 fn settled(target: &Target, before: usize) -> usize {
     let (start, mut last) = (Instant::now(), usize::MAX);
     loop {
         std::thread::sleep(Duration::from_millis(100));
         let now = target.descriptors();
-        // Without a number from before: as soon as it stays the same.
+        // Without an earlier number: as soon as the number stays the same.
         if now <= before || before == 0 && now == last || start.elapsed() > Duration::from_secs(20) {
             return now;
         }

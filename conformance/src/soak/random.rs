@@ -4,7 +4,7 @@ pub(super) struct Random(u64);
 
 impl Random {
     pub(super) fn new(seed: u64) -> Self {
-        // Zero is the one state that it never leaves.
+        // The generator never leaves the state zero.
         Self((seed ^ 0x9e37_79b9_7f4a_7c15).max(1))
     }
 

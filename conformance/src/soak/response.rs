@@ -4,7 +4,7 @@ use std::io::Read;
 
 use crate::stream::Stream;
 
-/// A connection, with what was read beyond the last response.
+/// A connection, with the bytes that were read after the last response.
 pub(super) struct Reader {
     pub(super) stream: Stream,
     rest: Vec<u8>,

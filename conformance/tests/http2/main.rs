@@ -1,4 +1,4 @@
-//! The rows of the engine's table on a live server: whole, byte by byte, and cut at each byte; over TCP and TLS.
+//! The rows of the engine's table against a live server: at once, byte by byte, and split at each byte; over TCP and TLS.
 //!
 //! The table has more expectations than a client can observe: events of the engine are left to its own tests. The application
 //! responds as the server of those tests does.
@@ -38,18 +38,18 @@ const THREADS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The stream of the request that checks that a connection still works.
 const LAST: u32 = 0x7fff_fff1;
-/// The most positions at which a row is cut in two over TCP.
+/// The maximum number of positions at which a row is split in two over TCP.
 const MOST_CUTS: usize = 800;
-/// The distance of the cuts of one connection over TLS, where each costs a handshake.
+/// The distance of the splits of one connection over TLS, where each connection needs a handshake.
 const DISTANCE: usize = 16;
 
-/// The requests that have reached an application, by the address of their client. Each server has its own: connections to two
-/// servers can have one address.
+/// The requests that have reached an application, by the address of their client. Each server has a separate map, because
+/// connections to two servers can have the same address.
 #[derive(Clone, Default)]
 struct Requests(Arc<Mutex<HashMap<SocketAddr, Vec<drive::Request>>>>);
 
 impl Requests {
-    /// A row that fails does not fail others.
+    /// The lock stays usable after a row has failed.
     fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Vec<drive::Request>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -148,7 +148,7 @@ fn run<'a>(server: &Server, wire: &str, case: &Case, pieces: impl Iterator<Item 
     }
     let (mut bytes, mut buffer) = (Vec::new(), [0; 16 * 1024]);
     loop {
-        // An error is the end, too: the server may reset a connection whose client has not read.
+        // An error is the end, too: the server may reset a connection with unread output.
         let count = stream.read(&mut buffer).unwrap_or(0);
         bytes.extend_from_slice(&buffer[..count]);
         let received = parse(&bytes[..whole(&bytes)], &mut Decoder::new());
@@ -165,7 +165,7 @@ fn run<'a>(server: &Server, wire: &str, case: &Case, pieces: impl Iterator<Item 
     }
 }
 
-/// The length of the whole frames at the beginning.
+/// The length of the complete frames at the beginning.
 fn whole(bytes: &[u8]) -> usize {
     let mut end = 0;
     while let Some([a, b, c]) = bytes.get(end..end + 9).and_then(<[u8]>::first_chunk) {
@@ -213,7 +213,7 @@ fn check(case: &Case, received: &[Received], requests: &[drive::Request]) -> Res
         Expect::Stream(stream, code) if resets != [(*stream, *code)] => Err("no RST_STREAM with the code"),
         Expect::Stream(..) => Ok(()),
         Expect::Status(expected) => {
-            // Responses are ready in any order; 100 depends on the moments of reads.
+            // Responses are ready in any order; 100 depends on the timing of reads.
             let final_statuses = received.iter().filter_map(Received::status);
             let mut statuses: Vec<_> = final_statuses
                 .filter(|(stream, status)| *stream != LAST && *status != "100")
@@ -245,8 +245,8 @@ fn is_expected(request: &drive::Request, check: fn(&drive::Request) -> bool) -> 
     check(request) || check(&without_host)
 }
 
-/// The rows of the engine alone. The server responds to CONNECT and `OPTIONS *` by itself, without TLS it speaks HTTP/1.1 before
-/// the preface, it closes a connection without streams after a GOAWAY of the client, and the others depend on a response or a read
+/// The rows of the engine alone. The server responds to CONNECT and `OPTIONS *` by itself, without TLS it uses HTTP/1.1 before the
+/// preface, it closes a connection without streams after a GOAWAY of the client, and the others depend on a response or a read
 /// between two frames.
 const OF_THE_ENGINE: [&str; 13] = [
     "GOAWAY",

@@ -1,8 +1,7 @@
 //! Compares the requests that the engine and hyper's server read from the same bytes.
-//!
-//! Two readers of one stream that see different requests in it are what requests are smuggled with: one of them is the
-//! proxy that lets a request pass, the other the server that obeys it. So hyper reads every request that the engine accepts as the
-//! same request, or refuses it. Requests that only hyper accepts are no danger: the engine closes then.
+//! Request smuggling needs two parsers that read different requests from one stream: a proxy that forwards a request, and the
+//! server that executes it. So hyper must read every request that the engine accepts as the same request, or reject it. Requests
+//! that only hyper accepts are harmless, because the engine closes.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -22,21 +21,21 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
-/// A request as one of the two has read it.
+/// A request as one of the two has parsed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
     method: String,
     target: String,
     body: Vec<u8>,
-    /// The body has come to its end.
+    /// The body is complete.
     complete: bool,
 }
 
-/// All that one of the two has read.
+/// Everything that one of the two has parsed.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     messages: Vec<Message>,
-    /// Something was refused.
+    /// A request was rejected.
     refused: bool,
     /// The connection was closed after a response.
     closed: bool,
@@ -47,17 +46,16 @@ pub(crate) struct Reading {
 pub(crate) enum Agreement {
     /// Both read the same requests.
     Same,
-    /// The engine refuses, or closes, where hyper reads on.
+    /// The engine rejects or closes, and hyper continues.
     EngineStops,
-    /// Hyper refuses, or closes, where the engine reads on.
+    /// Hyper rejects or closes, and the engine continues.
     HyperStops,
 }
 
 /// Lets both read the stream.
 ///
 /// # Panics
-///
-/// When the engine has taken a request that hyper reads otherwise.
+/// Panics if the engine accepts a request that hyper reads differently.
 pub(crate) fn compare(stream: &[u8]) -> Agreement {
     let (engine, hyper) = (engine(stream), hyper_server(stream));
     for (number, (ours, theirs)) in engine.messages.iter().zip(&hyper.messages).enumerate() {
@@ -68,7 +66,7 @@ pub(crate) fn compare(stream: &[u8]) -> Agreement {
         );
         match (ours.complete, theirs.complete) {
             (true, true) => assert_eq!(ours.body, theirs.body, "request {number}: {engine:?} {hyper:?}"),
-            // One of them waits for more or refuses what the other has passed: what both have is the same.
+            // One of them waits for more input or rejects a request that the other accepts: the common part is the same.
             (true, false) => {
                 assert!(
                     ours.body.starts_with(&theirs.body),
@@ -105,7 +103,7 @@ pub(crate) fn compare(stream: &[u8]) -> Agreement {
     }
 }
 
-/// Hyper gives a parsed URI, which writes an absolute one in its normal form.
+/// Hyper returns a parsed URI, which normalises absolute targets.
 fn same_target(ours: &str, theirs: &str) -> bool {
     if ours.starts_with('/') {
         return ours == theirs;
@@ -114,7 +112,7 @@ fn same_target(ours: &str, theirs: &str) -> bool {
     matches!((ours, theirs), (Ok(ours), Ok(theirs)) if ours == theirs)
 }
 
-/// `CONNECT` is declined, so that both go on with HTTP.
+/// `CONNECT` is declined, so that both continue with HTTP.
 fn status(method: &Method) -> StatusCode {
     match *method {
         Method::CONNECT => StatusCode::NOT_FOUND,
@@ -223,7 +221,7 @@ impl Wake for Woken {
     }
 }
 
-/// Polls a future as long as it has something to do; `None` if it waits for what never comes.
+/// Polls a future as long as it makes progress. Returns `None` if it then waits.
 fn run_until_it_waits<F: Future>(future: F) -> Option<F::Output> {
     let woken = Arc::new(Woken(AtomicBool::new(true)));
     let waker = Waker::from(woken.clone());
@@ -236,7 +234,7 @@ fn run_until_it_waits<F: Future>(future: F) -> Option<F::Output> {
     None
 }
 
-/// A client that has sent all of this, ended its half, and reads all responses.
+/// A client that has sent these bytes, has ended its half, and reads all responses.
 struct Memory(Vec<u8>, usize);
 
 impl Read for Memory {

@@ -1,4 +1,4 @@
-//! Each row of the table, followed by a request, as hyper's server reads it.
+//! Each row of the table, followed by a request, compared with hyper's server.
 
 mod compare;
 

@@ -130,7 +130,7 @@ fn each_hot_function_is_one_system_call() {
     const TEST: &str = "each_hot_function_is_one_system_call";
     if std::env::var_os("CONDUIT_NET_TRACED").is_some() {
         let mut scene = scene();
-        // Calls that nothing else makes mark the start and the end of the trace.
+        // Calls that no other code makes mark the start and the end of the trace.
         rustix::process::getsid(None).unwrap();
         hot_calls(&mut scene);
         rustix::process::getsid(None).unwrap();

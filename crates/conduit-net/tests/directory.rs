@@ -201,7 +201,7 @@ fn attributes_distinguish_replaced_from_modified_file() {
     assert!(directory.attributes(b"sub/out", Waiting::Allowed).is_err());
 }
 
-/// Opening it for reading would unblock its writer, and closing it would end the writer by SIGPIPE.
+/// Opening the pipe for reading would unblock its writer, and closing it would end the writer with SIGPIPE.
 #[test]
 fn pipe_is_not_opened_for_reading() {
     let (tree, directory) = tree("pipe");

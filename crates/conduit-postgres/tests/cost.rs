@@ -14,7 +14,7 @@ use sqlx::Connection as _;
 use topic_cost::{MESSAGES, print_rates, publish_one_by_one, two_processes};
 use topic_server::{TestServer as _, publish_at_once, run};
 
-/// The calls since the last reset: of publications, of notices, and of reads of messages.
+/// The number of calls since the last reset: publications, notices, and reads of messages.
 const CALLS: &str = "
     SELECT coalesce(sum(calls) FILTER (WHERE query LIKE '%INSERT INTO conduit_messages%'), 0)::bigint,
         coalesce(sum(calls) FILTER (WHERE query LIKE '%pg_notify%'), 0)::bigint,
@@ -106,7 +106,7 @@ fn publication_reads_few_blocks_of_a_topic_with_many_messages() {
             .await
             .expect("a number");
         assert!((128..50_000).contains(&blocks), "{blocks}");
-        // Of the oldest 1024, a publisher may still repeat the first.
+        // A publisher may still repeat the first of the oldest 1024 messages.
         assert_eq!(database.count("conduit_messages").await, 5000 + 128 - 1023);
     });
 }

@@ -30,7 +30,7 @@ async fn publish(number: Path<u32>, hub: State<Hub>) -> Result<NoContent, Proble
     Ok(NoContent)
 }
 
-/// Its notices are those of a function that does not return.
+/// A function that does not return sends the notices of this program.
 #[test]
 fn the_program() {
     if begin_program().is_some() {

@@ -1,4 +1,4 @@
-//! Runs with PostgreSQL: the rows of all engines.
+//! Runs with PostgreSQL: the test rows of all engines.
 
 mod database;
 #[path = "../../conduit/tests/support/program.rs"]

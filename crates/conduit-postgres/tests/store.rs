@@ -62,7 +62,7 @@ async fn pools(schema_name: &'static str) -> sqlx::Result<Option<[PgPool; 2]>> {
     Ok(Some(pools))
 }
 
-/// Two stores with one new table, and a pool each.
+/// Two stores with one new table and separate pools.
 async fn stores(schema_name: &'static str) -> sqlx::Result<Option<[PostgresStore; 2]>> {
     Ok(pools(schema_name).await?.map(|pools| pools.map(PostgresStore::new)))
 }
@@ -431,7 +431,7 @@ fn request_without_the_server_passes_the_limit_and_fails_with_a_key_or_a_session
     request.send().assert_status(503);
 }
 
-/// A handler with two transactions would wait for itself for ever.
+/// Without a bound, a handler with two transactions would deadlock.
 #[tokio::test]
 async fn change_in_a_second_transaction_waits_for_the_first_one_within_a_bound() -> sqlx::Result<()> {
     let Some([pool, _]) = pools("locked").await? else {

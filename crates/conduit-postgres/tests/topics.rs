@@ -1,4 +1,4 @@
-//! Topics in PostgreSQL: the rows of all engines, and those of this server.
+//! Topics in PostgreSQL: the test rows of all engines, and those specific to this server.
 
 mod database;
 #[path = "../../conduit/tests/support/service.rs"]
@@ -81,7 +81,7 @@ fn rows_are_removed_beyond_their_bounds_and_after_their_time() {
         for number in 1401..=1408 {
             one.publish(&number).await.expect("it is published");
         }
-        // The bound of this step is that of the number 1408: ten and a thousand. A publisher may repeat the first hundred.
+        // The bound of this step is that of number 1408: 1010 messages. A publisher may repeat the first hundred.
         assert_eq!(database.count("conduit_messages").await, 1110);
         database
             .join_elsewhere("numbers\0old", 9, &["ada"], Some(Duration::ZERO))
@@ -139,7 +139,7 @@ fn many_ended_topics_are_removed_soon() {
     });
 }
 
-/// A statement that removed all rows of a thousand topics would hold the connection for longer than a response may take.
+/// A statement that removed all rows of a thousand topics would occupy the connection for longer than the timeout of a response.
 #[test]
 fn ended_topics_and_processes_with_many_rows_are_removed_in_bounded_steps() {
     let Some(database) = Database::open(true) else { return };
@@ -182,7 +182,7 @@ fn ended_topics_and_processes_with_many_rows_are_removed_in_bounded_steps() {
 fn message_and_member_whose_notices_are_refused_arrive_once() {
     let Some(database) = Database::open(true) else { return };
     run(async {
-        // As PostgreSQL refuses one with a full queue.
+        // PostgreSQL rejects a notice in the same way if its queue is full.
         let refusal = "CREATE FUNCTION topics.pg_notify(text, text) RETURNS void LANGUAGE plpgsql
             AS $$ BEGIN RAISE 'too many notifications in the NOTIFY queue'; END $$";
         database.execute(refusal).await;

@@ -34,7 +34,7 @@ struct Visitor {
     payments: u32,
 }
 
-/// The moment at which a payment ends without a response.
+/// The step at which a payment ends without a response.
 #[derive(Clone, Copy, PartialEq, Eq, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum End {
@@ -43,7 +43,7 @@ enum End {
     After,
     Refused,
     Failed,
-    /// The marker of the request ends first.
+    /// The marker of the request has expired before.
     Late,
 }
 
@@ -193,7 +193,7 @@ fn pay_again(client: &TestClient, key: &str, end: &str) -> TestResponse {
         .send()
 }
 
-/// Ends the time of the markers of requests in progress.
+/// Lets the markers of requests in progress expire.
 fn end_markers(url: &str) {
     let execute = async {
         let mut connection = PgConnection::connect(url).await?;

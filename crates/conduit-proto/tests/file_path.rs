@@ -28,7 +28,7 @@ fn a_path_of_a_file_is_percent_decoded() {
     assert_eq!(file_path("%ff", false).as_deref(), Some(&b"\xff"[..]));
 }
 
-/// Each of these has opened a file outside of the directory in some server, or one that was to be hidden.
+/// Each of these has opened a file outside of the directory, or a hidden file, in some server.
 const TRAVERSALS: &[&str] = &[
     "..",
     "../",
@@ -84,7 +84,7 @@ fn no_traversal_is_a_path_of_a_file() {
     for path in TRAVERSALS {
         assert_eq!(file_path(path, false), None, "{path}");
     }
-    // Hidden files may be allowed; a way up may not.
+    // Hidden files may be allowed; parent directories may not.
     assert!(file_path(".git/config", true).is_some());
     for path in TRAVERSALS.iter().filter(|path| path.contains("..")) {
         if let Some(file) = file_path(path, true) {

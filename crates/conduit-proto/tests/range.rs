@@ -1,4 +1,4 @@
-//! The field `Range` by sections of RFC 9110, and against a plain twin.
+//! The field `Range` by sections of RFC 9110, and compared with a naive twin.
 
 use std::ops::Range;
 
@@ -68,7 +68,7 @@ fn ranges_are_selected_by_the_sections_of_rfc_9110() {
         ("bytes=-0", 0, Unsatisfiable),
         // A suffix of an empty representation is satisfiable, and has no `Content-Range`.
         ("bytes=-1", 0, Whole),
-        // Unsatisfiable ranges are left out.
+        // Unsatisfiable ranges are omitted.
         ("bytes=0-0,10-20", 10, one(0..1)),
         // Section 15.3.7.2: overlaps and small gaps are merged, in ascending order.
         ("bytes=0-5,3-9", 1000, one(0..10)),

@@ -1,4 +1,4 @@
-//! Runs with Redis: the rows of all engines, and those of this server.
+//! Runs with Redis: the test rows of all engines, and those specific to this server.
 
 #[path = "../../conduit/tests/support/program.rs"]
 #[allow(dead_code, reason = "the test needs some of it")]

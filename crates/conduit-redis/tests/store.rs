@@ -172,7 +172,7 @@ async fn requests_share_one_attempt_to_connect_and_its_failure() {
             assert!(read.is_err() && taken.is_err() && other.is_err());
         }
     };
-    // Only the test moves the clock, except during an attempt, whose timeout may end it before the server does.
+    // Only the test advances the clock, except during an attempt, which may time out before the server closes the connection.
     tokio::time::pause();
     requests().await;
     tokio::time::advance(Duration::from_millis(499)).await;

@@ -15,7 +15,7 @@ use conduit_redis::{Engines, RedisStore, with_authorities};
 use redis_server::RedisServer;
 use topic_server::{next_number, run, subscribe, topic};
 
-/// A server and its URL, with a certificate for this name, in PEM, which is its own authority.
+/// A server and its URL, with a self-signed certificate for this name, in PEM.
 fn server(name: &str) -> Option<(RedisServer, String, String)> {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());

@@ -1,4 +1,4 @@
-//! Topics in Redis: the rows of all engines, and those of this server.
+//! Topics in Redis: the test rows of all engines, and those specific to this server.
 
 #[path = "../../conduit/tests/support/redis.rs"]
 mod redis_server;
@@ -47,7 +47,7 @@ fn invented_topic_is_short_lived() {
     let Some(server) = RedisServer::volatile() else { return };
     run(async {
         let hub = hub_with(&server, HubConfig::default(), patient());
-        // The engine refreshes the topics that it follows at its beginning.
+        // The engine refreshes the topics that it follows when it starts.
         for number in 0..100 {
             let topic: Topic<Numbers> = hub.trusted(&number.to_string()).expect("a short key");
             drop(subscribe(&topic, StartFrom::History).await);
@@ -91,7 +91,7 @@ fn key_of_another_type_ends_the_requests_of_its_topic_and_no_others() {
     });
 }
 
-/// Limits the memory of the server to these bytes: one is exceeded at once, and zero is no limit.
+/// Limits the memory of the server to this number of bytes: 1 is exceeded at once, and 0 means no limit.
 async fn limit_memory(connection: &mut MultiplexedConnection, bytes: &str) {
     let mut set = redis::cmd("CONFIG");
     set.arg("SET").arg("maxmemory").arg(bytes);
@@ -128,7 +128,7 @@ fn members_stay_present_while_the_server_is_full() {
         let mut other = connection(&server).await;
         limit_memory(&mut other, "1").await;
         assert_eq!(one.publish(&1).await, Err(HubError::Unavailable));
-        // Each process renews its lease, long before the end of the one that it has.
+        // Each process renews its lease long before it expires.
         let time = redis::cmd("TIME");
         let (seconds, micros): (u64, u64) = time.query_async(&mut other).await.expect("the time");
         let begin_millis = seconds * 1000 + micros / 1000;

@@ -1,7 +1,7 @@
 //! The heap cost of a request and of an idle connection, as counted by the allocator.
 //!
-//! The allocator counts the allocations of one thread at a time: the worker's, which a first
-//! request to `/count` selects. So neither the client nor another test of this file is counted.
+//! The allocator counts the allocations of one thread at a time: that of the worker, which the first request to `/count` selects.
+//! The client and the other tests of this file are not counted.
 
 #[path = "support/stream_sender.rs"]
 mod stream_sender;
@@ -26,7 +26,7 @@ use support::{Running, serve};
 
 /// The number of requests of one count.
 const BATCH: usize = 1_000;
-/// The number of counted batches: events once a second, such as a new date, may allocate in one of them.
+/// The number of counted batches. An event that occurs once a second, such as a new date, may allocate in one of them.
 const BATCHES: usize = 9;
 /// The number of batches that warm up pools and buffers.
 const WARM_UP: usize = 3;
@@ -38,9 +38,9 @@ struct Count {
     allocations: AtomicU64,
     /// The bytes that are allocated and not freed.
     live_bytes: AtomicI64,
-    /// The most that they were since this was last set.
+    /// The maximum of `live_bytes` since this was last reset.
     peak_bytes: AtomicI64,
-    /// The number of the next allocations whose place is printed.
+    /// The number of further allocations for which a backtrace is printed.
     shown: AtomicU64,
 }
 
@@ -58,7 +58,7 @@ struct CountingAllocator;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn note(allocated: usize, freed: usize) {
-    // A thread that ends may free memory after its locals.
+    // A thread may free memory after the destruction of its thread-locals.
     let Some(count) = COUNT.try_with(Cell::get).ok().flatten() else {
         return;
     };
@@ -74,42 +74,42 @@ fn note(allocated: usize, freed: usize) {
         .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
         .is_ok()
     {
-        // Showing the place allocates, too.
+        // Printing the backtrace allocates, too.
         COUNT.set(None);
         eprintln!("{allocated} bytes allocated at\n{}", Backtrace::force_capture());
         COUNT.set(Some(count));
     }
 }
 
-// SAFETY: every call is passed on as it is to the system's allocator, which keeps the contract; counting touches
-// nothing of the memory, does not unwind, and allocates nothing while it counts.
+// SAFETY: every call is forwarded unchanged to the system's allocator, which upholds the contract; counting does not access the
+// memory, does not unwind, and does not allocate.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size(), 0);
-        // SAFETY: the caller's promises are those that `System` asks for.
+        // SAFETY: the caller upholds the contract that `System` requires.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note(layout.size(), 0);
-        // SAFETY: the caller's promises are those that `System` asks for.
+        // SAFETY: the caller upholds the contract that `System` requires.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         note(size, layout.size());
-        // SAFETY: the block is one of `System`'s, as every block of this allocator; the rest the caller promises.
+        // SAFETY: `System` has allocated every block of this allocator; the caller upholds the rest of the contract.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         note(0, layout.size());
-        // SAFETY: the block is one of `System`'s, as every block of this allocator; the rest the caller promises.
+        // SAFETY: `System` has allocated every block of this allocator; the caller upholds the rest of the contract.
         unsafe { System.dealloc(block, layout) }
     }
 }
 
-/// Counts from now on what the worker's thread allocates.
+/// Starts to count the allocations of the worker's thread.
 #[get("/count")]
 fn count(count: State<&'static Count>) {
     COUNT.set(Some(count.0));
@@ -166,7 +166,7 @@ async fn header(request: Request) -> StatusCode {
     }
 }
 
-/// An answer that is not ready at once.
+/// A response that is not ready at once.
 #[get("/later")]
 async fn later() -> &'static str {
     tokio::task::yield_now().await;
@@ -178,7 +178,7 @@ async fn nothing_more(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// The same as a type.
+/// The same layer as a type.
 #[derive(Clone)]
 struct Empty;
 
@@ -245,12 +245,12 @@ const ROUTES: Routes<&'static Count> = routes![
     provided,
 ];
 
-/// A server whose worker's allocations are counted.
+/// A server that counts the allocations of its worker.
 fn counted() -> (Running, &'static Count) {
     counted_as(|app| app)
 }
 
-/// The same with an application that is changed first.
+/// The same with a modified application.
 fn counted_as(change: impl FnOnce(Application) -> Application) -> (Running, &'static Count) {
     let count: &'static Count = Box::leak(Box::default());
     let server = serve(change(App::new(count).routes(ROUTES).development(false)));
@@ -258,7 +258,7 @@ fn counted_as(change: impl FnOnce(Application) -> Application) -> (Running, &'st
     (server, count)
 }
 
-/// One connection that sends the same bytes again and again, and allocates nothing.
+/// One connection that sends the same bytes repeatedly, and allocates nothing.
 struct Sender {
     stream: TcpStream,
     requests: Vec<u8>,
@@ -266,7 +266,7 @@ struct Sender {
 }
 
 impl Sender {
-    /// Sends `request` so often at a time. The length of its response, which must always be the same, is found first.
+    /// Sends `request` this many times at once. The first response determines the length that all responses must have.
     fn new(server: &Running, request: &str, pipelined: usize) -> Self {
         let mut client = server.connect();
         client.send(request);
@@ -319,7 +319,7 @@ fn allocations_of((server, count): (Running, &'static Count), request: &str, pip
     let line = request.lines().next().unwrap_or_default();
     eprintln!("{line}, {pipelined} at a time: allocations per {BATCH} requests in {BATCHES} batches: {batches:?}");
     if batches[BATCHES / 2] > 0 {
-        // Prints the places, to explain a failure.
+        // Prints the backtraces, to explain a failure.
         count.shown.store(batches[BATCHES / 2].div_ceil(BATCH as u64), SeqCst);
         sender.exchange();
     }
@@ -484,7 +484,7 @@ fn a_request_of_any_kind_leaks_nothing() {
         };
         let before = live_after_a_thousand();
         let after = (0..3).map(|_| live_after_a_thousand()).last().expect("three rounds");
-        // A leak would be of at least a byte for each of the three thousand.
+        // A leak is at least one byte for each of the three thousand requests.
         assert!(
             after - before < BATCH as i64,
             "{before} bytes became {after}: {request}"
@@ -503,7 +503,7 @@ fn a_large_answer_that_is_not_read_costs_no_memory() {
         .expect("the server takes the request");
     let mut first = [0; 9];
     stream.read_exact(&mut first).expect("the server answers");
-    // The worker has had its turns when it answers another connection.
+    // When the worker responds to another connection, it has also polled this one.
     for _ in 0..3 {
         assert_eq!(server.get("/plaintext").status, 200);
     }
@@ -519,7 +519,7 @@ fn a_large_answer_that_is_not_read_costs_no_memory() {
 /// The number of concurrent waiting connections.
 const IDLE: usize = 2_000;
 
-/// As many connections as `IDLE`, each of which has been served once.
+/// Opens `IDLE` connections, each of which has been served once.
 fn idle_connections(server: &Running, request: &str) -> Vec<support::Client> {
     let mut connections: Vec<_> = (0..IDLE).map(|_| server.connect()).collect();
     for client in &mut connections {
@@ -617,7 +617,7 @@ fn idle_websocket_holds_at_most_700_bytes() {
 #[test]
 fn closed_connections_leave_no_more_than_their_places_for_the_next_ones() {
     let count: &'static Count = Box::leak(Box::default());
-    // A deadline that was noted stays noted until it has passed.
+    // A registered deadline remains registered until it has passed.
     let server = serve(
         App::new(count)
             .routes(ROUTES)
@@ -639,7 +639,7 @@ fn closed_connections_leave_no_more_than_their_places_for_the_next_ones() {
             Instant::now() < patience,
             "{live} bytes are kept, and {peak} were enough for the first connections"
         );
-        // The worker gets a turn.
+        // Lets the worker run.
         client.send(PLAINTEXT);
         assert_eq!(client.response().status, 200);
     }
@@ -663,7 +663,7 @@ fn allocations_of_streams(path: &str, body: &[u8], together: usize) -> (u64, u64
     batches.sort_unstable();
     eprintln!("HTTP/2 {path}, {together} at a time: allocations per {BATCH} requests: {batches:?}");
     if batches[BATCHES / 2] > 0 {
-        // Prints the places, to explain a failure.
+        // Prints the backtraces, to explain a failure.
         count.shown.store(batches[BATCHES / 2].div_ceil(BATCH as u64), SeqCst);
         sender.exchange(together);
     }

@@ -85,7 +85,7 @@ fn server() -> Running {
     serve(App::new(()).routes(routes![me, maybe, basic, header, query, cookie]))
 }
 
-/// The answer to a request with these header fields.
+/// The response to a request with these header fields.
 fn ask(server: &Running, target: &str, fields: &[&str]) -> Answer {
     let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
     server.request(format!("GET {target} HTTP/1.1\r\nhost: test\r\n{fields}\r\n"))
@@ -278,7 +278,7 @@ mod jwt {
         token(&Header::default(), claims, &EncodingKey::from_secret(SECRET))
     }
 
-    /// The reason for rejecting the token.
+    /// The reason why the token is rejected.
     fn refusal(server: &Running, token: &str) -> String {
         let answer = ask(server, "/me", &[&format!("authorization: Bearer {token}")]);
         assert_eq!(answer.status, 401, "{answer:?}");
@@ -397,7 +397,7 @@ mod jwt {
         assert!(refusal(&server, &hs256(&addressed)).contains("audience"));
     }
 
-    /// A pair of keys on P-256: what signs, and its public half in a key set.
+    /// A pair of keys on P-256: the private key, and the public key in a key set.
     fn pair(id: &str) -> (EncodingKey, Jwk) {
         let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
         let key = EncodingKey::from_ec_pem(pem.as_bytes()).unwrap();

@@ -201,7 +201,7 @@ fn optional(search: Option<Query<Search>>, note: Option<Json<Note>>) -> String {
     format!("{} {}", search.is_some(), note.is_some())
 }
 
-/// An extractor of the application that reads a field which the client sends with each request.
+/// A custom extractor that reads a field which the client sends with each request.
 struct Locale(String);
 
 impl<S> FromRequest<S> for Locale {
@@ -281,7 +281,7 @@ async fn each_extractor_has_its_argument<T: Transport + Clone>(client: TypedClie
     );
     let sent = upload::call(&image, vec![0; 4].into()).await.expect("a text");
     assert_eq!(sent, "4 bytes of image/png");
-    // The form sets the media type also where the client names another one.
+    // The form sets the media type even if the client sets another one.
     let form = FormParts::new()
         .text("title", "conduit-boundary\r\n--conduit-boundary-0")
         .file("picture", "a\"b.png", "image/png", vec![0; 5]);

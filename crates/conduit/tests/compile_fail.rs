@@ -1,4 +1,4 @@
-//! Every mistake with the attributes and `routes!` has its message, at the user's own line.
+//! Every mistake with the attributes and `routes!` has a specific message, at the line of the user's code.
 //!
 //! `TRYBUILD=overwrite cargo test --workspace --all-features --test compile_fail` records the messages again: they list
 //! implementations, which depend on the features. With this selection of packages the cases use the crates that are built for all
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 #[path = "compile_fail/pass/handlers.rs"]
 mod handlers;
 
-/// The real Cargo, for the process that has `tests/support/cargo_of_cases` as its Cargo.
+/// The real Cargo, for the process that uses `tests/support/cargo_of_cases` as its Cargo.
 const CARGO_OF_THE_WORKSPACE: &str = "CASES_CARGO";
 /// The crates that the cases use.
 const CRATES: [&str; 5] = ["conduit", "serde", "tokio", "tower", "tower_http"];
@@ -68,7 +68,7 @@ fn every_form_of_a_handler_compiles() {
     handlers::main();
 }
 
-/// As programs, since lints of public items and the prelude depend on the root of a crate.
+/// Each case is a program, because the prelude and the lints of public items depend on the root of a crate.
 #[test]
 fn each_program_compiles_and_runs() {
     for name in ["handlers", "shadowed"] {

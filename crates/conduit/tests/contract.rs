@@ -52,7 +52,7 @@ async fn user(bodies: State<Bodies>) -> Json<User> {
     Json(User(bodies.0.0.lock().expect("no test has panicked").clone()))
 }
 
-/// A response that describes one thing and sends another: the case that the query names.
+/// A response that differs from its description, as the query selects.
 struct Drifting(String);
 
 impl IntoResponse for Drifting {
@@ -103,7 +103,7 @@ async fn drifting(case: Path<String>) -> Drifting {
     Drifting(case.0.replace('_', " "))
 }
 
-/// The location that the document requires is removed by a layer.
+/// A layer removes the location that the document requires.
 #[post("/items")]
 async fn create() -> Created<Json<u32>> {
     Created::at("/items/7", Json(7))
@@ -123,7 +123,7 @@ async fn order() -> Result<NoContent, OrderError> {
     Err(OrderError::Full { limit: 3 })
 }
 
-/// Nothing of its response is known.
+/// Its response has no description.
 #[get("/raw")]
 async fn raw() -> Response {
     (StatusCode::IM_A_TEAPOT, [("x-secret", "yes")], "anything").into_response()
@@ -156,7 +156,7 @@ fn client() -> TestClient {
     TestClient::new(App::new(Bodies::default()).routes(ROUTES))
 }
 
-/// The message of the test that sends this request; `None` if it does not fail.
+/// The message of the failed test that sends this request; `None` if it passes.
 fn failure(request: TestRequest) -> Option<String> {
     let failed = catch_unwind(AssertUnwindSafe(|| drop(request.send()))).err()?;
     Some(message(&*failed))
@@ -290,7 +290,7 @@ fn a_body_that_differs_from_the_schema_of_its_type_is_caught() {
     );
 }
 
-/// Removes what the document requires, and changes what it has.
+/// Removes parts that the document requires, and changes others.
 #[derive(Clone)]
 struct Removing;
 
@@ -330,7 +330,7 @@ fn documented_and_unknown_responses_pass() {
     client.get("/raw").send().assert_status(418);
     client.get("/fields").send().assert_header("x-open", "yes");
     client.get("/hidden").send().assert_status(200);
-    // No operation answers these.
+    // No operation matches these.
     client.get("/nothing").send().assert_status(404);
     client.put("/text").send().assert_status(405);
     client.options("/text").send().assert_status(204);

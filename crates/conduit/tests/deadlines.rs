@@ -1,7 +1,6 @@
-//! The deadlines of whole connections, with the clock in the test's hands: hours pass in the time that the work takes.
-//!
-//! Time also passes by itself, as on any machine that is busy, so that the deadlines here are many minutes long and the
-//! tests keep a minute or more away from them.
+//! The deadlines of whole connections, with a clock that the test controls: hours pass within milliseconds of real time.
+//! Real time passes too, especially on a busy machine, so the deadlines are many minutes long, and the tests keep a margin of at
+//! least a minute.
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Barrier};
@@ -35,7 +34,7 @@ fn large() -> Vec<u8> {
 
 const LARGE: usize = 4 * 1024 * 1024;
 
-/// The same in pieces, each of which is there at once.
+/// The same in pieces, each of which is ready at once.
 struct Pieces(usize);
 
 const PIECE: usize = 16 * 1024;
@@ -57,7 +56,7 @@ fn stream() -> Body {
     Body::from_stream(Pieces(LARGE))
 }
 
-/// Answers with more than a connection holds, after most of a deadline.
+/// Responds with more than a connection buffers, after most of a deadline.
 #[get("/later")]
 async fn later() -> Vec<u8> {
     tokio::time::sleep(DEADLINE - MINUTE).await;
@@ -66,7 +65,7 @@ async fn later() -> Vec<u8> {
 
 const LATER: usize = 100_000;
 
-/// Works for two deadlines, without its body.
+/// Runs for two deadlines, and does not read the body.
 #[post("/busy")]
 async fn busy(body: Body) -> &'static str {
     drop(body);
@@ -107,7 +106,7 @@ async fn idle_handler() -> &'static str {
     "done"
 }
 
-/// An application each of whose deadlines is [`DEADLINE`].
+/// An application in which each deadline is [`DEADLINE`].
 fn client() -> TestClient {
     let app = App::new(())
         .routes(routes![
@@ -129,7 +128,7 @@ fn client() -> TestClient {
     TestClient::new(app)
 }
 
-/// The received bytes begin with a response of this status.
+/// Checks that the received bytes begin with a response with this status.
 #[track_caller]
 fn assert_answered(connection: &mut TestConnection, status: &str) {
     let said = String::from_utf8_lossy(connection.received()).into_owned();
@@ -211,7 +210,7 @@ fn a_proxy_header_has_the_time_of_a_head_however_it_drips() {
     assert!(right.send(GET));
     client.advance(Duration::from_secs(1));
     assert_answered(&mut right, "200");
-    // The client's own requests come without a proxy.
+    // The requests of the test client have no PROXY header.
     client.get("/").send().assert_text("hello");
 }
 
@@ -227,7 +226,7 @@ fn empty_lines_in_any_pieces_are_no_request_that_the_idle_time_waits_for() {
                 break;
             }
             said += 1;
-            // The idle time, and that of a head that has begun within it.
+            // The idle time, and the time of a head that has begun within it.
             assert!(said <= 2, "{pieces:?} keep the connection");
         }
     }
@@ -276,7 +275,7 @@ fn a_body_below_the_minimum_rate_is_408_once_its_grace_is_over() {
     let client = client();
     let mut connection = client.connect();
     assert!(connection.send("POST /length HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n"));
-    // A tenth of the rate; what has come gives it half a minute more.
+    // A tenth of the rate; the received bytes extend the deadline by half a minute.
     for _ in 0..14 {
         assert!(connection.send([b'b'; 6000]));
         client.advance(Duration::from_secs(59));
@@ -331,7 +330,7 @@ fn a_body_that_stops_after_a_fast_start_or_drips_on_is_408_once_the_grace_is_ove
 
 #[test]
 fn unread_body_has_no_deadline_while_its_handler_runs() {
-    // The client of the first waits for a word before it sends any of it (RFC 9110, section 10.1.1).
+    // The client of the first request waits for `100 Continue` before it sends the body (RFC 9110, section 10.1.1).
     for (expect, drips) in [("expect: 100-continue\r\n", ""), ("", "b")] {
         let client = client();
         let mut connection = client.connect();
@@ -373,7 +372,8 @@ fn a_reader_below_the_minimum_rate_is_cut_off_and_one_above_it_is_not() {
         let mut connection = client.connect();
         assert!(connection.send(format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")));
         let mut all = Vec::new();
-        // The large one takes three quarters of an hour; what is in the pipe may be read when the other is cut off.
+        // The large response takes three quarters of an hour; the bytes in the pipe may be read after the other connection is
+        // closed.
         for _ in 0..60 {
             let mut left = bytes_a_minute;
             while left > 0 {
@@ -403,7 +403,7 @@ fn time_in_which_the_handler_is_slow_does_not_count_against_the_reader() {
     assert!(connection.send("GET /later HTTP/1.1\r\nhost: a\r\n\r\n".repeat(4)));
     for _ in 0..4 {
         client.advance(DEADLINE);
-        // Bytes without room wait for a while, and are then read at once.
+        // Bytes that do not fit wait for a while, and are then read at once.
         client.advance(2 * MINUTE);
         let mut left = LATER;
         while left > 0 {
@@ -468,13 +468,13 @@ fn each_piece_of_a_stream_gives_a_half_closed_connection_another_idle_time() {
     assert!(received.matches("tick").count() >= 3, "{received:?}");
 }
 
-/// Keeps its worker until the test lets it go on, and for two deadlines more.
+/// Blocks its worker until the test lets it continue, and for two further deadlines.
 #[get("/stall")]
 async fn stall(barrier: State<Arc<Barrier>>) -> &'static str {
     barrier.wait();
     barrier.wait();
     tokio::time::pause();
-    // The first poll moves the clock.
+    // The first poll advances the clock.
     let moved = pin!(tokio::time::advance(2 * DEADLINE));
     let _ = moved.poll(&mut Context::from_waker(Waker::noop()));
     tokio::time::resume();

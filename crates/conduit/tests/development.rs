@@ -166,7 +166,7 @@ fn hostile_paths_are_text_in_the_page_and_cut() {
     }
 }
 
-/// A problem of the application's own that has members with the same names.
+/// A problem of the application that has members with the same names.
 #[get("/own")]
 async fn own() -> Problem {
     let route = serde_json::json!({"line": "<script>", "path": "<script>", "because": "<script>"});

@@ -81,7 +81,7 @@ async fn upload_unread(seen: State<Seen>, body: Body) -> &'static str {
     done
 }
 
-/// A stream that is pending for ever, and counts its drop.
+/// A stream that stays pending, and counts its drop.
 struct Quiet {
     seen: Seen,
     first: Option<Bytes>,
@@ -122,7 +122,7 @@ async fn quiet_abort(seen: State<Seen>) -> Body {
     quiet_stream(seen.0.clone())
 }
 
-/// With a type that layers compress.
+/// Its media type is one that layers compress.
 #[get("/quiet-text")]
 async fn quiet_text(seen: State<Seen>) -> ([(HeaderName, HeaderValue); 1], Body) {
     let content_type = HeaderValue::from_static("text/plain");
@@ -174,7 +174,7 @@ async fn failing(seen: State<Seen>, tasks: Tasks, body: Body) -> Body {
     Body::from_stream(Failing)
 }
 
-/// Runs the application; what all handlers wait for is held back.
+/// Runs the application. All handlers wait until the test opens their gate.
 fn start(disconnect: Option<Disconnect>) -> (Running, Seen) {
     let seen = Seen::default();
     let mut app = App::new(seen.clone()).routes(routes![
@@ -202,7 +202,7 @@ fn ask(running: &Running, seen: &Seen, target: &str) -> Client {
     client
 }
 
-/// Closes so that the server sees a reset.
+/// Closes with a reset.
 fn reset(client: Client) {
     let stream: TcpStream = client.duplicate();
     rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("an option");
@@ -275,7 +275,7 @@ fn a_client_that_goes_in_the_middle_of_its_body_is_gone() {
 #[test]
 fn a_client_that_disconnects_after_a_pipelined_request_is_noticed() {
     let (running, seen) = start(None);
-    // Both requests and the end come at once, or the end comes when both are taken in.
+    // Both requests and the end arrive at once, or the end arrives after the server has read both.
     for at_once in [true, false] {
         let before = seen.started.load(SeqCst);
         let mut client = running.connect();
@@ -286,7 +286,7 @@ fn a_client_that_disconnects_after_a_pipelined_request_is_noticed() {
         drop(client);
         wait_for(|| seen.aborted.load(SeqCst) == before + 1);
     }
-    // More is there than is read at once.
+    // The socket has more bytes than one read takes.
     let mut client = running.connect();
     client.send("GET /abort HTTP/1.1\r\nhost: test\r\n\r\n".repeat(3000));
     drop(client);
@@ -300,7 +300,7 @@ fn a_client_that_disconnects_after_a_pipelined_request_is_noticed() {
 fn a_client_that_goes_while_its_body_waits_to_be_read_is_gone() {
     let (running, seen) = start(None);
     let mut client = running.connect();
-    // More than the server takes in for a handler that does not read, and no more than the kernel then takes with the end.
+    // More than the server reads for a handler that does not read, and so little that the kernel can also accept the end.
     let body = vec![b'x'; 100_000];
     client.send(format!(
         "POST /upload-unread HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n",
@@ -393,7 +393,7 @@ fn a_pending_stream_inside_a_tower_layer_is_dropped_when_its_connection_is_reset
         HeaderValue::from_static("tower"),
     );
     layered_streams_are_dropped(conduit::tower::layer(sets), None);
-    // This one puts another body around the stream.
+    // This layer wraps the stream in another body.
     let compresses = tower_http::compression::CompressionLayer::new();
     layered_streams_are_dropped(conduit::tower::layer(compresses), Some("content-encoding: gzip"));
 }
@@ -431,7 +431,7 @@ fn the_end_of_a_client_ends_a_stream_whose_route_aborts() {
     assert_eq!(seen.aborted.load(SeqCst), 1, "the other stream continues");
 }
 
-/// Only Linux's own poller reports an end that nothing is read up to.
+/// Only the epoll backend reports an end before the bytes in front of it are read.
 #[cfg(all(target_os = "linux", not(conduit_portable)))]
 #[test]
 fn the_end_of_a_client_ends_a_stream_whose_route_aborts_after_a_pipelined_request() {

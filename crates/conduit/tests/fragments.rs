@@ -1,4 +1,4 @@
-//! The bytes of a connection may come in any pieces: the answers are the same.
+//! The bytes of a connection may arrive in any pieces: the responses are the same.
 
 mod support;
 
@@ -32,14 +32,14 @@ async fn json(numbers: Json<Vec<u32>>) -> Json<u32> {
     Json(numbers.iter().sum())
 }
 
-/// An answer that is not ready at once, so that the following requests wait.
+/// A response that is not ready at once, so that the following requests wait.
 #[post("/later")]
 async fn later(text: String) -> String {
     tokio::task::yield_now().await;
     text
 }
 
-/// Answers before its body has come.
+/// Responds before its body has arrived.
 #[post("/unread")]
 async fn unread() -> StatusCode {
     StatusCode::ACCEPTED
@@ -57,13 +57,13 @@ const SCRIPT: &[&str] = &[
     "POST /unread HTTP/1.1\r\nhost: test\r\ncontent-length: 40\r\n\r\nGET /users/8 HTTP/1.1\r\nhost: test\r\n\r\nabc",
     "DELETE /users/7 HTTP/1.1\r\nhost: test\r\n\r\n",
     "GET /users/9 HTTP/1.1\r\nhost: test\r\naccept: */*\r\nuser-agent: \t a tester \r\n\r\n",
-    // Nothing of what follows may be taken for a request.
+    // No following byte may be parsed as a request.
     "GET /users/10 HTTP/1.1\r\nhost : test\r\n\r\nGET /users/11 HTTP/1.1\r\nhost: test\r\n\r\n",
 ];
 
-/// Keeps its worker from everything else for as long as a test holds this.
+/// Blocks the worker for as long as a test holds this.
 static HELD: Mutex<()> = Mutex::new(());
-/// The worker is kept.
+/// Set while the worker is blocked.
 static KEPT: AtomicBool = AtomicBool::new(false);
 
 #[get("/hold")]
@@ -76,10 +76,10 @@ fn server() -> Running {
     serve(App::new(()).routes(routes![hello, user, length, json, later, unread, hold]))
 }
 
-/// The statuses that the script is answered with.
+/// The statuses of the responses to the script.
 const STATUSES: [&str; 10] = ["200", "200", "200", "200", "200", "404", "202", "405", "200", "400"];
 
-/// Sends the pieces of the script one by one; gives what is answered until the close, without the dates.
+/// Sends the pieces of the script one by one. Returns the responses until the close, without the dates.
 fn answers<'a>(server: &Running, pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut client = server.connect();
     let mut writer = client.duplicate();
@@ -90,7 +90,7 @@ fn answers<'a>(server: &Running, pieces: impl IntoIterator<Item = &'a [u8]>) -> 
             if writer.write_all(piece).is_err() {
                 break;
             }
-            // Without a pause the kernel puts small pieces together again, some of them.
+            // Without a pause the kernel joins some of the small pieces.
             std::thread::yield_now();
         }
         without_dates(answers.join().expect("the reader ends well"))
@@ -103,7 +103,7 @@ fn without_dates(answers: Vec<u8>) -> String {
     lines.collect()
 }
 
-/// The script, cut at these places.
+/// The script, split at these offsets.
 fn pieces<'a>(script: &'a str, places: &[Index]) -> Vec<&'a [u8]> {
     let mut places: Vec<usize> = places.iter().map(|place| place.index(script.len() + 1)).collect();
     places.extend([0, script.len()]);
@@ -164,7 +164,7 @@ fn any_pieces_are_answered_as_all_at_once() {
     });
 }
 
-/// A worker reads from several connections before it serves and answers them.
+/// A worker reads from several connections before it serves them.
 #[test]
 fn connections_that_are_read_together_are_answered_as_each_alone() {
     let server = server();
@@ -172,7 +172,7 @@ fn connections_that_are_read_together_are_answered_as_each_alone() {
     let whole = answers(&server, [script.as_bytes()]);
     let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
     for client in &mut clients {
-        // So it is accepted: further bytes wait in its socket while the worker is blocked.
+        // Now the connection is accepted: further bytes wait in its socket while the worker is blocked.
         client.send(SCRIPT[0]);
         client.response();
     }

@@ -1,4 +1,4 @@
-//! A service of `tonic` next to routes, on one port: gRPC over HTTP/2, with the clients of Google and of tonic as judges.
+//! A service of `tonic` next to routes, on one port: gRPC over HTTP/2, with the clients of Google and of tonic.
 
 #[path = "support/judges.rs"]
 mod judges;
@@ -26,7 +26,7 @@ use tower::{Service, ServiceExt};
 
 const GRPCIO: &str = "grpcio==1.85.3";
 
-/// Messages are bytes as they are; a generated service has the codec of its messages.
+/// Messages are raw bytes; a generated service has the codec of its messages.
 #[derive(Clone, Copy, Default)]
 struct Plain;
 
@@ -65,7 +65,7 @@ impl Decoder for Plain {
     }
 }
 
-/// The calls of the method `Never` that have not ended.
+/// The number of calls of the method `Never` that have not ended.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts a call until its drop.
@@ -84,7 +84,7 @@ impl Drop for Alive {
     }
 }
 
-/// Returns each message, as its methods have it.
+/// Echoes messages, with a method for each kind of call.
 #[derive(Clone, Copy)]
 struct Echo;
 
@@ -159,7 +159,7 @@ impl StreamingService<Vec<u8>> for Both {
     }
 }
 
-/// The messages of a client, and an error after one that is `fail`.
+/// The messages of a client, and an error after the message `fail`.
 struct Messages(Streaming<Vec<u8>>);
 
 impl Stream for Messages {
@@ -274,7 +274,7 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
         pass
 "#;
 
-/// The client of tonic leaves its deadline to the server. The clock moves only while all tasks wait.
+/// The client of tonic leaves the enforcement of its deadline to the server. The clock advances only while all tasks wait.
 #[test]
 fn a_deadline_ends_a_call_that_has_not_begun_and_one_that_has() {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,4 +1,4 @@
-//! Bodies that are sent from where they are: large bytes, pieces of streams, files.
+//! Bodies that are sent without a copy: large byte strings, pieces of streams, files.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -13,7 +13,7 @@ use futures_core::Stream;
 mod support;
 use support::{Running, serve};
 
-/// More than a socket's buffers hold, with its position in every eighth byte.
+/// More bytes than the buffers of a socket hold; each eight bytes encode their position.
 fn bytes(length: usize) -> Vec<u8> {
     (0..length)
         .map(|place| if place % 8 == 0 { (place / 8 % 251) as u8 } else { b'-' })
@@ -43,7 +43,7 @@ impl Drop for Temporary {
     }
 }
 
-/// The pieces one after the other.
+/// The joined pieces.
 fn pieces(pieces: Vec<Vec<u8>>) -> impl Stream<Item = Result<Bytes, io::Error>> {
     struct Pieces(std::vec::IntoIter<Vec<u8>>);
     impl Stream for Pieces {
@@ -92,7 +92,7 @@ async fn file(part: Query<Part>) -> Result<Body, Problem> {
     Ok(Body::from_file(File::open(&part.path)?, part.start..part.end))
 }
 
-/// A file that the handler reads itself.
+/// A file that the handler reads by itself.
 #[get("/collected")]
 async fn collected(part: Query<Part>) -> Result<Bytes, Problem> {
     let body = Body::from_file(File::open(&part.path)?, part.start..part.end);
@@ -108,7 +108,7 @@ fn server() -> Running {
     serve(App::new(()).routes(routes![vec, shared, stream, sized, file, collected, end]))
 }
 
-/// All that comes for these requests, the last of which closes.
+/// All received bytes for these requests; the last one closes the connection.
 fn answers(server: &Running, requests: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(server.address).expect("the server accepts");
     stream
@@ -197,7 +197,7 @@ fn pieces_of_a_stream_come_in_chunks_of_any_length() {
         let answer = answers(&server, &last(&format!("/stream/{length}")));
         assert!(unchunked(body(&answer)) == bytes(length).repeat(100), "{length}");
     }
-    // To HTTP/1.0 they come up to the close.
+    // HTTP/1.0 has no chunks: the body ends with the connection.
     let answer = answers(&server, "GET /stream/20000 HTTP/1.0\r\n\r\n");
     assert!(body(&answer) == bytes(20_000).repeat(100));
 }

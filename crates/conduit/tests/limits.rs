@@ -1,4 +1,4 @@
-//! Limits of connections and requests, deadlines that expire once, and what is counted, at a running server's socket.
+//! Limits of connections and requests, deadlines that expire once, and counters, at the socket of a running server.
 
 mod support;
 
@@ -31,7 +31,7 @@ async fn echo(body: Bytes) -> Bytes {
     body
 }
 
-/// Waits until it is so.
+/// Waits until the condition is true.
 fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !so() {
@@ -46,7 +46,7 @@ fn wait_for_open(server: &Running, connections: u64) {
     });
 }
 
-/// All that comes up to the end of the stream, which may be a reset.
+/// All received bytes up to the end of the stream, which may be a reset.
 fn read_all(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
@@ -185,7 +185,7 @@ fn deadlines_are_counted_when_they_strike() {
     });
 }
 
-/// A response that continues after the request body was aborted: a piece when it has, and one three seconds later.
+/// A response that continues after the request body was aborted: one piece at the abort, and one three seconds later.
 struct Outliving {
     body: Option<Body>,
     rest: Pin<Box<tokio::time::Sleep>>,
@@ -235,7 +235,7 @@ fn a_body_that_is_too_slow_is_aborted_once_while_its_answer_continues() {
     assert_eq!(client.handle().statistics().limit_hits(Limit::BodyRate), 1);
 }
 
-/// Zeros without end, in pieces that are there at once.
+/// An endless stream of zeros, in pieces that are ready at once.
 struct Endless;
 
 impl futures_core::Stream for Endless {
@@ -251,7 +251,7 @@ fn endless() -> Body {
     Body::from_stream(Endless)
 }
 
-/// Far more than the system takes for a client that does not read.
+/// Far more than the kernel buffers for a client that does not read.
 const LARGE_BYTES: u64 = 64 * 1024 * 1024;
 
 #[get("/file")]
@@ -261,7 +261,7 @@ fn file() -> Result<Body, Problem> {
     Ok(Body::from_file(file, 0..LARGE_BYTES))
 }
 
-/// A file that is gone when it is closed.
+/// A file that is removed when it is closed.
 fn tempfile() -> std::io::Result<File> {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -367,13 +367,13 @@ fn a_full_worker_closes_the_longest_idle_connection_for_a_new_client() {
     let mut second = server.connect();
     let hits = || server.handle().statistics().limit_hits(Limit::IdleConnections);
     assert_eq!(hits(), 0);
-    // Each of them waits until the longest idle has been so for long enough.
+    // Each waits until the longest idle connection has been idle for long enough.
     let mut third = server.connect();
     third.send(GET);
     assert_eq!(third.response().status, 200);
     assert_eq!(hits(), 1);
     assert!(first.is_closed(), "it was idle for the longest");
-    // One that waits for the rest of a request is not idle.
+    // A connection that waits for the rest of a request is not idle.
     let statistics = || server.handle().statistics();
     let received = statistics().received_bytes;
     let line = "GET / HTTP/1.1\r\n";
@@ -399,7 +399,7 @@ fn a_full_worker_closes_the_longest_idle_connection_for_a_new_client() {
     assert_eq!(statistics().open_connections, 2);
 }
 
-/// Keeps its worker until the test lets it go on.
+/// Blocks its worker until the test lets it continue.
 #[get("/block")]
 async fn block(barrier: State<Arc<Barrier>>) -> &'static str {
     barrier.wait();
@@ -418,7 +418,7 @@ fn a_full_worker_does_not_close_an_idle_connection_whose_request_waits_to_be_rea
         assert_eq!(client.response().status, 200);
     }
     let [first, second, blocks] = &mut clients;
-    // From here on a new client may take the place of the first.
+    // From now on a new client may replace the first.
     blocks.send("GET /later/4 HTTP/1.1\r\nhost: test\r\n\r\n");
     assert_eq!(blocks.response().status, 200);
     blocks.send("GET /block HTTP/1.1\r\nhost: test\r\n\r\n");

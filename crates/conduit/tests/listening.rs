@@ -29,7 +29,7 @@ fn app() -> App<(), Routes<()>> {
     App::new(()).routes(routes![peer, only_unix]).workers(2)
 }
 
-/// A directory of a test's own, removed at its end.
+/// A directory for one test, which is removed at its end.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -78,7 +78,7 @@ fn a_server_serves_each_of_its_addresses() {
     let _running = start(server);
     assert_eq!(addresses.len(), 2);
     for address in addresses {
-        // Often enough that each of the workers has its share.
+        // Enough connections that each worker gets some.
         for _ in 0..8 {
             let mut client = Client::connect(address);
             client.send("GET /peer HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -230,7 +230,7 @@ fn error_inside_of_a_runtime_has_the_remedy_and_binds_nothing() {
     assert!(error.contains("`App::open(async { … })`"), "{error}");
     let spawned = one.block_on(async { tokio::spawn(async { run() }).await });
     assert_eq!(spawned.expect("no panic"), error);
-    // An application with a separate runtime releases it too.
+    // An application with a separate runtime also releases the address.
     let opened = App::open(async { Ok::<_, std::io::Error>(()) })
         .expect("outside of it")
         .routes(routes![peer]);

@@ -141,7 +141,7 @@ fn follow() -> Events<Link> {
     Events::generate(async |_| ())
 }
 
-/// A guard of a function.
+/// A guard that a function implements.
 async fn only_here(request: Request, next: Next) -> Response {
     next.run(request).await
 }

@@ -12,13 +12,13 @@ use conduit::prelude::*;
 use conduit::{AccessLog, log, metrics};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Makes this test file the program that the tests start; its value names the writer of the program's subscriber.
+/// If set, this test file is the program that the tests start; the value names the writer of the program's subscriber.
 const WRITER: &str = "CONDUIT_TEST_WRITER";
-/// The output that the program replaces its own by: `full` or `closed`.
+/// The replacement of the program's output: `full` or `closed`.
 const OUTPUT: &str = "CONDUIT_TEST_OUTPUT";
 /// The address of a program whose output is not readable.
 const ADDRESS: &str = "CONDUIT_TEST_ADDRESS";
-/// The time after which a program that a failed test has left ends.
+/// The time after which the program ends if its test has failed.
 const LIFETIME: Duration = Duration::from_secs(180);
 
 #[get("/")]
@@ -48,7 +48,7 @@ fn the_program() {
         std::thread::sleep(LIFETIME);
         std::process::exit(3);
     });
-    // The test harness has printed to a usable output before.
+    // The test harness has already printed to the original output.
     if let Some(output) = std::env::var_os(OUTPUT) {
         let output = if output == "full" { full() } else { closed() };
         rustix::stdio::dup2_stdout(&output).expect("a descriptor");
@@ -119,7 +119,7 @@ impl Program {
         }
     }
 
-    /// The body of the answer to the next request of the connection.
+    /// The body of the response to the next request of the connection.
     fn get(&mut self, path: &str) -> (String, String) {
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         self.connection
@@ -164,13 +164,13 @@ impl Drop for Ended {
     }
 }
 
-/// An output that takes nothing.
+/// An output that accepts no bytes.
 fn full() -> OwnedFd {
     let device = std::fs::File::options().write(true).open("/dev/full");
     device.expect("a device").into()
 }
 
-/// An output whose reader has gone.
+/// An output with a closed reader.
 fn closed() -> OwnedFd {
     let (_, writer) = io::pipe().expect("a pipe");
     writer.into()

@@ -25,7 +25,7 @@ use support::{Running, serve, wait_for};
 
 static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
 static PEAK_BYTES: AtomicUsize = AtomicUsize::new(0);
-/// A test that measures runs alone.
+/// Serializes the tests that measure memory.
 static ALONE: Mutex<()> = Mutex::new(());
 
 struct CountingAllocator;
@@ -38,17 +38,17 @@ fn allocated(bytes: usize) {
     PEAK_BYTES.fetch_max(live, Relaxed);
 }
 
-// SAFETY: each method passes its arguments on to the system's allocator.
+// SAFETY: each method forwards its arguments to the system's allocator.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         allocated(layout.size());
-        // SAFETY: as of the caller.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         LIVE_BYTES.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as of the caller.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -57,7 +57,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The most memory that was allocated during a call, besides what was allocated before it.
+/// The peak of the memory that a call allocates.
 fn peak_of<T>(call: impl FnOnce() -> T) -> (T, usize) {
     let before = LIVE_BYTES.load(Relaxed);
     PEAK_BYTES.store(before, Relaxed);
@@ -240,7 +240,7 @@ fn body_beyond_the_memory_for_bodies_is_refused_and_the_server_is_not_ready() {
     drop(unfinished);
     while server.get("/readyz").status != 200 {}
     assert_eq!(length(200_000).text(), "200000");
-    // No bytes of the bodies are held: many of them one after the other have room.
+    // The memory of earlier bodies is free again: many consecutive bodies fit.
     for _ in 0..20 {
         assert_eq!(length(900_000).text(), "900000");
     }
@@ -267,7 +267,7 @@ fn client_that_still_sends_a_refused_body_receives_the_503_and_a_clean_close() {
         let mut half = client.duplicate();
         client.send(format!("POST /length HTTP/1.1\r\nhost: test\r\n{framing}"));
         std::thread::scope(|scope| {
-            // The server stops to read at its bound for a closing connection, so not all of it may be sent.
+            // The server stops reading at the limit for a closing connection, so the client may not be able to send everything.
             scope.spawn(|| io::Write::write_all(&mut half, &body));
             let refused = client.response();
             assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
@@ -294,7 +294,7 @@ mod quoted {
         _flags: Vec<bool>,
     }
 
-    /// A field of each kind that a text is not.
+    /// A field of each type that does not accept a string.
     #[derive(Deserialize)]
     struct Scalars {
         #[serde(default)]
@@ -405,7 +405,7 @@ mod quoted {
         serve(app.layer(Idempotency::new()).layer(MethodOverride::new()))
     }
 
-    /// The longest answer that quotes its input: a few KiB, twice in an escaped page.
+    /// The longest response that quotes its input: a few KiB, twice in an escaped page.
     const LONGEST_BYTES: usize = 16 * 1024;
 
     fn is_short(server: &Running, name: &str, request: &[u8]) {

@@ -1,5 +1,5 @@
-//! A panic of the application's code outside of a handler: in the form of errors, in what a response carries, in a stream
-//! that is not sent. It concerns its own request at most.
+//! A panic of the application's code outside of a handler: in the form of errors, in a value that a response carries, in a stream
+//! that is not sent. It affects at most its request.
 
 mod support;
 
@@ -36,7 +36,7 @@ impl Stream for Grenade {
     }
 }
 
-/// As [`Grenade`], and long enough to be sent from where it is.
+/// Panics as [`Grenade`] does, and is long enough to be sent without a copy.
 struct Large {
     bytes: Vec<u8>,
     _grenade: Grenade,
@@ -260,7 +260,7 @@ fn a_subscriber_that_panics_costs_the_connection_and_not_the_server() {
         fn exit(&self, _: &tracing::span::Id) {}
     }
 
-    // The process's: the worker is another thread. The other tests ask for no span that it fails at.
+    // A subscriber for the process, because the worker is another thread. The other tests create no span at which it fails.
     tracing::subscriber::set_global_default(Subscriber).expect("the first");
     #[get("/fine")]
     fn fine() -> &'static str {

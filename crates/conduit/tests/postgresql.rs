@@ -232,7 +232,7 @@ struct Requests {
     unanswered: Vec<i64>,
 }
 
-/// Sends one request after the other until the server listens no more. Each has another id.
+/// Sends one request after the other until the server no longer listens. Each has another id.
 fn write_until_refused(address: SocketAddr, client: usize, answered: &AtomicU64) -> Requests {
     let mut requests = Requests::default();
     let mut ids = FIRST_ID + (client as i64) * 1_000_000..;

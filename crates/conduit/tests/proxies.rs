@@ -57,7 +57,7 @@ fn a_proxy_header_comes_over_a_unix_socket_too() {
     let server = start(server.expect("both"));
     let ask_unix = |before: &[u8]| {
         let mut stream = std::os::unix::net::UnixStream::connect(&path).expect("the server accepts");
-        // The server may find the fault in the header, and close the connection, before all is written.
+        // The server may find the fault in the header, and close the connection, before all bytes are written.
         let _ = stream.write_all(before);
         let _ = stream.write_all(b"GET / HTTP/1.1\r\nhost: inner\r\nconnection: close\r\n\r\n");
         let mut answer = String::new();
@@ -92,7 +92,7 @@ fn proxy_header_precedes_the_tls_handshake() {
         .with_no_client_auth();
     let config = Arc::new(config);
     let request = b"GET / HTTP/1.1\r\nhost: inner\r\nconnection: close\r\n\r\n";
-    // In one piece with the hello, in one before it, and byte by byte.
+    // In one piece with the hello, in a piece before it, and byte by byte.
     for pieces in [0, 1, HEADER.len()] {
         let name = "inner".try_into().expect("a name");
         let mut session = rustls::ClientConnection::new(Arc::clone(&config), name).expect("a session");

@@ -17,7 +17,7 @@ async fn user(id: Path<u64>) -> String {
     format!("user {}", *id)
 }
 
-/// Waits until a line is recorded. It is given once a second.
+/// Waits until a line is recorded, which happens once a second.
 fn wait_for(recorded: &PrometheusHandle, line: &str) {
     let since = Instant::now();
     while !recorded.render().lines().any(|recorded| recorded == line) {
@@ -39,7 +39,7 @@ fn recorder_of_the_program_receives_the_counters_of_the_server() {
         for requests in 1..=2 {
             client.send("GET /users/7 HTTP/1.1\r\nhost: test\r\n\r\n");
             assert_eq!(client.response().status, 200);
-            // Each time but once, though the one before was passed on already.
+            // Each value is recorded once, although earlier ones were already recorded.
             let total = 2 * (servers - 1) + requests;
             let labels = "method=\"GET\",route=\"/users/{id}\",status=\"2xx\"";
             wait_for(&recorded, &format!("conduit_requests_total{{{labels}}} {total}"));

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 const GET: &str = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Reads until this text has come.
+/// Reads until this text has arrived.
 fn read_until(connection: &mut TestConnection, text: &str) -> String {
     let mut read = String::new();
     while !read.contains(text) {
@@ -45,7 +45,7 @@ async fn echo(body: Body) -> Body {
 #[derive(Clone, Default)]
 struct Given(Arc<AtomicU64>);
 
-/// Reads all of the body, and has a large answer ready before.
+/// Reads the whole body, with a large response that is ready before.
 #[post("/count")]
 async fn count(body: Body, given: State<Given>) -> Body {
     Body::from_stream(Counted(body, given.0))
@@ -76,7 +76,7 @@ fn a_client_that_sends_and_never_reads_is_not_read_from_without_bound() {
     chunk.resize(chunk.len() + 0x10000, b'x');
     chunk.extend_from_slice(b"\r\n");
     let mut sent = 0;
-    // The server takes what the kernel's buffers and its own hold; then it waits, and then it disconnects the client.
+    // The server reads until the kernel's buffers and its own are full; then it waits, and then it disconnects the client.
     while sent < 1 << 30 && client.send_what_is_taken(&chunk) {
         sent += chunk.len();
     }
@@ -159,7 +159,7 @@ fn a_client_whose_reads_end_in_the_middle_of_a_head_is_not_timed_out_while_it_co
     let mut connection = client.connect();
     let (beginning, end) = GET.split_at(10);
     assert!(connection.send(beginning));
-    // For longer than the limit of one head.
+    // Longer than the limit of one head.
     for _ in 0..30 {
         client.advance(SECOND);
         assert!(connection.send(format!("{end}{beginning}")));
@@ -246,7 +246,7 @@ fn a_thread_that_blocks_does_not_hold_up_the_end_of_the_server() {
         .expect("and ends well");
 }
 
-/// Counts the pieces and the errors of a body, of which a stream gives at most one.
+/// Counts the pieces and the errors of a body; a stream returns at most one error.
 #[post("/sloppy")]
 async fn sloppy(mut body: Body, given: State<Given>) -> &'static str {
     while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
@@ -279,7 +279,7 @@ fn rest_of_a_body_has_the_length_of_the_rest() {
     let mut client = server.connect();
     client.send("POST /tail HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nabcde");
     let mut reader = client.duplicate();
-    // The head of the answer comes once the first piece has been read.
+    // The head of the response is sent once the first piece has been read.
     let mut byte = [0];
     reader.read_exact(&mut byte).expect("an answer begins");
     reader.write_all(b"fghij").expect("the rest is taken");
@@ -335,7 +335,7 @@ fn requests_after_the_last_one_do_not_reset_the_connection_before_the_answer_is_
     assert!(client.is_closed());
 }
 
-/// Waits for a piece of the request's body; then gives more than the kernel holds, and a second piece at once.
+/// Waits for a piece of the request's body; then returns more than the kernel buffers, and a second piece at once.
 struct Prompted(Option<Body>, Vec<Bytes>, Given);
 
 impl Stream for Prompted {
@@ -403,7 +403,7 @@ fn connect_opens_no_tunnel_with_any_response() {
     }
 }
 
-/// Lets a test decide when a task continues, and when a handler does.
+/// Lets a test decide when a task and a handler continue.
 #[derive(Clone)]
 struct Turns {
     reader: Arc<Semaphore>,

@@ -1,5 +1,4 @@
-//! A program that replaces itself at SIGUSR2 while clients use it: over TCP, TLS and a Unix socket; and what becomes of a
-//! successor that is of no use.
+//! A program that replaces itself at SIGUSR2 while clients use it: over TCP, TLS and a Unix socket; and a successor that fails.
 #![cfg(all(feature = "tls", target_os = "linux"))]
 
 mod support;
@@ -126,7 +125,7 @@ fn connect_unix(path: &path::Path) -> UnixStream {
     stream
 }
 
-/// A number from the environment, for a larger run than that of every day.
+/// A number from the environment, for a larger run.
 fn number(variable: &str, usual: usize) -> usize {
     std::env::var(variable).map_or(usual, |value| value.parse().expect("a number"))
 }
@@ -143,7 +142,7 @@ fn clients_see_no_refused_connection_and_no_broken_answer_while_the_server_is_re
     let (stop, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut processes = vec![program.process()];
     std::thread::scope(|scope| {
-        // A failure in this scope must not leave the clients at it for ever.
+        // After a failure in this scope the clients must stop.
         let _stop = OnDrop(&stop);
         let mut all = Vec::new();
         for client in 0..clients {
@@ -158,7 +157,7 @@ fn clients_see_no_refused_connection_and_no_broken_answer_while_the_server_is_re
         for _ in 0..restarts {
             let before = answered.load(SeqCst);
             processes.push(program.replace(*processes.last().expect("there is one")));
-            // Each process has its share of the work before it is replaced.
+            // Each process serves requests before it is replaced.
             let enough = || (answered.load(SeqCst) >= before + 3 * clients as u64).then_some(());
             let failed = all.iter().any(|client| client.is_finished());
             assert!(!failed, "a client has met what it must not: {}", program.log());
@@ -181,7 +180,7 @@ fn clients_see_no_refused_connection_and_no_broken_answer_while_the_server_is_re
         std::io::stdout(),
         "{answered} answers of {restarts} successors to {clients} clients, all whole"
     );
-    // The file of the Unix socket is the last one's, who removes it.
+    // The file of the Unix socket belongs to the last process, which removes it.
     assert!(path.exists());
     program.signal(*last, Signal::TERM);
     wait_for(
@@ -199,7 +198,7 @@ fn a_connection_that_waits_is_answered_by_the_old_process_and_sent_to_the_new_on
     assert_eq!(old, program.child.id());
     let new = program.replace(old);
     assert_ne!(new, old);
-    // Neither has been closed, and neither counts as a server that waits for nothing.
+    // Neither connection has been closed, and neither counts as idle for the end of the server.
     assert_eq!(early.get("/readyz"), "ready\n");
     assert!(early.closes, "the next request is for the new process");
     let answer = silent.get("/process");
@@ -284,12 +283,12 @@ fn a_successor_that_ends_at_once_changes_nothing_and_is_named() {
     assert_eq!(program.process(), old);
     assert_eq!(open.get("/readyz"), "ready\n");
     assert!(!open.closes);
-    // A file that is not there is one more way to fail.
+    // A missing file is another failure.
     fs::remove_file(directory.path("app")).expect("it is there");
     program.signal(old, Signal::USR2);
     program.wait_for_log("a word of it", |log| log.contains("cannot start"));
     assert_eq!(program.process(), old);
-    // The next one is good: it is started by its name, so it is the current file.
+    // The next successor is valid: it is started by its name, so it is the current file.
     directory.install();
     assert_ne!(program.replace(old), old);
 }
@@ -388,7 +387,7 @@ fn manager_receives_the_id_of_the_new_process() {
     let ready = hear();
     assert_eq!((ready["MAINPID"].parse(), ready["READY"].as_str()), (Ok(new), "1"));
     assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
-    // The old one has sent nothing more.
+    // The old process has sent no further notification.
     program.signal(new, Signal::TERM);
     assert_eq!(hear(), BTreeMap::from([("STOPPING".to_owned(), "1".to_owned())]));
 }

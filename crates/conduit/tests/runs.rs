@@ -142,7 +142,7 @@ fn run_outlives_its_client_and_its_progress_continues_after_the_last_event() {
     let (data, last) = next(&mut again);
     assert_eq!(data, r#"{"state":"succeeded"}"#);
     assert_eq!(again.event(), None, "the stream ends");
-    // Otherwise `EventSource` would connect again for ever.
+    // Otherwise `EventSource` would not stop reconnecting.
     setup
         .client
         .get(&location)
@@ -163,7 +163,7 @@ fn cancelled_run_is_dropped_where_it_waits() {
     assert_eq!(next(&mut stream).0, r#"{"state":"cancelled"}"#);
     assert_eq!(stream.event(), None);
     assert_eq!(setup.runs.in_progress(), 0);
-    // Once more, and after the end.
+    // Again, and after the end.
     setup.client.delete(&location).send().assert_status(204);
 }
 
@@ -267,7 +267,7 @@ fn stream_of_an_ended_run_has_its_result_without_a_history() {
     known.send().assert_status(204);
 }
 
-/// Reports more than waits for a worker, whose memory for it is filled exactly: the last update is dropped, too.
+/// Reports more updates than a worker queues, and fills the memory for them exactly, so that the last update is dropped, too.
 #[post("/burst")]
 async fn start_burst(runs: State<Runs<String>>) -> Result<Accepted, Problem> {
     /// The limit of notices that wait for a worker, and the cost of one besides twice its JSON.
@@ -321,7 +321,7 @@ fn shutdown_waits_for_runs_and_cuts_off_those_that_last_longer() {
     let long = setup.start(1000);
     let mut stream = setup.client.get(&location).stream();
     setup.client.handle().stop();
-    // The stream ends at once: its client continues elsewhere or is notified by 404.
+    // The stream ends at once: its client continues at another process or gets a 404.
     while stream.event().is_some() {}
     setup.client.advance(Duration::from_secs(20));
     setup.dropped();

@@ -1,5 +1,5 @@
-//! Clients that one worker has opened and all workers use, as a shared pool has them: they work until all workers have
-//! finished. A worker without connections has nothing to do at a stop, but its runtime drives what others share.
+//! Clients that one worker has opened and all workers use, such as a shared pool: they work until all workers have finished. A
+//! worker without connections is idle at a stop, but its runtime drives the shared clients.
 #![cfg(target_os = "linux")]
 
 #[path = "support/redis.rs"]
@@ -30,7 +30,7 @@ struct Clients {
     upstream: String,
     /// A socket is registered with the runtime that opened it.
     socket: Arc<Mutex<Option<tokio::net::TcpStream>>>,
-    /// Reaches a task on the runtime that spawned it.
+    /// Uses a task on the runtime that spawned it.
     task: Arc<Mutex<Option<Task>>>,
     /// A pool of connections, each driven by such a task.
     http: reqwest::Client,
@@ -176,7 +176,7 @@ fn start_upstream(serve: fn(TcpStream, &AtomicUsize)) -> (SocketAddr, Arc<Atomic
 
 fn echo(mut stream: TcpStream, exchanges: &AtomicUsize) {
     let mut bytes = [0; 4];
-    // The end of the server ends it.
+    // The thread ends with the server.
     while stream.read_exact(&mut bytes).is_ok() && stream.write_all(&bytes).is_ok() {
         exchanges.fetch_add(1, SeqCst);
     }
@@ -210,7 +210,7 @@ fn task_of_an_idle_worker_works_until_all_workers_have_finished() {
 fn pooled_http_connection_of_an_idle_worker_works_until_all_workers_have_finished() {
     let (address, exchanges) = start_upstream(pong);
     works_until_all_workers_have_finished("http", format!("http://{address}/"));
-    // A request may follow the one before it so soon that the pool opens another connection.
+    // If a request follows another one very quickly, the pool opens another connection.
     assert!(
         exchanges.load(SeqCst) > 1,
         "the pool has used the connection of the idle worker"

@@ -30,7 +30,7 @@ impl Default for Seen {
     }
 }
 
-/// Stops the server, and lets handlers and tasks finish once it listens no more.
+/// Stops the server, and lets handlers and tasks finish once it no longer listens.
 fn stop(running: &Running, seen: &Seen) {
     running.handle().stop();
     wait_for(|| TcpStream::connect(running.address).is_err());
@@ -187,7 +187,7 @@ fn a_server_stops_when_its_delay_is_over() {
     running.wait().expect("it ends well");
 }
 
-/// Keeps its worker until the test lets it go on.
+/// Blocks its worker until the test lets it continue.
 #[get("/block")]
 async fn block(barrier: State<Arc<Barrier>>) -> &'static str {
     barrier.wait();

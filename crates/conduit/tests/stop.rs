@@ -23,7 +23,7 @@ async fn worker() -> String {
     std::thread::current().name().unwrap_or_default().to_owned()
 }
 
-/// Is served as long as the client sends.
+/// Continues as long as the client sends.
 #[post("/length")]
 async fn length(body: Bytes) -> String {
     body.len().to_string()
@@ -49,7 +49,7 @@ async fn log() {
     }
 }
 
-/// Spawns two tasks that a shutdown waits for, and one that it does not know.
+/// Spawns two tasks that a shutdown waits for, and one that is not registered.
 #[get("/tasks")]
 async fn tasks(tasks: Tasks) {
     tasks.spawn("first mail", std::future::pending::<()>());
@@ -179,7 +179,7 @@ fn errors(child: &mut Child) -> String {
     errors
 }
 
-/// The exit code and the errors of a program that must not get to listen.
+/// The exit code and the errors of a program that must not listen.
 fn failure(command: &mut Command) -> (Option<i32>, String) {
     let mut child = command.spawn().expect("the program starts");
     let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
@@ -240,7 +240,7 @@ fn a_second_signal_ends_the_program_at_once() {
     }
 }
 
-/// A program whose only worker is stuck, and which would wait for it for an hour.
+/// A program with a stuck worker, for which it would wait for an hour.
 fn stuck(target: &str) -> (Program, Client) {
     let mut program = Program::start(
         program()
@@ -567,7 +567,7 @@ fn a_socket_that_the_manager_passes_is_listened_on_by_all_workers_and_outlives_t
     drop(early);
     program.signal(Signal::TERM);
     assert_eq!(program.end(), Some(0));
-    // The manager still has it: who comes now waits for the next program.
+    // The manager still has the socket: new clients wait for the next program.
     let mut late = Client::connect(address);
     let program = Program::start(&mut program_with(socket));
     late.send(WORKER);

@@ -1,4 +1,4 @@
-//! Libraries for tokio work in a handler: timers, sockets, databases, tasks, channels. All on one worker, together with its
+//! Libraries for tokio work in a handler: timers, sockets, databases, tasks, channels, all on one worker together with its
 //! connections.
 
 mod support;
@@ -48,7 +48,7 @@ impl Gate {
     }
 }
 
-/// The number of handlers at the gate: an answer that needs nothing but the worker.
+/// The number of handlers at the gate: a response that depends only on the worker.
 #[get("/waiting")]
 fn waiting(gate: State<Gate>) -> String {
     gate.0.0.waiting.load(SeqCst).to_string()
@@ -64,7 +64,7 @@ fn hang(server: &Running, target: &str, count: usize) -> Vec<Client> {
     (0..count).map(ask).collect()
 }
 
-/// Asks the worker until so many handlers wait: so it answers others while they do.
+/// Sends requests until this number of handlers wait, which shows that the worker serves others meanwhile.
 fn wait_until_waiting(server: &Running, count: usize) {
     let mut client = server.connect();
     for _ in 0..1_000_000 {
@@ -130,7 +130,7 @@ async fn upstream(number: Path<usize>, gate: State<Gate>, address: State<SocketA
     Ok(answer)
 }
 
-/// An echo server that answers only once as many clients as hang have asked, and the test has sent its word.
+/// An echo server that responds only once all waiting clients have sent a request and the test has opened it.
 fn start_upstream(answer: mpsc::Receiver<()>) -> (SocketAddr, std::thread::JoinHandle<()>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of loopback can be listened on");
     let address = listener.local_addr().expect("it has an address");
@@ -186,7 +186,7 @@ async fn query(number: Path<i64>, gate: State<Gate>, pool: State<SqlitePool>) ->
     Ok(format!("{name} of {count}"))
 }
 
-/// Makes a user for each connection.
+/// Creates a user for each connection.
 #[post("/users")]
 async fn fill(pool: State<SqlitePool>) -> Result<(), Problem> {
     let mut transaction = pool.begin().await?;
@@ -205,7 +205,7 @@ async fn fill(pool: State<SqlitePool>) -> Result<(), Problem> {
 
 #[test]
 fn a_database_is_queried_by_all_connections_while_others_are_answered() {
-    // A database in memory is its connection's: this one serves all requests in turn, and the others wait for it.
+    // A database in memory belongs to one connection, which serves all requests one after the other.
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)

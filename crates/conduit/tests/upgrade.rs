@@ -9,7 +9,7 @@ async fn echo() -> Response {
     (StatusCode::SWITCHING_PROTOCOLS, [(UPGRADE, "conduit-test-echo")], ()).into_response()
 }
 
-/// Switches after a task, which sends the response as a command.
+/// Switches after a task has completed, so that the response is a command.
 #[get("/echo-later")]
 async fn echo_later() -> Response {
     tokio::task::yield_now().await;

@@ -194,7 +194,7 @@ fn upload_to_a_missing_directory_is_500() {
     assert_eq!(server.request(put("a", b"hello")).status, 500);
 }
 
-/// Runs a test again, in a process whose files have at most so many KiB: a write fails as on a full disk.
+/// Runs a test again, in a process that limits its files to this number of KiB: a write fails as on a full disk.
 fn run_with_limit(test: &str, kib: u32) -> TempDir {
     let (directory, _) = new_store();
     // The limit counts blocks of 512 bytes; its signal is ignored.

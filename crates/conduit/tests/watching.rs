@@ -42,7 +42,7 @@ fn listen_to_the_log() {
     });
 }
 
-/// The first line of the log that is one, once it is there.
+/// The first line of the log that satisfies the predicate, once it exists.
 fn line(is_it: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -371,7 +371,7 @@ fn a_handler_that_blocks_its_worker_is_named_while_it_does_and_when_it_ends() {
     assert_eq!(client.response().text(), "done");
 }
 
-/// As much as the buffers of a kernel do not hold.
+/// More than the buffers of a kernel hold.
 const LARGE_BYTES: usize = 32 << 20;
 
 #[get("/large/{how}")]

@@ -1,4 +1,4 @@
-//! Values that keep the rules of their types.
+//! Values that are validated by the rules of their types.
 
 use axum::extract::{FromRequest, FromRequestParts, Query, RawForm, Request};
 use axum::http::StatusCode;
@@ -9,7 +9,7 @@ use url::form_urlencoded;
 
 use crate::problem::{Fault, Problem};
 
-/// A JSON body that keeps the rules of its type.
+/// A JSON body that is valid by the rules of its type.
 pub(crate) struct ValidJson<T>(pub(crate) T);
 
 impl<S, T> FromRequest<S> for ValidJson<T>
@@ -25,7 +25,7 @@ where
     }
 }
 
-/// A query that keeps the rules of its type.
+/// A query that is valid by the rules of its type.
 pub(crate) struct ValidQuery<T>(pub(crate) T);
 
 impl<S, T> FromRequestParts<S> for ValidQuery<T>
@@ -43,7 +43,7 @@ where
 
 /// A submitted form: the value, or the errors of its fields, for the page that shows the form again.
 pub(crate) struct Submission<T> {
-    /// `None` if a field is invalid: `fields` has the errors.
+    /// `None` if a field is invalid; `fields` contains the errors.
     pub(crate) value: Option<T>,
     pub(crate) fields: FormFields,
 }

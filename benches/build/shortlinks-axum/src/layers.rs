@@ -1,4 +1,4 @@
-//! Layers that no crate provides, or that need no more lines than the configuration of one.
+//! Layers that no crate provides, or that need no more lines than the configuration of such a crate.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use crate::Service;
 use crate::problem::Problem;
 use crate::settings::MINUTE;
 
-/// No answer that gets a tag is longer.
+/// The maximum length of a response that gets a tag.
 const TAGGED_BYTES: usize = 4 * 1024 * 1024;
 
-/// The page that shows the API has a script and styles of its crate.
+/// The page that shows the API contains a script and styles from its crate.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
@@ -37,7 +37,7 @@ const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// The nonce of the elements in the page that the browser may use, for one response.
+/// The nonce of one response, for the elements of the page that the browser may use.
 #[derive(Clone)]
 pub(crate) struct CspNonce(pub(crate) String);
 
@@ -50,7 +50,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CspNonce {
     }
 }
 
-/// Adds the fields by which a browser protects a page and its users, where the response does not have them yet.
+/// Adds the fields by which a browser protects a page and its users, unless the response has them.
 pub(crate) async fn security_headers(mut request: Request, next: Next) -> Response {
     let policy = match request.uri().path() == "/docs/" {
         true => HeaderValue::from_static(DOCS_POLICY),
@@ -76,7 +76,7 @@ pub(crate) async fn security_headers(mut request: Request, next: Next) -> Respon
     response
 }
 
-/// Answers `GET` and `HEAD` with 304 where the client has the current version already, by a tag that is made of the body.
+/// Responds to `GET` and `HEAD` with 304 if the client has the current version, by a tag that is computed from the body.
 pub(crate) async fn conditional(
     known: Option<TypedHeader<IfNoneMatch>>,
     request: Request,
@@ -115,7 +115,7 @@ pub(crate) async fn only_from_this_machine(
     }
 }
 
-/// All routes of the router together answer an address so often.
+/// The limit of requests of one address to all routes of the router together.
 pub(crate) fn limited(router: OpenApiRouter<Service>, per_minute: u32) -> OpenApiRouter<Service> {
     let config = GovernorConfigBuilder::default()
         .period(MINUTE / per_minute)

@@ -29,7 +29,7 @@ const SLUG_ATTEMPTS: usize = 5;
 /// The slugs whose links would be unreachable, because another route has their path.
 const RESERVED: [&str; 4] = ["docs", "healthz", "metrics", "readyz"];
 
-/// The route that makes links, for which an address has a limit: space in the database is bounded too.
+/// The route that creates links, which has a limit for each address, because space in the database is bounded, too.
 pub(crate) fn limited_router() -> OpenApiRouter<Service> {
     OpenApiRouter::new().routes(routes!(create))
 }
@@ -134,7 +134,7 @@ pub(crate) async fn part(store: &Store, user: &User, range: &Range) -> sqlx::Res
     Ok((links, next))
 }
 
-/// Makes a link, with the given slug or a random one.
+/// Creates a link, with the given slug or a random one.
 #[utoipa::path(
     post,
     path = "/api/links",
@@ -226,8 +226,7 @@ async fn remove(State(store): State<Store>, user: User, Path(slug): Path<String>
 }
 
 /// Follows a link, and counts it. The redirect is temporary (307), since browsers keep a permanent one.
-///
-/// `HEAD` finds this route too. It asks where the link leads and does not go there, so it is not counted.
+/// `HEAD` matches this route, too. It requests the target without following it, so it is not counted.
 #[utoipa::path(
     get,
     path = "/{slug}",

@@ -1,5 +1,5 @@
-//! The link shortener of `examples/shortlinks` in axum: the same routes and answers, so that building the two can be
-//! compared. It is written as axum's users write, with the crates that they take; `benches/build/README.md` lists them.
+//! The link shortener of `examples/shortlinks` in axum: the same routes and responses, so that building the two can be
+//! compared. It is written as typical axum applications are, with the crates that they use; `benches/build/README.md` lists them.
 #![forbid(unsafe_code)]
 
 mod extract;
@@ -81,7 +81,7 @@ impl Modify for Schemes {
     }
 }
 
-/// The whole service. The layer that is added last is the outermost.
+/// Builds the whole service. The layer that is added last is the outermost.
 async fn app(settings: Settings) -> Result<Router, Box<dyn Error>> {
     let store = Store::open(&settings.database).await?;
     let sessions = SessionManagerLayer::new(store.sessions())
@@ -152,7 +152,7 @@ fn announce(address: SocketAddr) {
     println!("Listening on http://{address}");
 }
 
-/// As a service manager and a terminal stop a program.
+/// Waits for the signals by which a service manager and a terminal stop a program.
 async fn stop_at_signal(handle: Handle<SocketAddr>) -> std::io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {

@@ -1,4 +1,4 @@
-//! The page: forms that sign a user in, and make and remove links. It needs no script.
+//! The page: forms that sign a user in, and create and remove links. It needs no script.
 
 use askama::Template;
 use axum::RequestPartsExt;
@@ -37,7 +37,7 @@ pub(crate) fn sign_in_router() -> OpenApiRouter<Service> {
         .route("/page/sign-in", post(sign_in))
 }
 
-/// The route that makes links.
+/// The route that creates links.
 pub(crate) fn create_router() -> OpenApiRouter<Service> {
     OpenApiRouter::new().route("/page/links", post(create))
 }
@@ -54,7 +54,7 @@ struct Home {
     /// The link to the page with older links.
     older: Option<String>,
     messages: Vec<String>,
-    /// Those of the form with errors.
+    /// The fields of the form with errors.
     fields: FormFields,
 }
 
@@ -69,7 +69,7 @@ struct View {
     nonce: CspNonce,
 }
 
-/// The derive of axum would ignore the error of a user that cannot be read.
+/// The derive of axum would ignore an error while the user is read.
 impl FromRequestParts<Service> for View {
     type Rejection = Response;
 
@@ -86,7 +86,7 @@ impl FromRequestParts<Service> for View {
 }
 
 impl View {
-    /// The page once more, with the errors of its form.
+    /// The same page with the errors of its form.
     async fn again(self, fields: FormFields) -> Outcome {
         let page = self.render(fields, &Range::default()).await?;
         Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, page)))
@@ -167,7 +167,7 @@ async fn sign_out(session: Session) -> Outcome {
 }
 
 async fn create(view: View, Submission { value, mut fields }: Submission<NewLink>) -> Outcome {
-    // The session has ended: the page has the form to sign in.
+    // The session has ended: the page contains the sign-in form.
     let Some(user) = &view.user else { return to_home() };
     let Some(new) = value else {
         return view.again(fields).await;

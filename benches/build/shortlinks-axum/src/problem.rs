@@ -1,4 +1,4 @@
-//! The one form of all errors: problem details (RFC 9457).
+//! The form of all errors: problem details (RFC 9457).
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -32,7 +32,7 @@ pub(crate) struct Problem {
 /// A rule that the request breaks.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Fault {
-    /// Where, such as `body.slug`.
+    /// The place of the value, such as `body.slug`.
     pub(crate) path: String,
     pub(crate) message: String,
 }

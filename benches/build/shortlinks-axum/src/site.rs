@@ -35,7 +35,7 @@ pub(crate) fn router(metrics: PrometheusHandle) -> OpenApiRouter<Service> {
         .route("/metrics", metrics)
 }
 
-/// The path of an asset with its version, so that browsers keep it for as long as it stays the same.
+/// The path of an asset with its version, so that browsers cache it until it changes.
 pub(crate) fn asset_path(name: &str) -> String {
     let asset = Assets::get(name).expect("the asset is in the directory");
     let [first, second, third, fourth, ..] = asset.metadata.sha256_hash();
@@ -53,13 +53,13 @@ async fn asset(Path(name): Path<String>) -> Result<impl IntoResponse, Problem> {
     Ok((headers, asset.data))
 }
 
-/// Responds while the program is alive.
+/// Responds while the program runs.
 #[utoipa::path(get, path = "/healthz", tag = "site", responses((status = OK, body = String)))]
 async fn healthz() -> &'static str {
     "alive\n"
 }
 
-/// Responds 200 while the service accepts requests: it is not shutting down, and its database responds.
+/// Responds with 200 while the service accepts requests: it is not shutting down, and its database responds.
 #[utoipa::path(
     get,
     path = "/readyz",

@@ -1,4 +1,4 @@
-//! Users: signing up, in and out, and the guard of an account's data.
+//! Users: sign-up, sign-in, sign-out, and the guard of an account's data.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts, State};
@@ -29,7 +29,7 @@ const USER: &str = "user";
 /// The error of a sign-in, which does not reveal the names of users.
 pub(crate) const WRONG: &str = "No user has this name and password.";
 
-/// The routes with passwords, for which an address has a limit: guessing takes many tries, and each try takes work.
+/// The routes with passwords, which have a limit for each address: guessing takes many attempts, and each attempt is expensive.
 pub(crate) fn limited_router() -> OpenApiRouter<Service> {
     OpenApiRouter::new().routes(routes!(sign_up)).routes(routes!(sign_in))
 }
@@ -38,7 +38,7 @@ pub(crate) fn router() -> OpenApiRouter<Service> {
     OpenApiRouter::new().routes(routes!(whoami, sign_out))
 }
 
-/// A user who has signed in. As an argument it is the guard before a handler.
+/// A user who has signed in. As an argument it guards a handler.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct User {
     #[serde(skip)]
@@ -119,7 +119,7 @@ impl IntoResponse for SignUpError {
     }
 }
 
-/// Signs up a user, who can sign in then.
+/// Signs up a user, who can then sign in.
 #[utoipa::path(
     post,
     path = "/api/users",
@@ -181,7 +181,7 @@ pub(crate) async fn verify(store: &Store, credentials: Credentials) -> Result<Op
     Ok(user.filter(|_| is_right))
 }
 
-/// Makes the session that of the user, under another id.
+/// Assigns the session to the user, under another id.
 pub(crate) async fn begin(session: &Session, user: &User) -> Result<(), Problem> {
     session.cycle_id().await?;
     session.insert(USER, (user.id, &user.name)).await?;
@@ -203,7 +203,7 @@ async fn whoami(user: User) -> Json<User> {
     Json(user)
 }
 
-/// Signs out: the session ends, also for those who know its cookie.
+/// Signs out: the session ends, also for clients with a copy of its cookie.
 #[utoipa::path(
     delete,
     path = "/api/session",

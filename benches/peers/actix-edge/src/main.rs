@@ -33,7 +33,7 @@ async fn main() -> std::io::Result<()> {
     let address = arguments.next().expect("usage: bench-actix-edge ADDRESS [tls]");
     let server = HttpServer::new(|| App::new().service(plaintext).service(files()))
         .workers(1)
-        // Its 5 seconds are less than 10,000 handshakes take.
+        // The default of 5 seconds is shorter than 10,000 handshakes take.
         .keep_alive(std::time::Duration::from_secs(75));
     if arguments.next().is_some() {
         server.bind_rustls_0_23(address, tls())?.run().await

@@ -63,7 +63,7 @@ async fn events(news: Data<News>) -> HttpResponse {
 
 #[post("/publish")]
 async fn publish(text: String, news: Data<News>) -> &'static str {
-    // It fails without a subscriber.
+    // `send` fails without a subscriber.
     let _ = news.send(text.into());
     "ok"
 }
@@ -81,7 +81,7 @@ async fn main() -> std::io::Result<()> {
             .service(publish)
     })
     .workers(1)
-    // Its 5 seconds are less than the handshakes of 10,000 subscribers take.
+    // The default of 5 seconds is shorter than the handshakes of 10,000 subscribers take.
     .keep_alive(std::time::Duration::from_secs(75))
     .bind(address)?
     .run()

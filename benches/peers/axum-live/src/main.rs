@@ -50,7 +50,7 @@ async fn events(State(news): State<News>) -> Sse<impl Stream<Item = Result<Event
 }
 
 async fn publish(State(news): State<News>, text: String) -> &'static str {
-    // It fails without a subscriber.
+    // `send` fails without a subscriber.
     let _ = news.send(text.into());
     "ok"
 }

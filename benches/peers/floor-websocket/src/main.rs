@@ -1,6 +1,6 @@
-//! The floor of WebSocket echoes: a bare, level-triggered epoll loop that answers each data frame with its payload. One `recv`
+//! The floor of WebSocket echoes: a bare, level-triggered epoll loop that echoes the payload of each data frame. One `recv`
 //! and one `send` a turn; no UTF-8 validation, fragments, control frames, limits or timeouts. The response to the handshake is
-//! that for the key of the RFC's example, which the load sends.
+//! valid for the key of the RFC's example, which the load sends.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -17,7 +17,7 @@ const BUFFER_BYTES: usize = 2 * 1024 * 1024;
 struct Connection {
     socket: OwnedFd,
     is_open: bool,
-    /// The beginning of a frame whose rest has not arrived.
+    /// The beginning of an incomplete frame.
     partial: Vec<u8>,
     /// Frames that the socket had no room for.
     unsent: Vec<u8>,
@@ -39,7 +39,7 @@ fn header(input: &[u8]) -> Option<(usize, [u8; 4], usize)> {
     Some((at + 4, *input.get(at..)?.first_chunk()?, length))
 }
 
-/// Appends the answers to the complete frames, and returns the number of bytes that they take.
+/// Appends the responses to the complete frames, and returns the number of consumed bytes.
 fn echo(input: &[u8], output: &mut Vec<u8>) -> usize {
     let mut used = 0;
     while let Some((start, mask, length)) = header(&input[used..]) {
@@ -162,7 +162,7 @@ fn main() -> std::io::Result<()> {
             let Some(connection) = slot else { continue };
             let was_blocked = !connection.unsent.is_empty();
             if !connection.turn(&mut buffers) {
-                // Closing the descriptor takes it out of the epoll set.
+                // Closing the descriptor removes it from the epoll set.
                 *slot = None;
                 continue;
             }

@@ -1,6 +1,6 @@
-//! The floor: what the kernel leaves to save. A bare, level-triggered epoll loop that parses nothing: it counts the blank
-//! lines that end a request and sends as many canned answers. One `recv` and one `send` a turn; no allocation, no clock,
-//! no limits, no timeouts. No framework can be below it and do its job.
+//! The floor: the cost of the kernel alone. A bare, level-triggered epoll loop that parses nothing: it counts the blank lines that
+//! end requests, and sends the same number of canned responses. One `recv` and one `send` per turn; no allocation, no clock, no
+//! limits, no timeouts. No framework can cost less.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -9,7 +9,8 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 
-/// As many requests as one `recv` may bring: the buffer's size by the shortest request that a load generator sends.
+/// The maximum number of requests in one `recv`: the size of the buffer divided by the shortest request that a load generator
+/// sends.
 const LONGEST_BATCH: usize = 1024;
 const END_OF_HEAD: &[u8; 4] = b"\r\n\r\n";
 
@@ -20,7 +21,7 @@ struct Connection {
 }
 
 struct Answer {
-    /// `LONGEST_BATCH` copies, so that a pipelined batch is answered with one `send` of one slice.
+    /// `LONGEST_BATCH` copies, so that one `send` of one slice responds to a pipelined batch.
     copies: Vec<u8>,
     length: usize,
     close: bool,
@@ -48,7 +49,7 @@ impl Answer {
 }
 
 impl Connection {
-    /// Reads once and answers once. Returns `false` when the connection has ended.
+    /// Reads once and sends once. Returns `false` when the connection has ended.
     fn turn(&mut self, buffer: &mut [u8], answer: &Answer) -> bool {
         let received = match recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
             Ok((0, _)) => return false,
@@ -71,7 +72,7 @@ impl Connection {
             return true;
         }
         let answers = &answer.copies[..requests.min(LONGEST_BATCH) * answer.length];
-        // An answer that does not fit the socket's buffer ends the connection, which the harness reports as an error.
+        // A response that does not fit into the socket's buffer ends the connection, which the harness reports as an error.
         send(&self.socket, answers, SendFlags::NOSIGNAL) == Ok(answers.len()) && !answer.close
     }
 }
@@ -117,7 +118,7 @@ fn main() -> std::io::Result<()> {
             if let Some(connection) = slot
                 && !connection.turn(&mut buffer, &answer)
             {
-                // Closing the descriptor takes it out of the epoll set.
+                // Closing the descriptor removes it from the epoll set.
                 *slot = None;
             }
         }

@@ -90,7 +90,7 @@ async fn main() -> std::io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         let (acceptor, download) = (acceptor.clone(), download.clone());
-        // Without it a response waits for the acknowledgement of the previous one.
+        // Without TCP_NODELAY a response waits for the acknowledgement of the previous one.
         stream.set_nodelay(true)?;
         tokio::spawn(async move {
             match acceptor {

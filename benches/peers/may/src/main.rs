@@ -49,7 +49,7 @@ impl HttpService for Service {
     }
 }
 
-/// Writes into the response's own buffer, so that a body costs no allocation.
+/// Writes into the buffer of the response, so that a body needs no allocation.
 struct BodyWriter<'a, 'b>(&'a mut Response<'b>);
 
 impl Write for BodyWriter<'_, '_> {
@@ -65,7 +65,7 @@ impl Write for BodyWriter<'_, '_> {
 
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).expect("usage: bench-may ADDRESS");
-    // may would pin its worker to the first core, against the harness's choice.
+    // may would pin its worker to the first core instead of the core that the harness selects.
     may::config().set_workers(1).set_worker_pin(false);
     HttpServer(Service)
         .start(address)?

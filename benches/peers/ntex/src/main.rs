@@ -1,4 +1,4 @@
-//! ntex with one worker on its own runtime, neon, which takes io_uring where the kernel allows it and polling elsewhere.
+//! ntex with one worker on its own runtime, neon, which uses io_uring if the kernel allows it, and polling otherwise.
 //! It runs the worker and its accept loop on separate threads.
 
 use ntex::web;

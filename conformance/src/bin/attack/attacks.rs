@@ -83,7 +83,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         while !over.load(Ordering::Relaxed) {
             if let Ok(mut stream) = TcpStream::connect(door.address()) {
                 let _ = stream.write_all(&hello);
-                // The server has made its keys and signed.
+                // The server has generated its keys and signed.
                 let _ = stream.read(&mut [0; 4096]);
             }
         }
@@ -102,11 +102,11 @@ fn hello(door: &Door) -> Vec<u8> {
     }
 }
 
-/// A number of connections that begin with the same bytes; then each sends a little more, round after round. A connection
-/// that the server has closed is opened again.
+/// A number of connections that begin with the same bytes; then each sends a little more in each round. A connection that the
+/// server has closed is opened again.
 fn crowd(door: &Door, over: &AtomicBool, count: usize, beginning: &[u8], more: &[u8]) {
     let address = door.address();
-    // Each with how much of the last piece it has taken.
+    // Each connection, with the number of sent bytes of the last piece.
     let mut streams: Vec<(TcpStream, usize)> = Vec::with_capacity(count);
     while streams.len() < count && !over.load(Ordering::Relaxed) {
         streams.extend(open(address, beginning).map(|stream| (stream, 0)));
@@ -133,12 +133,12 @@ fn crowd(door: &Door, over: &AtomicBool, count: usize, beginning: &[u8], more: &
 fn open(address: SocketAddr, beginning: &[u8]) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_nonblocking(true).ok()?;
-    // A piece that the kernel takes in part is as good.
+    // A partial write is sufficient.
     let _ = stream.write(beginning);
     Some(stream)
 }
 
-/// One connection after the other that sends a piece again and again until the server has enough.
+/// One connection after the other that repeats a piece until the server closes it.
 fn bombs(door: &Door, over: &AtomicBool, beginning: &[u8], piece: &[u8]) {
     let pieces = piece.repeat(64);
     while !over.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! Real clients, and how long they wait.
+//! Real clients, and their latency.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use conduit_conformance::stream::Door;
 /// One request in this number uses a new connection.
 const FRESH: usize = 10;
 
-/// A request whose answer takes longer than this has failed.
+/// A request with a longer latency counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) const PLAIN: &[u8] = b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -23,7 +23,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// The maximum wait of this fraction of the sorted requests, in milliseconds.
+    /// The maximum latency of this fraction of the sorted requests, in milliseconds.
     pub(crate) fn part(&self, part: f64) -> f64 {
         let index = ((self.waits.len() as f64 * part) as usize).min(self.waits.len().saturating_sub(1));
         self.waits
@@ -32,7 +32,7 @@ impl Seen {
     }
 }
 
-/// Asks as a real client does, and notes how long each answer took; over TLS a new connection resumes its session.
+/// Sends requests as a real client does, and records the latency of each response; over TLS a new connection resumes its session.
 pub(crate) fn ask(door: &Door, over: &AtomicBool, seen: &Mutex<Seen>) {
     let mut kept = None;
     for number in 0.. {
@@ -62,7 +62,7 @@ pub(crate) fn ask(door: &Door, over: &AtomicBool, seen: &Mutex<Seen>) {
     }
 }
 
-/// One request and its answer.
+/// One request and its response.
 pub(crate) fn exchange(stream: &mut (impl Read + Write)) -> io::Result<()> {
     stream.write_all(PLAIN)?;
     let (mut answer, mut length) = ([0; 2048], 0);

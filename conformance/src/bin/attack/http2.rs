@@ -1,4 +1,4 @@
-//! Attacks by frames of HTTP/2, over TLS: every server negotiates it there.
+//! Attacks with frames of HTTP/2, over TLS, where every server negotiates it.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const END_HEADERS: u8 = 4;
 
 /// `GET /plain` of `https://a`.
 const REQUEST: &[u8] = b"\x82\x87\x04\x06/plain\x01\x01a";
-/// The number of connections at a time.
+/// The number of concurrent connections.
 const CONNECTIONS: usize = 4;
 /// The number of frames of a write.
 const FRAMES: u32 = 200;
@@ -81,7 +81,7 @@ fn flood(door: &Door, over: &AtomicBool, next: impl Fn(&mut Vec<u8>, u32) + Sync
         for _ in 0..CONNECTIONS {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    // The server has had enough.
+                    // The server has closed the connection.
                     let _ = flood_one(&door, over, &next);
                 }
             });
@@ -106,7 +106,7 @@ fn flood_one(door: &Door, over: &AtomicBool, next: &(impl Fn(&mut Vec<u8>, u32) 
     Ok(())
 }
 
-/// Reads what is there: a client that does not read would only wait.
+/// Reads the available bytes: a client that does not read would stall.
 fn drain(stream: &mut Stream) -> io::Result<()> {
     let mut buffer = [0; 64 * 1024];
     match stream.read(&mut buffer) {

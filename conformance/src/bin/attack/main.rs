@@ -1,9 +1,9 @@
 //! `attack [SECONDS] [--with nginx] [--with h2o] [--only TEXT]`: the latency of real clients during attacks, for Conduit and peers.
 //!
 //! The servers run with two workers and comparable deadlines, one after the other on one machine. The attackers use the same
-//! machine, so compare rows with the one without an attack and the servers with each other; the figures are no absolute speeds.
-//! Memory is the proportional set size (PSS) of all processes of the server: before the attack ends, and after its
-//! connections have closed.
+//! machine, so compare rows with the row without an attack, and the servers with each other; the figures are not absolute speeds.
+//! Memory is the proportional set size (PSS) of all processes of the server: before the attack ends, and after its connections have
+//! closed.
 #![forbid(unsafe_code)]
 
 mod attacks;
@@ -38,7 +38,7 @@ struct Outcome {
     after_kib: u64,
 }
 
-/// Real clients, and after a moment the attack.
+/// Runs real clients, and shortly afterwards the attack.
 fn measure(door: &Door, attack: &Attack, duration: Duration, memory_kib: impl Fn() -> u64) -> Outcome {
     let (over, asked) = (AtomicBool::new(false), AtomicBool::new(false));
     let seen = Mutex::new(Seen::default());
@@ -99,7 +99,7 @@ fn main() {
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let is_wanted = |attack: &&Attack| only.as_ref().is_none_or(|only| attack.name.contains(only.as_str()));
     for attack in ATTACKS.iter().filter(is_wanted) {
-        // A fresh server for each attack, without leftovers of another.
+        // Each attack has a new server, without leftovers of another attack.
         let target = Target::start_with_tls(&[]);
         let door = target.doors().nth(usize::from(attack.secure)).expect("it has both");
         let outcome = measure(&door, attack, duration, || target.proportional_kib());

@@ -13,7 +13,7 @@ use conduit_conformance::stream::Door;
 
 use crate::clients::exchange;
 
-/// A server that Conduit is compared with, and the text of its configuration.
+/// A server for the comparison with Conduit, and the text of its configuration.
 #[derive(Clone, Copy)]
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
@@ -92,7 +92,7 @@ pub(crate) struct Running {
     https: SocketAddr,
     certificate: Certificate,
     directory: PathBuf,
-    /// New workers read them again.
+    /// Readable by new workers, which read them again.
     _files: Files,
 }
 
@@ -162,7 +162,7 @@ impl Running {
     }
 }
 
-/// Addresses that were free a moment ago.
+/// Returns addresses that were free a moment ago.
 fn free_addresses() -> io::Result<[SocketAddr; 2]> {
     let listeners = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
     Ok([listeners[0].local_addr()?, listeners[1].local_addr()?])

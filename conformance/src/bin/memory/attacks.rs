@@ -11,7 +11,7 @@ use crate::bodies::{brotli_bomb, form, get, gzip_bomb, json, payment, post, zstd
 use crate::server::{Output, Server};
 
 const BODY_BYTES: usize = 2 * 1024 * 1024;
-/// The bytes of a long text, below the limit of a body.
+/// The length of a long text, below the limit of a body.
 const LONG: usize = 1_900_000;
 
 pub(crate) struct Attack {
@@ -51,7 +51,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
             for stream in &streams {
                 stream.shutdown(Shutdown::Write).expect("it is open");
             }
-            // Until the server has closed them after the idle time.
+            // Waits until the server has closed them after the idle time.
             for mut stream in &streams {
                 let _ = stream.read_to_end(&mut Vec::new());
             }
@@ -103,7 +103,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
                 stream
             };
             let streams = (0..size.of(3000, 1000)).map(open).collect();
-            // The server has read all of them when it has responded to one more on each worker.
+            // When each worker has responded to another request, the server has read all of them.
             for number in 1_000_000..1_000_064 {
                 ask(&mut server.connect(), &payment("/pay", number));
             }
@@ -164,7 +164,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         std::fs::remove_file(chain).expect("it is there");
         std::os::unix::fs::symlink("/dev/zero", chain).expect("a link");
         server.signal(Signal::HUP);
-        // The server looks at its files once a second, too.
+        // The server also checks its files once a second.
         std::thread::sleep(Duration::from_secs(3));
         Vec::new()
     }),
@@ -183,12 +183,12 @@ fn many_requests(server: &Server, size: Size) -> Vec<TcpStream> {
 
 /// Sends a request, and reads the first bytes of its response.
 fn ask(stream: &mut TcpStream, request: &[u8]) {
-    // A server that refuses the request may close before all of it is sent.
+    // A server that rejects the request may close before the end of it.
     let _ = stream.write_all(request);
     let _ = stream.read(&mut [0; 64 * 1024]);
 }
 
-/// Sends so many requests, one connection each, and keeps the connections.
+/// Sends this number of requests on separate connections, and keeps the connections.
 fn held(server: &Server, count: usize, request: impl Fn(usize) -> Vec<u8>) -> Vec<TcpStream> {
     let open = |number| {
         let mut stream = server.connect();

@@ -34,7 +34,7 @@ pub(crate) fn payment(path: &str, number: usize) -> Vec<u8> {
     post(path, &fields, b"")
 }
 
-/// The bytes that a small body becomes: zeros.
+/// The decompressed bytes of a small body: zeros.
 fn zeros(size: Size) -> Vec<u8> {
     vec![0; size.of(64, 16) << 20]
 }
@@ -57,7 +57,7 @@ pub(crate) fn gzip_bomb(size: Size) -> Vec<u8> {
     )
 }
 
-/// Without a known length, so that the frame announces a window of 2 to the power of `window`.
+/// The length is not declared, so that the frame announces a window of 2 to the power of `window`.
 pub(crate) fn zstd_bomb(window: u32, size: Size) -> Vec<u8> {
     let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).expect("memory");
     encoder.window_log(window).expect("a valid window");

@@ -1,8 +1,7 @@
 //! `memory`: the resident memory of a server before, at the peak of, and after each attack on its memory, as a table.
-//!
-//! Each attack has a fresh server, which is this program run again as `memory serve`. The peak is the high-water mark of the
+//! Each attack has a new server, which is this program started as `memory serve`. The peak is the high-water mark of the
 //! process (`VmHWM`). The memory after an attack is read when the server has released the descriptors of its connections.
-//! With `--short` each attack is smaller, and the program fails where a bound is exceeded.
+//! With `--short` each attack is smaller, and the program fails if a bound is exceeded.
 
 #![forbid(unsafe_code)]
 
@@ -13,8 +12,8 @@ mod server;
 use attacks::ATTACKS;
 use server::Server;
 
-/// The settings of the servers, where the environment has no others: so the bounds hold on any machine, and connections whose
-/// clients have ended them are released soon.
+/// The settings of the servers, unless the environment sets others: the bounds hold on any machine, and connections that clients
+/// have ended are released soon.
 const SETTINGS: [(&str, &str); 2] = [("CONDUIT_BODY_MEMORY", "256MiB"), ("CONDUIT_IDLE_TIMEOUT", "1s")];
 
 /// The size of the attacks.

@@ -1,4 +1,4 @@
-//! The server that is attacked, in a separate process.
+//! The attacked server, in a separate process.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -123,11 +123,11 @@ pub(crate) fn serve() -> conduit::Result {
 /// The destination of the log.
 #[derive(Clone, Copy)]
 pub(crate) enum Output {
-    /// A pipe that has no reader any longer.
+    /// A pipe without a reader.
     ClosedPipe,
     /// `/dev/full`, which fails as a full disk does.
     FullDisk,
-    /// A pipe that is never read.
+    /// A pipe with a reader that never reads.
     Unread,
 }
 
@@ -190,7 +190,7 @@ impl Server {
         rustix::process::kill_process(process, signal).expect("the server runs");
     }
 
-    /// A value of its status in MiB.
+    /// A value of `/proc/PID/status` in MiB.
     pub(crate) fn mebibytes(&self, name: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server runs");
         let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -205,7 +205,7 @@ impl Server {
         std::fs::read_dir(directory).expect("the server runs").count()
     }
 
-    /// Waits until it has so many descriptors. Returns whether it has.
+    /// Waits until the process has at most this number of descriptors. Returns whether it has.
     pub(crate) fn wait_for_descriptors(&self, count: usize) -> bool {
         let patience = Instant::now() + PATIENCE;
         while self.descriptors() > count {

@@ -65,7 +65,7 @@ impl Database {
         connection.close().await.expect("it closes");
     }
 
-    /// As [`execute`](Self::execute), outside of a runtime or inside.
+    /// Executes as [`execute`](Self::execute) does, outside of a runtime or inside.
     pub(crate) fn execute_and_wait(&self, sql: &str) {
         let execute = || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

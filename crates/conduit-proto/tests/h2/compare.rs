@@ -83,15 +83,14 @@ pub(crate) enum Agreement {
     Same,
     /// The engine rejects a frame that `h2` accepts.
     EngineStops,
-    /// `h2` rejects a frame that the engine accepts, for a reason of the list.
+    /// `h2` rejects a frame that the engine accepts, for a listed reason.
     H2Stops,
 }
 
 /// Lets both read what a client sends after the preface.
 ///
 /// # Panics
-///
-/// When the two see different requests, or when the engine accepts a frame that `h2` rejects for no reason of the list.
+/// Panics if the two see different requests, or if the engine accepts a frame that `h2` rejects for an unlisted reason.
 pub(crate) fn compare(input: &[u8]) -> Agreement {
     let (mut engine, mut twin) = (Engine::new(), Twin::new());
     for piece in std::iter::once(PREFACE).chain(frames(input)) {
@@ -153,8 +152,8 @@ fn stream_of(frame: &[u8]) -> Option<u32> {
 }
 
 /// The frames of an input, HEADERS together with its CONTINUATION: `h2` may reject a field block before its end, and the engine
-/// does so at its end. The payload of the last frame may be incomplete; a field block that does not end, a header that is
-/// incomplete, and an incomplete DATA frame are left out: the engine passes on its beginning, and `h2` waits for its end.
+/// does so at its end. The payload of the last frame may be incomplete; a field block without an end, an incomplete header and an
+/// incomplete DATA frame are omitted: the engine returns the beginning of DATA, and `h2` waits for its end.
 fn frames(mut input: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let mut end = 0;
@@ -446,7 +445,7 @@ impl Exchange {
                 Ok(trailers) => {
                     message.is_complete = true;
                     message.trailers = sorted(&trailers.unwrap_or_default());
-                    // The engine leaves them out (RFC 9110, section 6.5.1).
+                    // The engine omits them (RFC 9110, section 6.5.1).
                     message
                         .trailers
                         .retain(|(name, _)| !NOT_IN_TRAILERS.contains(&&name[..]));
@@ -469,10 +468,10 @@ impl Message {
         Self {
             method: head.method.to_string(),
             target: head.uri.path_and_query().map(ToString::to_string),
-            // The engine takes `host` where `:authority` is missing.
+            // The engine uses `host` if `:authority` is missing.
             authority: head.uri.authority().map(ToString::to_string).or_else(|| {
                 let host = head.headers.get("host")?.to_str().ok()?;
-                // An empty host is that of a target without an authority (RFC 9110, section 7.2).
+                // An empty host means a target without an authority (RFC 9110, section 7.2).
                 (!host.is_empty()).then(|| host.to_owned())
             }),
             protocol: head

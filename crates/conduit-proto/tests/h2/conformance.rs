@@ -1,4 +1,4 @@
-//! One rule of RFC 9113, 7541, 8441 or 9218 per row. Each input is received whole, and cut at every byte.
+//! One rule of RFC 9113, 7541, 8441 or 9218 per row. Each input is received at once, and split at every byte.
 
 use conduit_proto::h2::hpack::Decoder;
 use conduit_proto::h2::{ErrorCode, Http2Limits};
@@ -149,7 +149,7 @@ fn every_rule_is_applied_for_every_cut() {
         // One byte each, except for a few long streams.
         let length = 1 + stream.len() / 4000;
         assert_eq!(run(stream.chunks(length)), whole, "{} {}", case.section, case.name);
-        // The opening is equal in all cases; maximum-size frames are cut at fewer positions.
+        // The opening is equal in all cases; maximum-size frames are split at fewer positions.
         let start = if case.is_bare { 0 } else { PREFACE.len() };
         for at in (start..stream.len()).step_by(1 + stream.len() / 600) {
             let (first, rest) = stream.split_at(at);

@@ -1,4 +1,4 @@
-//! The short way of a usual response and the general one write the same bytes.
+//! The fast path for a common response and the general one write the same bytes.
 
 use conduit_proto::h2::Http2Limits;
 use conduit_proto::http_date;
@@ -22,7 +22,7 @@ const TYPES: [&str; 5] = [
 struct Exchange {
     method: &'static str,
     content_type: usize,
-    /// Another field, which only the general way writes.
+    /// Another field, which only the general path writes.
     server: Option<u8>,
     body: Vec<u8>,
     second: u64,
@@ -57,7 +57,7 @@ fn exchange() -> impl Strategy<Value = Exchange> {
     )
 }
 
-/// The output of a server that responds so, in the short way where `short` is set, and the number of short responses.
+/// The output of a server with these responses, on the fast path if `short` is set, and the number of responses on the fast path.
 fn output(exchanges: &[Exchange], short: bool) -> (Vec<u8>, usize) {
     let mut server = Server::open(&Http2Limits::default());
     server.receive(&settings(&[(4, 20_000)]));

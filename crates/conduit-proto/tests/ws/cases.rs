@@ -4,12 +4,12 @@ use conduit_proto::ws::{CloseCode, WebSocketEvent as Event};
 
 use crate::frames::*;
 
-/// One row: the bytes after the handshake, and what follows.
+/// One row: the bytes after the handshake, and the expected result.
 pub(crate) struct Case {
-    /// Of RFC 6455, unless it names another one.
+    /// The section of RFC 6455, unless it names another RFC.
     pub(crate) section: &'static str,
     pub(crate) name: String,
-    /// The offer of extensions, which is accepted.
+    /// The offer of extensions, which the server accepts.
     pub(crate) extensions: Option<&'static str>,
     pub(crate) input: Vec<u8>,
     pub(crate) expect: Expect,
@@ -18,7 +18,7 @@ pub(crate) struct Case {
 pub(crate) enum Expect {
     /// An error, and Close with this code.
     Error(u16),
-    /// These events; then the connection is closed.
+    /// These events, after which the connection is closed.
     Closed(Vec<Event>),
     /// These events and these frames of the server; the connection continues.
     Events(Vec<Event>, Vec<ServerFrame>),
@@ -393,7 +393,7 @@ fn utf8() -> Vec<Case> {
             [frame(TEXT, b"\xe2\x82"), frame(FIN, b"a")].concat(),
             Error(1007),
         ),
-        // The rest of the message does not matter.
+        // The rest of the message is irrelevant.
         case("8.1", "an invalid first fragment", frame(TEXT, b"a\xff"), Error(1007)),
         case(
             "8.1",

@@ -1,4 +1,4 @@
-//! One rule of RFC 6455 or 7692 a row, each received whole and cut at every byte.
+//! One rule of RFC 6455 or 7692 per row, each received at once, and split at every byte.
 
 use conduit_proto::ws::{DeflateConfig, WebSocketEvent, WebSocketLimits};
 use http::{HeaderMap, HeaderValue, header};
@@ -7,7 +7,7 @@ use crate::cases::{self, Case, Expect};
 use crate::drive::Server;
 use crate::frames::{CLOSE, FIN, ServerFrame, parse, text};
 
-/// Everything visible of a connection.
+/// The observable behaviour of a connection.
 #[derive(Debug, PartialEq, Eq)]
 struct Transcript {
     events: Vec<WebSocketEvent>,

@@ -140,7 +140,7 @@ fn each_window_that_is_negotiated_is_kept() {
     }
 }
 
-/// A message that inflates to a thousand times its size ends at the limit.
+/// Decompression of a message that inflates to a thousand times its size stops at the limit.
 #[test]
 fn decompression_ends_at_the_limit_of_a_message() {
     let bomb = Client::new(true).deflate(&vec![0; 64 << 20]);
@@ -178,7 +178,7 @@ fn bytes_that_cannot_be_compressed_are_accepted_up_to_the_limit() {
     assert!(server.events == [WebSocketEvent::Binary(noise)]);
 }
 
-/// A compressor that served another connection before refers to nothing of its messages.
+/// A shared compressor does not refer to messages of another connection.
 #[test]
 fn connections_that_share_a_compressor_share_no_context() {
     let secret = "the secret of another user, the secret of another user";
@@ -198,7 +198,7 @@ fn connections_that_share_a_compressor_share_no_context() {
         .connection
         .write_text(secret, &mut first.codecs, &mut second.output);
     assert_eq!(second.output, alone);
-    // And so does the decompressor: this message refers to the one before it.
+    // The same holds for the decompressor: this message refers to the one before it.
     let mut client = Client::new(true);
     let one = client.deflate(secret.as_bytes());
     let two = client.deflate(secret.as_bytes());
@@ -265,14 +265,14 @@ fn text_that_connections_share_is_compressed_once() {
     assert!(forms.all(|form| form.as_ptr() == first.as_ptr()), "a copy");
     assert_eq!(codecs.compressions(), 1);
     assert_eq!(Client::new(false).inflate(&first, text.len()), text.as_bytes());
-    // The form of another window differs, and so does that of an equal text elsewhere.
+    // The compressed form for another window differs, and so does that of an equal text at another address.
     let mut small = connection(false, "permessage-deflate; server_max_window_bits=9");
     let equal = Arc::from(&*text);
     assert!(small.compress_shared(&text, &mut codecs).is_some());
     assert_eq!(codecs.compressions(), 2);
     assert!(connections[0].compress_shared(&equal, &mut codecs).is_some());
     assert_eq!(codecs.compressions(), 3);
-    // The first form is still known.
+    // The first form is still cached.
     assert!(connections[1].compress_shared(&text, &mut codecs).is_some());
     assert_eq!(codecs.compressions(), 3);
 }

@@ -1,4 +1,4 @@
-//! A server without sockets: feeds a connection pieces of a stream, and records all that is visible.
+//! A server without sockets: feeds pieces of a stream to a connection, and records everything observable.
 
 use conduit_proto::ws::{Codecs, Deflate, WebSocketConnection, WebSocketError, WebSocketEvent, WebSocketLimits};
 

@@ -7,10 +7,10 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::frames::{CONTINUATION, FIN, RSV1, TEXT, frame, ping};
 
-/// The memory of a message of up to a KiB: its buffer doubles.
+/// The memory of a message of up to 1 KiB, in a buffer that doubles.
 const SMALL: usize = 4 * 1024;
 
-/// Receives each byte alone. Returns the largest memory on the heap, with the result.
+/// Receives each byte separately. Returns the peak of heap memory, and the result.
 fn receive(
     connection: &mut WebSocketConnection,
     stream: &[u8],
@@ -47,7 +47,7 @@ fn connections() -> [(u8, WebSocketConnection); 2] {
     ]
 }
 
-/// Each fragment was an object with a buffer in other implementations (CVE-2026-48779, and ws#2331 after its first fix).
+/// In other implementations each fragment was an object with a buffer (CVE-2026-48779, and ws#2331 after its first fix).
 #[test]
 fn tiny_fragments_hold_no_more_than_their_bytes() {
     let fragments = WebSocketLimits::default().fragments as usize;

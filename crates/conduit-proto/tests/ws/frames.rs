@@ -1,4 +1,4 @@
-//! Frames as a client writes them.
+//! Writes frames of a client.
 
 pub(crate) const CONTINUATION: u8 = 0x0;
 pub(crate) const TEXT: u8 = 0x1;
@@ -22,7 +22,7 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&[first][..], &length, &masked(payload)].concat()
 }
 
-/// The mask, and the payload with it.
+/// The mask, and the masked payload.
 pub(crate) fn masked(payload: &[u8]) -> Vec<u8> {
     let bytes = payload.iter().enumerate().map(|(at, byte)| byte ^ MASK[at % 4]);
     MASK.into_iter().chain(bytes).collect()

@@ -1,4 +1,4 @@
-//! The opening handshake: one rule of RFC 6455, section 4.2, a row; and the negotiation of RFC 7692, section 7.1.
+//! The opening handshake: one rule of RFC 6455, section 4.2, per row; and the negotiation of RFC 7692, section 7.1.
 
 use conduit_proto::ws::{DeflateConfig, Handshake, HandshakeError, choose_subprotocol};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};

@@ -1,4 +1,4 @@
-//! The WebSocket engine from outside.
+//! Tests of the WebSocket engine through its public interface.
 
 mod cases;
 mod conformance;

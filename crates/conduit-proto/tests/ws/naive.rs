@@ -1,4 +1,4 @@
-//! The rules again, without speed and for a whole stream, as the twin of the engine.
+//! A naive second implementation of the rules, for a whole stream and without regard to speed.
 
 use conduit_proto::ws::WebSocketLimits;
 
@@ -92,7 +92,7 @@ fn read(mut stream: &[u8], limits: &WebSocketLimits, events: &mut Vec<Naive>) ->
     }
 }
 
-/// Returns whether the bytes are UTF-8, or its beginning: some continuation makes them UTF-8.
+/// Returns whether the bytes are UTF-8 or a prefix of UTF-8.
 fn may_be_text(bytes: &[u8], is_whole: bool) -> bool {
     if std::str::from_utf8(bytes).is_ok() {
         return true;

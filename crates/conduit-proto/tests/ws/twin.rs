@@ -1,4 +1,4 @@
-//! The engine equals its naive twin on random frames, cut anywhere; and it talks with tungstenite.
+//! The engine agrees with its naive twin on random frames with any split, and exchanges messages with tungstenite.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -19,7 +19,7 @@ const SMALL: WebSocketLimits = WebSocketLimits {
     fragments: 4,
 };
 
-/// The engine's events in the twin's words, with the payloads of pings from its pongs.
+/// The engine's events as those of the twin, with the payloads of pings from its pongs.
 fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Naive> {
     let mut server = Server::new(SMALL, None);
     for piece in pieces {

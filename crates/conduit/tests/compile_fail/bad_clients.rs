@@ -3,7 +3,7 @@ use conduit::extract::{Paging, Sort};
 use conduit::prelude::*;
 use conduit::{Events, WebSocketUpgrade};
 
-/// An extractor of which the client knows nothing.
+/// An extractor without an implementation for the client.
 struct Tenant(String);
 
 impl<S> FromRequest<S> for Tenant {
@@ -61,7 +61,7 @@ fn events() -> Result<Events<String>, Problem> {
     Err(Problem::not_found("no events"))
 }
 
-/// Known to have no argument.
+/// Declares that it has no argument.
 struct Locale;
 
 impl<S> FromRequest<S> for Locale {

@@ -11,6 +11,6 @@ async fn user(request: Request, next: NextWith<User>) -> Response {
 }
 
 fn main() {
-    // No place is the nearest for the compiler.
+    // The compiler cannot decide which place is the nearest.
     let _: Routes = routes![#[layer(user, user)] me];
 }

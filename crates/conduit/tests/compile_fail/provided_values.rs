@@ -65,7 +65,7 @@ fn main() {
     let _: Routes = routes![#[layer(of_user, user)] home];
     // A value without `Clone`.
     let _: Routes = routes![#[layer(not_cloned)] no_clone];
-    // A ready-made layer without the one that it reads.
+    // A built-in layer without the layer whose value it reads.
     let _: Routes = routes![#[layer(limit().by_provided(|_: &User| Some(1)))] home];
     // A layer and a fallback of the application.
     App::new(()).layer(user);

@@ -1,4 +1,4 @@
-//! Errors in one form, at the socket: which problem an error becomes, what of it the client sees, and how it looks.
+//! Errors in one form, at the socket: the problem that an error becomes, the parts that the client sees, and its layout.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -11,7 +11,7 @@ use conduit::problem::ErrorContext;
 
 use support::{Running, serve};
 
-/// An error with a source, as a library has it.
+/// An error with a source, as in a library.
 #[derive(Debug)]
 struct Broken(std::num::ParseIntError);
 

@@ -5,7 +5,7 @@ const undici = require("undici");
 
 const COUNT = 12;
 
-// The certificate of the test is signed by itself.
+// The certificate of the test is self-signed.
 const dispatcher = new undici.Agent({ allowH2: true, connect: { rejectUnauthorized: false } });
 
 function optionsFor(url) {

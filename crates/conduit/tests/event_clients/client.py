@@ -21,7 +21,7 @@ def main(url):
                 assert source.response.headers["content-encoding"] == "gzip", source.response.headers
                 for event in source.iter_sse():
                     if not event.data:
-                        # Without data: this client passes on the other fields.
+                        # An event without data: this client returns its other fields.
                         assert event.retry == 10 or event.id == last, event
                         continue
                     number += 1

@@ -1,5 +1,5 @@
-//! Event streams as other implementations read them: `eventsource` of npm, and `httpx-sse` of Python, each over HTTP/1.1 and over
-//! HTTP/2 with TLS.
+//! Event streams as other implementations read them: `eventsource` from npm, and `httpx-sse` for Python, each over HTTP/1.1 and
+//! over HTTP/2 with TLS.
 
 #[path = "../support/judges.rs"]
 mod judges;
@@ -19,13 +19,13 @@ use conduit::prelude::*;
 use support::Running;
 
 const PYTHON_PACKAGES: [&str; 2] = ["httpx[http2]==0.28.1", "httpx-sse==0.4.3"];
-/// `undici` is the `fetch` of Node.js, which takes its option for HTTP/2 from the package alone.
+/// `undici` is the `fetch` of Node.js; only the package has the option for HTTP/2.
 const NODE_PACKAGES: [&str; 2] = ["eventsource@4.1.1", "undici@6.29.1"];
 
 /// The requests of streams over HTTP/1.1, and over HTTP/2.
 type Counts = Arc<[AtomicUsize; 2]>;
 
-/// Three events after the last one of the client; it connects again for the next ones.
+/// Sends three events after the client's last one; the client reconnects for the next ones.
 #[get("/numbers")]
 async fn numbers(last: LastEventId, request: Request, counts: State<Counts>) -> Events<String> {
     let is_http2 = request.version() == http::Version::HTTP_2;

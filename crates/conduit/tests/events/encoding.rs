@@ -42,7 +42,7 @@ fn line_ends_and_nul_are_refused_in_fields_of_one_line() {
 
 #[test]
 fn line_ends_in_data_cannot_end_the_event() {
-    // A secret of another client must not become an event: each line end of any kind is one of the data.
+    // Data must not inject an event: each line end of any kind belongs to the data.
     for text in [
         "a\n\nevent: forged\ndata: b",
         "a\r\rdata: b",

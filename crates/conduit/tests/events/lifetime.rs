@@ -1,4 +1,4 @@
-//! Quiet streams, clients that are gone, and the server's stop; with the clock in the test's hands.
+//! Quiet streams, clients that have disconnected, and the shutdown of the server; with a clock that the test controls.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -88,7 +88,7 @@ fn client_that_acknowledges_stays_for_hours() {
 #[test]
 fn client_that_vanishes_is_noticed_within_45_seconds() {
     let (client, ends) = client();
-    // At each phase of the comments and of the looks at the acknowledgements.
+    // At each phase of the comments and of the checks of acknowledgements.
     for phase in [0, 1, 4, 9, 13, 14, 15, 16, 22, 29] {
         let mut connection = stream(&client, "/quiet");
         client.advance(Duration::from_secs(phase));
@@ -109,7 +109,7 @@ fn client_that_disconnects_ends_the_stream_at_once() {
     ends.recv_timeout(PATIENCE).expect("the stream has ended");
     drop(stream(&client, "/quiet"));
     ends.recv_timeout(PATIENCE).expect("the stream has ended");
-    // A client that ends only its half is one that has closed: only a write would show the difference.
+    // A half-close is treated as a disconnect: only a write would show the difference.
     let mut connection = stream(&client, "/quiet");
     connection.end();
     ends.recv_timeout(PATIENCE).expect("the stream has ended");
@@ -172,7 +172,7 @@ fn stop_spreads_the_ends_of_many_streams() {
     const STREAMS: usize = 1000;
     let (client, _ends) = client();
     let mut open: Vec<TestConnection> = (0..STREAMS).map(|_| stream(&client, "/quiet")).collect();
-    // The server does not end before the test.
+    // The server outlives the test.
     let hold = client.get("/hold").start();
     wait_for(|| client.resources().handlers == 1);
     client.handle().stop();
@@ -186,7 +186,7 @@ fn stop_spreads_the_ends_of_many_streams() {
     }
     assert!(open.is_empty(), "{seconds:?}");
     let mean = STREAMS / 10;
-    // The time of the test passes, too: two seconds may fall into one.
+    // Real time passes too: the ends of two seconds may fall into one.
     assert!(
         seconds.values().all(|&count| count <= 2 * mean + mean / 2),
         "{seconds:?}"

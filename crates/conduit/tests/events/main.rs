@@ -57,7 +57,7 @@ fn received(connection: &mut TestConnection) -> String {
     String::from_utf8(data).expect("events are UTF-8")
 }
 
-/// Waits for a condition that the worker's next turns bring about.
+/// Waits for a condition that becomes true in the next turns of the worker.
 fn wait_for(mut condition: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while !condition() {

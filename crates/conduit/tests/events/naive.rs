@@ -1,4 +1,4 @@
-//! A parser of event streams by the letter of WHATWG HTML, section 9.2.6, which splits the stream at each line end.
+//! A parser of event streams that follows WHATWG HTML, section 9.2.6, literally, and splits the stream at each line end.
 
 /// An event as a client dispatches it.
 #[derive(Clone, Debug, PartialEq, Eq)]

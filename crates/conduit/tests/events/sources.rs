@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::{Ends, PATIENCE, Reports, wait_for};
 
-/// The items of an iterator, all of which are there.
+/// The items of an iterator, all of which are ready.
 struct Iter<I>(I);
 
 impl<I: Iterator + Unpin> Stream for Iter<I> {
@@ -32,7 +32,7 @@ struct Tick {
     number: u64,
 }
 
-/// Ticks after the last one that the client knows.
+/// Ticks after the last one that the client has received.
 #[get("/ticks")]
 async fn ticks(last: LastEventId) -> Events<Tick> {
     let first = last.parse::<u64>().map_or(0, |last| last + 1);
@@ -243,7 +243,7 @@ fn event_passes_compression_at_once() {
             while !plain.ends_with(&event) {
                 compressed.extend(stream.piece().expect("the stream is open"));
                 let mut decoded = Vec::new();
-                // The stream has not ended: the decoder fails after all that was flushed.
+                // The stream has not ended: the decoder fails after the flushed data.
                 let _ = match coding {
                     "gzip" => flate2::read::GzDecoder::new(&compressed[..]).read_to_end(&mut decoded),
                     "br" => brotli::Decompressor::new(&compressed[..], 4096).read_to_end(&mut decoded),

@@ -23,7 +23,7 @@ fn look(look: CookieValues<Look>) -> String {
 #[get("/flat")]
 fn flat(_: CookieValues<std::collections::HashMap<String, String>>) {}
 
-/// The answer to a request with these header fields.
+/// The response to a request with these header fields.
 fn ask(path: &str, fields: &str) -> Answer {
     let server = serve(App::new(()).development(false).routes(routes![look, flat]));
     server.request(format!("GET {path} HTTP/1.1\r\nhost: test\r\n{fields}\r\n"))

@@ -85,7 +85,7 @@ fn set_by(response: &Answer) -> Vec<&str> {
     set
 }
 
-/// Name and value of the only cookie that a response sets.
+/// The name and value of the only cookie that a response sets.
 fn sent(response: &Answer) -> String {
     let [cookie] = set_by(response)[..] else {
         panic!("{response:?}")
@@ -104,7 +104,7 @@ fn a_cookie_of_the_request_is_read() {
     assert_eq!(server.get("/read/a").text(), "None");
 }
 
-/// `Cookies`, `CookieValues` and `ApiKey` read every cookie in the same way, or refuse it.
+/// `Cookies`, `CookieValues` and `ApiKey` read every cookie in the same way, or reject it.
 #[test]
 fn every_extractor_reads_a_cookie_alike() {
     struct InCookie;
@@ -160,10 +160,10 @@ fn every_extractor_reads_a_cookie_alike() {
         (&["k=ä".as_bytes()], ["ä"; 3]),
         (&[b"k="], [""; 3]),
         (&[b"K=1; %6b=2; xk=3; k"], ["missing", "missing", "401"]),
-        // Two of a name: the first, which has the longest path, or a refusal.
+        // Two cookies of one name: the first one, which has the longest path, or an error.
         (&[b"k=1; k=2"], ["1", "400", "400"]),
         (&[b"k=1", b"k=2"], ["1", "400", "400"]),
-        // No text: absent, or a refusal. Other cookies of the field are read.
+        // Not UTF-8: absent, or an error. Other cookies of the field are read.
         (&[b"k=%ff; k"], ["missing", "400", "400"]),
         (&[b"a=\xff; k=1"], ["1"; 3]),
     ];
@@ -208,7 +208,7 @@ fn cookie_has_safe_attributes_by_default() {
     assert_eq!(framed, "framed=1; HttpOnly; SameSite=None; Secure; Path=/");
     assert_eq!(open, "open=1; SameSite=Strict; Secure; Path=/open");
     assert!(theme.ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/"), "{theme}");
-    // The value stays a value: it brings no attribute.
+    // The value cannot add an attribute.
     assert_eq!(theme.matches(';').count(), 4, "{theme}");
     let value = theme.split(';').next().expect("a name and a value");
     assert_eq!(

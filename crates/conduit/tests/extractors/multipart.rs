@@ -1,4 +1,4 @@
-//! Forms with files, whole and cut, within their limits and beyond.
+//! Forms with files, whole and truncated, within their limits and beyond.
 
 use std::path::Path as FilePath;
 use std::process::Command;
@@ -38,7 +38,7 @@ struct Profile {
     #[serde(default)]
     news: bool,
     address: Option<Address>,
-    /// A small picture.
+    /// A small image.
     avatar: Option<UploadedFile>,
     #[serde(default)]
     pictures: Vec<UploadedFile>,
@@ -104,7 +104,7 @@ fn directory() -> tempfile::TempDir {
     tempfile::tempdir().expect("a directory for temporary files")
 }
 
-/// The number of files, and their sizes.
+/// The number of files, and their total size.
 fn usage(directory: &FilePath) -> (usize, u64) {
     let entries = std::fs::read_dir(directory).expect("the directory is there");
     let lengths = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len()));
@@ -131,7 +131,7 @@ fn post(server: &Running, path: &str, parts: &[Vec<u8>]) -> Response {
     let body = body(parts);
     let mut client = server.connect();
     client.send(head(path, body.len()));
-    // One that is refused early may not be taken to its end.
+    // The server may not read an early rejected body to its end.
     client.send_what_is_taken(&body);
     client.response()
 }

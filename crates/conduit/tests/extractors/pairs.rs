@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Response, Running, serve};
 
-/// A date that is read from a text and refuses any other, as those of the date crates do.
+/// A date that is parsed from a string and rejects an invalid one, as the types of the date crates do.
 #[derive(Debug)]
 struct Date(u16, u8);
 
@@ -281,7 +281,7 @@ fn assert_refused(response: &Response, status: u16, detail: &str) {
     assert_eq!(response.problem()["detail"], detail);
 }
 
-/// Each query with what `/scalars` makes of it, less the fields that are as by default.
+/// Each query with the result of `/scalars`, without the fields that have their default.
 const SCALARS: &[(&str, &str)] = &[
     ("pair=1&pair=-2", "pair: Some((1, -2))"),
     ("pair[]=1&pair[]=-2", "pair: Some((1, -2))"),
@@ -310,12 +310,12 @@ const SCALARS: &[(&str, &str)] = &[
     ("tags[]=a&tags[]=b", "tags: [\"a\", \"b\"]"),
     ("tag[]=a&tag=b&tag[]=c", "tag: [\"a\", \"b\", \"c\"]"),
     ("text=a%5Bb%5D+c%2Bd", "text: Some(\"a[b] c+d\")"),
-    // An empty text is no value for what refuses it.
+    // An empty string is no value for a type that rejects it.
     ("large=&flag=&letter=&color=&date=&ratio=", ""),
     ("text=", "text: Some(\"\")"),
 ];
 
-/// The fields of a `Scalars` in its `Debug` form that are not as by default.
+/// The fields of a `Scalars` in its `Debug` form that differ from the default.
 fn changed(text: &str) -> String {
     let default = format!("{:?}", Scalars::default());
     let fields = |text: &str| -> Vec<String> {
@@ -506,7 +506,7 @@ fn flattened_structs_have_numbers_and_texts() {
         "query.size: expected u8, found \"256\"",
     );
     assert_refused(&server.get("/flattened?page=1"), 400, "query.q: missing");
-    // A type that takes anything receives the text, in any form.
+    // A type that accepts any value receives the string.
     assert_eq!(
         server.get("/rest?page=1&a=2&b=x&c[d]=3").text(),
         "WithRest { page: 1, rest: {\"a\": String(\"2\"), \"b\": String(\"x\"), \"c\": Object {\"d\": String(\"3\")}} }"

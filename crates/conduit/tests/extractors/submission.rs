@@ -1,4 +1,4 @@
-//! Forms that their page shows again.
+//! Forms that the page shows again with their errors.
 
 use conduit::Valid;
 use conduit::extract::{FormFields, Submission};

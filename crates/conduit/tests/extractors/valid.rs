@@ -1,4 +1,4 @@
-//! Values that keep the rules of their types.
+//! Values that are validated by the rules of their types.
 
 use std::collections::HashMap;
 
@@ -93,7 +93,7 @@ fn option(id: Option<Valid<Path<Number>>>) -> String {
     id.map_or("none".to_owned(), |id| id.0.0.0.to_string())
 }
 
-/// Names that serde changes: by a rule, one by one, and not at all.
+/// Names that serde renames: by a rule, one by one, and not at all.
 #[derive(serde::Deserialize, JsonSchema, Validate)]
 #[serde(rename_all = "camelCase")]
 struct Renamed {
@@ -302,7 +302,7 @@ fn parameters_of_the_path_keep_rules() {
     }
     assert_eq!(server.get("/result/0").text(), "path.id: lower than 1");
     assert_eq!(server.get("/option/0").text(), "none");
-    // An invalid value is refused as without rules.
+    // A value that cannot be parsed is rejected as without rules.
     let response = server.get("/archive/x/1");
     assert_eq!(response.status, 400);
     assert!(

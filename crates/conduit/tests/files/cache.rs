@@ -1,4 +1,4 @@
-//! The open files of a worker: their content is current, within the interval at which paths are looked at.
+//! The open files of a worker: their content is current, within the interval at which paths are checked.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -36,7 +36,7 @@ fn a_change_in_place_is_seen_at_once() {
     write(&TREE, &[("a", "second one")]);
     let second = client.get("/a").header("if-none-match", field(&first, "etag")).send();
     second.assert_status(200).assert_text("second one");
-    // Of one length, within the same tick of the clock of the file system or not: the tag is that of the content.
+    // The lengths are equal, and the change may be within one tick of the file system's clock: the tag is that of the content.
     write(&TREE, &[("a", "third  one")]);
     equalise(&TREE.join("a"));
     let third = client.get("/a").header("if-none-match", field(&second, "etag")).send();
@@ -161,7 +161,7 @@ fn the_number_of_open_files_is_bounded() {
         let targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
         targets.filter(|target| target.starts_with(&*TREE)).count()
     });
-    // The directory too.
+    // The directory is open, too.
     assert!(open <= 21, "{open} files are open");
 }
 

@@ -1,4 +1,4 @@
-//! Precompressed neighbours.
+//! Precompressed variants of files.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -68,13 +68,13 @@ fn the_client_chooses_among_the_neighbours() {
         .header("accept-encoding", "br")
         .send()
         .assert_header("content-type", "text/javascript; charset=utf-8");
-    // Requested by its own name, a neighbour is a file like any other.
+    // Requested by its name, a variant is a file like any other.
     let own = client.get("/all.js.gz").header("accept-encoding", "gzip").send();
     own.assert_status(200)
         .assert_text("gzip content")
         .assert_header("content-type", "application/gzip");
     assert_eq!(own.header("content-encoding"), None);
-    // Without the file itself there is no representation for every client.
+    // Without the file itself no representation exists for every client.
     client
         .get("/only.js")
         .header("accept-encoding", "gzip")
@@ -90,7 +90,7 @@ fn the_client_chooses_among_the_neighbours() {
         .assert_header("content-type", "text/html; charset=utf-8");
 }
 
-/// RFC 9110, section 8.8.3.3: the tag of each coding is another one, and `vary` is the same in every response.
+/// RFC 9110, section 8.8.3.3: the tags of the codings differ, and `vary` is the same in every response.
 #[test]
 fn each_coding_has_its_tag_and_its_ranges() {
     let client = client();
@@ -118,7 +118,7 @@ fn each_coding_has_its_tag_and_its_ranges() {
         for response in [&whole, &known, &part, &outside] {
             response.assert_header("vary", "accept, accept-encoding, sec-fetch-mode");
         }
-        // Neither a part nor a 304 of another coding.
+        // Neither a range nor a 304 of another coding.
         for other in &tags {
             get().header("if-none-match", other).send().assert_status(200);
             get()

@@ -1,4 +1,4 @@
-//! Directories in the program.
+//! Directories that are embedded in the program.
 
 use conduit::prelude::*;
 use conduit::testing::TestClient;
@@ -69,7 +69,7 @@ fn embedded_files_are_compressed_once() {
         field(&coded, "etag"),
         field(&client.get(asset!(ASSETS, "app.js")).send(), "etag")
     );
-    // A neighbour is the coding of its file, and no file.
+    // A compressed variant is a coding of its file, not a separate file.
     let neighbour = client
         .get(asset!(ASSETS, "logo.txt"))
         .header("accept-encoding", "br")
@@ -78,7 +78,7 @@ fn embedded_files_are_compressed_once() {
         .assert_header("content-encoding", "br")
         .assert_text("not really brotli\n");
     client.get("/assets/logo.txt.br").send().assert_status(404);
-    // Too short to gain from it.
+    // Too short for compression to pay off.
     let short = client
         .get(asset!(ASSETS, "logo.txt"))
         .header("accept-encoding", "gzip")

@@ -1,4 +1,4 @@
-//! Faults of other file servers, each with its name there.
+//! Known faults of other file servers, each with its identifier.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -29,7 +29,7 @@ fn client() -> TestClient {
     TestClient::new(App::new(()).routes(routes!["/static" => Files::new(&*TREE).precompressed()]))
 }
 
-/// CVE-2026-27585: a backslash is a separator to a part of the server.
+/// CVE-2026-27585: a part of the server treats a backslash as a separator.
 #[test]
 fn backslashes_lead_nowhere() {
     let client = client();
@@ -97,7 +97,7 @@ fn a_file_without_an_extension_is_found_with_precompression() {
     response.assert_status(200).assert_text("free");
 }
 
-/// actix-web#3923: a partial response is compressed, so that its range is that of other bytes.
+/// actix-web#3923: a partial response is compressed, so that its range refers to other bytes.
 #[test]
 fn a_partial_response_is_not_compressed() {
     let app = App::new(())

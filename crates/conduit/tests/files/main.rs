@@ -38,7 +38,7 @@ fn write(directory: &Path, files: &[(&str, &str)]) {
     }
 }
 
-/// A field of a response that must have it.
+/// A required field of a response.
 #[track_caller]
 fn field(response: &TestResponse, name: &str) -> String {
     response

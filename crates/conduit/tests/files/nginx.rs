@@ -1,4 +1,4 @@
-//! A real nginx as the judge: both serve one directory of odd names.
+//! A real nginx as the reference: both serve a directory of unusual names.
 //!
 //! The test is skipped with a message where nginx is not installed; with `CI=true` it fails.
 
@@ -24,7 +24,7 @@ use crate::directory;
 static BASE: LazyLock<PathBuf> = LazyLock::new(|| directory("nginx"));
 static TREE: LazyLock<PathBuf> = LazyLock::new(|| tree(&BASE));
 
-/// Names of files whose content is the name.
+/// Names of files; each contains its name.
 fn names() -> Vec<Vec<u8>> {
     let texts = [
         "plain.txt",
@@ -108,7 +108,7 @@ fn tree(base: &Path) -> PathBuf {
         0,
     )
     .expect("a pipe");
-    // Only root may make a device: that of /dev/null.
+    // Only root may create a device: that of /dev/null.
     let device = rustix::fs::makedev(1, 3);
     let _ = rustix::fs::mknodat(
         rustix::fs::CWD,
@@ -149,9 +149,9 @@ impl Answer {
 }
 
 impl Nginx {
-    /// Starts it on a Unix socket; `None` where it is not installed.
+    /// Starts nginx on a Unix socket; `None` if it is not installed.
     fn start(base: &Path, tree: &Path) -> Option<Self> {
-        // The length of a socket's path is limited: it is relative to the prefix, which is the working directory.
+        // The length of a socket's path is limited, so it is relative to the prefix, which is the working directory.
         let socket = std::env::temp_dir().join(format!("conduit-nginx-{}", std::process::id()));
         let _ = fs::remove_file(&socket);
         let (tree, socket_path) = (tree.display(), socket.display());
@@ -182,7 +182,7 @@ impl Nginx {
             return None;
         };
         let mut nginx = Nginx { process, socket };
-        // It reports nowhere that it listens.
+        // nginx does not report that it listens.
         while UnixStream::connect(&nginx.socket).is_err() {
             assert!(
                 nginx.process.try_wait().expect("a process").is_none(),
@@ -217,7 +217,7 @@ impl Nginx {
     }
 }
 
-/// The same meaning has one number: a permanent redirect, and a directory without a page.
+/// Maps statuses of the same meaning to one: permanent redirects, and a directory without a page.
 fn meaning(status: u16) -> u16 {
     match status {
         301 => 308,
@@ -262,7 +262,7 @@ fn nginx_and_files_agree() {
             }
         }
     };
-    // Every odd name, whole, by its head, in part, and as a directory.
+    // Every unusual name: the whole file, its head, a range, and as a directory.
     let special = [
         "empty",
         "digits",
@@ -273,7 +273,7 @@ fn nginx_and_files_agree() {
         "pipe",
         "device",
     ];
-    // nginx answers 500 for a socket.
+    // nginx responds with 500 for a socket.
     ours("GET", "/socket", &[]).assert_status(404);
     let directories = ["indexed", "bare", "sub", "link-to-directory", "sub dir"];
     let all = names()
@@ -290,7 +290,7 @@ fn nginx_and_files_agree() {
             compare("GET", &target, &[("range", "bytes=0-0")]);
             compare("GET", &target, &[("range", "bytes=-1")]);
         }
-        // The route decides, before the path is looked at.
+        // The route rejects the method before the path is checked.
         assert_eq!(ours("POST", &target, &[]).status(), StatusCode::METHOD_NOT_ALLOWED);
     }
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";

@@ -154,7 +154,7 @@ fn if_range_is_met_by_the_strong_tag_or_the_exact_date() {
         ("Sunday, 06-Nov-94 08:49:37 GMT", 206),
         (&*weak, 200),
         ("\"other\"", 200),
-        // Another date, earlier or later, is another version.
+        // A different date, earlier or later, means another version.
         ("Sun, 06 Nov 1994 08:49:36 GMT", 200),
         ("Sun, 06 Nov 1994 08:49:38 GMT", 200),
         ("yesterday", 200),
@@ -168,7 +168,7 @@ fn if_range_is_met_by_the_strong_tag_or_the_exact_date() {
             .send();
         response.assert_status(status);
     }
-    // An unmet condition makes a range that is not satisfiable one that is ignored.
+    // If the condition is not met, a range that is not satisfiable is ignored.
     let response = client
         .get("/ten.txt")
         .header("range", "bytes=99-")

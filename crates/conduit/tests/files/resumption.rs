@@ -1,4 +1,4 @@
-//! A download of Chromium that the end of the server interrupts, and its successor continues.
+//! A download in Chromium that a restart of the server interrupts, and that continues from its successor.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -20,7 +20,7 @@ static TREE: LazyLock<PathBuf> = LazyLock::new(|| {
     tree
 });
 
-/// Continues where it was interrupted. After the first MiB it waits for `go`.
+/// Serves the download, also from the place of an interruption. After the first MiB it waits for `go`.
 const DOWNLOAD: &str = "
     window.statuses = [];
     (async () => {

@@ -263,7 +263,7 @@ fn a_listing_is_escaped_and_loads_nothing() {
     let root = client.get("/").send();
     let text = root.text();
     assert!(!text.contains("../") && text.contains("app%2Ejs"), "{text}");
-    // Neither a link out of the directory nor a socket.
+    // The list has neither a link out of the directory nor a socket.
     assert!(
         !text.contains("passwd") && !text.contains("socket") && !text.contains("other"),
         "{text}"
@@ -307,7 +307,7 @@ fn a_single_page_is_for_navigations_only() {
             .assert_status(status)
             .assert_header("vary", "accept, sec-fetch-mode");
     }
-    // Fetch Metadata decides where it is sent: a script may accept anything.
+    // Fetch Metadata takes precedence if it is sent: a script may accept any type.
     let fetched = client
         .get("/missing.js")
         .header("sec-fetch-mode", "cors")

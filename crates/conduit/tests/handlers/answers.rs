@@ -80,7 +80,7 @@ fn json() -> Json<Vec<Option<u8>>> {
     Json(vec![Some(1), None])
 }
 
-/// JSON has only strings as keys.
+/// Its keys cannot be written as JSON, which has only strings as keys.
 #[get("/json-without-text")]
 fn json_without_text() -> Json<std::collections::BTreeMap<(u8, u8), u8>> {
     Json([((1, 2), 3)].into())
@@ -162,7 +162,7 @@ fn field_name() -> impl IntoResponse {
     ([("no name", "value")], "hidden by the fault")
 }
 
-/// Fields that only the server may decide on.
+/// Fields that only the server may set.
 #[get("/framing")]
 fn framing() -> impl IntoResponse {
     let fields = [

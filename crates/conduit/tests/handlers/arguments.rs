@@ -1,4 +1,4 @@
-//! Arguments that come from the head of the request: path, query, fields, and the state.
+//! Arguments from the head of the request: path, query, fields, and the state.
 
 use std::fmt::Debug;
 use std::rc::Rc;
@@ -210,7 +210,7 @@ struct Site {
     visits: u64,
 }
 
-/// A part that is made by hand.
+/// A part with a manual implementation.
 struct Visits(u64);
 
 impl FromRef<Site> for Visits {
@@ -232,7 +232,7 @@ async fn not_send(site: State<Site>) -> String {
     format!("{other} {}", Rc::strong_count(&shared))
 }
 
-/// A module that knows only its part of the state.
+/// A module that uses only its part of the state.
 mod part {
     use super::{Greeting, State};
     use conduit::prelude::*;
@@ -252,7 +252,7 @@ impl<S> FromRequest<S> for Asker {
     type Rejection = (StatusCode, &'static str);
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Self::Rejection> {
-        // It may wait, too.
+        // An extractor may await.
         tokio::task::yield_now().await;
         match request.header("x-asker") {
             Some(name) => Ok(Asker(String::from_utf8_lossy(name).into_owned())),
@@ -314,7 +314,7 @@ fn server() -> Running {
     serve(App::new(site).routes(ROUTES))
 }
 
-/// Asks for each target on one connection; each must be answered with 200 and this text.
+/// Requests each target on one connection; each response must be a 200 with this text.
 fn assert_texts<T: AsRef<str> + Debug>(cases: &[(&str, T)]) {
     let server = server();
     let mut client = server.connect();
@@ -325,7 +325,7 @@ fn assert_texts<T: AsRef<str> + Debug>(cases: &[(&str, T)]) {
     }
 }
 
-/// Asks for each target on one connection; each must be a 400 whose detail has these parts.
+/// Requests each target on one connection; each response must be a 400 with these parts in its detail.
 fn assert_refused(cases: &[(&str, &[&str])]) {
     let server = server();
     let mut client = server.connect();

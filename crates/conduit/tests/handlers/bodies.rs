@@ -65,7 +65,7 @@ async fn text(text: String) -> String {
     text
 }
 
-/// Reads the stream piece by piece, and holds what is not `Send` all the while.
+/// Reads the stream piece by piece, and holds a value that is not `Send` meanwhile.
 #[post("/stream")]
 async fn stream(mut body: Body) -> Result<String, Problem> {
     let declared = body.len();

@@ -1,4 +1,4 @@
-//! Links that routes make: a request for one reaches its route with the same values.
+//! Links to routes: a request for a link reaches its route with the same values.
 
 use conduit::prelude::*;
 use conduit::testing::TestClient;

@@ -24,7 +24,7 @@ fn post(target: &str, content_type: &str, body: &str) -> String {
     )
 }
 
-/// The detail of the problem that the response is.
+/// The detail of a problem response.
 fn detail(response: &support::Response) -> String {
     response.problem()["detail"]
         .as_str()

@@ -1,4 +1,4 @@
-//! The handler that a request reaches: precedence, methods, prefixes.
+//! The handler that serves a request: precedence, methods, prefixes.
 
 use conduit::prelude::*;
 
@@ -108,7 +108,7 @@ mod admin {
 }
 
 const ROUTES: Routes = routes![
-    // In the order of the least specific first: the order must not matter.
+    // The least specific routes are first: the order must not matter.
     everything, user, remove, file, version, version_file, me, posts, put_post, find_properties, purge, own_get,
     own_head, own_options, own_patch,
     "/admin" => admin::ROUTES,
@@ -261,7 +261,7 @@ mod comments {
         format!("comment {id} on {slug}")
     }
 
-    /// The parameter of the prefix in a type of the application's.
+    /// The parameter of the prefix as a type of the application.
     #[get("/")]
     fn list(Path((slug,)): Path<(Slug,)>) -> String {
         format!("comments on {}", slug.0)

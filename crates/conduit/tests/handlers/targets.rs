@@ -1,4 +1,4 @@
-//! The target of a request: every view of it is the same, or the request is refused.
+//! The target of a request: every view of it is the same, or the request is rejected.
 
 use conduit::Client;
 use conduit::prelude::*;

@@ -21,7 +21,7 @@ use crate::support::{Running, start};
 
 const RESOURCES: usize = 100;
 
-/// The page loads its resources, sends messages, and reports the protocols by which the browser got everything.
+/// The page loads its resources, sends messages, and reports the protocol of each transfer.
 const PAGE: &str = r#"<!doctype html><title>page</title><body><script>
 let loaded = 0;
 function load(index) {
@@ -125,7 +125,7 @@ async fn socket(upgrade: WebSocketUpgrade, request: Request, shared: State<Share
     })
 }
 
-/// Three events after the last one of the client; it connects again for the next ones.
+/// Sends three events after the client's last one; the client reconnects for the next ones.
 #[get("/events")]
 async fn events(last: LastEventId, request: Request, shared: State<Shared>) -> Events<u64> {
     shared.count(&request);
@@ -215,7 +215,7 @@ fn chromium() {
     check(&server);
 }
 
-/// The preferences of a profile without a window for the first start, and without requests to servers of Mozilla.
+/// The preferences of a profile without a first-run window and without requests to servers of Mozilla.
 const PREFERENCES: &str = r#"
 user_pref("app.normandy.enabled", false);
 user_pref("app.update.enabled", false);
@@ -230,7 +230,7 @@ user_pref("services.settings.server", "data:,");
 user_pref("toolkit.telemetry.enabled", false);
 "#;
 
-/// The process, which ends with the test.
+/// The process of the browser, which ends with the test.
 struct Firefox(Child);
 
 impl Firefox {

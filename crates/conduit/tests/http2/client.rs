@@ -10,9 +10,9 @@ pub(crate) struct Client {
     pub(crate) connection: TestConnection,
     decoder: Decoder,
     pending: Vec<u8>,
-    /// Offered, and not taken by the server.
+    /// Bytes that were offered and that the server has not read.
     unsent: Vec<u8>,
-    /// The frames that were read and not taken.
+    /// The frames that were read and not yet returned.
     pub(crate) frames: Vec<Received>,
 }
 
@@ -38,7 +38,7 @@ impl Client {
         client
     }
 
-    /// Connects with these settings, and the windows that follow from them.
+    /// Connects with these settings and the resulting windows.
     pub(crate) fn with_settings(server: &TestClient, settings: &[(u16, u32)]) -> Self {
         let mut client = Client::silent(server);
         client.send(
@@ -68,19 +68,19 @@ impl Client {
         assert!(self.connection.send(bytes), "the server has closed the connection");
     }
 
-    /// Sends as much as the server has room for; the rest is first in the next call.
+    /// Sends as much as the server has room for; the next call sends the rest first.
     pub(crate) fn offer(&mut self, bytes: &[u8]) {
         self.unsent.extend_from_slice(bytes);
         let sent = self.connection.send_now(&self.unsent).unwrap_or(self.unsent.len());
         self.unsent.drain(..sent);
     }
 
-    /// Returns whether the server has taken everything that was offered.
+    /// Returns whether the server has read all offered bytes.
     pub(crate) fn is_sent(&self) -> bool {
         self.unsent.is_empty()
     }
 
-    /// Takes in what has arrived, and waits for nothing.
+    /// Reads the bytes that have arrived, without waiting.
     pub(crate) fn take_in(&mut self) {
         loop {
             let received = self.connection.read_now(usize::MAX);
@@ -105,7 +105,7 @@ impl Client {
         self.frames.extend(frames::parse(&whole, &mut self.decoder));
     }
 
-    /// Reads until a frame is there for which this is true, and returns it; the others stay.
+    /// Reads until a frame satisfies the predicate, and returns it; the others remain.
     #[track_caller]
     pub(crate) fn read_until(&mut self, is_wanted: impl Fn(&Received) -> bool) -> Received {
         loop {

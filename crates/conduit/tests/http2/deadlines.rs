@@ -1,4 +1,4 @@
-//! Deadlines of connections and streams, with the clock in the test's hands.
+//! Deadlines of connections and streams, with a clock that the test controls.
 
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ fn a_head_that_drips_in_is_late() {
         server.advance(DEADLINE + MINUTE);
         assert!(client.connection.is_closed());
     }
-    // HEADERS whose CONTINUATION does not follow, and a frame that is cut.
+    // HEADERS without its CONTINUATION, and a truncated frame.
     let block = frames::block(&frames::pseudo("GET", "/"));
     let open = frame(frames::HEADERS, frames::END_STREAM, 1, &block);
     for part in [&open[..], &open[..20]] {
@@ -140,7 +140,7 @@ fn a_slow_body_is_refused_and_other_streams_go_on() {
     let server = server();
     let mut client = Client::open(&server);
     client.send(&[post(1, "/length", &[]), data(1, &[b'a'; 1000])].concat());
-    // Requests on other streams give the slow one no more time.
+    // Requests on other streams do not extend the deadline of the slow one.
     let mut stream = 3;
     for _ in 0..6 {
         server.advance(DEADLINE / 5);
@@ -187,7 +187,7 @@ fn frames_that_drip_in_give_a_closed_window_no_more_time() {
     let server = server();
     let mut client = Client::with_settings(&server, &[(4, 0)]);
     client.send(&get(1, "/large"));
-    // A type that no RFC defines, cut so that the deadline of a head runs, never for long.
+    // Frames of an undefined type, split so that the deadline of a head starts, but never for long.
     let unknown = frame(0xbb, 0, 0, &[0; 16]);
     for _ in 0..12 {
         client.send(&unknown[..20]);
@@ -204,7 +204,7 @@ fn windows_that_are_closed_in_turn_give_no_more_time() {
     let mut client = Client::with_settings(&server, &[]);
     client.send(&get(1, "/large"));
     for _ in 0..12 {
-        // The stream keeps its window closed, and then the connection.
+        // First the window of the stream stays closed, and then that of the connection.
         client.offer(&frames::window_update(0, 1));
         server.advance(DEADLINE / 10);
         client.offer(&[frames::window_update(1, 1), frames::window_update(1, 1)].concat());
@@ -246,7 +246,7 @@ fn uploads_share_the_minimum_rate() {
     for stream in (1..20).step_by(2) {
         client.send(&post(stream, "/length", &[]));
     }
-    // Twice the minimum rate for all of them, a fifth of it for each.
+    // Together twice the minimum rate, each a fifth of it.
     for _ in 0..10 {
         server.advance(DEADLINE / 5);
         for stream in (1..20).step_by(2) {

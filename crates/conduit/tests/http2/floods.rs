@@ -1,4 +1,4 @@
-//! Floods and attacks, whose cost is bounded and counted.
+//! Floods and attacks: their cost is bounded and counted.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ fn hits(server: &TestClient, limit: Limit) -> u64 {
     server.handle().statistics().limit_hits(limit)
 }
 
-/// Sends the same frames until the server closes the connection, second by second. Returns the rounds.
+/// Sends the same frames once a second until the server closes the connection. Returns the number of rounds.
 fn flood(server: &TestClient, client: &mut Client, mut frames: impl FnMut(usize) -> Vec<u8>) -> usize {
     for round in 0..200 {
-        // The server may read nothing of it.
+        // The server may read none of it.
         client.offer(&frames(round));
         server.advance(Duration::from_secs(1));
         client.take_in();
@@ -81,7 +81,7 @@ fn rapid_resets_run_no_more_handlers_than_streams() {
     assert_eq!(client.response(next).status, 200);
 }
 
-/// At each moment a handler of a reset stream runs; the heads of those that have ended do not count.
+/// A handler of a reset stream is always running; the heads of ended handlers do not count.
 #[test]
 fn heads_of_reset_streams_count_while_their_handlers_run() {
     let server = TestClient::new(app());
@@ -100,7 +100,7 @@ fn heads_of_reset_streams_count_while_their_handlers_run() {
     assert_eq!(hits(&server, Limit::HeadBytes), 0);
 }
 
-/// A field of 3,000 bytes that enters the table of HPACK, and a section that refers to it by one byte each.
+/// A field of 3,000 bytes that enters the HPACK table, and a section with references of one byte each to it.
 fn bomb(path: &str, references: usize) -> (Vec<u8>, Vec<u8>) {
     frames::bomb(&frames::pseudo("GET", path), b"x-bomb", &[b'b'; 3000], references)
 }
@@ -110,7 +110,7 @@ fn head(stream: u32, block: &[u8]) -> Vec<u8> {
     frame(frames::HEADERS, frames::END_STREAM | frames::END_HEADERS, stream, block)
 }
 
-/// Moves the clock until all handlers have ended and the server has taken all that is offered.
+/// Advances the clock until all handlers have ended and the server has read all offered bytes.
 fn end_handlers(server: &TestClient, client: &mut Client) {
     while server.resources().handlers > 0 || !client.is_sent() {
         server.advance(DEADLINE);
@@ -160,7 +160,7 @@ fn refused_heads_are_glitches() {
     assert!(hits(&server, Limit::Http2Glitches) > 0);
 }
 
-/// A handler of a reset stream may still read a body that is complete. Further streams would receive as much again.
+/// The handler of a reset stream may still read a complete body. Further streams could send the same amount again.
 #[test]
 fn complete_bodies_of_reset_streams_use_up_the_bytes_of_a_connection() {
     let server = server();

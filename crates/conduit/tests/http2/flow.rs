@@ -31,7 +31,7 @@ fn a_window_grows_only_as_the_handler_reads() {
         client.send(&data(1, &[b'u'; 16_384]));
         client.send(&data(3, &[b'r'; 16_384]));
     }
-    // The handler reads the last piece in a later turn. All of the body is wanted.
+    // The handler reads the last piece in a later turn, and needs the whole body.
     while window_updates(&mut client, 3) < WINDOW as u32 {
         server.advance(Duration::ZERO);
     }
@@ -84,7 +84,7 @@ fn a_body_whose_handler_does_not_begin_leaves_no_memory() {
     let server = server();
     let mut client = Client::open(&server);
     let body = [0; 16_384];
-    // All of it is in one read, after which the handler would begin.
+    // One read receives the whole body, after which the handler would begin.
     client.send(&[post(1, "/echo", &[]), data(1, &body), data(1, &body)].concat());
     client.send(&frames::reset(1, ErrorCode::CANCEL));
     client.send(&[post(3, "/nowhere", &[]), data(3, &body), last_data(3, &body)].concat());
@@ -150,7 +150,7 @@ fn large_responses_do_not_starve_small_ones() {
             _ => break,
         }
     }
-    // The pipe in memory and one filling of the output.
+    // The capacity of the pipe in memory and of the output buffer.
     let first: usize = before.values().sum();
     assert!(first <= LARGE / 2, "{first} bytes of large responses came first");
     for stream in [1, 3, 5] {

@@ -1,4 +1,4 @@
-//! HPACK against the package `hpack` of Python, in both directions: each decodes the blocks of the other.
+//! HPACK compared with the Python package `hpack` in both directions: each decodes the blocks of the other.
 
 use std::fs::File;
 use std::process::{Command, Stdio};
@@ -41,7 +41,7 @@ impl Random {
         ((mixed ^ (mixed >> 31)) % bound as u64) as usize
     }
 
-    /// A value: often one of a few, so that the tables have entries, or bytes of any length.
+    /// A value: often one of a few, so that the tables get entries, or bytes of any length.
     fn value(&mut self) -> Vec<u8> {
         if self.below(2) == 0 {
             return ["", "text/plain", "a", "no-cache"][self.below(4)].into();

@@ -8,9 +8,9 @@ use crate::client::Client;
 use crate::frames::{self, Received, data, get, last_data, post};
 
 const SIZE: usize = 16 * 1024 * 1024;
-/// The time of one direction.
+/// The delay of one direction.
 const WAY: Duration = Duration::from_millis(50);
-/// The first window of a stream, and the one to which it grows: the documented defaults.
+/// The initial window of a stream, and its maximum: the documented defaults.
 const FIRST_WINDOW: usize = 64 * 1024;
 const WINDOW: usize = 1024 * 1024;
 const PAYLOAD: usize = 16_384;
@@ -39,7 +39,7 @@ impl Link {
         link
     }
 
-    /// The frames of the client arrive; returns all frames that the server sends until it waits for the next ones.
+    /// Delivers the frames of the client. Returns all frames that the server sends until it waits for input.
     fn round_trip(&mut self, bytes: &[u8]) -> Vec<Received> {
         self.round_trips += 1;
         self.server.advance(WAY);

@@ -1,7 +1,6 @@
 //! HTTP/2 in the server: requests and responses, flow control, cancellation, deadlines, limits and the shutdown, with a client
 //! that sends exactly the given frames; and real clients.
-//!
-//! The engine has tests in `conduit-proto`; these are of what the server does with it.
+//! The tests of the engine are in `conduit-proto`; these test its use by the server.
 
 #[cfg(all(feature = "tls", feature = "websocket", target_os = "linux"))]
 mod browser;
@@ -107,7 +106,7 @@ async fn unread(body: Body) -> &'static str {
     "done"
 }
 
-/// Drops its body, and works on.
+/// Drops its body, and continues to run.
 #[post("/dropped")]
 async fn dropped(body: Body) -> &'static str {
     drop(body);
@@ -219,7 +218,7 @@ fn panics() -> &'static str {
     panic!("on purpose")
 }
 
-/// Pieces that are there at once.
+/// Pieces that are ready at once.
 struct Pieces(usize, usize);
 
 impl futures_core::Stream for Pieces {

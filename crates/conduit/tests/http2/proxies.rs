@@ -1,4 +1,4 @@
-//! nginx and nghttpx in front of the server, on Unix sockets: HTTP/2 from the proxy, and HTTP/1.1.
+//! nginx and nghttpx in front of the server, on Unix sockets, which forward requests over HTTP/2 and HTTP/1.1.
 //!
 //! A proxy that is not installed is skipped, but never in CI.
 
@@ -55,7 +55,7 @@ impl Drop for Proxy {
 }
 
 /// Sends requests of each kind through a proxy: small and large ones, streams in both directions, many at once by h2load.
-/// (curl 7.88 opens HTTP/2 by prior knowledge with a fault where transfers share a new connection.)
+/// (curl 7.88 has a fault in HTTP/2 with prior knowledge if transfers share a new connection.)
 fn assert_serves(socket: &Path, version: &str) {
     let upload = socket.with_extension("upload");
     std::fs::write(&upload, pattern(LARGE)).expect("the file is written");
@@ -172,7 +172,7 @@ fn nghttpx_opens_websockets_as_streams() {
     let Some(proxy) = nghttpx_with(server.plain) else {
         return;
     };
-    // The proxy offers WebSockets once it knows the settings of the server.
+    // The proxy offers WebSockets once it has received the settings of the server.
     let Some(mut command) = tool("curl") else { return };
     run(command
         .args(["--silent", "--unix-socket"])

@@ -14,7 +14,7 @@ use crate::{LARGE, judges, pattern};
 
 const HTTPX: &str = "httpx[http2]==0.28.1";
 
-/// A server with two addresses: the first is encrypted, the second is not.
+/// A server with two addresses: the first uses TLS, the second does not.
 pub(crate) struct Server {
     _running: Running,
     secure: SocketAddr,
@@ -35,7 +35,7 @@ pub(crate) fn serve() -> Server {
     }
 }
 
-/// The command of a client; `None` where it is not installed.
+/// The command of a client; `None` if it is not installed.
 pub(crate) fn tool(name: &str) -> Option<Command> {
     let is_there = Command::new(name)
         .arg("--version")
@@ -73,7 +73,7 @@ fn curl() {
         ("/echo", Some(&upload), pattern(3 * LARGE)),
         ("/", None, b"hello".to_vec()),
         ("/large", None, pattern(LARGE)),
-        // curl opens windows of 32 MB, so that no frame of it drives the response on.
+        // curl opens windows of 32 MB, so none of its frames wakes the response.
         ("/late", None, pattern(LARGE)),
         ("/file", None, pattern(LARGE)[10..].to_vec()),
         ("/stream/100", None, vec![b'p'; 1_000_000]),
@@ -99,7 +99,7 @@ fn curl() {
             "{head}"
         );
     }
-    // Without prior knowledge an address without TLS has HTTP/1.1: `Upgrade: h2c` is ignored.
+    // Without prior knowledge, connections without TLS use HTTP/1.1: `Upgrade: h2c` is ignored.
     let Some(mut command) = tool("curl") else { return };
     let url = format!("http://{}/", server.plain);
     let output = run(command.args(["--silent", "--http2", "--write-out", " %{http_version}", &url]));
@@ -111,7 +111,7 @@ fn nghttp() {
     let server = serve();
     for url in [format!("http://{}", server.plain), format!("https://{}", server.secure)] {
         let Some(mut command) = tool("nghttp") else { return };
-        // With the settings of a client that gives others little room, and many requests at once.
+        // With small windows, and many requests at once.
         command.args(["--no-verify-peer", "--window-bits=12", "--multiply=20"]);
         command.args([
             format!("{url}/large"),
@@ -176,14 +176,14 @@ fn node() {
                     assert.equal(status, 200);
                     assert.equal(body.toString(), "hello " + index);
                 }));
-                // Node keeps 10 MB of a connection in memory, and resets further streams.
+                // Node.js buffers at most 10 MB of a connection, and resets further streams.
                 if (index % 5 == 0) all.push(request(client, { ":method": "POST", ":path": "/echo" }, large).then(([status, body]) => {
                     assert.equal(status, 200);
                     assert.ok(body.equals(large));
                 }));
             }
             await Promise.all(all);
-            // A stream that is cancelled leaves the others.
+            // A cancelled stream does not affect the others.
             const cancelled = client.request({ ":path": "/slow" });
             cancelled.on("error", () => {});
             cancelled.close(http2.constants.NGHTTP2_CANCEL);

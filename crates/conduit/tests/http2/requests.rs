@@ -1,4 +1,4 @@
-//! Requests and responses: what a handler sees, and what a client gets, compared with HTTP/1.1.
+//! Requests as handlers receive them, and responses as clients receive them, compared with HTTP/1.1.
 
 use conduit::testing::TestClient;
 use conduit_proto::h2::ErrorCode;
@@ -28,7 +28,7 @@ fn a_handler_sees_the_same_request_as_in_http_1_1() {
     );
 }
 
-/// A wrong preface has the same response however it is cut: its first line decides on the protocol.
+/// A wrong preface gets the same response for any split: its first line determines the protocol.
 #[test]
 fn a_wrong_preface_ends_with_goaway_however_it_is_cut() {
     let preface: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n";
@@ -273,7 +273,7 @@ fn trailers_pass_in_both_directions() {
     let text = String::from_utf8_lossy(&connection.rest()).into_owned();
     assert!(text.ends_with("\r\n0\r\nx-checksum: 7\r\n\r\n"), "{text}");
     assert!(text.contains("3 bytes, Some(\"yes\")"), "{text}");
-    // Trailers of a response to HEAD, or without a body, do not exist.
+    // A response to HEAD, or without a body, has no trailers.
     client.send(&request(3, &frames::pseudo("HEAD", "/with-trailers")));
     assert_eq!(client.response(3).status, 405);
 }
@@ -296,7 +296,7 @@ fn an_informational_response_comes_before_the_response() {
         let text = String::from_utf8_lossy(&connection.rest()).into_owned();
         assert_eq!(text.matches("HTTP/1.1 103 ").count(), count, "{text}");
         assert!(text.contains("HTTP/1.1 200 ") && text.ends_with("page"), "{text}");
-        // The version without informational responses never gets one.
+        // HTTP/1.0 has no informational responses.
         let mut connection = server.connect();
         assert!(connection.send("GET /early-hints HTTP/1.0\r\n\r\n"));
         assert!(!String::from_utf8_lossy(&connection.rest()).contains(" 103 "));

@@ -109,9 +109,9 @@ async fn use_server(address: SocketAddr, progress: Arc<Progress>) {
                         on_connection += 1;
                         progress.responses.fetch_add(1, Ordering::SeqCst);
                     }
-                    // The crate has received GOAWAY between `ready` and the request, and has not sent it.
+                    // The crate received GOAWAY between `ready` and the request, and did not send the request.
                     Err(error) if error.is_go_away() && error.is_remote() => {}
-                    // The system has accepted the connection, and the stopping server never has.
+                    // The kernel has accepted the connection, but the stopping server has not.
                     Err(error) if error.is_io() && on_connection == 0 && progress.is_stopped.load(Ordering::SeqCst) => {
                     }
                     Err(error) => assert!(
@@ -176,7 +176,7 @@ impl Socket {
     /// Opens one on a new connection, and exchanges a message.
     async fn open(address: SocketAddr) -> Self {
         let client = connect(address).await.expect("no connection is refused");
-        // After a response the client knows the settings of the server.
+        // After a response the client has the settings of the server.
         exchange(client.clone(), 1).await.expect("a response");
         assert!(client.is_extended_connect_protocol_enabled());
         let request = http::Request::connect("http://a/websocket")

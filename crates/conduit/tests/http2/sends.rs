@@ -1,4 +1,4 @@
-//! The number of sends: the frames of one turn leave together.
+//! The number of sends: the frames of one turn are sent together.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -86,7 +86,7 @@ fn responses_of_handlers_that_end_together_have_one_send() {
     for stream in streams() {
         assert_eq!(client.response(stream).text(), "slow");
     }
-    // The clock moves in steps, which may divide the timers.
+    // The clock advances in steps, so the timers may fire in different turns.
     let sends = client.connection.server_sends() - sends;
     assert!(sends <= 2, "{sends} sends");
 }
@@ -140,7 +140,7 @@ fn a_reset_and_a_window_update_follow_a_large_body() {
     assert!(updates(&mut client) > 0);
 }
 
-/// A service of another library that returns the number of bytes that it knows its body to have.
+/// A service of another library that returns the exact size hint of its body.
 #[cfg(feature = "tower")]
 #[derive(Clone, Copy)]
 struct Hint;
@@ -161,7 +161,7 @@ impl tower::Service<http::Request<conduit::tower::SendBody>> for Hint {
     }
 }
 
-/// Otherwise a task hands the pieces over, and the response takes several turns.
+/// Otherwise a task forwards the pieces, and the response takes several turns.
 #[cfg(feature = "tower")]
 #[test]
 fn a_service_of_tower_gets_a_body_that_has_arrived_as_a_whole() {
@@ -185,7 +185,7 @@ async fn late_file() -> Body {
     Body::from_file(file, 0..60_000)
 }
 
-/// A response of more than the share of a turn continues in the next one, although the client sends nothing and no room is awaited.
+/// A response that exceeds its share of a turn continues in the next turn without any event of the socket.
 #[test]
 fn a_response_of_a_later_turn_is_sent_without_further_events() {
     let server = TestClient::new(App::new(()).routes(routes![late_file]));

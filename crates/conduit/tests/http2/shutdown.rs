@@ -29,7 +29,7 @@ fn a_shutdown_is_announced_and_requests_under_way_are_served() {
     server.handle().stop();
     client.read_until(|frame| *frame == Received::GoAway(ALL, ErrorCode::NO_ERROR));
     let ping = client.read_until(|frame| matches!(frame, Received::Ping(_)));
-    // A request that crosses the announcement.
+    // A request that the client sent before it received GOAWAY.
     client.send(&get(3, "/"));
     assert_eq!(client.response(3).status, 200);
     let Received::Ping(payload) = ping else { unreachable!() };
@@ -118,7 +118,7 @@ fn http_1_1_and_2_share_a_port() {
     let received = String::from_utf8_lossy(&connection.rest()).into_owned();
     assert_eq!(received.matches("HTTP/1.1 200 ").count(), 1, "{received}");
     assert_eq!(received.matches("HTTP/1.1 505 ").count(), 1, "{received}");
-    // Each cut of the preface leads to the same.
+    // Each split of the preface has the same result.
     for cut in 1..frames::PREFACE.len() {
         let mut client = Client::silent(&server);
         client.send(&frames::PREFACE[..cut]);

@@ -75,7 +75,7 @@ async fn large(upgrade: WebSocketUpgrade) -> Response {
     })
 }
 
-/// Takes a message for each notification.
+/// Receives one message for each notification.
 #[get("/slow")]
 async fn slow(upgrade: WebSocketUpgrade, shared: State<Shared>) -> Response {
     let release = shared.release.clone();
@@ -219,7 +219,7 @@ fn open(client: &mut Client, stream: u32, path: &str) {
     assert_eq!((fields[0].1.as_str(), end_stream), ("200", false), "{fields:?}");
 }
 
-/// The bytes of the stream's DATA, until they are whole frames that satisfy the condition, or the stream ends.
+/// The bytes of the stream's DATA, until they are complete frames that satisfy the condition, or the stream ends.
 #[track_caller]
 fn receive(client: &mut Client, stream: u32, is_enough: impl Fn(&[ServerFrame]) -> bool) -> (Vec<ServerFrame>, bool) {
     let mut bytes = Vec::new();
@@ -297,7 +297,7 @@ fn messages_pass_in_both_directions_next_to_requests() {
     assert_echo(&mut client, 5, "another stream");
     assert_eq!(fixture.server.handle().statistics().open_websockets, 2);
     while fixture.server.resources().buffer_bytes > 0 {
-        // The turn has not ended; after it a quiet WebSocket has no buffer.
+        // A quiet WebSocket has no buffer once the turn has ended.
         fixture.server.advance(Duration::ZERO);
     }
     // The client closes: Close, and then the end of the stream.
@@ -338,7 +338,7 @@ fn a_request_without_a_websocket_gets_no_2xx() {
         client.send(&frame(HEADERS, END_HEADERS, stream, &block(&fields(protocol, version))));
         assert_eq!(client.response(stream).status, status, "{protocol}");
     }
-    // A GET is no upgrade.
+    // A GET over HTTP/2 is not an upgrade.
     client.send(&frames::request(
         11,
         &[&frames::pseudo("GET", "/echo")[..], &[("sec-websocket-version", "13")]].concat(),
@@ -535,7 +535,7 @@ fn a_silent_client_gets_a_ping_and_its_stream_a_reset() {
     assert_echo(&mut client, 1, "alive");
 }
 
-/// Bytes that the server keeps are no sign of life: one ping, and then the deadline of the Pong.
+/// Buffered bytes are no sign of life: the server sends one ping, and then waits for the Pong until its deadline.
 #[test]
 fn a_silent_client_that_has_sent_a_part_of_a_frame_gets_one_ping() {
     let fixture = fixture();
@@ -635,7 +635,7 @@ fn frames_may_be_cut_at_every_byte() {
         open(&mut client, 1, "/echo");
         let (first, second) = messages.split_at(cut);
         client.send(&data(1, first));
-        // All messages before the Close are echoed first only if the handler runs between; so this waits for them.
+        // All messages are echoed before the Close only if the handler runs in between, so the test waits for the echoes.
         client.send(&data(1, second));
         let (frames, end_stream) = receive(&mut client, 1, |_| false);
         assert!(end_stream);

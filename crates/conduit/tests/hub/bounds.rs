@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::*;
 
-/// A client that reads nothing while so many large messages are published. Each has its number.
+/// A client that reads nothing while this number of large messages is published. Each contains its number.
 fn lagging(path: &str) -> (TestClient, TestStream) {
     let (client, _) = client_with(HubConfig {
         lag_messages: 10,
@@ -142,7 +142,7 @@ fn histories_share_a_bound_of_memory() {
     for number in 0..100 {
         say(&client, &format!("topic-{number}"), &"a".repeat(10_000));
     }
-    // The first topics have their message, and the others none; subscribers notice that.
+    // The first topics have their message, and the others have none, which subscribers receive as a gap.
     assert_eq!(text(stream(&client, "/topic-0/history").event()).len(), 10_000);
     let last = say(&client, "topic-99", "short");
     let mut open = client
@@ -181,7 +181,7 @@ fn quiet_topics_with_subscribers_give_up_the_memory_of_expired_messages() {
     assert_eq!(text(quiet[0].event()), "next");
 }
 
-/// The time of an unused topic begins with the end of its last subscriber, and not with its last message.
+/// The retention of an unused topic begins with the end of its last subscriber, and not with its last message.
 #[test]
 fn position_of_a_quiet_topic_has_no_gap_after_its_subscriber_reconnects() {
     let (client, _) = client_with(HubConfig {

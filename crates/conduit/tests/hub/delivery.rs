@@ -111,7 +111,7 @@ fn message_reaches_the_subscribers_of_all_workers() {
         .expect("a port");
     let (address, handle) = (server.address(), server.handle());
     let thread = std::thread::spawn(move || server.serve());
-    // The kernel divides connections over the workers: of twenty each gets some.
+    // The kernel distributes connections over the workers: each gets some of twenty.
     let mut streams: Vec<_> = (0..20)
         .map(|_| {
             let mut stream = std::net::TcpStream::connect(address).expect("the server accepts");
@@ -151,7 +151,7 @@ fn message_reaches_the_subscribers_of_all_workers() {
     }
 }
 
-/// The task of the hub must not be one that the shutdown cuts off.
+/// The shutdown must not have to abort the task of the hub.
 #[test]
 fn hub_without_subscribers_has_no_task() {
     let (client, _) = client();

@@ -1,4 +1,4 @@
-//! Two hubs, as of two processes, with an engine in memory: its replicas, losses of its connection, and members.
+//! Two hubs, as in two processes, with an engine in memory: replicas, lost connections, and members.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -195,7 +195,7 @@ fn messages_reach_the_subscribers_of_all_processes_in_one_order() {
         assert_eq!((&a.id, &a.data), (&b.id, &b.data));
         assert_eq!(text(Some(a)), number.to_string());
     }
-    // A client continues at another process, which has no subscriber yet.
+    // A client continues on another process, which has no subscriber yet.
     let three = process(&center);
     let mut third = resume(&three.client, "1-8");
     assert_eq!(text(third.event()), "8");
@@ -240,7 +240,7 @@ fn member_is_present_while_one_process_has_it() {
     let bob = open(&two, "bob");
     assert_eq!(watcher.recv().as_text(), Some("joined bob"));
     let mut again = open(&one, "bob");
-    // A message of this socket follows its join.
+    // The join of this WebSocket precedes its message.
     again.send("here");
     assert_eq!(watcher.recv().as_text(), Some(r#"{"text":"here"}"#));
     assert_eq!(members(&two), r#"["bob","watcher"]"#);
@@ -248,7 +248,7 @@ fn member_is_present_while_one_process_has_it() {
     drop(again);
     assert_eq!(watcher.recv().as_text(), Some("left bob"));
     assert_eq!(members(&one), r#"["watcher"]"#);
-    // A process whose engine has lost contact: its members are gone for the others.
+    // After the engine of a process has lost its connection, the other processes no longer list its members.
     let _carol = open(&two, "carol");
     assert_eq!(watcher.recv().as_text(), Some("joined carol"));
     let replica = center.lock().expect("no panic").nodes[0].1.clone();

@@ -29,7 +29,7 @@ fn reconnect_continues_without_a_gap_and_without_repetition() {
     }
 }
 
-/// A position has no relation to the client: with that of another user's event nothing of that user is replayed
+/// A position is not bound to a client: the position of another user's event must not replay events of that user
 /// (GHSA-84j6-jc92-77jm).
 #[test]
 fn position_of_another_topic_replays_nothing_of_it() {
@@ -86,12 +86,12 @@ fn history_has_a_bound_and_a_time() {
     for number in 3..=5 {
         assert_eq!(text(all.event()), number.to_string());
     }
-    // After the second one nothing is lost, after the first one the second is.
+    // A client that has the second message has lost nothing; one that has only the first has lost the second.
     assert_eq!(text(resume(&client, "ada", &positions[1]).event()), "3");
     let mut late = resume(&client, "ada", &positions[0]);
     assert_eq!(late.event().expect("an event").event, "missed");
     assert_eq!(text(late.event()), "3");
-    // The client that has all of them has no gap.
+    // A client that has all messages has no gap.
     let mut current = resume(&client, "ada", &positions[4]);
     say(&client, "ada", "next");
     assert_eq!(text(current.event()), "next");

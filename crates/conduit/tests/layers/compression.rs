@@ -1,4 +1,4 @@
-//! Compressed responses and requests, with the coders of others as judges.
+//! Compressed responses and requests, checked with independent coders.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -85,7 +85,7 @@ fn server() -> (Running, Arc<Notify>) {
         .routes(routes)
         .layer(Conditional::new())
         .layer(Compression::new())
-        // In development an error varies by the accepted types, after all layers.
+        // In development an error varies by `accept`, which is added after all layers.
         .development(false);
     (serve(app), release)
 }
@@ -211,7 +211,7 @@ fn client_writes_back_a_version_that_it_read_compressed() {
     assert_eq!(save("\"v7;deflate\""), 412);
 }
 
-/// The bytes of a compressed stream depend on the moments of its pieces.
+/// The bytes of a compressed stream depend on the times at which its pieces arrive.
 #[test]
 fn a_compressed_stream_has_a_weak_tag() {
     #[get("/tagged")]
@@ -280,7 +280,7 @@ fn decoded_so_far(coding: &str, received: &[u8]) -> Vec<u8> {
         rest = rest.get(end + 4 + size..).unwrap_or_default();
     }
     let mut plain = Vec::new();
-    // An error only means that the end is missing yet.
+    // An error only means that the end has not arrived yet.
     let _ = match coding {
         "gzip" => {
             let mut decoder = flate2::write::GzDecoder::new(&mut plain);

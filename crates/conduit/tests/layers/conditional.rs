@@ -1,4 +1,4 @@
-//! Requests for what the client may have already.
+//! Conditional requests of clients that may have the representation.
 
 use conduit::layer::{Conditional, Preconditions};
 use conduit::prelude::*;

@@ -1,4 +1,4 @@
-//! Cross-origin resource sharing, by the Fetch standard.
+//! Cross-origin resource sharing, as the Fetch standard specifies.
 
 use std::time::Duration;
 

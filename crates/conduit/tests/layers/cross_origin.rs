@@ -1,4 +1,4 @@
-//! Requests of pages of other origins, to handlers with and without credentials that browsers attach by themselves.
+//! Requests of pages of other origins, to handlers with and without credentials that browsers attach automatically.
 
 use conduit::extract::{CookieKey, Cookies, SignedCookies};
 use conduit::layer::Cors;
@@ -160,7 +160,7 @@ fn requests_of_other_origins_are_rejected_where_browsers_attach_credentials() {
             ("same-site", "https://other.localhost"),
             ("cross-site", ""),
             ("cross-site", "null"),
-            // A page cannot set the field, and another value than those of the standard is not trusted.
+            // A page cannot set the field, and a value that is not in the standard is not trusted.
             ("", EVIL),
             ("", "null"),
             ("unknown", ""),

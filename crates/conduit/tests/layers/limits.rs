@@ -1,4 +1,4 @@
-//! Limits on time, on requests at a time, and on bodies.
+//! Limits on time, on concurrent requests, and on bodies.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -84,7 +84,7 @@ fn one_request_more_than_may_be_served_at_a_time_is_refused() {
         client.send(request("GET", "/held", &[]));
         comes_in.recv_timeout(PATIENCE).expect("it is let in");
     }
-    // Both are inside.
+    // Both requests are in their handlers.
     let mut third = server.connect();
     third.send(request("GET", "/held", &[]));
     let refused = third.response();
@@ -109,7 +109,7 @@ fn a_request_waits_for_its_turn_if_it_may() {
     for client in &mut clients {
         client.send(request("GET", "/held", &[]));
     }
-    // One comes in when the one before has been released; their order is unspecified.
+    // A request enters when the one before has been released; their order is unspecified.
     for _ in &clients {
         comes_in.recv_timeout(PATIENCE).expect("one is let in");
         gate.release.notify_one();

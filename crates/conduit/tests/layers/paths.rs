@@ -1,4 +1,4 @@
-//! Layers that change which route a request has.
+//! Layers that change the route of a request.
 
 use conduit::layer::{MethodOverride, TrailingSlash};
 use conduit::prelude::*;

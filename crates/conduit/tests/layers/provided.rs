@@ -35,7 +35,7 @@ fn field(request: &Request, name: &str) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
-/// A guard of the state's users.
+/// A guard that finds the user in the state.
 async fn signed_in(names: State<Names>, request: Request, next: NextWith<User>) -> Result<Response, Problem> {
     let name = field(&request, "x-user");
     if !names.0.0.contains(&&*name) {
@@ -55,7 +55,7 @@ impl Layer<NextWith<Tenant>> for TenantOf {
     }
 }
 
-/// A layer that takes the value of an outer one, and waits.
+/// A layer that takes the value of an outer layer, and awaits.
 async fn own_tenant(user: Provided<User>, request: Request, next: NextWith<Tenant>) -> Response {
     tokio::task::yield_now().await;
     next.run(request, Tenant(format!("of {}", user.0.0))).await

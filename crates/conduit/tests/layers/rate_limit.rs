@@ -68,7 +68,7 @@ fn each_user_has_a_separate_budget_from_any_address() {
     };
     assert_eq!([by("ann", "192.0.2.1"), by("ann", "192.0.2.2")], [200, 429]);
     assert_eq!([by("bob", "192.0.2.1"), by("bob", "192.0.2.1")], [200, 429]);
-    // Without a user the address counts, and differs from every user name.
+    // Without a user the key is the address, which differs from every user name.
     let from = |address: &str| {
         server
             .request(request("GET", "/", &[("x-forwarded-for", address)]))
@@ -95,7 +95,7 @@ fn behind_a_proxy_each_client_has_a_separate_budget() {
         assert_eq!(["203.0.113.99"; 3].map(from), [200, 200, 429]);
         // The client's value is to the left of the proxy's.
         assert_eq!(from("198.51.100.7, 203.0.113.1"), 429);
-        // A subscriber has 64 bits of addresses.
+        // An IPv6 subscriber has a /64 network.
         assert_eq!(["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(from), [200, 200, 429]);
         assert_eq!(from("2001:db8:0:1::1"), 200);
         // Clients without a forwarded address share one budget.
@@ -187,7 +187,7 @@ fn a_budget_refills_with_time() {
     assert_eq!(three(), [200, 200, 429]);
     client.advance(Duration::from_secs(120));
     assert_eq!(three(), [200, 200, 429]);
-    // Half of the period gives half of the budget; some real time passes too.
+    // Half of the period refills half of the budget; some real time passes, too.
     client.advance(Duration::from_secs(31));
     assert_eq!(three(), [200, 429, 429]);
 }

@@ -1,4 +1,4 @@
-//! Keys of idempotency, in stores of any kind.
+//! Idempotency keys, in stores of any kind.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -104,7 +104,7 @@ impl Store for Broken {
     }
 }
 
-/// Counts how often something was carried out, and holds it back if it is to.
+/// Counts the executions of a payment, and delays them if a test requires it.
 #[derive(Clone)]
 struct Till {
     paid: Arc<AtomicUsize>,
@@ -186,7 +186,7 @@ fn clients_with_different_session_cookies_do_not_share_keys() {
         [by("ann"), by("bob")].map(|answer| answer.text().to_owned()),
         ["tea 1", "tea 2"]
     );
-    // A field of one name that comes twice has more than its first line.
+    // All lines of a repeated field count, not only the first.
     let twice = |second: &str| by(&format!("x\r\ncookie: session={second}"));
     assert_eq!(
         [twice("ann"), twice("bob")].map(|answer| answer.text().to_owned()),
@@ -211,7 +211,7 @@ fn a_key_can_belong_to_a_user_whose_cookies_change() {
         ["tea 1", "tea 1"]
     );
     assert_eq!(by("x-user: bob\r\n", "2"), "tea 2");
-    // Without a user the credentials are the owner.
+    // Without a user the owner is determined by the credentials.
     assert_eq!([by("", "1"), by("", "2"), by("", "1")], ["tea 3", "tea 4", "tea 3"]);
 }
 
@@ -309,7 +309,7 @@ fn a_request_whose_response_body_fails_is_not_carried_out_again() {
 fn a_request_whose_handler_was_dropped_is_refused_until_its_reservation_ends() {
     let (till, comes_in) = till();
     let app = App::new(till.clone()).routes(routes![pay]);
-    // Without a skip of the clock, the marker is not renewed while the handler waits.
+    // The clock does not advance while the handler waits, so the marker is not renewed.
     let app = app.layer(Idempotency::new()).disconnect(conduit::Disconnect::Abort);
     let client = TestClient::new(app);
     let mut first = client.connect();
@@ -332,7 +332,7 @@ fn a_request_whose_handler_was_dropped_is_refused_until_its_reservation_ends() {
     assert_eq!(again().text(), "slow 2");
 }
 
-/// A refusal because of a header field carries nothing out: the corrected request is carried out with the same key.
+/// A rejection because of a header field has no effect: the corrected request is executed with the same key.
 #[test]
 fn a_request_that_was_refused_for_a_header_field_is_carried_out_when_corrected() {
     #[post("/json")]
@@ -352,7 +352,7 @@ fn a_request_that_was_refused_for_a_header_field_is_carried_out_when_corrected()
         StatusCode::from_bytes(wanted).expect("a status")
     }
 
-    // A server for each target, since they have one key.
+    // Each target has a separate server, because all requests use one key.
     let serving = |target: &'static str| {
         let app = App::new(()).routes(routes![json, if_match, status]);
         let server = serve(app.layer(Idempotency::new()));
@@ -385,7 +385,7 @@ fn a_request_that_was_refused_for_a_header_field_is_carried_out_when_corrected()
             assert_eq!((answer.status, is_replay(&answer)), (status, false));
         }
     }
-    // The result of an order is stored, a bad one too.
+    // The result of an order is stored, including an error.
     assert_eq!(send("x-wanted: 402\r\n").status, 402);
     assert!(is_replay(&send("x-wanted: 200\r\n")));
 }
@@ -507,7 +507,7 @@ fn owner_that_fills_the_store_displaces_no_answer_of_another() {
         assert_eq!(flood.response().status, 201);
     }
     assert!(is_replay(&server.request(order(KEY, "ann", "tea"))));
-    // The first of the flood has made room for the last.
+    // The first entry of the flood was evicted for the last.
     flood.send(order("idempotency-key: f0\r\n", "mallory", "tea"));
     assert!(!is_replay(&flood.response()));
 }
@@ -605,7 +605,7 @@ fn a_store_that_does_not_respond_to_a_renewal_does_not_stop_the_request() {
     call.finish().assert_status(200);
 }
 
-/// A store in which other requests win each attempt, and whose values end at once.
+/// A store in which other requests win each attempt, and in which values expire at once.
 #[cfg(feature = "testing")]
 #[derive(Clone)]
 struct Contended(Arc<AtomicUsize>);

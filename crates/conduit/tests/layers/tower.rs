@@ -62,7 +62,7 @@ fn a_layer_of_tower_is_around_a_handler() {
     let client = TestClient::new(app).skip_waiting();
     for _ in 0..3 {
         client.get("/new/7").send().assert_text("new 7");
-        // Dropped by the time limit, so that its place is free again.
+        // The time limit has dropped the handler, so its slot is free again.
         client.get("/never").send().assert_status(500);
     }
     client.post("/echo").body("Hello").send().assert_text("Hello");
@@ -79,7 +79,7 @@ fn handler_receives_the_request_as_changed_by_a_layer_of_tower() {
     assert_eq!(server.request(request("GET", "/anything", &[])).text(), "new 8");
 }
 
-/// A layer that changes the query alone leaves the bytes of the path and the authority as they were sent.
+/// A layer that changes only the query keeps the bytes of the path and the authority as they were sent.
 #[test]
 fn a_layer_of_tower_that_changes_the_query_keeps_path_and_authority() {
     #[get("/{*rest}")]
@@ -162,7 +162,7 @@ fn layer_of_tower_converts_extensions_for_axum() {
     assert_eq!(serve(app).get("/old/whoami").text(), "127.0.0.1 /old/whoami");
 }
 
-/// Keeps the body for a while and does not read it.
+/// Holds the body for a while without reading it.
 async fn refuses(request: axum::extract::Request) -> &'static str {
     for _ in 0..10 {
         tokio::task::yield_now().await;

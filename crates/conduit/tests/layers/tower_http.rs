@@ -54,7 +54,7 @@ fn post(server: &Running, path: &str, fields: &str, body: &[u8]) -> Response {
     server.request(sent)
 }
 
-/// In chunks of 4 bytes, so that the length is not known before.
+/// Sends chunks of 4 bytes, so that the length is not known in advance.
 fn post_chunked(server: &Running, path: &str, body: &str) -> Response {
     let mut sent = format!("POST {path} HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n");
     for piece in body.as_bytes().chunks(4) {
@@ -103,7 +103,7 @@ fn requests_are_decompressed() {
     let fields = "content-encoding: gzip\r\n";
     assert_eq!(post(&server, "/echo", fields, &gzip(text.as_bytes())).text(), text);
     assert_eq!(post(&server, "/echo", "", text.as_bytes()).text(), text);
-    // It is the client's fault, and the decoder's words stay here.
+    // It is an error of the client, and the response does not contain the message of the decoder.
     let refused = post(&server, "/echo", fields, b"this is no gzip");
     assert_eq!(refused.status, 400);
     assert!(
@@ -143,11 +143,11 @@ async fn span() -> &'static str {
 
 #[test]
 fn requests_are_traced_with_the_handlers_inside() {
-    // It enables all spans. No other test of this program needs a subscriber.
+    // The subscriber enables all spans. No other test of this program needs a subscriber.
     tracing::subscriber::set_global_default(tracing_subscriber::registry()).expect("no subscriber is set");
     let (sender, responses) = mpsc::channel();
     let layer = TraceLayer::new_for_http().on_response(
-        // The type of the body is the handler's own.
+        // The type of the body is that of the handler.
         move |response: &http::Response<Body>, _: Duration, span: &tracing::Span| {
             let _ = sender.send((response.status().as_u16(), span.is_disabled()));
         },
@@ -198,7 +198,7 @@ async fn dropped(sender: State<mpsc::Sender<()>>) {
     struct Dropped(mpsc::Sender<()>);
     impl Drop for Dropped {
         fn drop(&mut self) {
-            // The test may be over.
+            // The test may have ended.
             let _ = self.0.send(());
         }
     }

@@ -12,7 +12,7 @@ fn fields(name: &'static str, value: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))])
 }
 
-/// A text of this number of lines with a trailer, as a stream.
+/// A stream of this number of lines, with a trailer.
 fn text(lines: usize) -> impl IntoResponse {
     let body = Body::from("a,b\n".repeat(lines)).with_trailers(std::future::ready(fields(ROWS, "1000")));
     ([("content-type", "text/csv")], body)

@@ -10,7 +10,7 @@ use crate::support::{Response as Answer, Running, serve};
 
 const LARGE: &str = "All animals are equal, but some animals are more equal than others. ";
 
-/// One target whose response has the status and the length that the request asks for.
+/// One target; the request selects the status and the length of the response.
 #[get("/page")]
 async fn page(request: Request) -> Result<([(&'static str, &'static str); 1], String), Problem> {
     match request.header("x-wanted") {
@@ -34,7 +34,7 @@ fn members(answer: &Answer) -> BTreeSet<String> {
         .collect()
 }
 
-/// Each way in which a request may differ from another for the same target.
+/// Each difference between requests for the same target.
 fn requests(method: &str) -> Vec<String> {
     let origins: [&[(&str, &str)]; 3] = [
         &[],
@@ -144,7 +144,7 @@ fn vary_depends_neither_on_the_status_nor_on_the_fields_of_the_request() {
         for method in ["GET", "HEAD"] {
             assert_eq!(vary(&server, method), read, "{name}, {method}");
         }
-        // There Cors answers preflights before Compression sees them; no cache stores a response to OPTIONS.
+        // There Cors responds to preflights before Compression; no cache stores a response to OPTIONS.
         if name != "Conditional inside of Compression inside of Cors" {
             assert_eq!(vary(&server, "OPTIONS"), options, "{name}");
         }

@@ -1,4 +1,4 @@
-//! Versions that a header field selects, and their mistakes in the configuration.
+//! Versions that a header field selects, and mistakes in their configuration.
 
 use std::panic::catch_unwind;
 

@@ -232,7 +232,7 @@ fn a_page_of_another_origin_calls_no_tool() {
     let client = TestClient::new(app().trusted_origin("https://trusted.example"));
     for (origin, host, status) in [
         ("https://evil.example", "localhost", 403),
-        // The name of the attacker leads to this machine: the origins are equal.
+        // The attacker's name resolves to this machine, so the origins are equal.
         ("http://evil.example", "evil.example", 403),
         ("null", "localhost", 403),
         ("http://localhost:3000", "evil.example", 403),

@@ -172,7 +172,7 @@ const NEW: [Beyond; 8] = [
     ),
 ];
 
-/// Runs all scenarios that the suite requires for a revision; those of `beyond` fail, and a pass of one of them fails the test.
+/// Runs all scenarios that the suite requires for a revision. Those in `beyond` must fail: if one of them passes, the test fails.
 fn judge(revision: &str, beyond: &[Beyond]) {
     let Some(programs) = npm::installed("mcp-conformance", &PACKAGES) else {
         return;

@@ -63,7 +63,7 @@ async fn start(
     Ok(Accepted::at(format!("/exports/{}", run.id())))
 }
 
-/// Report more updates at once than are kept.
+/// Reports more updates at once than the run retains.
 #[post("/bursts", tool = "burst")]
 async fn burst(runs: State<Runs<Progress>>) -> Result<Accepted, Problem> {
     let run = runs
@@ -94,7 +94,7 @@ async fn cancel(id: Path<String>, runs: State<Runs<Progress>>) -> Result<NoConte
     Ok(NoContent)
 }
 
-/// Order something, whose place has events and is no run.
+/// Place an order, whose location has events and is not a run.
 #[post("/orders", tool = "order")]
 fn order() -> Accepted {
     Accepted::at("/orders/7")

@@ -60,7 +60,7 @@ async fn deaf(upgrade: WebSocketUpgrade) -> Response {
     })
 }
 
-/// The growth of memory when the server has received these bytes on a connection, which remains open.
+/// The growth of memory after the server has received these bytes on a connection, which remains open.
 fn growth(server: &Running, opening: &[u8], bytes: &[u8]) -> usize {
     let mut client = server.connect();
     let received = || server.handle().statistics().received_bytes;
@@ -71,11 +71,11 @@ fn growth(server: &Running, opening: &[u8], bytes: &[u8]) -> usize {
     client.send(bytes);
     wait_for(|| received() >= start + (opening.len() + bytes.len()) as u64);
     if opening.starts_with(PREFACE) {
-        // The server has used the bytes before it answers.
+        // The server has processed the bytes before it responds.
         client.send(ping());
         assert!(client.received("pingping"));
     } else {
-        // The only worker has used the bytes before it serves another connection: no buffer is growing.
+        // The only worker has processed the bytes before it serves another connection: no buffer is growing.
         let mut other = server.connect();
         other.send("GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n");
         assert_eq!(other.response().status, 404);
@@ -203,7 +203,7 @@ fn http2_connection_holds_at_most_2_mib_under_bombs_below_the_limit_of_a_head() 
     assert!(server.handle().statistics().limit_hits(Limit::HeadBytes) > 0);
 }
 
-/// Handlers of streams that are reset go on, and hold their requests.
+/// Handlers of reset streams continue, and hold their requests.
 #[test]
 fn http2_connection_holds_at_most_2_mib_under_bombs_that_are_reset() {
     let _alone = alone();
@@ -220,7 +220,7 @@ fn http2_connection_holds_at_most_2_mib_under_bombs_that_are_reset() {
     assert!(grown <= 2 * 1024 * KIB, "{grown} bytes");
 }
 
-/// Handlers of streams that are reset go on, and cannot complete their bodies. The worker keeps freed buffers.
+/// Handlers of reset streams continue, and cannot complete their bodies. The worker keeps freed buffers.
 #[test]
 fn http2_connection_holds_a_window_of_bodies_after_resets() {
     let _alone = alone();
@@ -272,7 +272,7 @@ fn websocket_holds_one_message() {
     assert!(grown <= 2 * 1024 * KIB + REST, "{grown} bytes");
 }
 
-/// The memory of a WebSocket that has received as many messages of this length as it takes, from a client that reads nothing.
+/// The memory of a WebSocket that has received as many messages of this length as it accepts, from a client that reads nothing.
 fn growth_of_unread_messages(path: &str, length: u16) -> usize {
     let _alone = alone();
     let server = server();
@@ -288,7 +288,7 @@ fn growth_of_unread_messages(path: &str, length: u16) -> usize {
     socket.set_nonblocking(true).expect("the socket is open");
     let before = LIVE_BYTES.load(Relaxed);
     let (mut sent, mut most, mut rest) = (0, 0, 0);
-    // The system holds the bytes that the server does not take. A slow server has not held anything before it has begun.
+    // The kernel buffers the bytes that the server does not read. A slow server may not have read anything yet.
     while rest < 50 || most < 64 * KIB && rest < 15_000 {
         rest += 1;
         match socket.write(&messages[sent..]) {

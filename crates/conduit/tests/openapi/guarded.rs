@@ -164,7 +164,7 @@ fn the_document_of_the_routes_alone_lacks_the_layers_of_the_application() {
 fn alternatives_of_security_are_all_that_let_a_request_in() {
     let document = crate::json(&ROUTES.openapi(Info::new("routes", "1")));
     let security = |path: &str, method: &str| document["paths"][path][method]["security"].clone();
-    // The list's guard asks for a token, and the handler is content with it.
+    // The guard of the list requires a token, and the handler accepts it.
     assert_eq!(
         security("/internal/jobs", "post"),
         json!([{ "bearer": [] }, { "bearer": [], "session": [] }])

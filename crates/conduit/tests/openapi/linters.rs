@@ -28,7 +28,7 @@ pub(crate) fn accept(document: &str) {
         "error",
         "document.json",
     ];
-    // Spectral knows no version after 3.1.
+    // Spectral supports no version after 3.1.
     if !document.contains("\"openapi\": \"3.2.0\"") {
         run(Command::new(programs.join("spectral"))
             .current_dir(&folder)

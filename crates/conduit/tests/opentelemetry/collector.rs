@@ -1,4 +1,4 @@
-//! A collector: it takes spans by OTLP over HTTP, as any other does, and keeps them for a test to look at.
+//! A collector, which accepts spans by OTLP over HTTP and keeps them for the assertions of a test.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -85,7 +85,7 @@ impl Collector {
         scopes.flat_map(|scope| scope.spans.iter().cloned()).collect()
     }
 
-    /// The span with this name, of which there is one.
+    /// The only span with this name.
     pub(crate) fn span(&self, name: &str) -> Span {
         let spans = self.spans();
         let mut found = spans.iter().filter(|span| span.name == name);

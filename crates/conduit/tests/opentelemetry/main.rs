@@ -163,7 +163,7 @@ fn trace_continues_through_the_handler_to_its_peers() {
     let events: Vec<_> = load.events.iter().map(|event| event.name.as_str()).collect();
     assert_eq!(events, ["loaded"]);
     assert_eq!(attributes(&load.events[0].attributes)["rows"], "3");
-    // It is the handler's own span that the next service has as its parent.
+    // The parent in the next service is the span of the handler.
     let load = hex(&load.span_id);
     assert_eq!(
         answer.text(),
@@ -203,7 +203,7 @@ fn a_malformed_parent_is_ignored() {
     for fields in &malformed {
         assert_eq!(program.get("/users/1", fields).status, 200, "{fields}");
     }
-    // A state that is no list does not make the parent none.
+    // An invalid state does not invalidate the parent.
     program.get("/users/1", &format!("{good}tracestate: nothing\r\n"));
     program.end();
 
@@ -272,7 +272,7 @@ fn an_answer_that_did_not_come_whole_is_an_error() {
     gone.send("GET /never HTTP/1.1\r\nhost: shop.example\r\n\r\n");
     assert_eq!(program.get("/streamed", "").body, b"fourfourfour");
     drop(gone);
-    // The worker has had its turns when it answers others.
+    // When the worker serves others, it has also handled this request.
     for _ in 0..3 {
         program.get("/users/1", "");
     }
@@ -358,7 +358,7 @@ fn a_collector_that_is_busy_is_asked_again_and_nothing_is_lost() {
     assert!(log.contains("the collector accepts spans again"), "{log}");
 }
 
-/// A request that waited for the collector would take as long as the collector is given; 20,000 spans take 20 MB.
+/// A request that waits for the collector would take as long as the timeout of the collector; 20,000 spans take 20 MB.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_collector_that_is_silent_holds_up_neither_requests_nor_memory_nor_the_end() {
@@ -464,7 +464,7 @@ mod encrypted {
 
     use super::*;
 
-    /// Files of a test's own, removed at its end.
+    /// Files for one test, which are removed at its end.
     struct Files(std::path::PathBuf);
 
     impl Drop for Files {

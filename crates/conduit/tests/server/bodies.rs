@@ -69,7 +69,7 @@ fn client_that_expects_100_receives_it_when_the_body_is_read() {
     assert_eq!(client.response().status, 100);
     client.send("abc");
     assert_eq!(client.response().text(), "3");
-    // A handler that does not want the body answers at once.
+    // A handler that does not read the body responds at once.
     client.send("POST /ignore HTTP/1.1\r\nhost: test\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n");
     assert_eq!(client.response().text(), "ignored");
 }

@@ -67,7 +67,7 @@ async fn slow(gate: State<Gate>) -> &'static str {
     "slow"
 }
 
-/// A stream that gives its pieces one by one, and yields before each.
+/// A stream that returns its pieces one by one, and yields before each.
 struct Pieces(VecDeque<Result<Vec<u8>, std::io::Error>>, bool);
 
 impl Stream for Pieces {
@@ -115,7 +115,7 @@ struct TestState {
     gate: Gate,
 }
 
-/// A stream without an end, which counts how much of it was asked for.
+/// An endless stream, which counts the requested pieces.
 struct Endless(Asked);
 
 impl Stream for Endless {

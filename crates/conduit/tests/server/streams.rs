@@ -16,7 +16,7 @@ use futures_core::Stream;
 use crate::support::{serve, wait_for};
 use crate::{ROUTES, TestState, hello, server};
 
-/// A stream whose pieces are all there.
+/// A stream with pieces that are ready at once.
 struct Ready(VecDeque<Result<&'static str, std::io::Error>>);
 
 impl Stream for Ready {
@@ -38,7 +38,7 @@ async fn ready_and_broken() -> Body {
     Body::from_stream(Ready(pieces.into()))
 }
 
-/// A stream that gives pieces without an end, and nothing in them.
+/// An endless stream of empty pieces.
 struct Nothings;
 
 impl Stream for Nothings {

@@ -1,4 +1,4 @@
-//! Sessions in encrypted cookies: their life, their keys, their size, and what a copy of a cookie is worth.
+//! Sessions in encrypted cookies: their lifetime, keys and size, and the validity of a copied cookie.
 
 use crate::*;
 

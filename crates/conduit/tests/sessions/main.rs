@@ -54,7 +54,7 @@ async fn count_together(mut session: Session<Visitor>, barrier: State<Arc<Barrie
     Ok(session.count.to_string())
 }
 
-/// Writes after another request has done something.
+/// Writes after another request has changed the session.
 #[post("/count-late")]
 async fn count_late(mut session: Session<Visitor>, barrier: State<Arc<Barrier>>) -> Result<String, Problem> {
     barrier.wait().await;
@@ -478,7 +478,7 @@ fn messages_count_for_the_limit_of_the_data() {
     assert_eq!(kept.text().split(',').count(), 6, "those that had room");
 }
 
-/// A store that remembers the keys and values it has got, and fails on demand.
+/// A store that records its keys and values, and fails on demand.
 #[derive(Clone, Default)]
 struct Watched {
     store: MemoryStore,

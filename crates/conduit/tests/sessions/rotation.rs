@@ -78,7 +78,7 @@ fn request_with_the_old_id_does_not_overwrite_the_new_cookie() {
     }
     client.get("/me").send().assert_text("ada");
 
-    // The store has forgotten the old id.
+    // The store has removed the old id.
     client.advance(Duration::from_secs(61));
     poll.post("/count").send().assert_text("1");
 }

@@ -65,7 +65,7 @@ const ROUTES: Routes<Sessions> = routes![
     put_json,
 ];
 
-/// Demands tokens of browsers only, which send a cookie.
+/// Requires tokens only of browsers, which send a cookie.
 async fn require_token_with_cookie(session: TokenSession, request: Request, next: Next) -> Result<Response, Problem> {
     match request.header("cookie") {
         Some(_) => require_token(session, request, next).await,

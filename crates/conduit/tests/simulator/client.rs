@@ -76,7 +76,7 @@ impl Client {
         self.requests.push((id, self.outgoing.len()));
     }
 
-    /// Sends at most so many bytes, and encrypted ones that wait; returns the number of bytes sent.
+    /// Sends at most `length` bytes, and pending encrypted ones; returns the number of bytes sent.
     pub(crate) fn send(&mut self, most: usize) -> usize {
         let Some(connection) = self.connection.as_mut() else {
             return 0;
@@ -97,7 +97,7 @@ impl Client {
         flushed + sent
     }
 
-    /// Takes at most so many bytes; returns their number.
+    /// Reads at most `length` bytes; returns their number.
     pub(crate) fn read(&mut self, most: usize) -> usize {
         let Some(connection) = &mut self.connection else {
             return 0;
@@ -132,7 +132,7 @@ impl Client {
                 return Err(format!("{} bytes without a request", self.incoming.len()));
             };
             let exchange = &exchanges[id];
-            // The server does not know the method of an incomplete head.
+            // The server has not parsed the method of an incomplete head.
             let head_only = exchange.kind == Kind::Head && self.answered < self.sent_requests();
             let Some(response) = parse(&self.incoming, head_only, self.ended)? else {
                 return Ok(());
@@ -283,7 +283,7 @@ impl Client {
     }
 }
 
-/// Sends at most so many bytes of frames; returns the number of bytes sent.
+/// Sends at most `length` bytes of frames; returns the number of bytes sent.
 fn send_frames(connection: &mut Wire, http2: &mut Http2, most: usize) -> usize {
     let mut sent = 0;
     loop {

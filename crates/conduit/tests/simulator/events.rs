@@ -123,7 +123,7 @@ impl Client {
         flushed + sent
     }
 
-    /// Takes at most so many bytes, and compares the events that are complete. Returns the number of bytes.
+    /// Reads at most `length` bytes, and compares the complete events. Returns the number of bytes.
     fn read(&mut self, most: usize, published: u64) -> Result<usize, String> {
         let Some(connection) = &mut self.connection else {
             return Ok(0);

@@ -57,7 +57,7 @@ pub(crate) enum Reads {
     Drops,
     /// The body lives unread until the handler returns.
     Holds,
-    /// A task reads it, which may go on after the response: it waits for the simulator before so many of its reads.
+    /// A task reads it, which may continue after the response: it waits for the simulator before this number of its reads.
     Task(usize),
 }
 
@@ -306,7 +306,7 @@ impl Exchange {
         is_sent.then(|| id.to_string())
     }
 
-    /// Returns whether the server may ask for the body with `100 Continue`: the handler reads of it.
+    /// Returns whether the server may request the body with `100 Continue`: the handler reads from it.
     pub(crate) fn may_continue(&self) -> bool {
         let reads = !matches!(self.reads, Reads::Drops | Reads::Holds);
         self.expects_continue && reads && self.kind == Kind::Post

@@ -10,7 +10,7 @@ use crate::random::Random;
 /// The number of worker turns without progress after which the server is quiescent.
 pub(crate) const QUIET_TURNS: usize = 12;
 
-/// Gives the worker so many turns.
+/// Gives the worker this number of turns.
 pub(crate) async fn turns(count: usize) {
     for _ in 0..count {
         tokio::task::yield_now().await;
@@ -42,7 +42,7 @@ pub(crate) async fn resources(client: &TestClient) -> Resources {
     client.resources()
 }
 
-/// Lets a random handler, stream or task go on.
+/// Lets a random handler, stream or task continue.
 pub(crate) fn open_gate(gates: &mut Vec<oneshot::Sender<()>>, random: &mut Random) {
     if !gates.is_empty() {
         let index = random.below(gates.len());
@@ -51,7 +51,7 @@ pub(crate) fn open_gate(gates: &mut Vec<oneshot::Sender<()>>, random: &mut Rando
     }
 }
 
-/// Lets all handlers, streams and tasks go on, in a random order and in the same turn.
+/// Lets all handlers, streams and tasks continue, in a random order and in the same turn.
 pub(crate) fn open_gates(gates: &mut Vec<oneshot::Sender<()>>, random: &mut Random) {
     while !gates.is_empty() {
         open_gate(gates, random);

@@ -149,7 +149,7 @@ impl Wire {
         sent
     }
 
-    /// Takes received bytes, at most so many.
+    /// Reads at most this number of received bytes.
     pub(crate) fn read_now(&mut self, most: usize) -> Vec<u8> {
         if self.session.is_none() {
             return self.connection.read_now(most);

@@ -13,7 +13,7 @@ use crate::start::{Failure, fails_at};
 
 /// The maximum number of threads that run seeds.
 const THREADS: usize = 4;
-/// The fresh seeds of a test are so many times fewer than its fixed ones.
+/// The factor by which the fresh seeds of a test are fewer than its fixed ones.
 const FIXED_PER_FRESH: u64 = 4;
 /// The first fresh seed in CI, where a change is not rejected for a run that another change caused.
 const BASE_IN_CI: u64 = 20_261_129;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Runs a seed. Returns the log of its events, or the violated invariant.
 type Simulate = fn(u64) -> Result<String, String>;
 
-/// Runs the fixed seeds of a test, so many unless the environment sets their number, and fresh ones; or the seed that the
+/// Runs the fixed seeds of a test, this number unless the environment sets another one, and fresh ones; or the seed that the
 /// environment names.
 pub(crate) fn check_seeds(default: u64, simulate: Simulate) {
     let [fixed, fresh] = match from_environment("CONDUIT_SIMULATOR_SEED") {

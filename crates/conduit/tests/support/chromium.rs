@@ -31,7 +31,7 @@ impl Browser {
         Browser::start_with(profile, &[])
     }
 
-    /// As [`start`](Self::start), with further arguments.
+    /// Starts a browser as [`start`](Self::start) does, with further arguments.
     pub(crate) fn start_with(profile: &Path, arguments: &[&str]) -> Option<Self> {
         let Some(program) = installed() else {
             assert!(

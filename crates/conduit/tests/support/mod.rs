@@ -30,12 +30,12 @@ pub(crate) fn wait_for(condition: impl Fn() -> bool) {
     }
 }
 
-/// Moves the clock of its worker, on which all deadlines depend, by this number of seconds.
+/// Advances the clock of its worker, on which all deadlines depend, by this number of seconds.
 #[cfg(feature = "testing")]
 #[conduit::get("/later/{seconds}")]
 pub(crate) async fn later(seconds: conduit::Path<u64>) {
     tokio::time::pause();
-    // The first poll moves the clock.
+    // The first poll advances the clock.
     let moved = std::pin::pin!(tokio::time::advance(Duration::from_secs(*seconds)));
     let _ = moved.poll(&mut Context::from_waker(Waker::noop()));
     tokio::time::resume();
@@ -130,7 +130,7 @@ impl Client {
             .expect("the server takes the bytes");
     }
 
-    /// Sends what the server takes, which may be less than all when it has closed.
+    /// Sends as much as the server accepts, which may be less than all if it has closed.
     pub(crate) fn send_what_is_taken(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
@@ -227,7 +227,7 @@ impl Client {
         }
     }
 
-    /// Reads once. False at the end of the stream, or when the server has reset it.
+    /// Reads once. Returns false at the end of the stream, or if the server has reset it.
     fn more(&mut self) -> bool {
         let mut buffer = [0; 64 * 1024];
         match self.stream.read(&mut buffer) {
@@ -241,7 +241,7 @@ impl Client {
         }
     }
 
-    /// Reads until this text has come. False if the server closes before.
+    /// Reads until this text has arrived. Returns false if the server closes before.
     pub(crate) fn received(&mut self, text: &str) -> bool {
         while find(&self.pending, text.as_bytes()).is_none() {
             if !self.more() {
@@ -251,7 +251,7 @@ impl Client {
         true
     }
 
-    /// The head of the next response, which stays to be read.
+    /// The head of the next response, which remains unread.
     pub(crate) fn head(&mut self) -> String {
         assert!(self.received("\r\n\r\n"), "the server closes without a response");
         let end = find(&self.pending, b"\r\n\r\n").expect("it was received");
@@ -263,7 +263,7 @@ impl Client {
         self.pending.is_empty() && !self.more()
     }
 
-    /// All that comes until the server closes.
+    /// All bytes until the server closes.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.more() {}
         std::mem::take(&mut self.pending)
@@ -293,7 +293,7 @@ impl Response {
         str::from_utf8(&self.body).expect("the body is text")
     }
 
-    /// The problem that the body is; checks its form (RFC 9457).
+    /// Parses the body as a problem, and checks its form (RFC 9457).
     pub(crate) fn problem(&self) -> serde_json::Value {
         assert_eq!(
             self.header("content-type"),

@@ -59,7 +59,7 @@ impl Directory {
         file
     }
 
-    /// A shell script in the program's place.
+    /// A shell script in place of the program.
     pub(crate) fn install_script(&self, script: &str) {
         let new = self.path("new");
         fs::write(&new, format!("#!/bin/sh\n{script}\n")).expect("a script");
@@ -74,7 +74,7 @@ impl Drop for Directory {
     }
 }
 
-/// A program that serves, and all that come after it.
+/// A serving program and all its successors.
 pub(crate) struct Program {
     pub(crate) child: Child,
     /// The output of the program and its successors.
@@ -83,7 +83,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts it, and waits until it listens on so many places.
+    /// Starts the program, and waits until it listens on this number of addresses.
     pub(crate) fn start(command: &mut Command, places: usize) -> Self {
         let mut child = command.spawn().expect("the program starts");
         let log = Arc::new(Mutex::new(String::new()));
@@ -113,7 +113,7 @@ impl Program {
         );
     }
 
-    /// The place where it listens whose text begins so, without it.
+    /// The listening address with this prefix, without the prefix.
     pub(crate) fn address(&self, scheme: &str) -> &str {
         let found = self.addresses.iter().find_map(|address| address.strip_prefix(scheme));
         found.expect("it listens there")
@@ -137,7 +137,7 @@ impl Program {
         kill_process(process, signal).expect("the process is there");
     }
 
-    /// Asks the process for its successor, and waits until it has gone out of the way.
+    /// Starts a successor of the process, and waits until the process has stopped accepting.
     pub(crate) fn replace(&self, process: u32) -> u32 {
         let taken_over = |log: &str| log.matches("another process has taken over").count();
         let before = taken_over(&self.log());
@@ -150,7 +150,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Successors are no children of ours.
+        // Successors are not children of this process.
         let log = self.log.lock().map(|log| log.clone()).unwrap_or_default();
         for (_, rest) in log.lines().filter_map(|line| line.split_once("process=")) {
             let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -207,7 +207,7 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// A client that takes nothing but whole and right answers.
+/// A client that accepts only complete and correct responses.
 pub(crate) struct Client<T> {
     pub(crate) stream: T,
     /// The last response closes the connection.
@@ -236,7 +236,7 @@ impl<T: Read + Write> Client<T> {
         }
     }
 
-    /// Sends a request and reads its answer; gives the body.
+    /// Sends a request and reads its response. Returns the body.
     pub(crate) fn ask(&mut self, request: &str) -> String {
         self.stream.write_all(request.as_bytes()).expect("the request is taken");
         self.read_response(request, Vec::new())

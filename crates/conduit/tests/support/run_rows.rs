@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use crate::program::Program;
 use crate::topic_server::{TestServer, patient};
 
-/// The rows as tests of a server, whose engine a program makes of the value of this variable.
+/// The rows as tests of a server; a program creates its engine from the value of this variable.
 macro_rules! run_rows {
     ($server:ty, $variable:expr, $value:expr, $engine:expr) => {
         run_rows!($server:
@@ -58,7 +58,7 @@ struct User {
     x_user: String,
 }
 
-/// The moment at which a run ends by itself.
+/// The time at which a run ends by itself.
 #[derive(Clone, Copy, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum End {
@@ -223,7 +223,7 @@ pub(crate) fn shutdown_waits_for_a_run_and_cuts_off_a_longer_one_for_the_clients
     let mut here = open(&one, &long, "");
     skip_reports(&mut here);
     one.handle().stop();
-    // The stream at this process ends without a last update: its client connects again, to the other one.
+    // The stream at this process ends without a last update: its client reconnects to the other process.
     assert_eq!(here.event(), None);
     one.advance(Duration::from_secs(15));
     assert_eq!(next(&mut streams[0]).0, r#"{"state":"succeeded"}"#);
@@ -233,7 +233,7 @@ pub(crate) fn shutdown_waits_for_a_run_and_cuts_off_a_longer_one_for_the_clients
     assert_eq!(streams[1].event(), None);
 }
 
-/// The service of a program, which reports and cuts off its runs as a service manager stops it.
+/// The service of a program, which reports its runs and aborts them when a service manager stops it.
 pub(crate) fn serve(engine: impl HubEngine) -> conduit::Result {
     let runs = Runs::with_engine(RunsConfig::default(), engine);
     let app = App::new(runs).routes(routes![start, follow, cancel]);

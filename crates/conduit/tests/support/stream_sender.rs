@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use crate::support::Running;
 
-/// A connection of HTTP/2 that sends the same requests again and again, each on a new stream.
+/// A connection of HTTP/2 that repeats the same requests, each on a new stream.
 pub(crate) struct StreamSender {
     stream: TcpStream,
     next: u32,

@@ -7,7 +7,7 @@ use conduit::hub::{HubConfig, StartFrom, Subscription, Topic};
 
 use crate::topic_server::{Numbers, TestServer, hub_with, next_number, patient, publish_at_once, subscribe, topic};
 
-/// The messages that are published one after the other, and those at once: fewer than a batch has.
+/// The number of messages that are published one after the other, and at once: fewer than a batch.
 pub(crate) const MESSAGES: u32 = 100;
 
 /// Two processes whose periodic requests do not occur during a test: one publishes, and the other has a subscriber.

@@ -334,7 +334,7 @@ pub(crate) fn joins_within_a_burst_without_history_lose_no_message<S: TestServer
     });
 }
 
-/// A subscriber takes the end of a presence for the end of its messages.
+/// A subscriber treats the end of a presence as the end of its messages.
 pub(crate) fn member_leaves_after_its_messages<S: TestServer>() {
     let Some(server) = S::volatile() else { return };
     run(async {

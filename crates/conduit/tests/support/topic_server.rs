@@ -30,7 +30,7 @@ pub(crate) trait TestServer: Sized {
     /// Closes the connections of all engines.
     async fn close_connections(&self);
 
-    /// Makes members present in a topic for a process that does nothing more. Its lease begins now, or has never begun.
+    /// Makes members present in a topic for a process that has no further activity. Its lease begins now, or has never begun.
     async fn join_elsewhere(&self, topic: &str, process: u32, members: &[&str], lease: Option<Duration>);
 
     /// Ends the lease of this process.

@@ -1,4 +1,4 @@
-//! Certificates whose files change: what replaces the previous ones, and what does not.
+//! Changed certificate files: those that replace the previous certificates, and those that do not.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -46,7 +46,7 @@ fn a_certificate_that_is_not_valid_now_does_not_replace_a_valid_one() {
         files.put("chain.pem", &chain);
         handle.reload();
         assert_eq!(certificate_in_use(&running, &authority), der(&valid.0), "{interval:?}");
-        // The server also looks at the files by itself, possibly while only one of them is replaced.
+        // The server also checks the files by itself, possibly while only one of them is replaced.
         assert!(handle.statistics().failed_certificate_reloads > failed);
         assert_eq!(handle.statistics().certificates_not_after, not_after);
     }
@@ -61,7 +61,7 @@ fn a_certificate_that_is_not_valid_now_does_not_replace_a_valid_one() {
 fn an_expired_certificate_is_replaced_by_any_other() {
     let files = Files::new("expired");
     let authority = Authority::new();
-    // Nothing keeps a server from starting with it; the log has an error.
+    // A server starts with it, and logs an error.
     let (_running, handle) = serve(&files, &authority.issue_with("localhost", years(2020, 2021)));
     let end_of = |year: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(year);
     assert_eq!(handle.statistics().certificates_not_after, Some(end_of(1_609_459_200)));

@@ -26,7 +26,7 @@ fn alert(running: &Running, config: ClientConfig) -> Option<AlertDescription> {
     }
 }
 
-/// Waits until the server has counted so many handshakes that failed: the client may read the alert before.
+/// Waits until the server has counted this number of failed handshakes: the client may read the alert earlier.
 fn wait_for_failures(running: &Running, count: u64) {
     wait_for(|| running.handle().statistics().failed_handshakes >= count);
     assert_eq!(running.handle().statistics().failed_handshakes, count);
@@ -46,7 +46,7 @@ fn a_client_without_a_common_protocol_receives_the_alert() {
     wait_for_failures(&running, 2);
 }
 
-/// A group that the server does not support, so that it asks for another key share.
+/// A group that the server does not support, so that it requests another key share.
 #[derive(Debug)]
 struct UnknownGroup;
 
@@ -98,7 +98,7 @@ fn an_alert_after_a_request_for_another_key_share_is_received() {
 fn a_client_without_a_common_signature_receives_the_alert() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");
-    // Its key is one of ECDSA.
+    // Its key is an ECDSA key.
     let running = serve(Tls::pem(chain, key));
     let config = with_provider(&authority, |provider| {
         let all = provider.signature_verification_algorithms;

@@ -1,5 +1,5 @@
 //! TLS in the server, with clients of rustls over real sockets: names, resumption, clients' certificates, files that change,
-//! handshakes that go wrong, long bodies both ways.
+//! failed handshakes, long bodies in both directions.
 #![cfg(feature = "tls")]
 
 mod certificates;
@@ -263,7 +263,7 @@ fn each_name_has_its_certificate() {
         let (_, stream) = get(running.address, &config, name, "/").expect(name);
         assert!(shown(&stream) == der(certificate), "{name}");
     }
-    // Another name gets the first certificate, which its client does not take.
+    // Another name gets the first certificate, which its client rejects.
     assert!(get(running.address, &config, "a.b.wild.test", "/").is_err());
 }
 
@@ -308,7 +308,7 @@ fn clients_show_certificates_where_they_must_or_may() {
     let mallory = Arc::new(authority.configure(rustls::ALL_VERSIONS, Some(stranger.issue("mallory.test"))));
     for running in [&required, &accepted] {
         for _ in 0..2 {
-            // The second time the session is resumed, and the client is known again.
+            // The second connection resumes the session, which identifies the client.
             let (answer, _) = get(running.address, &alice, "localhost", "/whoami").expect("an answer");
             assert!(answer.ends_with("alice.test"), "{answer}");
         }
@@ -335,7 +335,7 @@ impl Files {
     }
 
     fn put(&self, name: &str, text: &str) {
-        // As certbot and Kubernetes do: whole at once.
+        // As certbot and Kubernetes do: all files at once.
         let new = self.0.join(format!("{name}.new"));
         std::fs::write(&new, text).expect("a file");
         std::fs::rename(new, self.0.join(name)).expect("a name");
@@ -385,7 +385,7 @@ fn files_that_change_are_read_again_and_broken_ones_are_not_used() {
         assert!(Instant::now() < patience, "the new certificate is not used");
         std::thread::sleep(Duration::from_millis(50));
     }
-    // The connection from before continues, and its session is good for another.
+    // The earlier connection continues, and its session can be resumed.
     assert!(ask(&mut open, "/").expect("an answer").ends_with("true"));
     let (_, again) = get(running.address, &config, "localhost", "/").expect("an answer");
     assert_eq!(again.conn.handshake_kind(), Some(HandshakeKind::Resumed));
@@ -574,7 +574,7 @@ fn client_that_reads_nothing_is_closed_in_spite_of_kernel_buffers() {
     let running = start(server.expect("it listens"));
     let config = Arc::new(authority.client());
     let (_, mut stream) = get(running.address, &config, "localhost", "/").expect("an answer");
-    // Far more than the system takes.
+    // Far more than the kernel buffers.
     let requests = "GET /long HTTP/1.1\r\nhost: test\r\n\r\n".repeat(20);
     stream.write_all(requests.as_bytes()).expect("taken");
     wait_for(|| running.handle().statistics().limit_hits(conduit::Limit::WriteRate) > 0);
@@ -598,7 +598,7 @@ fn a_message_of_the_handshake_may_come_in_many_records() {
         for piece in hello.chunks(hello.len() / pieces) {
             let length = u16::try_from(piece.len()).expect("short").to_be_bytes();
             stream.write_all(&[&head[..3], &length, piece].concat()).expect("taken");
-            // So that the server most often reads them one by one; it must not matter.
+            // The server then usually reads them one by one, which must have no effect.
             std::thread::yield_now();
         }
         let mut stream = StreamOwned::new(client, stream);

@@ -17,7 +17,7 @@ fn serve(
     (running, config, stream)
 }
 
-/// Moves the clock of the worker by a second. The worker has read what was sent before.
+/// Advances the clock of the worker by a second. The worker has read all earlier bytes.
 fn wait_a_second(running: &Running, config: &Arc<ClientConfig>) {
     let (answer, _) = get(running.address, config, "localhost", "/later/1").expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

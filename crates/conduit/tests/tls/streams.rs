@@ -78,13 +78,13 @@ mod stall {
 
     const DEADLINE: Duration = Duration::from_secs(15 * 60);
 
-    /// Keeps its worker until the test lets it continue, and for two deadlines more.
+    /// Blocks its worker until the test lets it continue, and for two further deadlines.
     #[get("/stall")]
     async fn stall(barrier: State<Arc<Barrier>>) -> &'static str {
         barrier.wait();
         barrier.wait();
         tokio::time::pause();
-        // The first poll moves the clock.
+        // The first poll advances the clock.
         let moved = pin!(tokio::time::advance(2 * DEADLINE));
         let _ = moved.poll(&mut Context::from_waker(Waker::noop()));
         tokio::time::resume();

@@ -84,7 +84,7 @@ fn pages_of_other_origins_are_refused_unless_they_are_permitted() {
     }
 }
 
-/// The proxy sends the host that the browser used.
+/// The proxy sends the host that the browser requested.
 #[test]
 fn the_host_of_a_trusted_proxy_is_the_own_origin() {
     let client = TestClient::new(App::new(()).routes(routes![echo]).trusted_proxies(["127.0.0.1"]));
@@ -135,7 +135,7 @@ fn the_document_describes_the_upgrade() {
     }
 }
 
-/// A route for both.
+/// A route for WebSockets and other requests.
 #[get("/either")]
 async fn either(upgrade: Option<WebSocketUpgrade>) -> Response {
     match upgrade {

@@ -266,13 +266,13 @@ async fn hold() {
     std::future::pending().await
 }
 
-/// Clients of a server that stops must not all connect again within one second.
+/// Clients of a stopping server must not all reconnect within one second.
 #[test]
 fn a_stop_spreads_the_closes_of_many_websockets() {
     const SOCKETS: usize = 1000;
     let client = TestClient::new(App::new(()).routes(routes![echo, hold]));
     let mut open: Vec<TestWebSocket> = (0..SOCKETS).map(|_| client.websocket("/echo").open()).collect();
-    // The server does not end before the test.
+    // The server outlives the test.
     let hold = client.get("/hold").start();
     wait_for(|| client.resources().handlers == SOCKETS + 1);
     let mut checked = Instant::now();

@@ -14,7 +14,7 @@ use crate::{echo_client, wait_for};
 #[derive(Clone, Default)]
 struct Sent(Arc<AtomicUsize>);
 
-/// Sends without an end.
+/// Sends messages without an end.
 #[get("/flood")]
 async fn flood(upgrade: WebSocketUpgrade, sent: State<Sent>) -> Response {
     upgrade.on_upgrade(|socket| async move {
@@ -79,7 +79,7 @@ fn pings_are_read_while_there_is_room_for_their_pongs() {
     wait_for(|| socket.connection().read(1 << 16).ends_with(b"\x81\x03end"));
 }
 
-/// Takes a message only when it is asked to.
+/// Receives a message only when the test requests it.
 #[get("/slow")]
 async fn slow(upgrade: WebSocketUpgrade, gate: State<Arc<tokio::sync::Notify>>) -> Response {
     upgrade.on_upgrade(|mut socket| async move {
@@ -102,7 +102,7 @@ fn a_client_waits_for_a_handler_that_does_not_receive() {
     let mut socket = client.websocket("/slow").open();
     let frame = [&b"\x82\xfe\x27\x10\0\0\0\0"[..], &[0; 10_000]].concat();
     let stream = frame.repeat(200);
-    // More than all queues hold is not taken.
+    // More than all queues hold is not read.
     let mut sent_bytes = 0;
     let mut rest = 0;
     wait_for(|| {

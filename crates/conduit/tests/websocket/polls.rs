@@ -13,7 +13,7 @@ use tokio::sync::{Barrier, mpsc};
 
 use crate::{echo, echo_client, wait_for};
 
-/// Sends the texts of another thread, of another task and of a timer, besides those of the client.
+/// Sends the texts of another thread, another task and a timer, in addition to those of the client.
 #[get("/events")]
 async fn events(upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(async |mut socket| {
@@ -125,7 +125,7 @@ fn large_messages_that_arrive_together_are_returned_in_order() {
     wait_for(|| client.resources().buffer_bytes == 0);
 }
 
-/// Sends what a channel of tokio holds, once all of the sockets are open.
+/// Sends the content of a tokio channel once all WebSockets are open.
 #[get("/backlog")]
 async fn backlog(upgrade: WebSocketUpgrade, opened: State<Arc<Barrier>>) -> Response {
     upgrade.on_upgrade(|socket| async move {

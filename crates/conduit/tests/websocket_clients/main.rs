@@ -1,4 +1,4 @@
-//! WebSockets as other implementations see them: all cases of Autobahn by kosoku, the clients of Python and Node.js, `tungstenite`,
+//! WebSockets with other implementations: all cases of Autobahn by kosoku, the clients of Python and Node.js, `tungstenite`,
 //! and `wsproto` with `h2` on streams of HTTP/2 (RFC 8441). Browsers are in `tests/http2/browser.rs` and `examples/board`.
 //!
 //! Each is installed below the target directory. Without Python, Node.js or the network a test prints that and passes,

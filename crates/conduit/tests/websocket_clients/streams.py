@@ -24,7 +24,7 @@ class Client:
         self.scheme, self.authority = address.scheme, address.netloc
         self.stream = socket.create_connection((address.hostname, address.port), timeout=60)
         if self.scheme == "https":
-            # The certificate of the test is signed by itself.
+            # The certificate of the test is self-signed.
             context = ssl.create_default_context()
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

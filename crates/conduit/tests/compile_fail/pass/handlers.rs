@@ -196,7 +196,8 @@ const ROUTES: Routes<Store> = routes![
     "/v1" => [show, body, "/admin" => admin::ROUTES, "/deep" => show],
 ];
 
-/// The names of crates, of the standard library's functions and of handlers further out: a list resolves to the handlers in this module.
+/// The names of crates, of functions of the standard library and of handlers in outer modules: a list resolves to the handlers in
+/// this module.
 mod named_as_others {
     use super::*;
 

@@ -1,10 +1,10 @@
-//! Names around a handler have no effect on what the attributes and derives write.
+//! Names in scope of a handler do not affect the code that attributes and derives generate.
 #![no_implicit_prelude]
 #![deny(warnings, unused)]
 #![deny(clippy::future_not_send)]
 #![allow(non_camel_case_types, non_upper_case_globals, dead_code, clippy::no_effect_underscore_binding)]
 
-/// Every name that generated code could mean by mistake.
+/// Every name that generated code could resolve to by mistake.
 macro_rules! shadow_everything {
     () => {
         mod bytes {}

@@ -93,7 +93,7 @@ fn a_request_body_is_asked_for_its_pieces_as_they_are_read() {
         let answer = tokio::spawn(ask(service.clone(), request));
         tokio::task::yield_now().await;
         assert_eq!(asked_for.recv_timeout(PATIENCE), Ok(0));
-        // Another request, after this one on the same thread or on another, is served meanwhile.
+        // Another request, on the same thread or on another, is served meanwhile.
         assert_eq!(ask(service, get("/nowhere")).await.0.status, StatusCode::NOT_FOUND);
         assert!(asked_for.try_recv().is_err(), "a piece was requested without a reader");
         go.add_permits(1);
@@ -118,7 +118,7 @@ impl futures_core::Stream for Endless {
 
 impl Drop for Endless {
     fn drop(&mut self) {
-        // The test may be over.
+        // The test may have ended.
         let _ = self.dropped.send(());
     }
 }
@@ -180,10 +180,10 @@ fn a_response_is_asked_for_its_pieces_as_they_are_read_and_ends_when_it_is_dropp
         drop(response);
     });
     assert_eq!(is_dropped.recv_timeout(PATIENCE), Ok(()));
-    // One that is never begun is dropped too.
+    // A body that is never polled is dropped, too.
     drop(block_on(service.clone().oneshot(get("/endless"))));
     assert_eq!(is_dropped.recv_timeout(PATIENCE), Ok(()));
-    // And one that panics is not taken for one that has ended.
+    // A body that panics does not count as complete.
     let broken = block_on(async {
         service
             .oneshot(get("/breaks"))

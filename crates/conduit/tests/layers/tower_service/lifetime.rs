@@ -27,7 +27,7 @@ struct Guard(mpsc::Sender<&'static str>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // The test may be over.
+        // The test may have ended.
         let _ = self.0.send("ended");
     }
 }
@@ -114,7 +114,7 @@ fn pending_requests_complete_after_the_last_clone_is_dropped() {
     assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
 }
 
-/// Asks, and goes when the handler has begun.
+/// Sends a request, and drops the call when the handler has begun.
 fn ask_and_go(service: &AppService, path: &str, events: &mpsc::Receiver<&'static str>) {
     let mut answer = Box::pin(service.clone().oneshot(get(path)));
     assert!(

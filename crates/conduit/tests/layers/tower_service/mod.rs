@@ -1,4 +1,4 @@
-//! An application as a service of tower, called by itself.
+//! An application as a tower service, called without a server.
 
 mod bodies;
 mod lifetime;
@@ -31,7 +31,7 @@ async fn late_panic() -> &'static str {
     panic!("as it was asked to")
 }
 
-/// A value that is not `Send` lives across an `await`.
+/// A value that is not `Send` is held across an `await`.
 #[get("/rc/{id}")]
 async fn rc(id: Path<u32>) -> String {
     let counted = Rc::new(Cell::new(*id));
@@ -69,7 +69,7 @@ fn post(target: &str, body: impl Into<Bytes>) -> http::Request<Full<Bytes>> {
         .expect("a request")
 }
 
-/// The answer of the service, and its body as text.
+/// The response of the service, and its body as text.
 async fn ask<S, B, R>(service: S, request: http::Request<B>) -> (http::response::Parts, String)
 where
     S: Service<http::Request<B>, Response = http::Response<R>, Error = Infallible>,

@@ -59,7 +59,7 @@ fn an_axum_router_has_it_under_a_path_and_as_its_fallback() {
     });
 }
 
-/// A server in front may accept more than the engine here: every view of its target is the same nevertheless.
+/// Another server may accept targets that this engine rejects: every view of such a target is the same nevertheless.
 #[test]
 fn every_view_of_a_target_that_another_server_has_read_is_the_same() {
     #[get("/{*rest}")]

@@ -147,7 +147,7 @@ impl Client {
         }
     }
 
-    /// Sends at most so many bytes; returns the number of bytes sent.
+    /// Sends at most `length` bytes; returns the number of bytes sent.
     pub(super) fn send(&mut self, most: usize) -> usize {
         let Some(connection) = &mut self.connection else {
             return 0;
@@ -167,7 +167,7 @@ impl Client {
         flushed + sent
     }
 
-    /// Takes at most so many bytes; returns their number.
+    /// Reads at most `length` bytes; returns their number.
     pub(super) fn read(&mut self, most: usize) -> usize {
         let Some(connection) = &mut self.connection else {
             return 0;
