@@ -18,6 +18,7 @@ impl Certificate {
     /// Creates a certificate. Clients verify it, and use TLS 1.3, the default of rustls.
     ///
     /// # Panics
+    ///
     /// Panics if the system provides no randomness.
     #[must_use]
     pub fn make() -> Self {
@@ -51,6 +52,7 @@ impl Certificate {
     /// Writes the certificate and the key to files, for servers in separate processes.
     ///
     /// # Panics
+    ///
     /// Panics if the directory for temporary files is not writable.
     #[must_use]
     pub fn files(&self) -> Files {

@@ -29,6 +29,7 @@ impl Client {
     /// Connects, with `TCP_NODELAY`.
     ///
     /// # Panics
+    ///
     /// Panics if the server does not accept the connection.
     #[must_use]
     pub fn connect(address: SocketAddr) -> Self {
@@ -40,6 +41,7 @@ impl Client {
     /// Connects to a Unix socket.
     ///
     /// # Panics
+    ///
     /// Panics if the server does not accept the connection.
     #[must_use]
     pub fn connect_unix(path: &Path) -> Self {
@@ -51,6 +53,7 @@ impl Client {
     /// Connects and completes the handshake of TLS.
     ///
     /// # Panics
+    ///
     /// Panics if the server does not accept the connection, or if the handshake fails.
     #[must_use]
     pub fn connect_tls(address: SocketAddr, config: &Arc<ClientConfig>) -> Self {
@@ -114,6 +117,7 @@ impl Client {
     /// Sends a request to which a working server responds with [`PROBE`], and reads the response.
     ///
     /// # Panics
+    ///
     /// Panics if the response differs.
     pub fn probe(&mut self) {
         assert!(
@@ -128,6 +132,7 @@ impl Client {
     /// Reads until the received bytes contain these bytes.
     ///
     /// # Errors
+    ///
     /// Returns the received bytes if the server closes early.
     pub fn read_until(&mut self, wanted: &[u8]) -> Result<(), String> {
         while !self.received.windows(wanted.len()).any(|window| window == wanted) {
@@ -141,6 +146,7 @@ impl Client {
     /// Returns all bytes until the server closes, including those that were read before.
     ///
     /// # Errors
+    ///
     /// Returns an error if the server neither sends bytes nor closes.
     pub fn rest(&mut self) -> Result<Vec<u8>, String> {
         while self.more()? {}
@@ -194,6 +200,7 @@ fn read_session(session: &mut ClientConnection, stream: &mut TcpStream, buffer: 
 /// Removes the expected responses from the front of `bytes`; responses with status 1xx before them are skipped.
 ///
 /// # Errors
+///
 /// Returns a description of the first difference.
 pub fn expect_answers(mut bytes: &[u8], answers: &[Answer]) -> Result<(), String> {
     for (number, answer) in answers.iter().enumerate() {

@@ -23,6 +23,7 @@ impl Target {
     /// Starts the program, which is in the directory of the current one.
     ///
     /// # Panics
+    ///
     /// Panics if the program does not exist, or does not print its addresses.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
@@ -37,6 +38,7 @@ impl Target {
     /// Starts the program as [`start`](Self::start) does, with a second port over TLS and a new certificate.
     ///
     /// # Panics
+    ///
     /// Panics as [`start`](Self::start) does.
     #[must_use]
     pub fn start_with_tls(arguments: &[&str]) -> Self {
@@ -68,6 +70,7 @@ impl Target {
     /// Returns the number of open descriptors.
     ///
     /// # Panics
+    ///
     /// Panics if the process has ended.
     #[must_use]
     pub fn descriptors(&self) -> usize {
@@ -78,6 +81,7 @@ impl Target {
     /// Returns its resident memory in KiB.
     ///
     /// # Panics
+    ///
     /// Panics if the process has ended.
     #[must_use]
     pub fn resident_kib(&self) -> u64 {
@@ -90,6 +94,7 @@ impl Target {
     /// Returns its [`proportional_kib`].
     ///
     /// # Panics
+    ///
     /// Panics if the process has ended.
     #[must_use]
     pub fn proportional_kib(&self) -> u64 {
@@ -99,6 +104,7 @@ impl Target {
     /// Ends the process with SIGTERM, as an operator does.
     ///
     /// # Panics
+    ///
     /// Panics if waiting for the process fails.
     pub fn stop(mut self) -> ExitStatus {
         let id = rustix::process::Pid::from_child(&self.child);

@@ -31,6 +31,7 @@ pub enum Delivery {
 /// Sends a row to the server.
 ///
 /// # Errors
+///
 /// Returns the difference from the row, with the bytes.
 pub fn run(server: &Running, case: &Case, delivery: Delivery) -> Result<(), String> {
     let input = case.input.bytes();
@@ -86,6 +87,7 @@ fn whole(server: &Running, case: &Case, input: &[u8], send: fn(&mut Client, &[u8
 }
 
 /// Splits the input at each position, on separate connections.
+///
 /// A worker serves its connections and their bytes in order of arrival, so the response to the last request proves that all earlier
 /// bytes have been read: first that all connections have been accepted, then that the first halves have been read.
 fn halves(server: &Running, case: &Case, input: &[u8], places: &[usize]) -> Result<(), String> {

@@ -217,6 +217,7 @@ impl Running {
     /// Listens on TCP and serves, with the limits of this module.
     ///
     /// # Panics
+    ///
     /// Panics if loopback has no free port.
     #[must_use]
     pub fn start() -> Self {
@@ -226,6 +227,7 @@ impl Running {
     /// Starts a server as [`start`](Self::start) does, on this transport.
     ///
     /// # Panics
+    ///
     /// Panics if the address is unavailable.
     #[must_use]
     pub fn start_on(wire: Wire) -> Self {
@@ -274,6 +276,7 @@ impl Running {
     /// Returns the address of its listener.
     ///
     /// # Panics
+    ///
     /// Panics for a server without a port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -286,6 +289,7 @@ impl Running {
     /// Returns the first message of the handshake of a client.
     ///
     /// # Panics
+    ///
     /// Panics for a server without TLS.
     #[must_use]
     pub fn client_hello(&self) -> Vec<u8> {

@@ -29,6 +29,7 @@ impl Door {
     /// Connects, with `TCP_NODELAY` and this timeout for each read and write. Over TLS, the handshake is complete.
     ///
     /// # Errors
+    ///
     /// Returns the errors of the system and of the handshake.
     pub fn connect(&self, patience: Duration) -> io::Result<Stream> {
         let mut stream = TcpStream::connect(self.address())?;
@@ -50,6 +51,7 @@ impl Door {
 /// Returns the first message of a client's handshake, in its record.
 ///
 /// # Panics
+///
 /// Panics if rustls cannot write one.
 #[must_use]
 pub fn client_hello(config: &Arc<ClientConfig>) -> Vec<u8> {
@@ -83,6 +85,7 @@ impl Stream {
     /// Ends the client's half of the stream.
     ///
     /// # Errors
+    ///
     /// Returns an error if the connection is closed.
     pub fn end(&mut self) -> io::Result<()> {
         if let Self::Secure(stream) = self {

@@ -1,4 +1,5 @@
 //! Paths, queries and forms reach the handler as naive twins and the `url` crate parse them.
+//!
 //! A server runs inside of the fuzzer, and one connection sends all requests, so that the whole path from the bytes of the target
 //! to the argument is tested. The input is the parameter of a path, and after a `?` a query, which is also sent as a form.
 #![no_main]

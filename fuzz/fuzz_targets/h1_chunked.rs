@@ -1,4 +1,5 @@
 //! A chunked body is decoded as the naive twin decodes it, for any split.
+//!
 //! The first byte of the input determines the split of the rest; the rest is the body.
 #![no_main]
 

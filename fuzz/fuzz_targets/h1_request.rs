@@ -1,4 +1,5 @@
 //! Any stream with any split has the same result as the whole, and nothing panics.
+//!
 //! The first byte of the input determines the split of the rest; the rest is the stream.
 #![no_main]
 

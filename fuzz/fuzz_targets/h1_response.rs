@@ -1,5 +1,6 @@
 //! For any status, fields, body and trailers of a handler, the output is one response that httparse reads as intended:
 //! no value begins another field, body or response.
+//!
 //! The input has a line with the kind of response, a line for each field and, after an empty line, the body.
 #![no_main]
 

@@ -1,4 +1,5 @@
 //! A connection has the same events for any split of its input, bounded memory, and output that consists of frames.
+//!
 //! The first byte determines the split of the rest; the rest follows the preface.
 #![no_main]
 

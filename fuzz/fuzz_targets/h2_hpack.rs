@@ -1,4 +1,5 @@
 //! Any blocks decode or fail within the bounds of the table, and decoded fields survive our encoder.
+//!
 //! A byte with its length precedes each block of the input.
 #![no_main]
 

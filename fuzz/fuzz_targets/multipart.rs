@@ -1,4 +1,5 @@
 //! A form with files is parsed as a naive twin parses the whole, for any split, and nothing is lost or added.
+//!
 //! The first byte of the input determines the split of the rest; the rest is the body with the boundary `x`.
 #![no_main]
 

@@ -1,5 +1,6 @@
 //! A PROXY header is parsed as a naive twin parses the whole, for any split; its content can be written in both versions, and is
 //! parsed as the same.
+//!
 //! The first byte of the input determines the split of the rest; the rest is the stream.
 #![no_main]
 

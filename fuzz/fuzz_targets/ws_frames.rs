@@ -1,5 +1,6 @@
 //! A connection has the same events for any split of its input, equal to those of the naive twin; its memory is bounded, and its
 //! output consists of frames.
+//!
 //! The first byte determines the split of the rest.
 #![no_main]
 

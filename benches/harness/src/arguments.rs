@@ -78,6 +78,7 @@ impl Arguments {
 }
 
 /// # Errors
+///
 /// Returns an error for an unknown option or an invalid value.
 pub(crate) fn parse() -> Result<Request> {
     parse_from(lexopt::Parser::from_env()).map_err(|error| format!("{error}; --help lists the options"))

@@ -47,6 +47,7 @@ impl Broadcast {
     /// Opens the publisher's connection and one subscriber.
     ///
     /// # Errors
+    ///
     /// Returns an error if the server refuses a connection, and [`UNCOMPRESSED`] if it does not compress.
     pub(crate) fn new(server: &mut Process, kind: Subscribers) -> Result<Self> {
         let publisher = server.connect_when_ready()?;
@@ -114,6 +115,7 @@ impl Broadcast {
     /// Publishes once, and waits until all subscribers have the message.
     ///
     /// # Errors
+    ///
     /// Returns an error if a message differs or is missing.
     pub(crate) fn round(&mut self) -> Result<()> {
         let head = format!(
@@ -164,6 +166,7 @@ impl Broadcast {
     /// Publishes for `seconds`, and counts deliveries.
     ///
     /// # Errors
+    ///
     /// Returns the errors of [`round`](Self::round).
     pub(crate) fn run(&mut self, seconds: u32) -> Result<Report> {
         let start = Instant::now();

@@ -35,6 +35,7 @@ struct Campaign<'a> {
 /// Builds and measures the selected servers. A failure of one server is reported, and the others continue.
 ///
 /// # Errors
+///
 /// Returns an error if nothing can be measured: without `wrk`, or without a second core.
 pub(crate) fn run(arguments: &Arguments) -> Result<Results> {
     let wrk = load::version()?;

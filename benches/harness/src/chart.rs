@@ -41,6 +41,7 @@ struct Colours {
 /// Writes `NAME.svg` for each measured row, and returns the paths.
 ///
 /// # Errors
+///
 /// Returns an error if a file cannot be written.
 pub(crate) fn write_all(results: &Results, directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();

@@ -29,6 +29,7 @@ struct End {
 /// Stops a server with ten thousand WebSockets, and reports on the ends.
 ///
 /// # Errors
+///
 /// Returns an error if a server does not build, a connection fails, or a WebSocket stays open.
 pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     let count = memory::raise_descriptor_limit()?;

@@ -20,6 +20,7 @@ const LOG: &str = "h2load.log";
 /// Requests the path of the load once with `curl`, and checks the response.
 ///
 /// # Errors
+///
 /// Returns a description of the fault in the response, or how to install `curl`.
 pub(crate) fn rehearse(address: SocketAddr, load: &Load, directory: &Path) -> Result<AfterAnswer> {
     for question in std::iter::once(load.question).chain(load.others) {
@@ -88,6 +89,7 @@ fn check(output: &[u8], question: &Question) -> Result<()> {
 /// Sends `load` to a server for `seconds`, with `streams` concurrent requests on each connection.
 ///
 /// # Errors
+///
 /// Returns an error if `h2load` or any request fails.
 pub(crate) fn run(load: &Load, streams: u32, address: SocketAddr, seconds: u32, directory: &Path) -> Result<Report> {
     let log = directory.join(LOG);
@@ -192,6 +194,7 @@ const ACK_OR_END_STREAM: u8 = 1;
 /// Sends the preface and one request for the plain text, and reads until its stream ends. The connection stays open.
 ///
 /// # Errors
+///
 /// Returns an error if the response differs, or if the server closes the connection.
 pub(crate) fn ask(connection: &mut Connection) -> Result<()> {
     let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();

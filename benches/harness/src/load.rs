@@ -42,6 +42,7 @@ impl Report {
 /// Returns the version of `wrk`.
 ///
 /// # Errors
+///
 /// Returns the command that installs it.
 pub(crate) fn version() -> Result<String> {
     let output = Command::new("wrk").arg("--version").output().map_err(|error| {
@@ -54,6 +55,7 @@ pub(crate) fn version() -> Result<String> {
 /// Sends `load` to a server for `seconds`.
 ///
 /// # Errors
+///
 /// Returns an error if `wrk` or any request fails, because a figure with errors is meaningless.
 pub(crate) fn run(load: &Load, address: SocketAddr, seconds: u32) -> Result<Report> {
     let scripts = benches().join("harness");

@@ -21,6 +21,7 @@ const RESERVE: u64 = 256;
 /// idle connections that fit: 10,000, or fewer under a lower limit.
 ///
 /// # Errors
+///
 /// Returns an error if the kernel refuses.
 pub(crate) fn raise_descriptor_limit() -> Result<u64> {
     let limit = getrlimit(Resource::Nofile);
@@ -37,9 +38,11 @@ pub(crate) fn raise_descriptor_limit() -> Result<u64> {
 }
 
 /// Opens `count` connections, sends one request on each, and returns the bytes of anonymous memory that each has added.
+///
 /// Each request is complete before the next connection is opened: a server may close a connection that is silent at first.
 ///
 /// # Errors
+///
 /// Returns an error if a connection is refused, gets a wrong response, or is closed before the memory is read.
 pub(crate) fn idle_connection_bytes(server: &mut Process, count: u64, kind: Idle) -> Result<f64> {
     let serve = |stream: TcpStream| -> Result<Connection> {
@@ -89,6 +92,7 @@ fn is_open(connection: &TcpStream) -> bool {
 /// Returns the seconds from `start`, just before the start of the server, until its first response has been checked.
 ///
 /// # Errors
+///
 /// Returns an error if the server does not listen, or if its response is wrong.
 pub(crate) fn first_answer_seconds(server: &mut Process, start: Instant) -> Result<f64> {
     let stream = server.connect_when_ready()?;

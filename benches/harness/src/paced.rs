@@ -31,6 +31,7 @@ pub(crate) struct Latencies {
 /// Sends `rate` requests a second for `seconds`.
 ///
 /// # Errors
+///
 /// Returns an error for a response other than 200, if a connection ends, or if responses are missing after five seconds.
 pub(crate) fn run(question: &Question, address: SocketAddr, rate: u64, seconds: u32, http2: bool) -> Result<Latencies> {
     let poller = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| format!("cannot poll: {error}"))?;

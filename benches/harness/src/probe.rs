@@ -120,6 +120,7 @@ pub(crate) enum Connection {
 
 impl Connection {
     /// # Errors
+    ///
     /// Returns an error if the connection cannot be prepared. The first request performs the handshake.
     pub(crate) fn new(stream: TcpStream, tls: bool) -> Result<Self> {
         stream
@@ -217,6 +218,7 @@ fn trusting_config() -> Arc<ClientConfig> {
 /// Sends one request and checks the response; the connection stays open.
 ///
 /// # Errors
+///
 /// Returns a description of the fault in the response.
 pub(crate) fn ask(connection: &mut Connection, question: &Question) -> Result<()> {
     connection.send(request(question, false).as_bytes())?;
@@ -227,6 +229,7 @@ pub(crate) fn ask(connection: &mut Connection, question: &Question) -> Result<()
 /// persists.
 ///
 /// # Errors
+///
 /// Returns a description of the fault in a response.
 pub(crate) fn rehearse(stream: TcpStream, load: &Load) -> Result<AfterAnswer> {
     let mut reader = BufReader::new(Connection::new(stream, load.tls)?);

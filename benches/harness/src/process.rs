@@ -52,6 +52,7 @@ pub(crate) struct Memory {
 /// Binds this thread, and the processes that it will start, to one core.
 ///
 /// # Errors
+///
 /// Returns an error if the machine has no such core.
 pub(crate) fn pin(core: usize) -> Result<()> {
     let mut cores = CpuSet::new();
@@ -63,6 +64,7 @@ impl Process {
     /// Starts a server on `server_core`; `command` returns the command for an address. The caller stays on `load_core`.
     ///
     /// # Errors
+    ///
     /// Returns an error if the program cannot be started.
     pub(crate) fn start(
         command: impl FnOnce(SocketAddr) -> Result<Command>,
@@ -83,6 +85,7 @@ impl Process {
     /// Connects as soon as the server listens, with attempts without a pause, because the row `start` measures this time.
     ///
     /// # Errors
+    ///
     /// Returns an error if the server ends, or does not listen within 10 seconds.
     pub(crate) fn connect_when_ready(&mut self) -> Result<TcpStream> {
         let start = Instant::now();
@@ -117,12 +120,14 @@ impl Process {
     /// Sends a signal to the server.
     ///
     /// # Errors
+    ///
     /// Returns an error if the process has ended.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         kill_process(Pid::from_child(&self.child), signal).map_err(|error| format!("cannot send a signal: {error}"))
     }
 
     /// # Errors
+    ///
     /// Returns an error if the process has ended, or if the kernel was built without schedstat.
     pub(crate) fn cpu_time(&self) -> Result<CpuTime> {
         let directory = self.proc_directory();
@@ -143,6 +148,7 @@ impl Process {
     }
 
     /// # Errors
+    ///
     /// Returns an error if the process has ended.
     pub(crate) fn memory(&self) -> Result<Memory> {
         // smaps_rollup counts pages; the counters of /proc/PID/status may lag by some hundred KiB.

@@ -33,6 +33,7 @@ pub(crate) fn markdown(results: &Results) -> String {
 /// Replaces the text between the two markers of a page.
 ///
 /// # Errors
+///
 /// Returns an error if the page cannot be read or written, or lacks a marker.
 pub(crate) fn write_into(page: &Path, tables: &str) -> Result<()> {
     let name = page.display();

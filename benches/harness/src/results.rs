@@ -131,6 +131,7 @@ impl LoadSample {
 
 impl Results {
     /// # Errors
+    ///
     /// Returns an error if no results exist, or if the file cannot be read.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)
@@ -139,6 +140,7 @@ impl Results {
     }
 
     /// # Errors
+    ///
     /// Returns an error if the file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;

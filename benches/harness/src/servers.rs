@@ -237,6 +237,7 @@ impl Source {
     /// build, cargo would enable the union of the features that they request.
     ///
     /// # Errors
+    ///
     /// Returns the last lines of cargo's output, or the package to install.
     pub(crate) fn build(self, jobs: u32) -> Result<PathBuf> {
         let package = match self {
@@ -268,6 +269,7 @@ impl Source {
     /// Returns the command that starts the program on `address`, with the files that [`furnish`] has written to `directory`.
     ///
     /// # Errors
+    ///
     /// Returns an error if its configuration cannot be written.
     pub(crate) fn command(
         self,
@@ -348,6 +350,7 @@ fn h2o(address: SocketAddr, tls: bool) -> String {
 /// for servers that send it from a file.
 ///
 /// # Errors
+///
 /// Returns an error if a file cannot be written.
 pub(crate) fn furnish(directory: &Path) -> Result<()> {
     let write = |name: &str, bytes: &[u8]| {
@@ -377,6 +380,7 @@ pub(crate) fn furnish(directory: &Path) -> Result<()> {
 /// Compiles `NAME/main.c`, and returns the path of the program.
 ///
 /// # Errors
+///
 /// Returns the output of the compiler, or the packages to install.
 fn compile(name: &str, library: &str, packages: &str) -> Result<PathBuf> {
     let flags = Command::new("pkg-config")
@@ -406,6 +410,7 @@ fn compile(name: &str, library: &str, packages: &str) -> Result<PathBuf> {
 /// Installs Bun from npm in a directory below the target directory, and returns the path of the program.
 ///
 /// # Errors
+///
 /// Returns the output of npm.
 fn install_bun(version: &str) -> Result<PathBuf> {
     let folder = target_directory().join(format!("bun-{version}"));

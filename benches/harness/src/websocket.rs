@@ -38,6 +38,7 @@ pub(crate) struct Opened {
 /// Opens a WebSocket.
 ///
 /// # Errors
+///
 /// Returns an error if the server does not accept it.
 pub(crate) fn open(stream: TcpStream, path: &str, offers_compression: bool) -> Result<Opened> {
     let offer = if offers_compression { OFFER } else { "" };
@@ -62,6 +63,7 @@ pub(crate) fn open(stream: TcpStream, path: &str, offers_compression: bool) -> R
 /// Sends a request, and reads the head of the response and the bytes that arrive with it.
 ///
 /// # Errors
+///
 /// Returns an error if no head arrives within the patience.
 pub(crate) fn exchange_head(mut stream: &TcpStream, request: &[u8]) -> Result<(String, Vec<u8>)> {
     stream
@@ -127,6 +129,7 @@ pub(crate) fn frame_bytes(input: &[u8]) -> Option<usize> {
 /// The text of a server's frame, inflated if it is compressed.
 ///
 /// # Errors
+///
 /// Returns an error if it is not a text, or if its compressed form is invalid.
 pub(crate) fn text_of(frame: &[u8]) -> Result<Vec<u8>> {
     let start = match frame[1] {
@@ -167,6 +170,7 @@ impl Echo {
     /// Exchanges one batch on an open WebSocket.
     ///
     /// # Errors
+    ///
     /// Returns an error if the response differs.
     pub(crate) fn once(&self, mut stream: &TcpStream) -> Result<()> {
         let (sent, expected) = self.batch();
@@ -196,6 +200,7 @@ struct Client {
 /// Sends the load to a server for `seconds`. Each byte of each response is compared.
 ///
 /// # Errors
+///
 /// Returns an error if a response differs, or if a connection ends.
 pub(crate) fn run(echo: &Echo, address: SocketAddr, seconds: u32) -> Result<Report> {
     let (batch, expected) = echo.batch();

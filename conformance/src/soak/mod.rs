@@ -1,4 +1,5 @@
 //! Mixed traffic with faults for a given time, and the resulting leaks.
+//!
 //! Some clients behave well and check each byte of each response; others reset, stop in the middle, read nothing or send invalid
 //! bytes. Once a second the soak samples the server's memory and descriptors.
 
@@ -93,6 +94,7 @@ impl Field {
 /// Runs the soak against a new server. `seed` determines the actions of the clients; the kernel determines their order.
 ///
 /// # Panics
+///
 /// Panics if the server cannot be started, or ends early.
 #[must_use]
 pub fn run(duration: Duration, seed: u64) -> Report {

@@ -1,4 +1,5 @@
 //! Compares the requests that the engine and hyper's server read from the same bytes.
+//!
 //! Request smuggling needs two parsers that read different requests from one stream: a proxy that forwards a request, and the
 //! server that executes it. So hyper must read every request that the engine accepts as the same request, or reject it. Requests
 //! that only hyper accepts are harmless, because the engine closes.
@@ -55,6 +56,7 @@ pub(crate) enum Agreement {
 /// Lets both read the stream.
 ///
 /// # Panics
+///
 /// Panics if the engine accepts a request that hyper reads differently.
 pub(crate) fn compare(stream: &[u8]) -> Agreement {
     let (engine, hyper) = (engine(stream), hyper_server(stream));

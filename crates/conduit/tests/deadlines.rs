@@ -1,4 +1,5 @@
 //! The deadlines of whole connections, with a clock that the test controls: hours pass within milliseconds of real time.
+//!
 //! Real time passes too, especially on a busy machine, so the deadlines are many minutes long, and the tests keep a margin of at
 //! least a minute.
 

@@ -226,6 +226,7 @@ async fn remove(State(store): State<Store>, user: User, Path(slug): Path<String>
 }
 
 /// Follows a link, and counts it. The redirect is temporary (307), since browsers keep a permanent one.
+///
 /// `HEAD` matches this route, too. It requests the target without following it, so it is not counted.
 #[utoipa::path(
     get,

@@ -1,4 +1,5 @@
 //! `memory`: the resident memory of a server before, at the peak of, and after each attack on its memory, as a table.
+//!
 //! Each attack has a new server, which is this program started as `memory serve`. The peak is the high-water mark of the
 //! process (`VmHWM`). The memory after an attack is read when the server has released the descriptors of its connections.
 //! With `--short` each attack is smaller, and the program fails if a bound is exceeded.

@@ -90,6 +90,7 @@ pub(crate) enum Agreement {
 /// Lets both read what a client sends after the preface.
 ///
 /// # Panics
+///
 /// Panics if the two see different requests, or if the engine accepts a frame that `h2` rejects for an unlisted reason.
 pub(crate) fn compare(input: &[u8]) -> Agreement {
     let (mut engine, mut twin) = (Engine::new(), Twin::new());

@@ -1,5 +1,6 @@
 //! HTTP/2 in the server: requests and responses, flow control, cancellation, deadlines, limits and the shutdown, with a client
 //! that sends exactly the given frames; and real clients.
+//!
 //! The tests of the engine are in `conduit-proto`; these test its use by the server.
 
 #[cfg(all(feature = "tls", feature = "websocket", target_os = "linux"))]
