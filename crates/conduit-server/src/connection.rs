@@ -333,16 +333,16 @@ impl Connection {
 
     /// The server stops: the connection closes after the requests that were sent before, which it may not have read yet.
     pub(super) fn on_shutdown(&mut self, buffer: &mut [u8], shared: &mut Shared) -> Disposition {
-        let step = self.protocol.on_shutdown(&mut self.link, false, shared);
+        let step = self.protocol.on_shutdown(&mut self.link, shared);
         if matches!(step, Step::Continue) && self.link.is_watched_for_input() {
             return self.read_and_serve(buffer, false, shared);
         }
         self.take_step(step, shared)
     }
 
-    /// The time for the shutdown is over: logs the requests that are cut off. The connection must be closed.
-    pub(super) fn log_cut_off(&mut self, shared: &mut Shared) {
-        let _ = self.protocol.on_shutdown(&mut self.link, true, shared);
+    /// Logs the requests that the end of the shutdown timeout cuts off.
+    pub(super) fn log_cut_off(&self, shared: &Shared) {
+        self.protocol.log_cut_off(&self.link, shared);
     }
 
     #[inline]

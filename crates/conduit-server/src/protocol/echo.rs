@@ -3,10 +3,7 @@
 use conduit_net::Interest;
 
 use super::{Activity, Step};
-use crate::commands::Command;
-use crate::exchange_id::ExchangeId;
 use crate::link::{InputMode, Link, Timer, reading};
-use crate::panics::discard;
 use crate::shared::Shared;
 
 pub(crate) struct Echo;
@@ -27,17 +24,11 @@ impl Echo {
         }
     }
 
-    /// The exchange of the command is over.
-    pub(super) fn on_command(&mut self, _: ExchangeId, command: Command, _: &mut Link, _: &mut Shared) -> Step {
-        discard(command);
-        Step::Continue
-    }
-
     pub(super) fn on_timer(&mut self, _: &mut Link, _: &mut Shared) -> Step {
         Step::Close
     }
 
-    pub(super) fn on_shutdown(&mut self, _: &mut Link, _: bool, _: &mut Shared) -> Step {
+    pub(super) fn on_shutdown(&mut self, _: &mut Link, _: &mut Shared) -> Step {
         Step::Close
     }
 
@@ -54,22 +45,7 @@ impl Echo {
         InputMode::Alone
     }
 
-    pub(super) fn defers_output(&self, _: &Link) -> bool {
-        false
-    }
-
     pub(super) fn activity(&self, _: &Link) -> Activity {
         Activity::Receiving
-    }
-
-    pub(super) fn release_memory(&mut self) {}
-
-    #[cfg(feature = "testing")]
-    pub(super) fn buffer_bytes(&self) -> usize {
-        0
-    }
-
-    pub(super) fn cancel(&mut self, _: &mut Link, _: &mut Shared) -> bool {
-        false
     }
 }

@@ -6,10 +6,7 @@
 use conduit_net::Interest;
 
 use super::{Activity, Step};
-use crate::commands::Command;
-use crate::exchange_id::ExchangeId;
 use crate::link::{InputMode, LINGER_SECONDS, Link, Timer, reading};
-use crate::panics::discard;
 use crate::shared::Shared;
 
 /// The number of bytes that a connection discards while it lingers.
@@ -40,12 +37,6 @@ impl Lingering {
         Step::Continue
     }
 
-    /// The exchange of the command is over.
-    pub(super) fn on_command(&mut self, _: ExchangeId, command: Command, _: &mut Link, _: &mut Shared) -> Step {
-        discard(command);
-        Step::Continue
-    }
-
     /// Lingers again if the client has taken output at the minimum rate since the last check, but not all of it.
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         let least = shared.config.minimum_rate.saturating_mul(LINGER_SECONDS);
@@ -56,14 +47,14 @@ impl Lingering {
         Step::Continue
     }
 
-    pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
-        if is_over {
-            let seconds = link.waited(shared.now());
-            let stage = "the client has not received all of its response";
-            tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
-            return Step::Close;
-        }
+    pub(super) fn on_shutdown(&mut self, _: &mut Link, _: &mut Shared) -> Step {
         Step::Continue
+    }
+
+    pub(super) fn log_cut_off(&self, link: &Link, shared: &Shared) {
+        let seconds = link.waited(shared.now());
+        let stage = "the client has not received all of its response";
+        tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
     }
 
     pub(super) fn waits_for(&self, _: &Link) -> (Interest, Timer) {
@@ -74,22 +65,7 @@ impl Lingering {
         InputMode::Raw
     }
 
-    pub(super) fn defers_output(&self, _: &Link) -> bool {
-        false
-    }
-
     pub(super) fn activity(&self, _: &Link) -> Activity {
         Activity::Lingering
-    }
-
-    pub(super) fn release_memory(&mut self) {}
-
-    #[cfg(feature = "testing")]
-    pub(super) fn buffer_bytes(&self) -> usize {
-        0
-    }
-
-    pub(super) fn cancel(&mut self, _: &mut Link, _: &mut Shared) -> bool {
-        false
     }
 }

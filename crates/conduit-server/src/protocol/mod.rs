@@ -10,7 +10,8 @@
 //!
 //! Each protocol owns its state and uses the [`Link`] for bytes, time and room. It has five entry points, each of which
 //! returns a [`Step`]: `on_input`, `on_writable`, `on_command`, `on_timer` and `on_shutdown`. After each turn the connection
-//! queries its state: `waits_for`, `input_mode`, `activity` and `defers_output`.
+//! queries its state: `waits_for`, `input_mode`, `activity` and `defers_output`. A protocol without exchanges has neither
+//! `on_command` nor `defers_output`.
 
 #[cfg(feature = "testing")]
 mod echo;
@@ -42,6 +43,7 @@ use super::link::{InputMode, Link, Timer};
 use super::shared::Shared;
 use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
+use crate::panics::discard;
 use crate::response::Response;
 #[cfg(feature = "websocket")]
 use crate::websocket::Ticket;
@@ -99,7 +101,8 @@ pub(super) enum Activity {
     Lingering,
 }
 
-/// Calls the same method of each protocol. There are no defaults: a new protocol does not compile without all of them.
+/// Calls the same method of each protocol. A new protocol does not compile without an arm here and in
+/// [`each_with_exchanges`].
 macro_rules! each {
     ($self:expr, $protocol:ident => $call:expr) => {
         match $self {
@@ -113,6 +116,22 @@ macro_rules! each {
             Protocol::WebSocket($protocol) => $call,
             #[cfg(feature = "testing")]
             Protocol::Echo($protocol) => $call,
+        }
+    };
+}
+
+/// Calls the same method of each protocol with exchanges; the others have the default.
+macro_rules! each_with_exchanges {
+    ($self:expr, $protocol:ident => $call:expr, else $default:expr) => {
+        match $self {
+            Protocol::Http1($protocol) => $call,
+            #[cfg(feature = "http2")]
+            Protocol::Http2($protocol) => $call,
+            #[cfg(feature = "websocket")]
+            Protocol::WebSocket($protocol) => $call,
+            Protocol::ProxyHeader(_) | Protocol::Negotiating(_) | Protocol::Lingering(_) => $default,
+            #[cfg(feature = "testing")]
+            Protocol::Echo(_) => $default,
         }
     };
 }
@@ -184,7 +203,7 @@ impl Protocol {
         each!(self, protocol => protocol.on_writable(link, shared))
     }
 
-    /// A task has sent a command.
+    /// A task has sent a command. A protocol without exchanges follows the one of the command.
     pub(super) fn on_command(
         &mut self,
         exchange: ExchangeId,
@@ -192,7 +211,10 @@ impl Protocol {
         link: &mut Link,
         shared: &mut Shared,
     ) -> Step {
-        each!(self, protocol => protocol.on_command(exchange, command, link, shared))
+        each_with_exchanges!(self, protocol => protocol.on_command(exchange, command, link, shared), else {
+            discard(command);
+            Step::Continue
+        })
     }
 
     /// The timer of the link has expired, and no input has arrived.
@@ -200,9 +222,17 @@ impl Protocol {
         each!(self, protocol => protocol.on_timer(link, shared))
     }
 
-    /// The server stops. Logs the interrupted work if the shutdown timeout has passed (`is_over`).
-    pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
-        each!(self, protocol => protocol.on_shutdown(link, is_over, shared))
+    /// The server stops.
+    pub(super) fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        each!(self, protocol => protocol.on_shutdown(link, shared))
+    }
+
+    /// Logs the work that the end of the shutdown timeout cuts off.
+    pub(super) fn log_cut_off(&self, link: &Link, shared: &Shared) {
+        match self {
+            Protocol::Lingering(lingering) => lingering.log_cut_off(link, shared),
+            other => each_with_exchanges!(other, protocol => protocol.log_cut_off(link, shared), else {}),
+        }
     }
 
     /// The events that the protocol waits for: the interest in input, and a timer.
@@ -212,7 +242,7 @@ impl Protocol {
 
     /// Returns whether more input and more commands may arrive before the output is sent.
     pub(super) fn defers_output(&self, link: &Link) -> bool {
-        each!(self, protocol => protocol.defers_output(link))
+        each_with_exchanges!(self, protocol => protocol.defers_output(link), else false)
     }
 
     /// The way in which it reads its next input.
@@ -226,21 +256,24 @@ impl Protocol {
         each!(self, protocol => protocol.activity(link))
     }
 
-    /// Frees memory that an idle connection does not need.
+    /// Frees memory that an idle connection does not need. Only HTTP/2 has any: the ping of a silent WebSocket frees its memory.
     pub(super) fn release_memory(&mut self) {
-        each!(self, protocol => protocol.release_memory());
+        #[cfg(feature = "http2")]
+        if let Protocol::Http2(http2) = self {
+            http2.release_memory();
+        }
     }
 
     /// The memory that it holds for bodies.
     #[cfg(feature = "testing")]
     pub(super) fn buffer_bytes(&self) -> usize {
-        each!(self, protocol => protocol.buffer_bytes())
+        each_with_exchanges!(self, protocol => protocol.buffer_bytes(), else 0)
     }
 
     /// Cancels the exchanges in progress. Returns whether the stream must be reset: after an end, the client would take
     /// incomplete output for complete.
     pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
-        each!(self, protocol => protocol.cancel(link, shared))
+        each_with_exchanges!(self, protocol => protocol.cancel(link, shared), else false)
     }
 }
 

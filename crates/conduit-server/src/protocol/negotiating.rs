@@ -3,11 +3,8 @@
 use conduit_net::Interest;
 
 use super::{Activity, Protocol, Step};
-use crate::commands::Command;
-use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, reading};
-use crate::panics::discard;
 use crate::shared::Shared;
 
 pub(crate) struct Negotiating;
@@ -25,19 +22,13 @@ impl Negotiating {
         if link.read_closed { Step::Close } else { Step::Continue }
     }
 
-    /// The exchange of the command is over.
-    pub(super) fn on_command(&mut self, _: ExchangeId, command: Command, _: &mut Link, _: &mut Shared) -> Step {
-        discard(command);
-        Step::Continue
-    }
-
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         shared.counts().record_limit_hit(Limit::HandshakeTime);
         tracing::debug!(peer = %link.peer(), limit = Limit::HandshakeTime.name(), "closed a connection");
         Step::Close
     }
 
-    pub(super) fn on_shutdown(&mut self, _: &mut Link, _: bool, shared: &mut Shared) -> Step {
+    pub(super) fn on_shutdown(&mut self, _: &mut Link, shared: &mut Shared) -> Step {
         if shared.keeps_idle { Step::Continue } else { Step::Close }
     }
 
@@ -49,22 +40,7 @@ impl Negotiating {
         InputMode::Alone
     }
 
-    pub(super) fn defers_output(&self, _: &Link) -> bool {
-        false
-    }
-
     pub(super) fn activity(&self, _: &Link) -> Activity {
         Activity::Receiving
-    }
-
-    pub(super) fn release_memory(&mut self) {}
-
-    #[cfg(feature = "testing")]
-    pub(super) fn buffer_bytes(&self) -> usize {
-        0
-    }
-
-    pub(super) fn cancel(&mut self, _: &mut Link, _: &mut Shared) -> bool {
-        false
     }
 }

@@ -4,12 +4,9 @@ use conduit_net::Interest;
 use conduit_proto::proxy::{Header, HeaderParser};
 
 use super::{Activity, Protocol, Step};
-use crate::commands::Command;
 use crate::connection_info::Origin;
-use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, reading};
-use crate::panics::discard;
 use crate::shared::Shared;
 
 #[derive(Default)]
@@ -40,19 +37,13 @@ impl ProxyHeader {
         if link.read_closed { Step::Close } else { Step::Continue }
     }
 
-    /// The exchange of the command is over.
-    pub(super) fn on_command(&mut self, _: ExchangeId, command: Command, _: &mut Link, _: &mut Shared) -> Step {
-        discard(command);
-        Step::Continue
-    }
-
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         shared.counts().record_limit_hit(Limit::HeadTime);
         tracing::debug!(peer = %link.peer(), "the PROXY header did not arrive in time");
         Step::Close
     }
 
-    pub(super) fn on_shutdown(&mut self, _: &mut Link, _: bool, shared: &mut Shared) -> Step {
+    pub(super) fn on_shutdown(&mut self, _: &mut Link, shared: &mut Shared) -> Step {
         if shared.keeps_idle { Step::Continue } else { Step::Close }
     }
 
@@ -64,23 +55,8 @@ impl ProxyHeader {
         InputMode::Peeked
     }
 
-    pub(super) fn defers_output(&self, _: &Link) -> bool {
-        false
-    }
-
     pub(super) fn activity(&self, _: &Link) -> Activity {
         Activity::Receiving
-    }
-
-    pub(super) fn release_memory(&mut self) {}
-
-    #[cfg(feature = "testing")]
-    pub(super) fn buffer_bytes(&self) -> usize {
-        0
-    }
-
-    pub(super) fn cancel(&mut self, _: &mut Link, _: &mut Shared) -> bool {
-        false
     }
 }
 

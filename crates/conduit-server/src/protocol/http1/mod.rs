@@ -344,13 +344,14 @@ impl Http1 {
     }
 
     /// The connection closes after the response in progress, and at once if it is idle.
-    pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
-        if !is_over {
-            return Step::Continue;
-        }
+    pub(super) fn on_shutdown(&mut self, _: &mut Link, _: &mut Shared) -> Step {
+        Step::Continue
+    }
+
+    pub(super) fn log_cut_off(&self, link: &Link, shared: &Shared) {
         let stage = if self.exchange.is_handling() {
             // Handlers are logged by themselves.
-            return Step::Close;
+            return;
         } else if self.exchange.is_streaming() {
             "the response's stream has not ended"
         } else if link.has_output() {
@@ -358,10 +359,9 @@ impl Http1 {
         } else {
             let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now()));
             tracing::warn!(peer = %link.peer(), method = "", route = "", stage, seconds, "closed at the shutdown");
-            return Step::Close;
+            return;
         };
         self.exchange.log_cut_off(link.peer(), stage, &shared.environment);
-        Step::Close
     }
 
     /// Reads while requests can be served, or while a body that is not paused is incomplete. Reads nothing while the client
@@ -437,9 +437,6 @@ impl Http1 {
     fn is_idle(&self) -> bool {
         self.input == InputState::NeedsMore && self.exchange.is_at_rest() && self.engine.phase() == Phase::Idle
     }
-
-    /// An idle connection holds no memory for requests.
-    pub(super) fn release_memory(&mut self) {}
 
     /// The memory that it holds for the request's body.
     #[cfg(feature = "testing")]

@@ -440,14 +440,15 @@ impl Http2 {
     }
 
     /// Announces the end to the client; its open streams continue.
-    pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
+    pub(super) fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         link.begin_output(shared);
-        if !is_over {
-            self.engine.shutdown(&mut link.output);
-            #[cfg(feature = "websocket")]
-            self.close_sockets(link, shared);
-            return Step::Continue;
-        }
+        self.engine.shutdown(&mut link.output);
+        #[cfg(feature = "websocket")]
+        self.close_sockets(link, shared);
+        Step::Continue
+    }
+
+    pub(super) fn log_cut_off(&self, link: &Link, shared: &Shared) {
         let is_silent = self.streams.iter().all(|stream| stream.id.is_none());
         if is_silent && self.engine.phase() != Http2Phase::Idle {
             let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now()));
@@ -465,7 +466,6 @@ impl Http2 {
             };
             stream.exchange.log_cut_off(link.peer(), stage, &shared.environment);
         }
-        Step::Close
     }
 
     /// Reads while there is room for the output that input leads to.

@@ -123,16 +123,16 @@ impl WebSocket {
     }
 
     /// Closes it after the queued messages.
-    pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
-        if is_over {
-            let seconds = link.waited(shared.now());
-            let stage = "the WebSocket is not closed";
-            tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
-            return Step::Close;
-        }
+    pub(super) fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         self.socket.close_for_stop(shared);
         self.socket.write_queued(link, shared);
         Step::Continue
+    }
+
+    pub(super) fn log_cut_off(&self, link: &Link, shared: &Shared) {
+        let seconds = link.waited(shared.now());
+        let stage = "the WebSocket is not closed";
+        tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
     }
 
     pub(super) fn waits_for(&self, link: &Link) -> (Interest, Timer) {
@@ -172,9 +172,6 @@ impl WebSocket {
             Activity::Ending
         }
     }
-
-    /// A ping releases the memory of a silent WebSocket.
-    pub(super) fn release_memory(&mut self) {}
 
     #[cfg(feature = "testing")]
     pub(super) fn buffer_bytes(&self) -> usize {
