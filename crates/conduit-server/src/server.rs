@@ -29,7 +29,7 @@ use crate::peers::Peers;
 use crate::route::Definition;
 use crate::state::OpenState;
 use crate::transport::TlsAcceptor;
-use crate::worker::{Limits, Worker, WorkerStart};
+use crate::worker::start::WorkerStart;
 use crate::{blocking, manager, signals};
 
 /// The time for the last lines of the log.
@@ -211,11 +211,11 @@ impl<S: 'static> Server<S> {
     fn start_workers(&mut self, running: mpsc::Sender<Infallible>) -> (Vec<WorkerThread>, Result) {
         let listeners = std::mem::take(&mut self.listening.workers);
         let workers = listeners.len();
-        let connections = match self.config.connections {
+        let connection_limit = match self.config.connections {
             Some(count) => count,
             None => connections_per_worker(workers, self.config.files.files),
         };
-        let half = (connections.saturating_mul(workers) / 2).max(64);
+        let half = (connection_limit.saturating_mul(workers) / 2).max(64);
         let peers = Arc::new(Peers::new(self.config.peer_connections.unwrap_or(half)));
         let hsts = self.listening.tls.as_ref().and_then(|tls| tls.hsts());
         let redirect = self.listening.redirect();
@@ -228,12 +228,10 @@ impl<S: 'static> Server<S> {
                 state: self.state.duplicate(),
                 plan: self.plan.clone(),
                 config: self.config.clone(),
-                limits: Limits {
-                    connections,
-                    peers: Arc::clone(&peers),
-                    hsts: hsts.clone(),
-                    redirect,
-                },
+                connection_limit,
+                peers: Arc::clone(&peers),
+                hsts: hsts.clone(),
+                redirect,
                 handle: self.handle.clone(),
                 cohort: cohort.clone(),
             };
@@ -241,7 +239,7 @@ impl<S: 'static> Server<S> {
             let thread = thread::Builder::new().name(format!("conduit-{number}")).spawn(move || {
                 // A worker that ends, because it must or because it fails or panics, ends the server.
                 let _running = (running, StopOnDrop(start.handle.clone()));
-                Worker::run(start)
+                start.run()
             });
             match thread {
                 Ok(thread) => threads.push(thread),

@@ -1,13 +1,10 @@
 //! The paced end of long-lived connections: WebSockets and live streams close one after the other, so that their clients do
 //! not all connect again within one second.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Worker;
-use crate::connection::Connection;
 use crate::exchange_id::ConnectionId;
 use crate::live;
 
@@ -17,7 +14,7 @@ const CLOSES_A_SECOND: u32 = 100;
 /// The part of the shutdown timeout that is the longest window.
 const WINDOW_PART: u32 = 2;
 
-/// The long-lived connections of a worker that stops.
+/// The long-lived connections of a worker that stops. The worker asks for the due ones in each turn until the drain is over.
 pub(super) struct Drain {
     /// The WebSockets that are open still.
     sockets: Vec<ConnectionId>,
@@ -29,6 +26,12 @@ pub(super) struct Drain {
 }
 
 impl Drain {
+    /// Begins with these WebSockets and the live streams of this thread.
+    pub(super) fn begin(sockets: Vec<ConnectionId>, now: Instant, shutdown_timeout: Duration) -> Self {
+        live::stop();
+        Self::new(sockets, live::open_streams(), now, shutdown_timeout)
+    }
+
     fn new(sockets: Vec<ConnectionId>, streams: usize, now: Instant, shutdown_timeout: Duration) -> Self {
         let total = sockets.len() + streams;
         let wanted = Duration::from_secs(1) * u32::try_from(total).unwrap_or(u32::MAX) / CLOSES_A_SECOND;
@@ -39,6 +42,26 @@ impl Drain {
             total,
             closed: 0,
         }
+    }
+
+    /// Closes the live streams that are due. Returns the WebSockets that are due, for the caller to close.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<ConnectionId> {
+        let due = self.due(now);
+        let streams = live::close(due);
+        let sockets = self.sockets.len().min(due - streams);
+        // Connections that their clients have closed count as well, so that the others keep their time.
+        self.closed += due;
+        self.sockets.split_off(self.sockets.len() - sockets)
+    }
+
+    /// Returns whether all of them were due.
+    pub(super) fn is_over(&self) -> bool {
+        self.closed >= self.total
+    }
+
+    /// The WebSockets that are not due yet.
+    pub(super) fn waiting(&self) -> &[ConnectionId] {
+        &self.sockets
     }
 
     /// The number of connections that are due now.
@@ -52,41 +75,6 @@ impl Drain {
         };
         // The first one closes at once.
         by_now.max(1).min(self.total).saturating_sub(self.closed)
-    }
-}
-
-impl Worker {
-    /// Begins to close the long-lived connections.
-    pub(super) fn begin_drain(&mut self, now: Instant) {
-        live::stop();
-        let lives_long = |(_, connection): (usize, &Connection)| connection.lives_long().then(|| connection.id());
-        let sockets = self.connections.iter().filter_map(lives_long).collect();
-        let timeout = self.shared.config.shutdown_timeout;
-        self.drain = Some(Drain::new(sockets, live::open_streams(), now, timeout));
-        self.continue_drain(now);
-    }
-
-    /// Closes the long-lived connections that are due.
-    pub(super) fn continue_drain(&mut self, now: Instant) {
-        let Some(drain) = &mut self.drain else { return };
-        let due = drain.due(now);
-        let streams = live::close(due);
-        let sockets = drain.sockets.len().min(due - streams);
-        let sockets = drain.sockets.split_off(drain.sockets.len() - sockets);
-        // Connections that their clients have closed count as well, so that the others keep their time.
-        drain.closed += due;
-        if drain.closed >= drain.total {
-            self.drain = None;
-        }
-        for key in sockets {
-            self.with_input(key, Connection::on_shutdown);
-        }
-    }
-
-    /// The connections that wait for their turn to close.
-    pub(super) fn draining(&self) -> HashSet<ConnectionId> {
-        let sockets = self.drain.iter().flat_map(|drain| &drain.sockets);
-        sockets.copied().collect()
     }
 }
 

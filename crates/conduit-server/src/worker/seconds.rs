@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::STOPPING_TICK;
 use crate::commands::CommandQueue;
 use crate::handle::ServerHandle;
 use crate::observer::Observer;
 use crate::panics::caught;
+
+/// The interval at which a stopping worker checks its deadline, and for clients that have received their last response.
+const STOPPING_TICK: Duration = Duration::from_millis(50);
 
 /// Wakes the worker at each second for its deadlines, and when the server stops. Records the delay of the
 /// second, which is the time that the worker was kept from its loop.

@@ -1,0 +1,145 @@
+//! The start of a worker on its thread, and its end.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use conduit_net::{AsyncPoller, Events, Poller};
+use http::HeaderValue;
+
+use super::Worker;
+use super::seconds::wake_every_second;
+use super::turn::Driver;
+use crate::cohort::Cohort;
+use crate::commands::CommandQueue;
+use crate::config::Config;
+use crate::current;
+use crate::cut_off::CutOff;
+use crate::dispatch::Plan;
+use crate::error::{Error, Result};
+use crate::exchange::Environment;
+use crate::handle::{ServerHandle, StopOnDrop};
+use crate::listening::Listener;
+use crate::live;
+use crate::peers::Peers;
+use crate::shared::Shared;
+use crate::state::OpenState;
+use crate::watch::Watch;
+use crate::work::{Work, WorkCounts};
+
+/// The number of events that a turn takes from the poller; then tokio has its turn.
+const EVENTS_A_TURN: usize = 1024;
+
+/// The configuration and the shared parts that a worker starts with.
+pub(crate) struct WorkerStart<S: 'static> {
+    pub(crate) number: usize,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) state: Box<dyn OpenState<S>>,
+    pub(crate) plan: Plan<S>,
+    pub(crate) config: Config,
+    /// The limit of open connections on this worker.
+    pub(crate) connection_limit: usize,
+    /// The open connections of each peer address, on all workers.
+    pub(crate) peers: Arc<Peers>,
+    /// The value of HSTS for connections with TLS.
+    pub(crate) hsts: Option<HeaderValue>,
+    /// The port of HTTPS to which requests without TLS are redirected.
+    pub(crate) redirect: Option<u16>,
+    pub(crate) handle: ServerHandle,
+    pub(crate) cohort: Cohort,
+}
+
+impl<S: 'static> WorkerStart<S> {
+    /// Serves on this thread until the server stops, and then drives the runtime until all workers have finished.
+    pub(crate) fn run(self) -> Result<CutOff> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .map_err(|cause| Error::system("create a tokio runtime", cause))?;
+        let ended = runtime.block_on(async {
+            let (cohort, stop) = (self.cohort.clone(), StopOnDrop(self.handle.clone()));
+            let served = self.serve().await;
+            // The other workers stop, too, before this one waits for them.
+            drop(stop);
+            cohort.leave().await;
+            let (mut cut_off, work) = served?;
+            // The runtime drops the remaining tasks.
+            let WorkCounts { handlers, tasks } = work.counts();
+            cut_off.uncounted_tasks = runtime.metrics().num_alive_tasks().saturating_sub(handlers + tasks);
+            Ok(cut_off)
+        });
+        // The shutdown timeout does not cover calls on blocking threads.
+        runtime.shutdown_background();
+        ended
+    }
+
+    async fn serve(self) -> Result<(CutOff, Work)> {
+        let WorkerStart {
+            number,
+            listeners,
+            state,
+            plan,
+            config,
+            connection_limit,
+            peers,
+            hsts,
+            redirect,
+            handle,
+            cohort,
+        } = self;
+        let work = Work::default();
+        current::enter(handle.clone(), number, work.clone(), config.files);
+        live::enter();
+        #[cfg(feature = "websocket")]
+        crate::websocket::enter();
+        let Some(state) = cohort.open(state, number, &handle).await? else {
+            return Ok((CutOff::default(), work));
+        };
+        drop(cohort);
+        let failed = |cause| Error::system("serve", cause);
+        let counts_routes = !handle.counts()[number].routes.is_empty();
+        let poller = Rc::new(Poller::new().map_err(failed)?);
+        let commands = Rc::new(CommandQueue::default());
+        let observer = Arc::clone(&config.observer);
+        let ticker = wake_every_second(Rc::clone(&commands), handle.clone(), observer, number);
+        let ticker = tokio::task::spawn_local(ticker);
+        let environment = Environment {
+            application: plan.connect(state),
+            counts: Arc::clone(handle.counts()),
+            worker: number,
+            handlers: work.clone(),
+            watch: Watch::new(Arc::clone(&config.observer), counts_routes),
+            disconnect: config.disconnect,
+            redirect,
+            now: 1,
+        };
+        #[cfg(feature = "tower")]
+        let internal = config.takes_internal.then(|| {
+            let environment = environment.of_process(Watch::new(Arc::clone(&config.observer), counts_routes));
+            let taking = crate::jobs::take_internal(environment, config.clone(), handle.clone());
+            tokio::task::spawn_local(taking)
+        });
+        let shared = Shared::new(Rc::clone(&poller), commands, environment, config, peers, hsts);
+        let worker = Worker::new(shared, listeners, connection_limit, handle);
+        let readiness = AsyncPoller::new(poller).map_err(failed)?;
+        worker.handle.worker_started();
+        let driver = Driver {
+            worker,
+            readiness,
+            events: Events::with_capacity(EVENTS_A_TURN),
+        };
+        // As a task, not as the future of `block_on`: a task that is woken on its own thread costs no system call.
+        let served = tokio::task::spawn_local(driver).await;
+        ticker.abort();
+        // An aborted task counts as alive until it is awaited.
+        let _ = ticker.await;
+        #[cfg(feature = "tower")]
+        if let Some(internal) = internal {
+            internal.abort();
+            let _ = internal.await;
+        }
+        let cut_off = served
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            .map_err(failed)?;
+        Ok((cut_off, work))
+    }
+}
