@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::exchange_id::ConnectionId;
 
 /// The largest number of connections in a batch.
-pub(super) const TOGETHER: usize = 32;
+pub(super) const BATCH_LIMIT: usize = 32;
 
 /// After a batch that takes longer each connection is served alone, since the first response waits for the last handler.
 const LONG: Duration = Duration::from_micros(500);
@@ -26,7 +26,7 @@ pub(super) struct Batch {
     pub(super) members: Vec<Member>,
     /// The number of bytes in the worker's buffer.
     pub(super) filled: usize,
-    /// The largest size of the next batch: `1 <= limit <= TOGETHER`.
+    /// The largest size of the next batch: `1 <= limit <= BATCH_LIMIT`.
     limit: usize,
     /// The end of the last batch.
     ended: Instant,
@@ -62,6 +62,10 @@ impl Batch {
         let now = Instant::now();
         let took = now - self.ended;
         self.ended = now;
-        self.limit = if took > LONG { 1 } else { (2 * self.limit).min(TOGETHER) };
+        self.limit = if took > LONG {
+            1
+        } else {
+            (2 * self.limit).min(BATCH_LIMIT)
+        };
     }
 }

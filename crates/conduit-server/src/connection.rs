@@ -99,7 +99,7 @@ impl Connection {
 
     /// The poller has reported readiness.
     pub(super) fn on_ready(&mut self, mut ready: Readiness, buffer: &mut [u8], shared: &mut Shared) -> Disposition {
-        match self.link.end_suspension(shared) {
+        match self.link.end_pause(shared) {
             // The poller reports the input again once the protocol reads.
             Ok(true) => (ready.readable, ready.read_closed) = (false, false),
             Ok(false) => {}
@@ -202,37 +202,37 @@ impl Connection {
         self.finish(shared)
     }
 
-    /// Serves input after the pending input. The output is sent by [`finish`](Self::finish), which must follow.
+    /// Serves input after the unused input. The output is sent by [`finish`](Self::finish), which must follow.
     #[inline]
     pub(super) fn serve(&mut self, fresh: &[u8], shared: &mut Shared) -> Disposition {
-        if !self.link.pending.is_empty() {
-            return self.serve_pending(fresh, shared);
+        if !self.link.unused_input.is_empty() {
+            return self.serve_after_unused(fresh, shared);
         }
         let mut input = fresh;
-        let disposition = self.pass_on(&mut input, shared);
+        let disposition = self.pass_input(&mut input, shared);
         if !input.is_empty() {
-            self.link.pending = input.to_vec();
+            self.link.unused_input = input.to_vec();
         }
         disposition
     }
 
     #[cold]
-    fn serve_pending(&mut self, fresh: &[u8], shared: &mut Shared) -> Disposition {
-        let mut pending = std::mem::take(&mut self.link.pending);
-        pending.extend_from_slice(fresh);
-        let mut input = &pending[..];
-        let disposition = self.pass_on(&mut input, shared);
-        let used = pending.len() - input.len();
-        if used < pending.len() {
-            pending.drain(..used);
-            self.link.pending = pending;
+    fn serve_after_unused(&mut self, fresh: &[u8], shared: &mut Shared) -> Disposition {
+        let mut unused_input = std::mem::take(&mut self.link.unused_input);
+        unused_input.extend_from_slice(fresh);
+        let mut input = &unused_input[..];
+        let disposition = self.pass_input(&mut input, shared);
+        let used = unused_input.len() - input.len();
+        if used < unused_input.len() {
+            unused_input.drain(..used);
+            self.link.unused_input = unused_input;
         }
         disposition
     }
 
     /// Passes input to the protocol, and the rest of it to the protocol that follows.
     #[inline]
-    fn pass_on(&mut self, input: &mut &[u8], shared: &mut Shared) -> Disposition {
+    fn pass_input(&mut self, input: &mut &[u8], shared: &mut Shared) -> Disposition {
         loop {
             match self.protocol.on_input(&mut self.link, input, shared) {
                 Step::Continue | Step::Resume => return Disposition::Open,
@@ -267,7 +267,7 @@ impl Connection {
                 Step::Resume => true,
                 Step::Switch(next) => {
                     self.protocol = *next;
-                    !self.link.pending.is_empty()
+                    !self.link.unused_input.is_empty()
                 }
                 Step::Close => return Disposition::Closed,
             };
@@ -323,7 +323,7 @@ impl Connection {
             }
         }
         let step = self.protocol.on_timer(&mut self.link, shared);
-        self.take_step(step, shared)
+        self.apply_and_finish(step, shared)
     }
 
     /// Returns whether the connection is one that its client opens for long, and opens again at once when it closes.
@@ -337,7 +337,7 @@ impl Connection {
         if matches!(step, Step::Continue) && self.link.is_watched_for_input() {
             return self.read_and_serve(buffer, false, shared);
         }
-        self.take_step(step, shared)
+        self.apply_and_finish(step, shared)
     }
 
     /// Logs the requests that the end of the shutdown timeout cuts off.
@@ -346,7 +346,7 @@ impl Connection {
     }
 
     #[inline]
-    fn take_step(&mut self, step: Step, shared: &mut Shared) -> Disposition {
+    fn apply_and_finish(&mut self, step: Step, shared: &mut Shared) -> Disposition {
         match self.apply(step, shared) {
             Disposition::Open => self.finish(shared),
             Disposition::Closed => Disposition::Closed,

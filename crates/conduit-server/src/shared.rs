@@ -49,7 +49,7 @@ pub(super) struct Shared {
     /// poller's descriptor, nested in tokio's poller, reports only changes. A source that stays ready (a listener, and with
     /// the portable poller any source) is not a change before the next wait, not even with a wider interest: the kernel's
     /// `ep_modify` wakes no waiter for a source that is still on the ready list.
-    pub(super) more: bool,
+    pub(super) poll_again: bool,
     /// Counts the turns of the worker.
     #[cfg(feature = "http2")]
     pub(super) turn: u64,
@@ -86,7 +86,7 @@ impl Shared {
             hsts,
             stopping: false,
             keeps_idle: false,
-            more: false,
+            poll_again: false,
             #[cfg(feature = "http2")]
             turn: 0,
             #[cfg(feature = "http2")]

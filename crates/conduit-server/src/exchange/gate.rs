@@ -48,14 +48,14 @@ impl StreamGate {
     }
 
     /// Records that a piece has arrived.
-    pub(crate) fn has_arrived(&self) {
+    pub(crate) fn mark_arrived(&self) {
         if self.state.get() == GateState::Queued {
             self.state.set(GateState::Full);
         }
     }
 
     /// Records that the stream has produced the promised piece.
-    fn has_made(&self) {
+    fn mark_made(&self) {
         if self.state.get() == GateState::Promised {
             self.state.set(GateState::Queued);
         }
@@ -249,7 +249,7 @@ impl Pump {
             }
             match ready!(stream.poll_next(context)) {
                 Some(Ok(piece)) => {
-                    self.gate.has_made();
+                    self.gate.mark_made();
                     self.sender.send(Command::Piece(piece));
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),

@@ -277,7 +277,7 @@ impl Exchange {
     }
 
     /// Records that the handler has responded.
-    pub(super) fn has_responded(&mut self) {
+    pub(super) fn set_responded(&mut self) {
         self.state = ExchangeState::Idle;
     }
 
@@ -344,7 +344,7 @@ impl Exchange {
         let ExchangeState::Streaming(gate, _) = &self.state else {
             return None;
         };
-        gate.has_arrived();
+        gate.mark_arrived();
         Some(piece)
     }
 

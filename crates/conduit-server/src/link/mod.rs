@@ -25,10 +25,10 @@ pub(super) use self::input::{Arrived, BUFFER_BYTES, INPUT_BYTES, InputMode};
 pub(super) use self::timer::Deadline;
 pub(super) use self::timer::{LINGER_SECONDS, Timer};
 #[cfg(feature = "http2")]
-pub(super) use self::timer::{TransferRate, after};
+pub(super) use self::timer::{TransferRate, deadline_after};
 use self::uncopied::SendProgress;
 pub(super) use self::uncopied::{UNCOPIED_BYTES, Uncopied};
-use super::batch::TOGETHER;
+use super::batch::BATCH_LIMIT;
 use super::commands::{Command, CommandSender};
 use super::deadlines::Second;
 #[cfg(feature = "testing")]
@@ -46,7 +46,7 @@ pub(super) const OUTPUT_HIGH_WATER_BYTES: usize = 64 * 1024;
 /// begun already.
 const DEFERRED_SECONDS: Second = 2;
 /// The number of output buffers that a worker keeps: one for each connection of a batch.
-const KEPT_OUTPUTS: usize = TOGETHER;
+const KEPT_OUTPUTS: usize = BATCH_LIMIT;
 /// A larger output buffer is freed, not kept.
 const KEPT_OUTPUT_BYTES: usize = 256 * 1024;
 
@@ -75,11 +75,11 @@ pub(super) struct Link {
     /// The connection counts for the limit of its client's address.
     is_counted: bool,
     /// Bytes that the protocol has not used.
-    pub(super) pending: Vec<u8>,
+    pub(super) unused_input: Vec<u8>,
     /// Unsent bytes; empty when all of them are sent.
     pub(super) output: Vec<u8>,
-    /// The sent bytes at the beginning of `output`: `sent < output.len()`, or 0.
-    sent: usize,
+    /// The number of sent bytes at the beginning of `output`: `output_sent < output.len()`, or 0.
+    output_sent: usize,
     /// Follows `output`. The protocol writes nothing before it is sent.
     uncopied: Option<Box<Uncopied>>,
     /// Bytes between parts of `output`, which may continue after them.
@@ -90,7 +90,7 @@ pub(super) struct Link {
     /// The poller's interest; `None` while it does not watch the stream.
     interest: Option<Interest>,
     /// The protocol wants no event, and the poller keeps its interest until it reports the next one.
-    is_suspended: bool,
+    is_paused: bool,
     /// The stream may have more input, or more room, than was used at the last event, and the poller reports each once.
     pub(super) undrained: bool,
     /// The client has ended its half of the stream.
@@ -112,15 +112,15 @@ impl Link {
             peer,
             info,
             is_counted: false,
-            pending: Vec::new(),
+            unused_input: Vec::new(),
             output: Vec::new(),
-            sent: 0,
+            output_sent: 0,
             uncopied: None,
             #[cfg(any(feature = "http2", feature = "websocket"))]
             gathered: None,
             sent_bytes: 0,
             interest: None,
-            is_suspended: false,
+            is_paused: false,
             undrained: false,
             read_closed: false,
             deadline: Deadline::new(Timer::Idle, now),
@@ -339,7 +339,7 @@ impl Link {
     #[cold]
     fn send_gathered(&mut self, shared: &Shared) -> io::Result<()> {
         if let Some(gathered) = &mut self.gathered {
-            let count = gathered.send(&mut self.stream, &self.output, &mut self.sent)?;
+            let count = gathered.send(&mut self.stream, &self.output, &mut self.output_sent)?;
             self.sent_bytes += count;
             shared.counts().sent_bytes.add(count);
             self.gathered.take_if(|gathered| gathered.length() == 0);
@@ -362,10 +362,10 @@ impl Link {
                 self.shrink_output();
                 return Ok(());
             }
-        } else if self.sent < self.output.len() {
-            match self.stream.send(&self.output[self.sent..]) {
+        } else if self.output_sent < self.output.len() {
+            match self.stream.send(&self.output[self.output_sent..]) {
                 Ok(count) => {
-                    self.sent += count;
+                    self.output_sent += count;
                     self.sent_bytes += count as u64;
                     shared.counts().sent_bytes.add(count as u64);
                 }
@@ -374,10 +374,10 @@ impl Link {
             }
         }
         // A short write means that the socket is full.
-        if self.sent < self.output.len() {
+        if self.output_sent < self.output.len() {
             self.shrink_output();
         } else if self.output.capacity() > 0 {
-            self.sent = 0;
+            self.output_sent = 0;
             keep_output(std::mem::take(&mut self.output), shared);
         }
         Ok(())
@@ -386,13 +386,13 @@ impl Link {
     /// Shrinks the memory to that of the unsent output, because a buffer of the worker is larger.
     #[cold]
     fn shrink_output(&mut self) {
-        if self.sent > self.output.len() / 2 {
-            self.output.drain(..self.sent);
+        if self.output_sent > self.output.len() / 2 {
+            self.output.drain(..self.output_sent);
             #[cfg(any(feature = "http2", feature = "websocket"))]
             if let Some(gathered) = &mut self.gathered {
-                gathered.shift(self.sent);
+                gathered.shift(self.output_sent);
             }
-            self.sent = 0;
+            self.output_sent = 0;
         }
         self.output.shrink_to(2 * self.output.len());
     }
@@ -402,7 +402,7 @@ impl Link {
         let Some(mut uncopied) = self.uncopied.take_if(|uncopied| uncopied.is_sending()) else {
             return Ok(());
         };
-        let (count, progress) = match uncopied.send(&mut self.stream, &mut self.output, &mut self.sent) {
+        let (count, progress) = match uncopied.send(&mut self.stream, &mut self.output, &mut self.output_sent) {
             Ok(sent) => sent,
             Err(error) => {
                 // The access log subtracts the rest of it.
@@ -422,7 +422,7 @@ impl Link {
         Ok(())
     }
 
-    /// Starts a thread that reads the next part of the file, if that is not in memory. [`has_loaded`](Self::has_loaded)
+    /// Starts a thread that reads the next part of the file, if that is not in memory. [`mark_loaded`](Self::mark_loaded)
     /// follows its command.
     pub(super) fn load_file(&mut self, sender: CommandSender) {
         let Some(part) = self.uncopied.as_mut().and_then(|uncopied| uncopied.take_load()) else {
@@ -436,9 +436,9 @@ impl Link {
         });
     }
 
-    pub(super) fn has_loaded(&mut self) {
+    pub(super) fn mark_loaded(&mut self) {
         if let Some(uncopied) = &mut self.uncopied {
-            uncopied.has_loaded();
+            uncopied.mark_loaded();
         }
     }
 
@@ -451,7 +451,7 @@ impl Link {
 
     /// The number of bytes of the uncopied output that are not sent.
     pub(super) fn uncopied_left(&self) -> u64 {
-        let unsent_bytes = self.output.len() - self.sent;
+        let unsent_bytes = self.output.len() - self.output_sent;
         self.uncopied.as_ref().map_or(0, |uncopied| uncopied.left(unsent_bytes))
     }
 
@@ -484,7 +484,7 @@ impl Link {
 
     /// Announces that the output ends the stream: an encrypted stream ends together with its last byte.
     pub(super) fn end_with_next_send(&mut self) {
-        if self.sent < self.output.len() && self.uncopied.is_none() {
+        if self.output_sent < self.output.len() && self.uncopied.is_none() {
             self.stream.end_with_next_send();
         }
     }
@@ -522,15 +522,15 @@ impl Link {
 
     /// Returns whether the poller watches for input. While it does not, a hang-up is final: no pending request can be answered.
     pub(super) fn is_watched_for_input(&self) -> bool {
-        !self.is_suspended && self.interest.is_some_and(Interest::is_readable)
+        !self.is_paused && self.interest.is_some_and(Interest::is_readable)
     }
 
     /// Removes the interest of a connection that wants no event, because the poller has reported one. Returns whether it did.
     ///
     /// # Errors
     /// An error of the system.
-    pub(super) fn end_suspension(&mut self, shared: &Shared) -> io::Result<bool> {
-        if !std::mem::take(&mut self.is_suspended) {
+    pub(super) fn end_pause(&mut self, shared: &Shared) -> io::Result<bool> {
+        if !std::mem::take(&mut self.is_paused) {
             return Ok(false);
         }
         self.stream.watch(&shared.poller, self.id, Interest::NONE, true)?;
@@ -541,7 +541,7 @@ impl Link {
     /// Returns whether nothing has changed since the connection was idle last: [`idle_again`](Self::idle_again) is enough then.
     #[inline]
     pub(super) fn is_at_rest(&self) -> bool {
-        !(self.read_closed | self.undrained | self.is_suspended | self.stream.is_secure())
+        !(self.read_closed | self.undrained | self.is_paused | self.stream.is_secure())
             && self.deadline.timer == Timer::Idle
             && self.interest == Some(reading())
             && !self.has_output()
@@ -556,9 +556,9 @@ impl Link {
             interest = interest | Interest::WRITABLE;
         }
         // A pause is often over before the next event, and costs no system call then.
-        let has_paused = interest == Interest::NONE && self.interest == Some(reading());
-        self.is_suspended = has_paused && self.stream.is_edge_triggered();
-        if self.is_suspended {
+        let pauses = interest == Interest::NONE && self.interest == Some(reading());
+        self.is_paused = pauses && self.stream.is_edge_triggered();
+        if self.is_paused {
             self.set_timer(timer, shared);
             return Ok(());
         }
@@ -567,7 +567,7 @@ impl Link {
             Some(watched) if watched == interest && !undrained => {}
             Some(watched) => {
                 // The poller has to report the current state.
-                shared.more |= undrained || watched | interest != watched;
+                shared.poll_again |= undrained || watched | interest != watched;
                 self.stream.watch(&shared.poller, self.id, interest, true)?;
             }
             None => self.stream.watch(&shared.poller, self.id, interest, false)?,
@@ -648,9 +648,11 @@ impl Link {
     }
 
     /// Returns whether the client's system has acknowledged nothing since the last look, although bytes were on their way.
-    pub(super) fn is_unacknowledged(&mut self) -> bool {
+    pub(super) fn check_acknowledgements(&mut self) -> bool {
         let unacknowledged = self.stream.unacknowledged_bytes() as u64;
-        self.deadline.rate.is_unacknowledged(self.sent_bytes, unacknowledged)
+        self.deadline
+            .rate
+            .check_acknowledgements(self.sent_bytes, unacknowledged)
     }
 
     /// The readiness that a poller would report for a connection in memory.
@@ -662,7 +664,7 @@ impl Link {
     /// The memory that it holds for input and output.
     #[cfg(feature = "testing")]
     pub(super) fn buffer_bytes(&self) -> usize {
-        self.pending.capacity() + self.output.capacity() + self.uncopied_left() as usize + self.gathered_bytes()
+        self.unused_input.capacity() + self.output.capacity() + self.uncopied_left() as usize + self.gathered_bytes()
     }
 
     // The end.

@@ -63,7 +63,7 @@ const CLOSING_TIME: Duration = Duration::from_secs(10);
 pub(crate) const LINGER_SECONDS: u64 = 2;
 
 /// A client that acknowledges nothing between two checks is late: after between half of the grace and all of it.
-const LOOKS_A_GRACE: u32 = 2;
+const CHECKS_PER_GRACE: u32 = 2;
 
 /// The deadline of a connection.
 pub(crate) struct Deadline {
@@ -146,41 +146,41 @@ impl Deadline {
     pub(crate) fn second(&mut self, config: &Config) -> Option<Second> {
         match self.timer {
             Timer::Off => None,
-            Timer::Handshake => Some(after(self.since, config.handshake_timeout)),
-            Timer::ProxyHeader => Some(after(self.since, config.head_timeout)),
-            Timer::Idle => Some(after(self.idle_since, config.idle_timeout)),
-            Timer::HalfClosed => Some(after(self.since, config.idle_timeout)),
+            Timer::Handshake => Some(deadline_after(self.since, config.handshake_timeout)),
+            Timer::ProxyHeader => Some(deadline_after(self.since, config.head_timeout)),
+            Timer::Idle => Some(deadline_after(self.idle_since, config.idle_timeout)),
+            Timer::HalfClosed => Some(deadline_after(self.since, config.idle_timeout)),
             // A head that begins within the idle time has its full time, but empty lines before it do not add to that.
             Timer::Head => {
                 let first = config.idle_timeout.saturating_add(config.head_timeout);
-                Some(after(self.since, config.head_timeout).min(after(self.idle_since, first)))
+                Some(deadline_after(self.since, config.head_timeout).min(deadline_after(self.idle_since, first)))
             }
             Timer::Body | Timer::Room => Some(self.rate.until(config)),
-            Timer::Unacknowledged => Some(after(self.since, config.rate_grace / LOOKS_A_GRACE)),
-            Timer::Linger => Some(after(self.since, Duration::from_secs(LINGER_SECONDS))),
+            Timer::Unacknowledged => Some(deadline_after(self.since, config.rate_grace / CHECKS_PER_GRACE)),
+            Timer::Linger => Some(deadline_after(self.since, Duration::from_secs(LINGER_SECONDS))),
             #[cfg(feature = "http2")]
             Timer::Streams | Timer::Delay => Some(self.since.saturating_add(1)),
             #[cfg(all(feature = "http2", feature = "websocket"))]
             Timer::At(second) => Some(second),
             #[cfg(feature = "http2")]
-            Timer::Settings => Some(after(self.since, config.handshake_timeout)),
+            Timer::Settings => Some(deadline_after(self.since, config.handshake_timeout)),
             #[cfg(feature = "http2")]
-            Timer::GoAway => Some(after(self.since, Duration::from_secs(LINGER_SECONDS))),
+            Timer::GoAway => Some(deadline_after(self.since, Duration::from_secs(LINGER_SECONDS))),
             #[cfg(feature = "websocket")]
-            Timer::Quiet => Some(after(self.since, config.websocket.ping_after)),
+            Timer::Quiet => Some(deadline_after(self.since, config.websocket.ping_after)),
             #[cfg(feature = "websocket")]
             Timer::Pong => {
                 let rest = config.websocket.timeout.saturating_sub(config.websocket.ping_after);
-                Some(after(self.since, rest))
+                Some(deadline_after(self.since, rest))
             }
             #[cfg(feature = "websocket")]
-            Timer::SocketClosing => Some(after(self.since, CLOSING_TIME)),
+            Timer::SocketClosing => Some(deadline_after(self.since, CLOSING_TIME)),
         }
     }
 }
 
 /// The second at which this time is over. The current second has begun already, so one second is added, and no deadline expires early.
-pub(crate) fn after(since: Second, time: Duration) -> Second {
+pub(crate) fn deadline_after(since: Second, time: Duration) -> Second {
     since
         .saturating_add(Second::try_from(time.as_secs()).unwrap_or(Second::MAX))
         .saturating_add(1)
@@ -246,7 +246,7 @@ impl TransferRate {
 
     /// Checks the acknowledgements of the client. Returns true if all are older than the last check, although bytes were on
     /// their way then.
-    pub(super) fn is_unacknowledged(&mut self, sent_bytes: u64, unacknowledged_bytes: u64) -> bool {
+    pub(super) fn check_acknowledgements(&mut self, sent_bytes: u64, unacknowledged_bytes: u64) -> bool {
         let acknowledged = sent_bytes.saturating_sub(unacknowledged_bytes) as u32;
         let before = std::mem::replace(&mut self.acknowledged, acknowledged);
         let was_unacknowledged = std::mem::replace(&mut self.was_unacknowledged, unacknowledged_bytes > 0);
@@ -265,7 +265,7 @@ impl TransferRate {
     /// Begins with a whole grace.
     fn begin(&mut self, of: Timer, now: Second, config: &Config) {
         self.of = of;
-        self.until = after(now, config.rate_grace);
+        self.until = deadline_after(now, config.rate_grace);
         self.moved = now;
         self.bytes = 0;
     }
@@ -284,7 +284,7 @@ impl TransferRate {
         self.until = self
             .until
             .saturating_add(seconds)
-            .min(after(self.moved, config.rate_grace));
+            .min(deadline_after(self.moved, config.rate_grace));
         self.until
     }
 }
@@ -347,13 +347,13 @@ mod tests {
     #[test]
     fn bytes_that_are_not_acknowledged_from_one_look_to_the_next_make_the_client_late() {
         let mut rate = TransferRate::default();
-        assert!(!rate.is_unacknowledged(100, 0));
+        assert!(!rate.check_acknowledgements(100, 0));
         // They may have been sent just now.
-        assert!(!rate.is_unacknowledged(110, 10));
-        assert!(!rate.is_unacknowledged(120, 15), "some of them are acknowledged");
-        assert!(rate.is_unacknowledged(130, 25));
-        assert!(!rate.is_unacknowledged(130, 0));
-        assert!(!rate.is_unacknowledged(140, 10));
+        assert!(!rate.check_acknowledgements(110, 10));
+        assert!(!rate.check_acknowledgements(120, 15), "some of them are acknowledged");
+        assert!(rate.check_acknowledgements(130, 25));
+        assert!(!rate.check_acknowledgements(130, 0));
+        assert!(!rate.check_acknowledgements(140, 10));
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl Uncopied {
     }
 
     /// The thread has read it.
-    pub(super) fn has_loaded(&mut self) {
+    pub(super) fn mark_loaded(&mut self) {
         if let (UncopiedContent::File(part), UncopiedState::Loading) = (&mut self.content, &self.state) {
             part.warm(SHARE_BYTES);
             self.state = UncopiedState::Sending;

@@ -285,13 +285,13 @@ pub(super) fn linger(link: &mut Link) -> Step {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Step::Continue,
         Err(_) => return Step::Close,
     }
-    link.pending = Vec::new();
+    link.unused_input = Vec::new();
     Step::switch(Protocol::Lingering(Lingering::default()))
 }
 
 /// Closes a connection with a stream whose client acknowledges nothing.
 fn check_acknowledged(link: &mut Link, shared: &Shared) -> Step {
-    if link.is_unacknowledged() {
+    if link.check_acknowledgements() {
         return close_late(Limit::WriteRate, link, shared);
     }
     link.extend_timer(shared);

@@ -231,13 +231,13 @@ impl Channel {
     }
 
     /// The connection polls the handler, and then looks for changes: those wake nothing before
-    /// [`has_arrived`](Self::has_arrived).
+    /// [`check_changes`](Self::check_changes).
     pub(crate) fn expect_changes(&self) {
         self.is_announced.set(true);
     }
 
     /// The connection looks for changes, and the next one wakes it. Returns whether a paused connection continues.
-    pub(crate) fn has_arrived(&self) -> bool {
+    pub(crate) fn check_changes(&self) -> bool {
         self.is_announced.set(false);
         self.is_paused.get() && self.has_taken_enough()
     }

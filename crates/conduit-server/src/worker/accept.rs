@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use conduit_net::Interest;
 
-use super::Worker;
+use super::{Worker, index_of};
 use crate::connection::{Connection, PeerRole};
 use crate::exchange_id::ConnectionId;
 use crate::limit::Limit;
@@ -132,7 +132,7 @@ impl Worker {
             each.filter_map(|(_, connection)| Some((connection.idle_since()?, connection.id())))
         };
         self.idle.longest(self.shared.now(), all, |key| {
-            let connection = connections.get(key as u32 as usize);
+            let connection = connections.get(index_of(key));
             let connection = connection.filter(|connection| connection.id() == key)?;
             // If its next request is in the kernel already, another one closes.
             connection.idle_since().filter(|_| !connection.has_unread_input())

@@ -34,7 +34,12 @@ use crate::panics::emit;
 use crate::shared::Shared;
 
 /// Keys below this are the indices of listening sockets. The upper half of a connection's identifier counts from 1.
-const CONNECTIONS: ConnectionId = 1 << 32;
+const FIRST_CONNECTION_KEY: ConnectionId = 1 << 32;
+
+/// The index of a connection in the slab: the lower half of its identifier.
+fn index_of(key: ConnectionId) -> usize {
+    key as u32 as usize
+}
 
 pub(super) struct Worker {
     shared: Shared,
@@ -55,8 +60,8 @@ pub(super) struct Worker {
     input: Vec<u8>,
     batch: Batch,
     /// The memory of the last turn's commands.
-    commands: Vec<(ExchangeId, Command)>,
-    /// The connections that have received commands since the last send: at most [`TOGETHER`].
+    spare_commands: Vec<(ExchangeId, Command)>,
+    /// The connections that have received commands since the last send: at most [`BATCH_LIMIT`].
     commanded: Vec<ConnectionId>,
     /// The last turn has not polled all of the handlers of WebSockets that were woken.
     #[cfg(feature = "websocket")]
@@ -90,7 +95,7 @@ impl Worker {
             // The system provides the memory of the part that is used.
             input: vec![0; BUFFER_BYTES],
             batch: Batch::new(),
-            commands: Vec::new(),
+            spare_commands: Vec::new(),
             commanded: Vec::new(),
             #[cfg(feature = "websocket")]
             leaves_handlers: false,

@@ -15,8 +15,8 @@ use conduit_proto::http_date;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 
-use super::{CONNECTIONS, Worker};
-use crate::batch::{Member, TOGETHER};
+use super::{FIRST_CONNECTION_KEY, Worker, index_of};
+use crate::batch::{BATCH_LIMIT, Member};
 use crate::clock;
 #[cfg(feature = "websocket")]
 use crate::commands::Command;
@@ -65,10 +65,10 @@ impl Future for Driver {
         worker.serve_in_process(context.waker());
         loop {
             let ready = readiness.poll_ready(context)?;
-            if ready.is_pending() && !worker.shared.more {
+            if ready.is_pending() && !worker.shared.poll_again {
                 break;
             }
-            worker.shared.more = false;
+            worker.shared.poll_again = false;
             let count = worker.shared.poller.wait(events, Some(Duration::ZERO))?;
             if count > 0 {
                 // The portable poller allocates to iterate.
@@ -76,8 +76,8 @@ impl Future for Driver {
                 events.iter().for_each(|event| worker.handle_event(event));
                 worker.serve_batch();
             }
-            worker.shared.more |= count == events.capacity();
-            if worker.shared.more {
+            worker.shared.poll_again |= count == events.capacity();
+            if worker.shared.poll_again {
                 break;
             }
             // No event is left: the next poll registers the waker.
@@ -89,7 +89,7 @@ impl Future for Driver {
         worker.poll_woken_handlers(context);
         #[cfg(feature = "http2")]
         {
-            worker.shared.more |= !worker.shared.continuing.is_empty();
+            worker.shared.poll_again |= !worker.shared.continuing.is_empty();
         }
         worker.resume_accepting();
         #[cfg(feature = "testing")]
@@ -97,7 +97,7 @@ impl Future for Driver {
         if worker.has_ended(context) {
             return Poll::Ready(Ok(worker.cut_off));
         }
-        if worker.shared.more {
+        if worker.shared.poll_again {
             // A turn may be long: tokio runs ready tasks and checks its sockets and timers before the next one.
             let _ = pin!(tokio::task::yield_now()).poll(context);
         }
@@ -138,9 +138,9 @@ impl Worker {
     /// Delivers the commands of a turn. The output of a connection is sent once for several commands.
     fn deliver_commands(&mut self) {
         // Commands that these lead to follow in the next turn, so that a turn has an end.
-        let mut commands = self.shared.commands.take(std::mem::take(&mut self.commands));
+        let mut commands = self.shared.commands.take(std::mem::take(&mut self.spare_commands));
         if commands.is_empty() {
-            self.commands = commands;
+            self.spare_commands = commands;
             return;
         }
         for (exchange, command) in commands.drain(..) {
@@ -155,12 +155,12 @@ impl Worker {
             if !is_commanded {
                 self.commanded.push(id);
             }
-            if self.commanded.len() == TOGETHER {
+            if self.commanded.len() == BATCH_LIMIT {
                 self.finish_commanded();
             }
         }
         self.finish_commanded();
-        self.commands = commands;
+        self.spare_commands = commands;
     }
 
     /// Polls the handlers that the last turn has left: its events may have spent its budget, as those of this turn may.
@@ -193,7 +193,7 @@ impl Worker {
         loop {
             if polls == HANDLERS_A_TURN || !has_budget_remaining() {
                 self.leaves_handlers = true;
-                self.shared.more = true;
+                self.shared.poll_again = true;
                 break;
             }
             let Some(exchange) = self.shared.woken_handlers.next(context) else {
@@ -208,7 +208,7 @@ impl Worker {
                 self.commanded.push(id);
             }
             polls += 1;
-            if self.commanded.len() == TOGETHER {
+            if self.commanded.len() == BATCH_LIMIT {
                 self.finish_commanded();
             }
         }
@@ -237,13 +237,13 @@ impl Worker {
     }
 
     fn handle_event(&mut self, event: conduit_net::Event) {
-        if event.key < CONNECTIONS {
+        if event.key < FIRST_CONNECTION_KEY {
             self.serve_batch();
-            self.shared.more |= self.accept(event.key as usize);
+            self.shared.poll_again |= self.accept(event.key as usize);
             return;
         }
         // One read takes the bytes or the end, and the portable poller does not report that the other is left.
-        self.shared.more |= event.readable && PORTABLE_POLLER;
+        self.shared.poll_again |= event.readable && PORTABLE_POLLER;
         let ready = Readiness {
             readable: event.readable,
             read_closed: event.read_closed,
@@ -263,10 +263,7 @@ impl Worker {
         let joins = ready.readable
             && !ready.writable
             && !ready.hang_up
-            && self
-                .connections
-                .get(id as u32 as usize)
-                .is_some_and(Connection::joins_batch);
+            && self.connections.get(index_of(id)).is_some_and(Connection::joins_batch);
         if !joins {
             return false;
         }
@@ -318,7 +315,7 @@ impl Worker {
         key: ConnectionId,
         call: impl FnOnce(&mut Connection, &mut Shared) -> Disposition,
     ) {
-        let index = key as u32 as usize;
+        let index = index_of(key);
         let (connections, shared) = (&mut self.connections, &mut self.shared);
         // The drop of a command for a closed connection may panic, too: it may hold a response.
         let disposition = caught(
@@ -348,7 +345,7 @@ impl Worker {
     }
 
     pub(super) fn close_connection(&mut self, key: ConnectionId) {
-        let index = key as u32 as usize;
+        let index = index_of(key);
         if self
             .connections
             .get(index)

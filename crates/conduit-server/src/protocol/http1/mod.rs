@@ -45,9 +45,9 @@ enum InputState {
     /// More can be used once there is room for output.
     Ready,
     /// A whole request waits for the end of the response before it.
-    Blocked,
+    WaitsForResponse,
     /// The handler lags with the body.
-    Paused,
+    WaitsForHandler,
 }
 
 impl Http1 {
@@ -76,7 +76,7 @@ impl Http1 {
 
     /// Serves the requests in the input, until it is used, the engine has to wait, or there is no room for output.
     pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
-        if self.input == InputState::Paused {
+        if self.input == InputState::WaitsForHandler {
             return Step::Continue;
         }
         link.begin_output(shared);
@@ -121,7 +121,7 @@ impl Http1 {
                 }
                 Event::Body(piece) => {
                     if !self.exchange.push_body(piece) {
-                        self.input = InputState::Paused;
+                        self.input = InputState::WaitsForHandler;
                         break;
                     }
                 }
@@ -134,7 +134,7 @@ impl Http1 {
                     }
                 }
                 Event::Blocked if !input.is_empty() => {
-                    self.input = InputState::Blocked;
+                    self.input = InputState::WaitsForResponse;
                     break;
                 }
                 Event::Closed => {
@@ -213,13 +213,13 @@ impl Http1 {
                 return Step::Close;
             }
             if !self.engine.keep_alive() {
-                return self.finish(link);
+                return self.end_connection(link);
             }
             if shared.stopping && !shared.keeps_idle && self.engine.phase() == Phase::Idle {
                 // The system still sends the last response to a slow client.
                 return match link.outgoing_bytes() {
                     0 => Step::Close,
-                    _ => self.finish(link),
+                    _ => self.end_connection(link),
                 };
             }
         }
@@ -249,7 +249,7 @@ impl Http1 {
     }
 
     /// Ends the server's half of the stream after the last response, and lingers until the client has ended its half.
-    fn finish(&mut self, link: &mut Link) -> Step {
+    fn end_connection(&mut self, link: &mut Link) -> Step {
         if self.resets { Step::Close } else { linger(link) }
     }
 
@@ -270,7 +270,7 @@ impl Http1 {
             Command::Response(response) => {
                 // The connection may have responded in its place.
                 if self.exchange.is_handling() {
-                    self.exchange.has_responded();
+                    self.exchange.set_responded();
                     return self.answer(response, link, shared);
                 }
                 discard(response);
@@ -292,7 +292,7 @@ impl Http1 {
                         .write_head(output, status, &headers, BodyLength::None, &shared.date);
                 }
             }
-            Command::FileRead => link.has_loaded(),
+            Command::FileRead => link.mark_loaded(),
             #[cfg(feature = "websocket")]
             Command::Socket => {}
             Command::Body(BodyEvent::Wanted) => {
@@ -306,14 +306,14 @@ impl Http1 {
 
     /// The handler wants more input, or no longer blocks it.
     fn resume_input(&mut self) {
-        if self.input == InputState::Paused {
+        if self.input == InputState::WaitsForHandler {
             self.input = InputState::Ready;
         }
     }
 
     /// The response is written: the request after it may be served.
     fn unblock_input(&mut self) {
-        if matches!(self.input, InputState::Paused | InputState::Blocked) {
+        if matches!(self.input, InputState::WaitsForHandler | InputState::WaitsForResponse) {
             self.input = InputState::Ready;
         }
     }
@@ -367,7 +367,7 @@ impl Http1 {
     /// Reads while requests can be served, or while a body that is not paused is incomplete. Reads nothing while the client
     /// has ended its half, has sent more than can be served now, or does not take its responses.
     pub(super) fn waits_for(&self, link: &Link) -> (Interest, Timer) {
-        let can_use = !matches!(self.input, InputState::Paused | InputState::Blocked);
+        let can_use = !matches!(self.input, InputState::WaitsForHandler | InputState::WaitsForResponse);
         let reads =
             !link.read_closed && can_use && (!link.has_output() || (link.has_room() && self.exchange.has_body()));
         let interest = if reads {

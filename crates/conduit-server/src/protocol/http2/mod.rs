@@ -26,7 +26,7 @@ use crate::commands::{Command, CommandSender};
 use crate::deadlines::Second;
 use crate::exchange_id::{ExchangeId, StreamId};
 use crate::limit::Limit;
-use crate::link::{InputMode, Link, Timer, TransferRate, after, reading};
+use crate::link::{InputMode, Link, Timer, TransferRate, deadline_after, reading};
 use crate::panics::discard;
 use crate::problem::Problem;
 use crate::shared::Shared;
@@ -192,7 +192,7 @@ impl Http2 {
             return Step::Close;
         }
         if link.read_closed && self.input == InputUse::NeedsMore {
-            self.client_has_ended(link, shared);
+            self.on_client_end(link, shared);
         }
         if link.has_output() {
             return Step::Continue;
@@ -208,7 +208,7 @@ impl Http2 {
 
     /// The client has ended its half of the stream, and all received bytes are used: incomplete bodies stay incomplete, and
     /// routes that end with their client end.
-    fn client_has_ended(&mut self, link: &mut Link, shared: &mut Shared) {
+    fn on_client_end(&mut self, link: &mut Link, shared: &mut Shared) {
         for slot in 0..self.streams.len() {
             let Some(id) = self.streams[slot].id else { continue };
             if self.streams[slot].exchange.ends_with_client() || self.streams[slot].is_socket() {
@@ -230,7 +230,7 @@ impl Http2 {
     ) -> Step {
         let Some(id) = self.find(exchange) else {
             if let Command::Response(_) = command {
-                self.detached_has_ended(exchange);
+                self.end_detached(exchange);
             }
             discard(command);
             return Step::Continue;
@@ -240,12 +240,12 @@ impl Http2 {
         match command {
             Command::Response(response) => {
                 if stream.exchange.is_handling() {
-                    stream.exchange.has_responded();
+                    stream.exchange.set_responded();
                     self.respond(id, response, link, shared);
                 } else {
                     // The connection has responded in its place.
                     discard(response);
-                    self.detached_has_ended(exchange);
+                    self.end_detached(exchange);
                 }
             }
             Command::Piece(piece) => {
@@ -275,7 +275,7 @@ impl Http2 {
     }
 
     /// A handler without a stream has ended.
-    fn detached_has_ended(&mut self, exchange: ExchangeId) {
+    fn end_detached(&mut self, exchange: ExchangeId) {
         let mut detached = self.detached.iter();
         if let Some(index) = detached.position(|detached| detached.number == exchange.generation) {
             self.held_bytes -= self.detached.swap_remove(index).held_bytes;
@@ -364,7 +364,7 @@ impl Http2 {
     /// Ends the connection if the client has not acknowledged the server's SETTINGS in time (RFC 9113, section 6.5.3).
     #[cold]
     fn check_settings(&mut self, link: &mut Link, shared: &mut Shared) {
-        if after(self.opened, shared.config.handshake_timeout) <= shared.now() {
+        if deadline_after(self.opened, shared.config.handshake_timeout) <= shared.now() {
             self.abort(Limit::HandshakeTime, ErrorCode::SETTINGS_TIMEOUT, link, shared);
         }
     }
@@ -431,7 +431,7 @@ impl Http2 {
     }
 
     /// Counts bytes of a response that are written.
-    fn has_written(&mut self, id: h2::StreamId, bytes: usize, shared: &Shared) {
+    fn record_written(&mut self, id: h2::StreamId, bytes: usize, shared: &Shared) {
         let share = bytes as u64 * self.shares.sending.max(1);
         self.rate.moved(bytes as u64, shared.now(), &shared.config);
         if let Some(stream) = self.stream(id) {
@@ -489,7 +489,7 @@ impl Http2 {
         if self.input == InputUse::Paused {
             return if self.has_transfers { Timer::Streams } else { Timer::Off };
         }
-        let has_partial_frame = self.input == InputUse::NeedsMore && !link.pending.is_empty();
+        let has_partial_frame = self.input == InputUse::NeedsMore && !link.unused_input.is_empty();
         let phase = self.engine.phase();
         match phase {
             Http2Phase::Closed => Timer::Off,
@@ -548,7 +548,7 @@ impl Http2 {
             } else {
                 Activity::Ending
             }
-        } else if self.is_idle() && link.pending.is_empty() && self.engine.is_settings_acknowledged() {
+        } else if self.is_idle() && link.unused_input.is_empty() && self.engine.is_settings_acknowledged() {
             Activity::Idle
         } else {
             Activity::Receiving

@@ -161,7 +161,7 @@ impl Http2 {
             self.abort_response(id, "the stream is longer than its declared length", link, shared);
             return false;
         };
-        self.has_written(id, taken, shared);
+        self.record_written(id, taken, shared);
         if piece.is_empty() {
             discard(piece);
         } else {
@@ -319,7 +319,7 @@ impl Http2 {
             }
         };
         stream.outgoing = outgoing;
-        self.has_written(id, written, shared);
+        self.record_written(id, written, shared);
     }
 
     /// Writes the next frame of a file. Bytes that are not in memory are read by a thread first.
@@ -337,7 +337,7 @@ impl Http2 {
             }
             Ok(count) => {
                 stream.outgoing = Outgoing::File(part);
-                self.has_written(id, count, shared);
+                self.record_written(id, count, shared);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.engine.set_pending(id, false);

@@ -345,7 +345,7 @@ impl Http2 {
             .engine
             .write_body(&mut link.output, id, part, false)
             .unwrap_or(part.len());
-        self.has_written(id, taken, shared);
+        self.record_written(id, taken, shared);
         let rest = &output.bytes[taken..];
         let payload = output.payload.take();
         if !rest.is_empty() {

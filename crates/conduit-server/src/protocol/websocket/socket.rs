@@ -413,7 +413,7 @@ impl Socket {
 
     /// The handler may have taken messages.
     fn resume(&mut self) {
-        if self.channel.has_arrived() && self.input == SocketInput::Paused {
+        if self.channel.check_changes() && self.input == SocketInput::Paused {
             self.input = SocketInput::Ready;
         }
     }
