@@ -51,7 +51,9 @@ impl Connection {
         if role.is_counted {
             link.set_counted();
         }
-        link.set_forwarding(role.forwarding);
+        if let Some(forwarding) = role.forwarding {
+            link.update_info(|info| info.forwarding = Some(forwarding));
+        }
         let has_header = role.sends_header && !link.is_in_memory_without_proxy();
         let protocol = Protocol::first(&link, has_header);
         Connection { link, protocol }
@@ -254,7 +256,7 @@ impl Connection {
             }
             if self.link.is_at_rest() && self.protocol.activity(&self.link) == Activity::Idle && !shared.stopping {
                 // Nothing would change but the time.
-                debug_assert_eq!(self.protocol.waits_for(&self.link).1, Timer::Idle);
+                debug_assert_eq!(self.protocol.waits_for(&self.link, shared).1, Timer::Idle);
                 self.link.idle_again(shared.now());
                 return Disposition::Open;
             }
@@ -279,7 +281,7 @@ impl Connection {
                 break;
             }
         }
-        let (interest, timer) = self.protocol.waits_for(&self.link);
+        let (interest, timer) = self.protocol.waits_for(&self.link, shared);
         if let Err(error) = self.link.watch(interest, timer, shared) {
             tracing::error!(%error, "cannot watch a connection");
             return Disposition::Closed;
@@ -311,7 +313,7 @@ impl Connection {
         self.link.measure_reader(shared);
         self.protocol.release_memory();
         // A handler that drops its body sends a command only where the worker waits for one.
-        let (_, timer) = self.protocol.waits_for(&self.link);
+        let (_, timer) = self.protocol.waits_for(&self.link, shared);
         self.link.set_timer(timer, shared);
         if !self.link.is_late(shared) {
             return Disposition::Open;

@@ -42,6 +42,7 @@ mod manager;
 pub mod observer;
 mod peers;
 mod protocol;
+mod protocol_timer;
 mod proxies;
 mod readiness;
 mod ready_queue;

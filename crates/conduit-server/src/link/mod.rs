@@ -11,7 +11,6 @@ mod uncopied;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 
 #[cfg(any(feature = "http2", feature = "websocket"))]
 use bytes::Bytes;
@@ -22,10 +21,9 @@ pub(super) use self::file::read_to;
 #[cfg(any(feature = "http2", feature = "websocket"))]
 use self::gathered::Gathered;
 pub(super) use self::input::{Arrived, BUFFER_BYTES, INPUT_BYTES, InputMode};
-pub(super) use self::timer::Deadline;
-pub(super) use self::timer::{LINGER_SECONDS, Timer};
+pub(super) use self::timer::{Deadline, Timer};
 #[cfg(feature = "http2")]
-pub(super) use self::timer::{TransferRate, deadline_after};
+pub(super) use self::timer::{Transfer, TransferRate, deadline_after};
 use self::uncopied::SendProgress;
 pub(super) use self::uncopied::{UNCOPIED_BYTES, Uncopied};
 use super::batch::BATCH_LIMIT;
@@ -37,10 +35,9 @@ use super::shared::Shared;
 use super::transport::Transport;
 use crate::connection_info::{ConnectionInfo, Origin};
 use crate::exchange_id::ConnectionId;
-use crate::networks::Forwarding;
 use crate::panics::discard;
 
-/// Above this number of unsent bytes the connection serves no further request, and requests no further piece of a stream.
+/// Above this number of unsent bytes the protocol uses no further input, and makes no further output.
 pub(super) const OUTPUT_HIGH_WATER_BYTES: usize = 64 * 1024;
 /// The time for which messages of the encryption, such as session tickets, wait for output. The first of these seconds has
 /// begun already.
@@ -149,12 +146,6 @@ impl Link {
         self.info = Some(Rc::new(info));
     }
 
-    pub(super) fn set_forwarding(&mut self, forwarding: Option<Arc<Forwarding>>) {
-        if forwarding.is_some() {
-            self.update_info(|info| info.forwarding = forwarding);
-        }
-    }
-
     /// Counts the connection for the limit of its client's address.
     pub(super) fn set_counted(&mut self) {
         self.is_counted = true;
@@ -218,7 +209,7 @@ impl Link {
             self.update_info(|known| known.tls = info.tls);
         }
         shared.counts().received_bytes.add(received.bytes as u64);
-        if self.deadline.timer == Timer::Body {
+        if self.deadline.timer == Timer::Receive {
             let bytes = received.raw_bytes as u64;
             self.deadline.rate.moved(bytes, shared.now(), &shared.config);
         }
@@ -405,7 +396,7 @@ impl Link {
         let (count, progress) = match uncopied.send(&mut self.stream, &mut self.output, &mut self.output_sent) {
             Ok(sent) => sent,
             Err(error) => {
-                // The access log subtracts the rest of it.
+                // The protocol subtracts the rest from the bytes that it has recorded.
                 self.uncopied = Some(uncopied);
                 return Err(error);
             }
@@ -520,7 +511,7 @@ impl Link {
 
     // The poller and the deadline.
 
-    /// Returns whether the poller watches for input. While it does not, a hang-up is final: no pending request can be answered.
+    /// Returns whether the poller watches for input. While it does not, a hang-up is final: no output reaches the client.
     pub(super) fn is_watched_for_input(&self) -> bool {
         !self.is_paused && self.interest.is_some_and(Interest::is_readable)
     }
@@ -580,7 +571,7 @@ impl Link {
     pub(super) fn set_timer(&mut self, timer: Timer, shared: &mut Shared) {
         self.deadline.set(timer, shared.now(), &shared.config);
         let second = self.deadline.second(&shared.config);
-        let due = if timer == Timer::Room {
+        let due = if timer == Timer::Send {
             // A reader is measured each second.
             Some(0)
         } else if self.stream.defers_output() {
@@ -594,7 +585,7 @@ impl Link {
         }
     }
 
-    /// The timer restarts when it is set next: it belongs to another request.
+    /// The timer restarts when it is set next: it belongs to another message.
     #[inline]
     pub(super) fn restart_timer(&mut self) {
         self.deadline.restart();
@@ -636,7 +627,7 @@ impl Link {
     /// Measures the output that the client takes. Bytes in the buffer of the socket do not count: the system may hold
     /// megabytes, and accepts more only after the client has taken many of them.
     pub(super) fn measure_reader(&mut self, shared: &Shared) {
-        if self.deadline.timer == Timer::Room {
+        if self.deadline.timer == Timer::Send {
             self.take_measure(shared);
         }
     }

@@ -4,63 +4,45 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::deadlines::{Second, WheelSlot};
+use crate::protocol_timer::ProtocolTimer;
 
-/// The event that a connection waits for.
+/// The wait of a connection, by the measure of its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Timer {
-    /// A handler, a response's stream or the disk: there is no deadline.
+    /// For the server or the disk: there is no deadline.
     Off,
-    /// The end of the PROXY header.
-    ProxyHeader,
-    /// The end of the TLS handshake.
-    Handshake,
-    /// The next request.
+    /// For the next message of the client.
     Idle,
-    /// The rest of a request's head.
-    Head,
-    /// More of a body, which the handler reads or the connection skips.
-    Body,
-    /// Room for output.
-    Room,
-    /// A handler or a stream, after the client has ended its half of the stream and may have disconnected.
+    /// For the rest of a message that has begun.
+    Incomplete,
+    /// For more bytes of a transfer from the client, at the minimum rate.
+    Receive,
+    /// For room for output, at the minimum rate.
+    Send,
+    /// For the server, after the client has ended its half of the stream and may have disconnected.
     HalfClosed,
-    /// The next piece of a response's stream. Meanwhile the client has to acknowledge what was sent.
-    Unacknowledged,
-    /// The end of the client's half of the stream, after the last response.
-    Linger,
-    /// The transfers of streams, each with its rate: they are checked each second.
-    #[cfg(feature = "http2")]
-    Streams,
-    /// The end of a pause after too many useless frames.
-    #[cfg(feature = "http2")]
-    Delay,
-    /// The acknowledgement of the server's SETTINGS.
-    #[cfg(feature = "http2")]
-    Settings,
-    /// The deadline of a WebSocket on a stream, which is in this second.
+    /// For more output of the server. Meanwhile the client has to acknowledge what was sent.
+    Acknowledgement,
+    /// For an event of the protocol, for these seconds.
+    Protocol(ProtocolTimer, Second),
+    /// Until this second, which the protocol has computed.
     #[cfg(all(feature = "http2", feature = "websocket"))]
     At(Second),
-    /// The response to the PING of a shutdown. No request is on its way after it.
-    #[cfg(feature = "http2")]
-    GoAway,
-    /// Any bytes from the client of a WebSocket.
-    #[cfg(feature = "websocket")]
-    Quiet,
-    /// Any bytes from the client of a WebSocket after a ping.
-    #[cfg(feature = "websocket")]
-    Pong,
-    /// The Close of the client of a WebSocket, after the server's.
-    #[cfg(feature = "websocket")]
-    SocketClosing,
 }
 
-/// The time that the client of a WebSocket has to close it after the server.
-#[cfg(feature = "websocket")]
-const CLOSING_TIME: Duration = Duration::from_secs(10);
+impl Timer {
+    /// A wait for an event of the protocol.
+    pub(crate) fn protocol(timer: ProtocolTimer, time: Duration) -> Self {
+        Timer::Protocol(timer, whole_seconds(time))
+    }
+}
 
-/// The time for which a connection lingers after its last response, and again while its client takes the response at the
-/// minimum rate.
-pub(crate) const LINGER_SECONDS: u64 = 2;
+/// A transfer that is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Transfer {
+    Receive,
+    Send,
+}
 
 /// A client that acknowledges nothing between two checks is late: after between half of the grace and all of it.
 const CHECKS_PER_GRACE: u32 = 2;
@@ -70,10 +52,10 @@ pub(crate) struct Deadline {
     pub(crate) timer: Timer,
     /// The second in which the connection began to wait.
     since: Second,
-    /// The second since which there has been no request.
+    /// The second since which no message has begun.
     pub(super) idle_since: Second,
     pub(super) slot: WheelSlot,
-    /// A request has arrived since the timer was set.
+    /// A message has arrived since the timer was set.
     restarts: bool,
     pub(super) rate: TransferRate,
 }
@@ -90,7 +72,7 @@ impl Deadline {
         }
     }
 
-    /// Restarts the timer when it is set next, also for the same event: it belongs to another request.
+    /// Restarts the timer when it is set next, also for the same wait: it belongs to another message.
     #[inline]
     pub(crate) fn restart(&mut self) {
         self.restarts = true;
@@ -106,16 +88,16 @@ impl Deadline {
         self.since = now;
     }
 
-    /// Waits for the next request, as before. The deadline has moved further away, which the wheel notices at the slot.
+    /// Waits for the next message, as before. The deadline has moved further away, which the wheel notices at the slot.
     #[inline]
     pub(super) fn idle_again(&mut self, now: Second) {
         if std::mem::take(&mut self.restarts) {
             (self.since, self.idle_since) = (now, now);
-            self.rate.of = Timer::Idle;
+            self.rate.of = None;
         }
     }
 
-    /// Waits for this event. Nothing changes if the connection waits for it already, on behalf of the same request.
+    /// Begins this wait. Nothing changes if it has begun already, on behalf of the same message.
     pub(crate) fn set(&mut self, timer: Timer, now: Second, config: &Config) {
         let restarts = std::mem::take(&mut self.restarts);
         if timer == self.timer && !restarts {
@@ -123,21 +105,22 @@ impl Deadline {
         }
         let before = std::mem::replace(&mut self.timer, timer);
         let since = std::mem::replace(&mut self.since, now);
-        if matches!(before, Timer::Off | Timer::HalfClosed | Timer::Unacknowledged) {
+        if matches!(before, Timer::Off | Timer::HalfClosed | Timer::Acknowledgement) {
             self.rate.resume(now - since);
         }
         match timer {
-            Timer::Idle | Timer::Head => {
-                if restarts || !matches!(before, Timer::Idle | Timer::Head) {
+            Timer::Idle | Timer::Incomplete => {
+                if restarts || !matches!(before, Timer::Idle | Timer::Incomplete) {
                     self.idle_since = now;
                 }
-                self.rate.of = timer;
+                self.rate.of = None;
             }
-            // The same transfer continues after a time in which the handler or the disk lagged. A reader is measured
-            // over all pieces of a response, and over all responses of a pipeline.
-            Timer::Room if self.rate.of == Timer::Room => {}
-            Timer::Body if self.rate.of == Timer::Body && !restarts => {}
-            Timer::Body | Timer::Room => self.rate.begin(timer, now, config),
+            // The same transfer continues after a time in which the server or the disk lagged. A reader is measured
+            // over all pieces of the output, and over the output for all messages of a pipeline.
+            Timer::Send if self.rate.of == Some(Transfer::Send) => {}
+            Timer::Receive if self.rate.of == Some(Transfer::Receive) && !restarts => {}
+            Timer::Send => self.rate.begin(Some(Transfer::Send), now, config),
+            Timer::Receive => self.rate.begin(Some(Transfer::Receive), now, config),
             _ => {}
         }
     }
@@ -146,44 +129,35 @@ impl Deadline {
     pub(crate) fn second(&mut self, config: &Config) -> Option<Second> {
         match self.timer {
             Timer::Off => None,
-            Timer::Handshake => Some(deadline_after(self.since, config.handshake_timeout)),
-            Timer::ProxyHeader => Some(deadline_after(self.since, config.head_timeout)),
             Timer::Idle => Some(deadline_after(self.idle_since, config.idle_timeout)),
-            Timer::HalfClosed => Some(deadline_after(self.since, config.idle_timeout)),
-            // A head that begins within the idle time has its full time, but empty lines before it do not add to that.
-            Timer::Head => {
+            // A message that begins within the idle time has its full time, but empty lines before it do not add to that.
+            Timer::Incomplete => {
                 let first = config.idle_timeout.saturating_add(config.head_timeout);
                 Some(deadline_after(self.since, config.head_timeout).min(deadline_after(self.idle_since, first)))
             }
-            Timer::Body | Timer::Room => Some(self.rate.until(config)),
-            Timer::Unacknowledged => Some(deadline_after(self.since, config.rate_grace / CHECKS_PER_GRACE)),
-            Timer::Linger => Some(deadline_after(self.since, Duration::from_secs(LINGER_SECONDS))),
-            #[cfg(feature = "http2")]
-            Timer::Streams | Timer::Delay => Some(self.since.saturating_add(1)),
+            Timer::Receive | Timer::Send => Some(self.rate.until(config)),
+            Timer::HalfClosed => Some(deadline_after(self.since, config.idle_timeout)),
+            Timer::Acknowledgement => Some(deadline_after(self.since, config.rate_grace / CHECKS_PER_GRACE)),
+            Timer::Protocol(_, seconds) => Some(end_of(self.since, seconds)),
             #[cfg(all(feature = "http2", feature = "websocket"))]
             Timer::At(second) => Some(second),
-            #[cfg(feature = "http2")]
-            Timer::Settings => Some(deadline_after(self.since, config.handshake_timeout)),
-            #[cfg(feature = "http2")]
-            Timer::GoAway => Some(deadline_after(self.since, Duration::from_secs(LINGER_SECONDS))),
-            #[cfg(feature = "websocket")]
-            Timer::Quiet => Some(deadline_after(self.since, config.websocket.ping_after)),
-            #[cfg(feature = "websocket")]
-            Timer::Pong => {
-                let rest = config.websocket.timeout.saturating_sub(config.websocket.ping_after);
-                Some(deadline_after(self.since, rest))
-            }
-            #[cfg(feature = "websocket")]
-            Timer::SocketClosing => Some(deadline_after(self.since, CLOSING_TIME)),
         }
     }
 }
 
-/// The second at which this time is over. The current second has begun already, so one second is added, and no deadline expires early.
+/// The second at which this time is over.
 pub(crate) fn deadline_after(since: Second, time: Duration) -> Second {
-    since
-        .saturating_add(Second::try_from(time.as_secs()).unwrap_or(Second::MAX))
-        .saturating_add(1)
+    end_of(since, whole_seconds(time))
+}
+
+/// The second at which this time is over. The current second has begun already, so one second is added, and no deadline expires
+/// early.
+fn end_of(since: Second, seconds: Second) -> Second {
+    since.saturating_add(seconds).saturating_add(1)
+}
+
+fn whole_seconds(time: Duration) -> Second {
+    Second::try_from(time.as_secs()).unwrap_or(Second::MAX)
 }
 
 /// The rate of a transfer, measured against the minimum rate.
@@ -191,9 +165,10 @@ pub(crate) fn deadline_after(since: Second, time: Duration) -> Second {
 /// Each transferred byte extends the deadline by its time at the minimum rate, but to at most one grace after it. So a client
 /// that stops has one grace, and in any period a client has to transfer the bytes of the minimum rate for that period, less
 /// one grace.
+#[derive(Default)]
 pub(crate) struct TransferRate {
-    /// [`Timer::Body`] or [`Timer::Room`] while there is a transfer.
-    of: Timer,
+    /// `None` between transfers.
+    of: Option<Transfer>,
     /// The second until which the client has time.
     until: Second,
     /// The second of the last transferred byte.
@@ -206,20 +181,6 @@ pub(crate) struct TransferRate {
     acknowledged: u32,
     /// Not all bytes were acknowledged then.
     was_unacknowledged: bool,
-}
-
-impl Default for TransferRate {
-    fn default() -> Self {
-        TransferRate {
-            of: Timer::Off,
-            until: 0,
-            moved: 0,
-            bytes: 0,
-            taken_bytes: 0,
-            acknowledged: 0,
-            was_unacknowledged: false,
-        }
-    }
 }
 
 impl TransferRate {
@@ -253,17 +214,17 @@ impl TransferRate {
         was_unacknowledged && unacknowledged_bytes > 0 && before == acknowledged
     }
 
-    /// Measures this transfer, as before if it is the same. Returns whether the client is late.
+    /// Measures this transfer, if there is one, as before if it is the same. Returns whether the client is late.
     #[cfg(feature = "http2")]
-    pub(crate) fn check(&mut self, of: Timer, now: Second, config: &Config) -> bool {
+    pub(crate) fn check(&mut self, of: Option<Transfer>, now: Second, config: &Config) -> bool {
         if self.of != of {
             self.begin(of, now, config);
         }
-        of != Timer::Off && self.until(config) <= now
+        of.is_some() && self.until(config) <= now
     }
 
     /// Begins with a whole grace.
-    fn begin(&mut self, of: Timer, now: Second, config: &Config) {
+    fn begin(&mut self, of: Option<Transfer>, now: Second, config: &Config) {
         self.of = of;
         self.until = deadline_after(now, config.rate_grace);
         self.moved = now;
@@ -298,7 +259,7 @@ mod tests {
         let mut config = Config::default();
         config.rate_grace = Duration::from_secs(10);
         let mut rate = TransferRate::default();
-        rate.begin(Timer::Body, now, &config);
+        rate.begin(Some(Transfer::Receive), now, &config);
         (rate, config)
     }
 
@@ -354,6 +315,18 @@ mod tests {
         assert!(rate.check_acknowledgements(130, 25));
         assert!(!rate.check_acknowledgements(130, 0));
         assert!(!rate.check_acknowledgements(140, 10));
+    }
+
+    #[test]
+    fn another_wait_of_the_same_length_begins_again() {
+        let config = Config::default();
+        let time = Duration::from_secs(30);
+        let mut deadline = Deadline::new(Timer::Off, 100);
+        deadline.set(Timer::protocol(ProtocolTimer::Handshake, time), 100, &config);
+        deadline.set(Timer::protocol(ProtocolTimer::Handshake, time), 120, &config);
+        assert_eq!(deadline.second(&config), Some(131), "the same wait continues");
+        deadline.set(Timer::protocol(ProtocolTimer::Linger, time), 120, &config);
+        assert_eq!(deadline.second(&config), Some(151));
     }
 
     #[test]

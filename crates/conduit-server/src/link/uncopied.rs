@@ -1,4 +1,4 @@
-//! Output that is not copied into the buffer: large bytes of a response, or a part of a file.
+//! Output that is not copied into the buffer: many bytes, or a part of a file.
 //!
 //! The buffer is sent first, the uncopied output follows it. Nothing is written while there is uncopied output, so that one
 //! is enough.
@@ -7,7 +7,6 @@ use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes};
 
-use crate::body::{Body, BodyKind};
 use crate::disk;
 use crate::file::FilePart;
 use crate::link::file;
@@ -17,7 +16,7 @@ use crate::transport::Transport;
 /// several pieces and a send of one.
 pub(crate) const UNCOPIED_BYTES: usize = 8 * 1024;
 /// The number of bytes of a file that are read into the output buffer at a time: of a file that is encrypted, and of a short
-/// file, which leaves together with the head of its response.
+/// file, which leaves together with the output before it.
 const READ_BYTES: usize = 64 * 1024;
 /// The number of bytes of a file that a turn sends before other connections have theirs.
 const SHARE_BYTES: u64 = 1024 * 1024;
@@ -61,33 +60,20 @@ pub(super) enum SendProgress {
 }
 
 impl Uncopied {
-    /// The body of a response whose length is known; a stream has none.
-    pub(crate) fn body(body: Body) -> Self {
-        let length = body.len().unwrap_or_default();
-        let content = match body.0 {
-            BodyKind::Static(bytes) => UncopiedContent::Bytes(Bytes::from_static(bytes)),
-            BodyKind::Bytes(bytes) => UncopiedContent::Bytes(bytes),
-            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => {
-                UncopiedContent::Bytes(Bytes::from_owner(buffer))
-            }
-            BodyKind::File(part) => UncopiedContent::File(part),
-            BodyKind::Empty | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_) => {
-                UncopiedContent::Bytes(Bytes::new())
-            }
-        };
+    /// Bytes, and the framing after them.
+    pub(crate) fn bytes(bytes: Bytes, after: &'static [u8]) -> Self {
+        Self::new(bytes.len() as u64, UncopiedContent::Bytes(bytes), after)
+    }
+
+    /// A part of a file.
+    pub(crate) fn file(part: FilePart) -> Self {
+        Self::new(part.left(), UncopiedContent::File(part), b"")
+    }
+
+    fn new(length: u64, content: UncopiedContent, after: &'static [u8]) -> Self {
         Uncopied {
             content,
             length,
-            after: b"",
-            state: UncopiedState::Sending,
-        }
-    }
-
-    /// A piece of a stream, and the framing after it.
-    pub(crate) fn piece(bytes: Bytes, after: &'static [u8]) -> Self {
-        Uncopied {
-            length: bytes.len() as u64,
-            content: UncopiedContent::Bytes(bytes),
             after,
             state: UncopiedState::Sending,
         }
@@ -198,7 +184,7 @@ fn send_file(
     sent: &mut usize,
     part: &mut FilePart,
 ) -> io::Result<(u64, SendProgress)> {
-    // Otherwise the system sends the file after the head.
+    // Otherwise the system sends the file after the output.
     let reads = part.left() <= READ_BYTES as u64 || !disk::SENDS_FILES || transport.plain_socket().is_none();
     let (mut total, mut share) = (0, SHARE_BYTES);
     // The next bytes of the file are in memory.
@@ -219,7 +205,7 @@ fn send_file(
         }
         if output.len() > *sent {
             let bytes = &output[*sent..];
-            // The kernel holds the head back only if the file follows at once, without a wait for the disk.
+            // The kernel holds the output back only if the file follows at once, without a wait for the disk.
             is_checked = !reads && part.left() > 0 && file::check_in_memory(part, part.left().min(share)).is_ok();
             let result = match transport.plain_socket() {
                 Some(socket) if is_checked => disk::send_before(socket, bytes),

@@ -32,7 +32,7 @@ impl Echo {
         Step::Close
     }
 
-    pub(super) fn waits_for(&self, link: &Link) -> (Interest, Timer) {
+    pub(super) fn waits_for(&self, link: &Link, _: &Shared) -> (Interest, Timer) {
         let interest = if link.has_room() && !link.read_closed {
             reading()
         } else {

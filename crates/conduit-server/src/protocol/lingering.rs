@@ -3,14 +3,21 @@
 //! A close while the client still sends would reset the connection, and the client could lose the end of the response
 //! (RFC 9112, section 9.6). So the server ends its half of the stream and discards input until the client ends its half.
 
+use std::time::Duration;
+
 use conduit_net::Interest;
 
 use super::{Activity, Step};
-use crate::link::{InputMode, LINGER_SECONDS, Link, Timer, reading};
+use crate::link::{InputMode, Link, Timer, reading};
+use crate::protocol_timer::ProtocolTimer;
 use crate::shared::Shared;
 
 /// The number of bytes that a connection discards while it lingers.
 const LINGER_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The time for which a connection lingers after its last response, and again while its client takes the response at the
+/// minimum rate.
+const LINGER_TIME: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(crate) struct Lingering {
@@ -39,7 +46,7 @@ impl Lingering {
 
     /// Lingers again if the client has taken output at the minimum rate since the last check, but not all of it.
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        let least = shared.config.minimum_rate.saturating_mul(LINGER_SECONDS);
+        let least = shared.config.minimum_rate.saturating_mul(LINGER_TIME.as_secs());
         if link.outgoing_bytes() == 0 || link.take_measure(shared) < least {
             return Step::Close;
         }
@@ -57,8 +64,8 @@ impl Lingering {
         tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
     }
 
-    pub(super) fn waits_for(&self, _: &Link) -> (Interest, Timer) {
-        (reading(), Timer::Linger)
+    pub(super) fn waits_for(&self, _: &Link, _: &Shared) -> (Interest, Timer) {
+        (reading(), Timer::protocol(ProtocolTimer::Linger, LINGER_TIME))
     }
 
     pub(super) fn input_mode(&self, _: &Link) -> InputMode {

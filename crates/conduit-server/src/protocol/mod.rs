@@ -236,8 +236,8 @@ impl Protocol {
     }
 
     /// The events that the protocol waits for: the interest in input, and a timer.
-    pub(super) fn waits_for(&self, link: &Link) -> (Interest, Timer) {
-        each!(self, protocol => protocol.waits_for(link))
+    pub(super) fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
+        each!(self, protocol => protocol.waits_for(link, shared))
     }
 
     /// Returns whether more input and more commands may arrive before the output is sent.

@@ -5,6 +5,7 @@ use conduit_net::Interest;
 use super::{Activity, Protocol, Step};
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, reading};
+use crate::protocol_timer::ProtocolTimer;
 use crate::shared::Shared;
 
 pub(crate) struct Negotiating;
@@ -32,8 +33,9 @@ impl Negotiating {
         if shared.keeps_idle { Step::Continue } else { Step::Close }
     }
 
-    pub(super) fn waits_for(&self, _: &Link) -> (Interest, Timer) {
-        (reading(), Timer::Handshake)
+    pub(super) fn waits_for(&self, _: &Link, shared: &Shared) -> (Interest, Timer) {
+        let time = shared.config.handshake_timeout;
+        (reading(), Timer::protocol(ProtocolTimer::Handshake, time))
     }
 
     pub(super) fn input_mode(&self, _: &Link) -> InputMode {

@@ -7,6 +7,7 @@ use super::{Activity, Protocol, Step};
 use crate::connection_info::Origin;
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, reading};
+use crate::protocol_timer::ProtocolTimer;
 use crate::shared::Shared;
 
 #[derive(Default)]
@@ -47,8 +48,9 @@ impl ProxyHeader {
         if shared.keeps_idle { Step::Continue } else { Step::Close }
     }
 
-    pub(super) fn waits_for(&self, _: &Link) -> (Interest, Timer) {
-        (reading(), Timer::ProxyHeader)
+    pub(super) fn waits_for(&self, _: &Link, shared: &Shared) -> (Interest, Timer) {
+        let time = shared.config.head_timeout;
+        (reading(), Timer::protocol(ProtocolTimer::ProxyHeader, time))
     }
 
     pub(super) fn input_mode(&self, _: &Link) -> InputMode {

@@ -320,15 +320,15 @@ impl Http1 {
 
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         let (limit, late) = match link.timer() {
-            Timer::Head => (Limit::HeadTime, "the head of the request did not arrive in time"),
-            Timer::Body => (Limit::BodyRate, "the body of the request arrives too slowly"),
-            Timer::Room => {
+            Timer::Incomplete => (Limit::HeadTime, "the head of the request did not arrive in time"),
+            Timer::Receive => (Limit::BodyRate, "the body of the request arrives too slowly"),
+            Timer::Send => {
                 // The system must not keep bytes that the client does not take.
                 self.resets = true;
                 return close_late(Limit::WriteRate, link, shared);
             }
             Timer::Idle | Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
-            Timer::Unacknowledged => {
+            Timer::Acknowledgement => {
                 let step = check_acknowledged(link, shared);
                 self.resets |= matches!(step, Step::Close);
                 return step;
@@ -366,7 +366,7 @@ impl Http1 {
 
     /// Reads while requests can be served, or while a body that is not paused is incomplete. Reads nothing while the client
     /// has ended its half, has sent more than can be served now, or does not take its responses.
-    pub(super) fn waits_for(&self, link: &Link) -> (Interest, Timer) {
+    pub(super) fn waits_for(&self, link: &Link, _: &Shared) -> (Interest, Timer) {
         let can_use = !matches!(self.input, InputState::WaitsForHandler | InputState::WaitsForResponse);
         let reads =
             !link.read_closed && can_use && (!link.has_output() || (link.has_room() && self.exchange.has_body()));
@@ -385,18 +385,18 @@ impl Http1 {
         if link.waits_for_disk() {
             return Timer::Off;
         } else if link.has_output() {
-            return Timer::Room;
+            return Timer::Send;
         }
         match self.engine.phase() {
             // A record of TLS that has begun counts as the beginning of a head.
-            Phase::Idle if link.holds_input() => Timer::Head,
+            Phase::Idle if link.holds_input() => Timer::Incomplete,
             Phase::Idle => Timer::Idle,
-            Phase::Head => Timer::Head,
+            Phase::Head => Timer::Incomplete,
             // A client is not late while its handler does not read the body, or while it waits for `100 Continue`.
-            Phase::Body if self.exchange.wants_body() => Timer::Body,
-            Phase::Drain => Timer::Body,
+            Phase::Body if self.exchange.wants_body() => Timer::Receive,
+            Phase::Drain => Timer::Receive,
             _ if self.exchange.is_serving() && link.read_closed => Timer::HalfClosed,
-            _ if self.exchange.is_streaming() => Timer::Unacknowledged,
+            _ if self.exchange.is_streaming() => Timer::Acknowledgement,
             _ if self.exchange.is_serving() => Timer::Off,
             _ => Timer::Idle,
         }

@@ -6,7 +6,7 @@ use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::Http1;
-use crate::body::{BodyError, BodyKind};
+use crate::body::{Body, BodyError, BodyKind};
 use crate::exchange::{ReadyPiece, replace_invalid};
 use crate::limit::Limit;
 use crate::link::{Link, UNCOPIED_BYTES, Uncopied};
@@ -155,7 +155,7 @@ impl Http1 {
             }
             self.drop_request_body();
             // The response is complete when all of the body is sent.
-            link.put_uncopied(Uncopied::body(body));
+            link.put_uncopied(uncopied(body));
         } else {
             discard(body);
             self.end_response(shared);
@@ -181,7 +181,7 @@ impl Http1 {
         let (length, after) = self.engine.frame_body(&mut link.output, piece.len() as u64)?;
         piece.truncate(usize::try_from(length).unwrap_or(usize::MAX));
         if !piece.is_empty() {
-            link.put_uncopied(Uncopied::piece(piece, after));
+            link.put_uncopied(Uncopied::bytes(piece, after));
         }
         Ok(())
     }
@@ -256,4 +256,16 @@ impl Http1 {
         self.exchange.abort_body();
         self.unblock_input();
     }
+}
+
+/// The body of a response whose length is known, as output without a copy; a stream has none.
+fn uncopied(body: Body) -> Uncopied {
+    let bytes = match body.0 {
+        BodyKind::File(part) => return Uncopied::file(part),
+        BodyKind::Static(bytes) => Bytes::from_static(bytes),
+        BodyKind::Bytes(bytes) => bytes,
+        BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => Bytes::from_owner(buffer),
+        BodyKind::Empty | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_) => Bytes::new(),
+    };
+    Uncopied::bytes(bytes, b"")
 }

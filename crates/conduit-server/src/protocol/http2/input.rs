@@ -93,7 +93,7 @@ impl Http2 {
     /// Gives each frame the time of a head: a read may end within the next frame each time. Only frames of an open stream
     /// extend the time of a connection beyond its idle time.
     fn extend_head_time(&self, link: &mut Link, shared: &Shared) {
-        if link.timer() != Timer::Head {
+        if link.timer() != Timer::Incomplete {
             return;
         }
         match self.engine.phase() {

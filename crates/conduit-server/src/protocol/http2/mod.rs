@@ -26,15 +26,18 @@ use crate::commands::{Command, CommandSender};
 use crate::deadlines::Second;
 use crate::exchange_id::{ExchangeId, StreamId};
 use crate::limit::Limit;
-use crate::link::{InputMode, Link, Timer, TransferRate, deadline_after, reading};
+use crate::link::{InputMode, Link, Timer, Transfer, TransferRate, deadline_after, reading};
 use crate::panics::discard;
 use crate::problem::Problem;
+use crate::protocol_timer::ProtocolTimer;
 use crate::shared::Shared;
 
 /// The bytes of heads and trailers that the handlers of a connection may hold, unless the limit of a head is large.
 const HELD_BYTES: usize = 1024 * 1024;
 /// The same as a number of the longest permitted heads.
 const HELD_HEADS: usize = 16;
+/// The time that the client has for the response to the PING of a shutdown.
+const GOAWAY_TIME: Duration = Duration::from_secs(2);
 
 pub(crate) struct Http2 {
     engine: Http2Connection,
@@ -311,11 +314,11 @@ impl Http2 {
 
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         let (limit, code) = match link.timer() {
-            Timer::Streams => {
+            Timer::Protocol(ProtocolTimer::Streams, _) => {
                 link.extend_timer(shared);
                 return self.check_transfers(link, shared);
             }
-            Timer::Delay => {
+            Timer::Protocol(ProtocolTimer::Delay, _) => {
                 self.input = InputUse::Ready;
                 link.extend_timer(shared);
                 return Step::Continue;
@@ -325,28 +328,26 @@ impl Http2 {
                 self.check_sockets(link, shared);
                 return Step::Continue;
             }
-            Timer::GoAway => {
+            Timer::Protocol(ProtocolTimer::GoAway, _) => {
                 link.begin_output(shared);
                 self.engine.stop_accepting(&mut link.output);
                 return Step::Continue;
             }
-            Timer::Head => (Limit::HeadTime, ErrorCode::ENHANCE_YOUR_CALM),
-            Timer::Settings => (Limit::HandshakeTime, ErrorCode::SETTINGS_TIMEOUT),
+            Timer::Incomplete => (Limit::HeadTime, ErrorCode::ENHANCE_YOUR_CALM),
+            Timer::Protocol(ProtocolTimer::Settings, _) => (Limit::HandshakeTime, ErrorCode::SETTINGS_TIMEOUT),
             Timer::Idle => (Limit::IdleTime, ErrorCode::NO_ERROR),
-            Timer::Room => {
+            Timer::Send => {
                 // The system must not keep what the client does not take.
                 self.resets = true;
                 return close_late(Limit::WriteRate, link, shared);
             }
             Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
-            Timer::Unacknowledged => {
+            Timer::Acknowledgement => {
                 let step = check_acknowledged(link, shared);
                 self.resets |= matches!(step, Step::Close);
                 return step;
             }
-            Timer::Off | Timer::ProxyHeader | Timer::Handshake | Timer::Body | Timer::Linger => return Step::Close,
-            #[cfg(feature = "websocket")]
-            Timer::Quiet | Timer::Pong | Timer::SocketClosing => return Step::Close,
+            Timer::Off | Timer::Receive | Timer::Protocol(..) => return Step::Close,
         };
         self.abort(limit, code, link, shared);
         Step::Continue
@@ -393,20 +394,20 @@ impl Http2 {
                 // Windows that are closed in turn give the client no more time.
                 continue;
             }
-            let waits_for = match (is_closed, receives) {
-                (true, _) => Timer::Room,
-                (false, true) => Timer::Body,
-                (false, false) => Timer::Off,
+            let transfer = match (is_closed, receives) {
+                (true, _) => Some(Transfer::Send),
+                (false, true) => Some(Transfer::Receive),
+                (false, false) => None,
             };
-            if stream.rate.check(waits_for, shared.now(), &shared.config) {
-                self.end_late(id, waits_for, link, shared);
+            if stream.rate.check(transfer, shared.now(), &shared.config) {
+                self.end_late(id, transfer, link, shared);
             }
         }
         self.shares = shares;
         let is_closed = shares.sending > 0 && self.engine.is_connection_window_closed();
         self.has_transfers |= is_closed;
-        let waits_for = if is_closed { Timer::Room } else { Timer::Off };
-        if (is_closed || !is_any_closed) && self.rate.check(waits_for, shared.now(), &shared.config) {
+        let transfer = is_closed.then_some(Transfer::Send);
+        if (is_closed || !is_any_closed) && self.rate.check(transfer, shared.now(), &shared.config) {
             self.resets = true;
             return close_late(Limit::WriteRate, link, shared);
         }
@@ -415,9 +416,9 @@ impl Http2 {
 
     /// Ends a stream whose client is late.
     #[cold]
-    fn end_late(&mut self, id: h2::StreamId, waits_for: Timer, link: &mut Link, shared: &mut Shared) {
+    fn end_late(&mut self, id: h2::StreamId, transfer: Option<Transfer>, link: &mut Link, shared: &mut Shared) {
         link.begin_output(shared);
-        if waits_for == Timer::Room {
+        if transfer == Some(Transfer::Send) {
             shared.counts().record_limit_hit(Limit::WriteRate);
             tracing::debug!(peer = %link.peer(), stream = id.number(), "the client opens a window too slowly");
             self.engine.reset(&mut link.output, id, ErrorCode::CANCEL);
@@ -469,38 +470,42 @@ impl Http2 {
     }
 
     /// Reads while there is room for the output that input leads to.
-    pub(super) fn waits_for(&self, link: &Link) -> (Interest, Timer) {
+    pub(super) fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
         let can_use = !matches!(self.input, InputUse::Paused | InputUse::Delayed);
         let interest = if !link.read_closed && can_use && link.has_room() {
             reading()
         } else {
             Interest::NONE
         };
-        (interest, self.timer(link))
+        (interest, self.timer(link, shared))
     }
 
-    fn timer(&self, link: &Link) -> Timer {
+    fn timer(&self, link: &Link, shared: &Shared) -> Timer {
+        // The next check is due at the end of the next second.
+        let streams = Timer::protocol(ProtocolTimer::Streams, Duration::ZERO);
         if link.has_output() {
-            return Timer::Room;
+            return Timer::Send;
         }
         if self.input == InputUse::Delayed {
-            return Timer::Delay;
+            return Timer::protocol(ProtocolTimer::Delay, Duration::ZERO);
         }
         if self.input == InputUse::Paused {
-            return if self.has_transfers { Timer::Streams } else { Timer::Off };
+            return if self.has_transfers { streams } else { Timer::Off };
         }
         let has_partial_frame = self.input == InputUse::NeedsMore && !link.unused_input.is_empty();
         let phase = self.engine.phase();
         match phase {
             Http2Phase::Closed => Timer::Off,
-            Http2Phase::Preface | Http2Phase::Block => Timer::Head,
-            _ if has_partial_frame => Timer::Head,
+            Http2Phase::Preface | Http2Phase::Block => Timer::Incomplete,
+            _ if has_partial_frame => Timer::Incomplete,
             // A record of TLS that has begun counts as the beginning of a head.
-            Http2Phase::Idle if link.holds_input() => Timer::Head,
-            Http2Phase::Streams if self.has_transfers => Timer::Streams,
+            Http2Phase::Idle if link.holds_input() => Timer::Incomplete,
+            Http2Phase::Streams if self.has_transfers => streams,
             Http2Phase::Streams if link.read_closed => Timer::HalfClosed,
-            _ if self.engine.is_shutdown_announced() => Timer::GoAway,
-            _ if !self.engine.is_settings_acknowledged() => Timer::Settings,
+            _ if self.engine.is_shutdown_announced() => Timer::protocol(ProtocolTimer::GoAway, GOAWAY_TIME),
+            _ if !self.engine.is_settings_acknowledged() => {
+                Timer::protocol(ProtocolTimer::Settings, shared.config.handshake_timeout)
+            }
             Http2Phase::Idle => Timer::Idle,
             Http2Phase::Streams => self.timer_of_streams(),
         }
@@ -515,7 +520,7 @@ impl Http2 {
         }
         match self.streaming {
             0 => Timer::Off,
-            _ => Timer::Unacknowledged,
+            _ => Timer::Acknowledgement,
         }
     }
 

@@ -22,6 +22,7 @@ use crate::link::{Deadline, Link, Timer, keep_output};
 use crate::panics::discard;
 use crate::problem::Problem;
 use crate::protocol::websocket::{Socket, SocketInput, SocketOutput};
+use crate::protocol_timer::ProtocolTimer;
 use crate::request::Request;
 use crate::response::{IntoResponse as _, Response};
 use crate::shared::Shared;
@@ -326,7 +327,7 @@ impl Http2 {
         }
         let timer = match &state.socket {
             // The rate of the output has its own deadline.
-            Some(socket) if is_written => socket.timer(),
+            Some(socket) if is_written => socket.timer(shared),
             _ => Timer::Off,
         };
         state.deadline.set(timer, shared.now(), &shared.config);
@@ -380,12 +381,12 @@ impl Http2 {
             }
             link.begin_output(shared);
             match (&mut state.socket, state.deadline.timer) {
-                (Some(socket), Timer::Quiet) => {
+                (Some(socket), Timer::Protocol(ProtocolTimer::Quiet, _)) => {
                     socket.ping(&mut state.output, shared);
                     self.drive_socket(id, link, shared);
                 }
                 (_, timer) => {
-                    if timer == Timer::Pong {
+                    if let Timer::Protocol(ProtocolTimer::Pong, _) = timer {
                         shared.counts().record_limit_hit(Limit::WebSocketTime);
                     }
                     tracing::debug!(peer = %link.peer(), stream = id.number(), ?timer, "reset a WebSocket");

@@ -16,6 +16,7 @@ use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, Uncopied, reading};
 use crate::panics::discard;
+use crate::protocol_timer::ProtocolTimer;
 use crate::shared::Shared;
 use crate::websocket::PendingSocket;
 
@@ -49,7 +50,7 @@ impl SocketOutput for Link {
         if self.gathers() {
             self.gather(self.output.len(), payload);
         } else {
-            self.put_uncopied(Uncopied::piece(payload, b""));
+            self.put_uncopied(Uncopied::bytes(payload, b""));
         }
     }
 }
@@ -108,16 +109,16 @@ impl WebSocket {
 
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         match link.timer() {
-            Timer::Quiet => {
+            Timer::Protocol(ProtocolTimer::Quiet, _) => {
                 self.socket.ping(link, shared);
                 Step::Continue
             }
-            Timer::Room => {
+            Timer::Send => {
                 // The system must not keep bytes that the client does not take.
                 self.resets = true;
                 close_late(Limit::WriteRate, link, shared)
             }
-            Timer::Pong => close_late(Limit::WebSocketTime, link, shared),
+            Timer::Protocol(ProtocolTimer::Pong, _) => close_late(Limit::WebSocketTime, link, shared),
             _ => Step::Close,
         }
     }
@@ -135,13 +136,13 @@ impl WebSocket {
         tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
     }
 
-    pub(super) fn waits_for(&self, link: &Link) -> (Interest, Timer) {
+    pub(super) fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
         let reads = !link.read_closed && SocketOutput::has_room(link) && self.socket.input() != SocketInput::Paused;
         let interest = if reads { reading() } else { Interest::NONE };
         let timer = if link.has_output() {
-            Timer::Room
+            Timer::Send
         } else {
-            self.socket.timer()
+            self.socket.timer(shared)
         };
         (interest, timer)
     }

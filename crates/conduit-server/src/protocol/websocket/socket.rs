@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use conduit_proto::ws::{
@@ -18,6 +19,7 @@ use crate::exchange::Exchange;
 use crate::limit::Limit;
 use crate::link::{Link, Timer, UNCOPIED_BYTES};
 use crate::panics::discard;
+use crate::protocol_timer::ProtocolTimer;
 use crate::shared::Shared;
 use crate::watch::Watched;
 use crate::websocket::{Channel, HandlerWaker, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed, wake};
@@ -28,6 +30,9 @@ const LITTLE_BYTES: u64 = 4 * 1024;
 
 /// The largest number of polls in a row of a handler that waits for messages or for room.
 const POLLS_A_TURN: usize = 8;
+
+/// The time that the client has to close it after the server.
+const CLOSING_TIME: Duration = Duration::from_secs(10);
 
 /// The output of a stream of bytes: that of a connection, or of a stream of HTTP/2.
 pub(in crate::protocol) trait SocketOutput {
@@ -431,16 +436,18 @@ impl Socket {
     }
 
     /// The event that it waits for, unless output waits for room.
-    pub(in crate::protocol) fn timer(&self) -> Timer {
+    pub(in crate::protocol) fn timer(&self, shared: &Shared) -> Timer {
+        let config = &shared.config.websocket;
         if !self.engine.is_open() {
-            Timer::SocketClosing
+            Timer::protocol(ProtocolTimer::Close, CLOSING_TIME)
         } else if self.input == SocketInput::Paused {
             // The handler lags, not the client.
             Timer::Off
         } else if self.is_pinged {
-            Timer::Pong
+            let rest = config.timeout.saturating_sub(config.ping_after);
+            Timer::protocol(ProtocolTimer::Pong, rest)
         } else {
-            Timer::Quiet
+            Timer::protocol(ProtocolTimer::Quiet, config.ping_after)
         }
     }
 
