@@ -6,25 +6,29 @@ use std::fmt;
 use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use conduit_core::interop::SendBody;
 use conduit_proto::message::{BodyLength, MethodKind, ResponseBody};
+use http::HeaderMap;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use http::response::Parts;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::Span;
 
-use crate::body::{Body, BodyKind};
+use crate::body::{Body, BodyKind, BoxError, PieceStream};
 use crate::config::Config;
 use crate::connection_info::ConnectionInfo;
 use crate::deadlines::Second;
 use crate::dispatch::Application;
 use crate::endpoint::{Outcome, panicked};
-use crate::exchange::{Environment, Exchange, replace_invalid};
+use crate::exchange::{Environment, Exchange, PendingResponse, ResponseStream, replace_invalid};
 use crate::handle::ServerHandle;
+use crate::panics::discard;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use crate::work::Work;
@@ -154,7 +158,10 @@ impl Service {
         }));
         let request = match assembled {
             Ok(request) => request,
-            Err(panic) => return send(environment.application.show(panicked(panic)), answer),
+            Err(panic) => {
+                send(environment.application.show(panicked(panic)), answer);
+                return;
+            }
         };
         let framing = ResponseFraming::of(&request);
         let client = request.peer_address();
@@ -163,46 +170,122 @@ impl Service {
             JobSource::Library(span) => (exchange.begin_within(span, request, &mut environment), false),
             JobSource::Process(_) => (exchange.begin(request, client, false, &mut environment), true),
         };
-        let handler = match outcome {
-            Outcome::Ready(response) => {
-                let response = framing.finish(response, &environment.application);
-                if is_reported {
-                    exchange.record_head(&response);
-                }
-                exchange.end(&mut environment);
-                return send(response, answer);
-            }
-            Outcome::Pending(handler) => handler,
+        let outcome = match outcome {
+            Outcome::Ready(response) => Ok(response),
+            Outcome::Pending(handler) => Err(exchange.pending(handler, client, &environment)),
         };
-        let pending = exchange.pending(handler, client, &environment);
-        let shared = Rc::clone(&self.environment);
-        tokio::task::spawn_local(async move {
-            let mut answer = answer;
-            let aborts = pending.ends_with_client();
-            let mut pending = pin!(pending);
-            let response = poll_fn(|context| {
-                if aborts && answer.poll_closed(context).is_ready() {
-                    return Poll::Ready(None);
-                }
-                pending.as_mut().poll(context).map(Some)
-            });
-            let response = response.await;
-            let mut environment = shared.borrow_mut();
-            let response = response.map(|response| framing.finish(response, &environment.application));
-            if let Some(response) = response.as_ref().filter(|_| is_reported) {
-                exchange.record_head(response);
-            }
+        if !is_reported {
             exchange.end(&mut environment);
-            if let Some(response) = response {
-                send(response, answer);
-            }
-        });
+        }
+        drop(environment);
+        let exchange = InternalExchange {
+            exchange,
+            environment: Rc::clone(&self.environment),
+            framing,
+        };
+        match outcome {
+            Ok(response) => exchange.respond(response, answer),
+            Err(pending) => drop(tokio::task::spawn_local(exchange.run(pending, answer))),
+        }
     }
 }
 
-fn send(response: Response, answer: oneshot::Sender<http::Response<SendBody>>) {
-    // The caller may be dropped.
-    let _ = answer.send(response.map(SendBody::new));
+/// An exchange whose client is a part of this process or another library. Its record, which only a request of the process has,
+/// is complete after [`end`](Self::end); a drop before it cancels the exchange.
+struct InternalExchange {
+    exchange: Exchange,
+    environment: Rc<RefCell<Environment>>,
+    framing: ResponseFraming,
+}
+
+impl InternalExchange {
+    /// Responds when the handler is ready. The exchange is cancelled when its caller is gone; the handler continues unless its
+    /// route ends with its client.
+    async fn run(mut self, pending: PendingResponse, mut answer: oneshot::Sender<http::Response<SendBody>>) {
+        let aborts = pending.ends_with_client();
+        let mut pending = pin!(pending);
+        let response = poll_fn(|context| {
+            if (aborts || self.exchange.has_record()) && answer.poll_closed(context).is_ready() {
+                self.cancel(0);
+                if aborts {
+                    return Poll::Ready(None);
+                }
+            }
+            pending.as_mut().poll(context).map(Some)
+        });
+        if let Some(response) = response.await {
+            self.respond(response, answer);
+        }
+    }
+
+    /// Sends the response to the caller. The record of a streamed response ends with its body.
+    fn respond(mut self, response: Response, answer: oneshot::Sender<http::Response<SendBody>>) {
+        let response = self.framing.finish(response, &self.environment.borrow().application);
+        self.exchange.record_head(&response);
+        if self.exchange.has_record() && !response.body().is_in_memory() {
+            let (parts, body) = response.into_parts();
+            let body = self.record_stream(&parts, body);
+            send(Response::from_parts(parts, body), answer);
+            return;
+        }
+        let bytes = response.body().len().unwrap_or_default();
+        match send(response, answer) {
+            true => self.end(),
+            false => self.cancel(bytes),
+        }
+    }
+
+    /// The body of the response as a stream with which the exchange ends.
+    fn record_stream(mut self, parts: &Parts, body: Body) -> Body {
+        let length = body.len();
+        let stream = self.exchange.begin_stream(parts, body, &self.environment.borrow());
+        let recorded = RecordedStream { stream, exchange: self };
+        Body(BodyKind::Stream(Box::pin(recorded), length))
+    }
+
+    fn end(&mut self) {
+        self.exchange.end(&mut self.environment.borrow_mut());
+    }
+
+    fn cancel(&mut self, unsent_bytes: u64) {
+        self.exchange.cancel(unsent_bytes, &mut self.environment.borrow_mut());
+    }
+}
+
+impl Drop for InternalExchange {
+    fn drop(&mut self) {
+        self.cancel(0);
+    }
+}
+
+/// The stream of a recorded response. The exchange ends with the stream, and is cancelled by an error or a drop before its end.
+struct RecordedStream {
+    stream: ResponseStream,
+    exchange: InternalExchange,
+}
+
+impl PieceStream for RecordedStream {
+    fn poll_piece(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        let next = ready!(self.stream.poll_next(context));
+        match &next {
+            Some(Ok(piece)) => self.exchange.exchange.record_body(piece.len() as u64),
+            Some(Err(_)) => self.exchange.cancel(0),
+            None => {
+                self.exchange.exchange.end_stream();
+                self.exchange.end();
+            }
+        }
+        Poll::Ready(next.map(|piece| piece.map_err(Into::into)))
+    }
+
+    fn trailer_fields(&self) -> Option<HeaderMap> {
+        self.stream.trailers().map(|trailers| *trailers)
+    }
+}
+
+/// Returns whether there is a caller that receives the response.
+fn send(response: Response, answer: oneshot::Sender<http::Response<SendBody>>) -> bool {
+    answer.send(response.map(SendBody::new)).map_err(discard).is_ok()
 }
 
 /// A request for an application, from one that another server has read.

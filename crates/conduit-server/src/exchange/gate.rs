@@ -186,12 +186,17 @@ impl ResponseStream {
                 self.failed = Some(Box::new(error));
                 ReadyPiece::NotReady
             }
-            Poll::Ready(None) => ReadyPiece::End(self.body.trailers()),
+            Poll::Ready(None) => ReadyPiece::End(self.trailers()),
         }
     }
 
+    /// The trailers, after the last piece.
+    pub(crate) fn trailers(&self) -> Option<Box<HeaderMap>> {
+        self.body.trailers()
+    }
+
     /// The next piece. A stream that panics is not polled again, so that its broken state is never seen.
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Some(Err(*error)));
         }
@@ -253,7 +258,7 @@ impl Pump {
                     self.sender.send(Command::Piece(piece));
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(Some(Ok(stream.body.trailers()))),
+                None => return Poll::Ready(Some(Ok(stream.trailers()))),
             }
         }
     }

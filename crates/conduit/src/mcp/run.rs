@@ -39,7 +39,7 @@ pub(super) async fn follow(
     if !media_type.is_some_and(|media_type| media_type.starts_with(MEDIA_TYPE)) {
         return Ok(None);
     }
-    let ended = until_cancelled(context, last_update(response.into_body(), context)).await;
+    let ended = until_cancelled(context, last_update(response.into_body(), is_run, context)).await;
     if ended.is_err() && is_run {
         // The client does not wait for the response.
         let _ = caller.send(request("DELETE"), "*/*").await;
@@ -48,7 +48,7 @@ pub(super) async fn follow(
 }
 
 /// Reports the progress of a run, and returns its last update.
-async fn last_update(mut body: SendBody, context: &RequestContext<RoleServer>) -> CallToolResult {
+async fn last_update(mut body: SendBody, is_run: bool, context: &RequestContext<RoleServer>) -> CallToolResult {
     let mut buffer = Vec::new();
     let mut count = 0.0;
     while let Some(Ok(frame)) = body.frame().await {
@@ -67,6 +67,10 @@ async fn last_update(mut body: SendBody, context: &RequestContext<RoleServer>) -
                 // Missed updates: the run continues.
                 _ => continue,
             };
+            if is_run {
+                // Its stream ends after the last update, and the record of its request with the stream.
+                let _ = body.frame().await;
+            }
             return end(vec![ContentBlock::text(update.to_string())]);
         }
         if buffer.len() > EVENT_BYTES {

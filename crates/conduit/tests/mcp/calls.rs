@@ -1,7 +1,5 @@
 //! A call is a request with the credentials of its caller.
 
-use std::io::Write;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use conduit::layer::{ConcurrencyLimit, RateLimit};
@@ -11,7 +9,7 @@ use conduit::{AccessLog, ApiKey, Auth, Authenticate, Bearer, Key, KeyPlace};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{call, message, result};
+use crate::{call, log, message, result};
 
 struct User;
 
@@ -303,25 +301,9 @@ fn a_message_that_is_rejected_has_an_error_that_clients_read() {
     );
 }
 
-/// The log of this process.
-static LOG: Mutex<String> = Mutex::new(String::new());
-
-struct Log;
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        LOG.lock().expect("no panic").push_str(&String::from_utf8_lossy(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn a_call_has_a_line_in_the_access_log() {
-    tracing_subscriber::fmt().with_ansi(false).with_writer(|| Log).init();
+    log::listen();
     let client = TestClient::new(app().access_log(AccessLog::Combined));
     result(
         &call(&client, "find_note", json!({ "id": 1 }))
@@ -329,7 +311,7 @@ fn a_call_has_a_line_in_the_access_log() {
             .send(),
     );
     drop(client);
-    let log = LOG.lock().expect("no panic");
+    let log = log::text();
     let lines = log.lines().filter(|line| line.contains("a-model"));
     let lines: Vec<&str> = lines
         .filter(|line| line.contains("GET /notes/1 ") || line.contains("POST /mcp "))

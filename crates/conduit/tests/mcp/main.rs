@@ -10,6 +10,8 @@ mod support;
 
 mod calls;
 mod conformance;
+mod log;
+mod records;
 mod runs;
 
 use conduit::testing::{TestClient, TestRequest, TestResponse};

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use conduit::AccessLog;
 use conduit::events::LastEventId;
 use conduit::prelude::*;
 use conduit::runs::{Accepted, RunEvents, Runs, RunsConfig};
@@ -14,7 +15,7 @@ use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::message;
+use crate::{log, message};
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Progress {
@@ -143,6 +144,7 @@ fn setup_with(runs: Runs<Progress>) -> (TestClient, std::sync::mpsc::Receiver<&'
     let jobs = Jobs { runs, ends: sender };
     let app = App::new(jobs)
         .routes(routes![start, burst, follow, cancel, order, show_order, remove_order])
+        .access_log(AccessLog::Fields)
         .mcp("/mcp");
     (TestClient::new(app).skip_waiting(), ends)
 }
@@ -193,6 +195,19 @@ fn a_call_continues_after_missed_updates() {
     assert!(updates < 5000, "no update is missed");
     assert_eq!(message["result"]["isError"], false, "{message}");
     assert_eq!(message["result"]["content"][0]["text"], r#"{"state":"succeeded"}"#);
+}
+
+#[test]
+fn the_request_that_follows_a_run_to_its_end_is_complete_in_the_access_log() {
+    log::listen();
+    let (client, _ends) = setup();
+    let params = json!({ "name": "export", "arguments": { "steps": 1 }, "_meta": { "progressToken": "p" } });
+    let followed = message(&client, "tools/call", params).header("user-agent", "follows-a-run");
+    let mut stream = followed.stream();
+    while next(&mut stream).get("result").is_none() {}
+    let fields = log::fields(|fields| fields["user_agent"] == "follows-a-run" && fields["method"] == "GET");
+    assert_eq!(fields["complete"], true, "{fields}");
+    assert!(fields["bytes"].as_u64() > Some(0), "{fields}");
 }
 
 #[test]

@@ -1,0 +1,52 @@
+//! The log of this process, which has one subscriber: tests select their lines.
+
+use std::io::Write;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The time that a test waits for a line before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.lock().expect("no thread panics").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Makes the log the subscriber of this process.
+pub(super) fn listen() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| tracing_subscriber::fmt().json().with_writer(|| Log).init());
+}
+
+/// All of the log.
+pub(super) fn text() -> String {
+    let bytes = LOG.lock().expect("no thread panics").clone();
+    String::from_utf8(bytes).expect("text")
+}
+
+/// The fields of the first line that is one, once it is in the log.
+#[track_caller]
+pub(super) fn fields(is_it: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let text = text();
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        if let Some(found) = lines.map(|line| line["fields"].clone()).find(&is_it) {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "no such line: {text}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
