@@ -389,36 +389,6 @@ fn conduit_addr_sets_the_address() {
 }
 
 #[test]
-fn without_conduit_addr_it_is_port_8080_of_loopback() {
-    let mut child = program()
-        .env_remove("CONDUIT_ADDR")
-        .spawn()
-        .expect("the program starts");
-    let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
-    let printed: Vec<String> = output
-        .lines()
-        .map(|line| line.expect("its output is text"))
-        .take_while(|line| {
-            // The rest of the output is unused.
-            let listens = line.contains("Listening on");
-            if listens {
-                let pid = Pid::from_child(&child);
-                kill_process(pid, Signal::TERM).expect("the program is there");
-                assert!(line.ends_with("http://127.0.0.1:8080"), "{line}");
-            }
-            !listens
-        })
-        .collect();
-    // If another process has the port, the error names the address.
-    let errors = errors(&mut child);
-    let code = child.wait().expect("the program ends").code();
-    assert!(
-        code == Some(0) || errors.contains("127.0.0.1:8080"),
-        "{printed:?} {errors}"
-    );
-}
-
-#[test]
 fn conduit_workers_sets_the_number_of_workers() {
     for count in [1, 3] {
         let program = Program::start(program().env("CONDUIT_WORKERS", count.to_string()));

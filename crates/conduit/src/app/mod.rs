@@ -8,6 +8,7 @@ mod document;
 #[cfg(feature = "mcp")]
 mod mcp;
 mod protection;
+mod run_address;
 mod settings;
 #[cfg(feature = "testing")]
 mod testing;
@@ -18,6 +19,7 @@ use std::io::{self, Write as _};
 use std::panic::Location;
 use std::sync::Arc;
 
+use self::run_address::{ADDRESS_VARIABLE, run_address};
 use crate::arguments::{Printout, printout};
 use crate::built_in;
 use crate::cross_origin;
@@ -40,9 +42,6 @@ use crate::state_source::StateSource;
 
 use crate::observer::AppObserver;
 use crate::server::config::Config;
-
-/// The address of [`App::run`] unless `CONDUIT_ADDR` is set.
-const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 
 /// The type of an [`App`]'s routes before [`App::routes`].
 #[derive(Clone, Copy, Debug)]
@@ -468,7 +467,6 @@ impl<S: 'static, R> App<S, R> {
     where
         R: Routed<S>,
     {
-        const NAME: &str = "CONDUIT_ADDR";
         if self.arguments
             && let Some(printout) = printout(std::env::args_os().skip(1))
         {
@@ -476,14 +474,17 @@ impl<S: 'static, R> App<S, R> {
         }
         // Check before opening, binding or printing anything.
         refuse_runtime()?;
-        let Some(value) = std::env::var_os(NAME) else {
-            return self.listen(DEFAULT_ADDRESS)?.run();
+        let value = std::env::var_os(ADDRESS_VARIABLE);
+        let is_set = value.is_some();
+        let listening = self.listen(&*run_address(value)?);
+        let of_variable = |error: Error| {
+            if is_set {
+                error.of_variable(ADDRESS_VARIABLE)
+            } else {
+                error
+            }
         };
-        let Some(address) = value.to_str() else {
-            let value = value.to_string_lossy();
-            return Err(Error::variable(NAME, value, "an address such as 127.0.0.1:8080"));
-        };
-        self.listen(address).map_err(|error| error.of_variable(NAME))?.run()
+        listening.map_err(of_variable)?.run()
     }
 
     /// Returns every route with method, path, handler, source location and layers, and the global limits, as a value that
