@@ -1,12 +1,17 @@
 //! Faults: no free descriptors, resets in every state, full buffers, single bytes, frequent signals.
 #![cfg(target_os = "linux")]
 
+#[path = "support/timer.rs"]
+mod timer;
+
 use conduit_net::{
     Events, Interest, ListenOptions, Poller, Shutdown, TcpListener, TcpStream, wait_readable, wait_writable,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
+use timer::KernelTimer;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -223,46 +228,59 @@ fn single_byte_reads_are_lossless() {
 #[test]
 fn frequent_signals_do_not_affect_blocking_calls() {
     alone("frequent_signals_do_not_affect_blocking_calls", || {
-        extern "C" fn nothing(_signal: libc::c_int) {}
-        // SAFETY: zero is a valid action; the handler is empty, which is safe in a signal handler.
+        extern "C" fn count(_signal: libc::c_int) {
+            SIGNALS.fetch_add(1, SeqCst);
+        }
+        // SAFETY: zero is a valid action; the handler adds to an atomic number, which is safe in a signal handler.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = nothing as *const () as usize;
+            action.sa_sigaction = count as *const () as usize;
             assert_eq!(
                 libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()),
                 0
             );
         }
-        let done = std::sync::atomic::AtomicBool::new(false);
+        let done = AtomicBool::new(false);
         // SAFETY: the call only returns the ID of this thread.
         let target = unsafe { libc::pthread_self() };
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                while !done.load(SeqCst) {
                     // SAFETY: the thread runs until the end of the scope.
                     unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
-                    // The interval lets the calls make progress between signals.
+                    // A rate, on which no result depends: without an interval the thread would execute its handler only.
                     std::thread::sleep(Duration::from_micros(50));
                 }
             });
             blocking_calls();
-            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            done.store(true, SeqCst);
         });
     });
+}
+
+/// The number of signals that the handler has received.
+static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits for signals of the other thread, which interrupt the call that blocks it.
+fn wait_for_signals() {
+    let end = SIGNALS.load(SeqCst) + 100;
+    while SIGNALS.load(SeqCst) < end {
+        std::thread::yield_now();
+    }
 }
 
 fn blocking_calls() {
     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
     let address = listener.local_addr().unwrap();
     listener.set_blocking(true).unwrap();
-    // The pauses make the other thread block in a call, so that signals interrupt it.
+    // The other thread blocks in a call meanwhile.
     let peer = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(30));
+        wait_for_signals();
         let stream = TcpStream::connect(address).unwrap();
         stream.set_blocking(true).unwrap();
-        std::thread::sleep(Duration::from_millis(30));
+        wait_for_signals();
         (&stream).write_all(b"late").unwrap();
-        std::thread::sleep(Duration::from_millis(30));
+        wait_for_signals();
         let mut got = Vec::new();
         (&stream).read_to_end(&mut got).unwrap();
         got.len()
@@ -282,9 +300,10 @@ fn blocking_calls() {
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
     for timeout in [Duration::from_millis(50), Duration::from_nanos(20_000_001)] {
-        let start = std::time::Instant::now();
+        let (timer, before) = (KernelTimer::start(timeout), SIGNALS.load(SeqCst));
         assert_eq!(poller.wait(&mut events, Some(timeout)).unwrap(), 0);
-        assert!(start.elapsed() >= timeout);
+        assert!(timer.has_expired(), "{timeout:?}");
+        assert!(SIGNALS.load(SeqCst) > before, "no signal has interrupted the wait");
     }
     assert!(!wait_readable(&listener, Some(Duration::from_millis(30))).unwrap());
     // The timeout is implemented only for non-blocking sockets.
