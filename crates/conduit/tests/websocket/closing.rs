@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use conduit::prelude::*;
 use conduit::testing::{TestClient, TestFrame, TestWebSocket};
 use conduit::websocket::{CloseCode, WebSocketClosed};
 use conduit::{Limit, WebSocketUpgrade};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::{echo, echo_client, wait_for};
 
@@ -261,8 +262,30 @@ fn a_stop_closes_with_1001_after_the_queued_messages() {
     assert!(next(&ends).is_clean);
 }
 
+/// Reports times on the clock of the worker.
+#[derive(Clone)]
+struct Times(Sender<Instant>);
+
+impl Times {
+    fn report_now(&self) {
+        // The test may have ended.
+        let _ = self.0.send(Instant::now());
+    }
+}
+
+/// Reports its end.
+#[get("/timed")]
+async fn timed(upgrade: WebSocketUpgrade, times: State<Times>) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        while socket.recv().await.is_some() {}
+        times.0.report_now();
+    })
+}
+
+/// Reports its beginning, and keeps the server from its end.
 #[get("/hold")]
-async fn hold() {
+async fn hold(times: State<Times>) {
+    times.0.report_now();
     std::future::pending().await
 }
 
@@ -270,19 +293,17 @@ async fn hold() {
 #[test]
 fn a_stop_spreads_the_closes_of_many_websockets() {
     const SOCKETS: usize = 1000;
-    let client = TestClient::new(App::new(()).routes(routes![echo, hold]));
-    let mut open: Vec<TestWebSocket> = (0..SOCKETS).map(|_| client.websocket("/echo").open()).collect();
-    // The server outlives the test.
+    /// The server closes 100 WebSockets a second.
+    const INTERVAL: Duration = Duration::from_millis(10);
+    let (sender, times) = channel();
+    let client = TestClient::new(App::new(Times(sender)).routes(routes![timed, hold]));
+    let mut open: Vec<TestWebSocket> = (0..SOCKETS).map(|_| client.websocket("/timed").open()).collect();
     let hold = client.get("/hold").start();
+    let begin = times.recv_timeout(Duration::from_secs(30)).expect("the handler begins");
     wait_for(|| client.resources().handlers == SOCKETS + 1);
-    let mut checked = Instant::now();
     client.handle().stop();
-    // The closes of each step, and the real seconds since the check before it, which pass on the server's clock, too.
-    let mut steps = Vec::new();
     for _ in 0..20 {
         client.advance(Duration::from_secs(1));
-        let before = open.len();
-        let since = std::mem::replace(&mut checked, Instant::now());
         open.retain_mut(|socket| {
             let waits = socket.connection().received().is_empty() && !socket.connection().is_closed();
             if !waits {
@@ -291,16 +312,15 @@ fn a_stop_spreads_the_closes_of_many_websockets() {
             }
             waits
         });
-        steps.push((before - open.len(), since.elapsed().as_secs() as usize));
     }
-    assert!(open.is_empty(), "{steps:?}");
-    let mean = SOCKETS / 10;
-    for (closed, passed) in &steps {
-        assert!(*closed <= (2 + passed) * mean + mean / 2, "{steps:?}");
+    assert!(open.is_empty(), "{} are open", open.len());
+    wait_for(|| client.handle().statistics().open_websockets == 0 && client.resources().handlers == 1);
+    // The clock also runs by itself, so that a close may be late by any time. None is early.
+    let ends: Vec<Instant> = times.try_iter().collect();
+    assert_eq!(ends.len(), SOCKETS);
+    for (number, end) in (0..).zip(&ends) {
+        assert!(*end >= begin + INTERVAL * number, "close {number} is early: {ends:?}");
     }
-    let closing = steps.iter().filter(|(closed, _)| *closed > 0);
-    assert!(closing.map(|(_, passed)| 1 + passed).sum::<usize>() >= 5, "{steps:?}");
-    wait_for(|| client.handle().statistics().open_websockets == 0);
     hold.disconnect();
 }
 
