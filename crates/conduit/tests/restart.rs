@@ -11,7 +11,6 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::time::Duration;
 
 use conduit::prelude::*;
 use conduit::{Shutdown, Tls, health};
@@ -22,6 +21,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use support::program::{
     Client, Directory, OnDrop, PATIENCE, Program, begin_program, connect, has_ended, program, use_it, wait_for,
 };
+use support::wake_from_other_threads;
 
 #[get("/process")]
 async fn process() -> String {
@@ -35,7 +35,7 @@ async fn echo(body: Bytes) -> Bytes {
 
 #[get("/later/{value}")]
 async fn later(value: Path<String>) -> String {
-    tokio::time::sleep(Duration::from_millis(3)).await;
+    wake_from_other_threads(30).await;
     value.0
 }
 

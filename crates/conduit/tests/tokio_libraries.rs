@@ -89,6 +89,7 @@ struct Timers {
     barrier: Arc<Barrier>,
 }
 
+/// Waits for timers of the runtime: the worker's poller has to wake it for them. The test depends on no time.
 #[get("/timer/{number}")]
 async fn timer(number: Path<usize>, gate: State<Gate>, barrier: State<Arc<Barrier>>) -> String {
     gate.0.0.waiting.fetch_add(1, SeqCst);

@@ -70,10 +70,10 @@ fn large() -> Vec<u8> {
     pattern(LARGE)
 }
 
-/// Responds in a later turn of the worker than that of the request.
+/// Responds in a later turn of the worker than that of the request, after another thread has woken it.
 #[get("/late")]
 async fn late() -> Vec<u8> {
-    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    tokio::task::spawn_blocking(|| ()).await.expect("it does not panic");
     pattern(LARGE)
 }
 

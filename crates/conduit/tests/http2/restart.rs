@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use conduit::prelude::*;
 use h2::client::SendRequest;
@@ -12,6 +11,7 @@ use h2::{RecvStream, SendStream};
 use rustix::process::Signal;
 
 use crate::support::program::{Directory, Program, begin_program, has_ended, program, wait_for};
+use crate::support::wake_from_other_threads;
 
 const CLIENTS: usize = 6;
 /// The number of concurrent streams of a client.
@@ -25,7 +25,7 @@ async fn process() -> String {
 
 #[get("/later/{value}")]
 async fn later(value: Path<String>) -> String {
-    tokio::time::sleep(Duration::from_millis(3)).await;
+    wake_from_other_threads(30).await;
     value.0
 }
 

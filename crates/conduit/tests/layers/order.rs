@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use conduit::prelude::*;
 
 use crate::request;
-use crate::support::{Response as Received, serve, start};
+use crate::support::{Response as Received, serve, start, wake_from_other_threads};
 
 /// The application's state, and the state of the lists in it.
 #[derive(Clone, FromRef)]
@@ -83,7 +83,7 @@ async fn one() -> &'static str {
 #[get("/later")]
 async fn later() -> &'static str {
     tokio::task::yield_now().await;
-    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    wake_from_other_threads(1).await;
     "later"
 }
 

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tracing::Instrument as _;
 use tracing_subscriber::prelude::*;
 
-use crate::support::{Client, Response};
+use crate::support::{Client, Response, wake_from_other_threads};
 
 /// Marks the process as the program rather than the test.
 const IS_PROGRAM: &str = "CONDUIT_TEST_IS_PROGRAM";
@@ -39,7 +39,7 @@ async fn user(id: Path<u64>) -> Result<String, Problem> {
 #[get("/nested")]
 async fn nested() -> String {
     let load = async {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        wake_from_other_threads(1).await;
         tracing::info!(rows = 3, "loaded");
         let _detail = tracing::debug_span!("detail").entered();
         let mut headers = HeaderMap::new();

@@ -30,6 +30,13 @@ pub(crate) fn wait_for(condition: impl Fn() -> bool) {
     }
 }
 
+/// Returns in a later turn of the worker, after other threads have woken it this number of times.
+pub(crate) async fn wake_from_other_threads(times: usize) {
+    for _ in 0..times {
+        tokio::task::spawn_blocking(|| ()).await.expect("it does not panic");
+    }
+}
+
 /// Advances the clock of its worker, on which all deadlines depend, by this number of seconds.
 #[cfg(feature = "testing")]
 #[conduit::get("/later/{seconds}")]

@@ -21,6 +21,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 
 use crate::handlers::{echo, new, panics, stream};
+use crate::support::wake_from_other_threads;
 
 /// The time that a test waits for another thread before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,7 +36,7 @@ async fn late_panic() -> &'static str {
 #[get("/rc/{id}")]
 async fn rc(id: Path<u32>) -> String {
     let counted = Rc::new(Cell::new(*id));
-    tokio::time::sleep(Duration::from_millis(u64::from(*id % 3))).await;
+    wake_from_other_threads(*id as usize % 3).await;
     counted.set(counted.get() + 1);
     counted.get().to_string()
 }
