@@ -143,7 +143,7 @@ impl Connection {
             if share == 0 || !has_more || !self.protocol.defers_output(&self.link) {
                 return self.finish(shared);
             }
-            // The next read determines it.
+            // The next read sets it again if there is more.
             self.link.undrained = false;
         }
     }
@@ -255,14 +255,14 @@ impl Connection {
                 return Disposition::Closed;
             }
             if self.link.is_at_rest() && self.protocol.activity(&self.link) == Activity::Idle && !shared.stopping {
-                // Nothing would change but the time.
+                // The interest and the timer stay as they are; only the idle time begins again.
                 debug_assert_eq!(self.protocol.waits_for(&self.link, shared).1, Timer::Idle);
                 self.link.idle_again(shared.now());
                 return Disposition::Open;
             }
             let had_output = self.link.has_output();
             let step = self.protocol.on_writable(&mut self.link, shared);
-            // Output that is not copied may have failed.
+            // `on_writable` discards a file that cannot be sent to its end.
             let is_full = had_output && self.link.has_output();
             let continues = match step {
                 Step::Continue => false,
@@ -304,7 +304,7 @@ impl Connection {
     /// The connection's slot of the wheel may be due. Input that has arrived is served before a deadline is enforced: a
     /// worker that was stalled may have left it in the kernel.
     pub(super) fn check_deadline(&mut self, buffer: &mut [u8], shared: &mut Shared) -> Disposition {
-        if !self.link.is_due(shared) {
+        if !self.link.take_due(shared) {
             return Disposition::Open;
         }
         if self.link.flush_deferred().is_err() {
@@ -312,7 +312,7 @@ impl Connection {
         }
         self.link.measure_reader(shared);
         self.protocol.release_memory();
-        // A handler that drops its body sends a command only where the worker waits for one.
+        // The state may have changed without a command: a handler that drops its body sends one only if the worker waits for it.
         let (_, timer) = self.protocol.waits_for(&self.link, shared);
         self.link.set_timer(timer, shared);
         if !self.link.is_late(shared) {

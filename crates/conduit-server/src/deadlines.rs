@@ -47,7 +47,7 @@ impl Wheel {
     }
 
     /// Advances to `now`. Returns the connections of the slots on the way, for which the caller calls
-    /// [`is_due`](Self::is_due).
+    /// [`take_due`](Self::take_due).
     pub(crate) fn advance(&mut self, now: Second) -> Vec<ConnectionId> {
         let mut keys = Vec::new();
         // A worker that slept for longer than the wheel has slots returns each slot once.
@@ -66,7 +66,7 @@ impl Wheel {
 
     /// Returns whether the slot of the connection was passed, and removes the connection from it. Otherwise the entry is an
     /// old one: the connection has moved to an earlier slot since.
-    pub(crate) fn is_due(&self, slot: &mut WheelSlot) -> bool {
+    pub(crate) fn take_due(&self, slot: &mut WheelSlot) -> bool {
         let passed = slot.second != 0 && slot.second <= self.now;
         if passed {
             slot.second = 0;
@@ -86,7 +86,7 @@ mod tests {
         wheel.schedule(7, &mut place, 10);
         assert!(wheel.advance(9).is_empty());
         assert_eq!(wheel.advance(10), [7]);
-        assert!(wheel.is_due(&mut place));
+        assert!(wheel.take_due(&mut place));
     }
 
     #[test]
@@ -106,9 +106,9 @@ mod tests {
         wheel.schedule(7, &mut place, 12);
         wheel.schedule(7, &mut place, 10);
         assert_eq!(wheel.advance(10), [7]);
-        assert!(wheel.is_due(&mut place));
+        assert!(wheel.take_due(&mut place));
         assert_eq!(wheel.advance(12), [7]);
-        assert!(!wheel.is_due(&mut place));
+        assert!(!wheel.take_due(&mut place));
     }
 
     #[test]

@@ -147,7 +147,7 @@ pub(crate) fn tick(now: Second) {
             let Some(entry) = streams.entries.get_mut(key as usize) else {
                 continue;
             };
-            if !streams.wheel.is_due(&mut entry.slot) {
+            if !streams.wheel.take_due(&mut entry.slot) {
                 continue;
             }
             let mut due = entry.active.saturating_add(entry.interval);

@@ -558,7 +558,7 @@ impl Link {
             Some(watched) if watched == interest && !undrained => {}
             Some(watched) => {
                 // The poller has to report the current state.
-                shared.poll_again |= undrained || watched | interest != watched;
+                shared.poll_again |= undrained || (watched | interest) != watched;
                 self.stream.watch(&shared.poller, self.id, interest, true)?;
             }
             None => self.stream.watch(&shared.poller, self.id, interest, false)?,
@@ -572,7 +572,7 @@ impl Link {
         self.deadline.set(timer, shared.now(), &shared.config);
         let second = self.deadline.second(&shared.config);
         let due = if timer == Timer::Send {
-            // A reader is measured each second.
+            // A reader is measured each second: the wheel takes the next second for one that has passed.
             Some(0)
         } else if self.stream.defers_output() {
             let flush = shared.now() + DEFERRED_SECONDS;
@@ -615,8 +615,8 @@ impl Link {
     }
 
     /// Returns whether the connection's slot of the wheel is due.
-    pub(super) fn is_due(&mut self, shared: &Shared) -> bool {
-        shared.wheel.is_due(&mut self.deadline.slot)
+    pub(super) fn take_due(&mut self, shared: &Shared) -> bool {
+        shared.wheel.take_due(&mut self.deadline.slot)
     }
 
     pub(super) fn is_late(&mut self, shared: &Shared) -> bool {

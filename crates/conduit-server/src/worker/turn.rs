@@ -57,7 +57,7 @@ impl Future for Driver {
         worker.begin_turn();
         #[cfg(feature = "websocket")]
         worker.begin_handlers(context);
-        // Before the commands: a connection that has its share of this turn with one of them continues in the next turn.
+        // Before the commands: a connection whose share of this turn they use up continues in the next turn, not in this one.
         #[cfg(feature = "http2")]
         worker.continue_connections();
         worker.deliver_commands();
@@ -71,7 +71,7 @@ impl Future for Driver {
             worker.shared.poll_again = false;
             let count = worker.shared.poller.wait(events, Some(Duration::ZERO))?;
             if count > 0 {
-                // The portable poller allocates to iterate.
+                // Skipped without events, because an iteration of the portable poller allocates.
                 worker.batch.begin();
                 events.iter().for_each(|event| worker.handle_event(event));
                 worker.serve_batch();
@@ -80,7 +80,7 @@ impl Future for Driver {
             if worker.shared.poll_again {
                 break;
             }
-            // No event is left: the next poll registers the waker.
+            // All events are taken. Without tokio's readiness the next poll registers the waker.
             if let Poll::Ready(mut guard) = ready {
                 guard.clear_ready();
             }
