@@ -68,6 +68,10 @@
     allow(clippy::useless_conversion, clippy::needless_question_mark)
 )]
 #![allow(
+    unsafe_code,
+    reason = "system calls take pointers: this crate contains the unsafe code of the workspace"
+)]
+#![allow(
     clippy::unnecessary_cast,
     reason = "the C types of lengths and numbers differ between systems"
 )]

@@ -19,6 +19,7 @@ thread_local! {
 struct Counting;
 
 // SAFETY: every call is passed to the system allocator.
+#[expect(unsafe_code, reason = "an allocator that counts is an unsafe implementation")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);

@@ -226,6 +226,7 @@ fn single_byte_reads_are_lossless() {
 
 /// The handler is set without SA_RESTART, so that signals interrupt every blocking call repeatedly.
 #[test]
+#[expect(unsafe_code, reason = "calls of C functions")]
 fn frequent_signals_do_not_affect_blocking_calls() {
     alone("frequent_signals_do_not_affect_blocking_calls", || {
         extern "C" fn count(_signal: libc::c_int) {

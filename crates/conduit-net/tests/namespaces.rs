@@ -293,6 +293,7 @@ fn ipv6_multicast_reaches_other_hosts() {
 }
 
 /// The index of the device `one` in the namespace of this thread.
+#[expect(unsafe_code, reason = "the call of a C function")]
 fn index_of_one() -> u32 {
     // SAFETY: a live string with a terminating zero.
     unsafe { libc::if_nametoindex(c"one".as_ptr()) }

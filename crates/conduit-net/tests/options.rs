@@ -377,6 +377,7 @@ fn socket_bound_to_a_device_receives_only_from_it() {
 }
 
 #[test]
+#[expect(unsafe_code, reason = "the call of a C function")]
 fn steering_assigns_each_cpu_to_one_socket() {
     let options = ListenOptions::new().reuse_port(true);
     let one = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();

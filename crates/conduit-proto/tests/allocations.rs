@@ -18,6 +18,7 @@ thread_local! {
 }
 
 // SAFETY: every call is passed unchanged to the system allocator.
+#[expect(unsafe_code, reason = "an allocator that counts is an unsafe implementation")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));

@@ -83,6 +83,7 @@ fn note(allocated: usize, freed: usize) {
 
 // SAFETY: every call is forwarded unchanged to the system's allocator, which upholds the contract; counting does not access the
 // memory, does not unwind, and does not allocate.
+#[expect(unsafe_code, reason = "an allocator that counts is an unsafe implementation")]
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size(), 0);

@@ -39,6 +39,7 @@ fn allocated(bytes: usize) {
 }
 
 // SAFETY: each method forwards its arguments to the system's allocator.
+#[expect(unsafe_code, reason = "an allocator that counts is an unsafe implementation")]
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         allocated(layout.size());
