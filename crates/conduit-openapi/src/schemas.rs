@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::str::Chars;
 
 use conduit_core::internal::openapi::{NameMap, SchemaType, TypeKey};
 use conduit_core::openapi::{Direction, SchemaRegistry};
@@ -193,55 +194,114 @@ impl Generators {
             kind.make(&mut self.input);
             kind.make(&mut self.output);
         }
-        let kinds = self.kinds;
+        let of_signatures: Vec<String> = self.known.values().chain(self.asked.values()).map(id_of).collect();
         [self.input, self.output].map(|mut generator| {
             let schemas = generator.take_definitions(true);
-            let known = ids(&generator);
-            let id = |name: &String| match known.get(&format!("{name:?}")) {
-                Some(id) if !kinds.contains(&&**name) => id.clone(),
-                _ => name.clone(),
-            };
-            let mut ids = NameMap::new();
-            for name in schemas.keys() {
-                ids.insert(name.clone(), id(name));
-            }
-            Definitions { schemas, ids }
+            let mut candidates = quoted(&format!("{generator:?}"));
+            candidates.extend_from_slice(&of_signatures);
+            Definitions::new(schemas, names(&mut generator, candidates), &self.kinds)
         })
     }
 }
 
-/// The ids of the types that a generator has named, by the names in quotation marks.
-///
-/// schemars returns the name of a type in a handler's signature, but not of a type that is only a field: the latter is
-/// only in the generator's `Debug` output. If a version changes that output, such types keep the generator's names.
-fn ids(generator: &SchemaGenerator) -> NameMap<String> {
-    let text = format!("{generator:?}");
-    let mut ids = NameMap::new();
-    let mut rest = text.split_once("schema_id_to_name: {").map_or("", |(_, rest)| rest);
-    let mut next = || -> Option<(String, String)> {
-        let (id, after) = quoted(rest.strip_prefix("SchemaUid(")?)?;
-        let (name, after) = quoted(after.split_once("): ")?.1)?;
-        rest = after.strip_prefix(", ").unwrap_or_default();
-        Some((name.to_owned(), id.trim_matches('"').to_owned()))
-    };
-    while let Some((name, id)) = next() {
-        ids.insert(name, id);
-    }
-    ids
+fn id_of(kind: &SchemaType) -> String {
+    (kind.id)().into_owned()
 }
 
-/// The text in quotation marks that `text` begins with, and the rest.
-fn quoted(text: &str) -> Option<(&str, &str)> {
-    let mut is_escaped = false;
-    let mut letters = text.char_indices().skip(1);
-    let end = letters.find(|(_, letter)| {
-        let is_end = !is_escaped && *letter == '"';
-        is_escaped = !is_escaped && *letter == '\\';
-        is_end
-    });
-    text.starts_with('"')
-        .then(|| text.split_at_checked(end?.0 + 1))
-        .flatten()
+impl Definitions {
+    /// The definitions with the ids of their types, as far as they are known. A definition without a known id, such as one of
+    /// `kinds`, has its name in place of it: the names in the document are then less precise, and the schemas are the same.
+    fn new(schemas: Map<String, Value>, known: NameMap<String>, kinds: &[&'static str]) -> Self {
+        let is_id = |name: &str| known.iter().any(|(_, id)| id == name);
+        let mut ids = NameMap::new();
+        for name in schemas.keys() {
+            let id = match known.get(name) {
+                Some(id) if !kinds.contains(&&**name) => id.clone(),
+                // No id of a type ends with a quotation mark.
+                _ if is_id(name) => format!("{name}\""),
+                _ => name.clone(),
+            };
+            ids.insert(name.clone(), id);
+        }
+        Definitions { schemas, ids }
+    }
+}
+
+/// The ids of the types that a generator has named, by the names of their definitions.
+///
+/// schemars has no list of these ids, and the types that are only fields of others are not in a handler's signature: their ids are
+/// only in the generator's `Debug` output. Each text in it is a candidate, and the generator decides by its reference whether it is
+/// an id: a change of that output can omit ids, but never assign a wrong one.
+fn names(generator: &mut SchemaGenerator, candidates: Vec<String>) -> NameMap<String> {
+    let place = generator.settings().definitions_path.clone();
+    let mut names = NameMap::new();
+    for id in candidates {
+        CANDIDATE.set(Some(id.clone()));
+        let schema = generator.subschema_for::<Candidate>();
+        let is_known = CANDIDATE.take().is_some();
+        let reference = schema.get("$ref").and_then(Value::as_str);
+        if let Some(name) = reference
+            .filter(|_| is_known)
+            .and_then(|text| reference_in(&place, text))
+        {
+            names.insert(name, id);
+        }
+    }
+    names
+}
+
+thread_local! {
+    /// The id of [`Candidate`]; `None` once a generator has asked for its name, so that the id was unknown.
+    static CANDIDATE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// A type with the id that may be that of another type.
+struct Candidate;
+
+impl JsonSchema for Candidate {
+    fn schema_id() -> Cow<'static, str> {
+        CANDIDATE.with_borrow(|id| id.clone().unwrap_or_default().into())
+    }
+
+    /// A generator calls it for the first type with an id.
+    fn schema_name() -> Cow<'static, str> {
+        CANDIDATE.set(None);
+        "Candidate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        Schema::default()
+    }
+}
+
+/// The texts in quotation marks in a `Debug` output, without its escapes.
+fn quoted(output: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut letters = output.chars();
+    while letters.any(|letter| letter == '"') {
+        let mut text = String::new();
+        while let Some(letter) = letters.next().filter(|letter| *letter != '"') {
+            text.push(if letter == '\\' { escaped(&mut letters) } else { letter });
+        }
+        all.push(text);
+    }
+    all
+}
+
+/// The character after a backslash, as `char::escape_debug` writes it.
+fn escaped(letters: &mut Chars<'_>) -> char {
+    match letters.next() {
+        Some('0') => '\0',
+        Some('n') => '\n',
+        Some('r') => '\r',
+        Some('t') => '\t',
+        Some('u') => {
+            let digits: String = letters.skip(1).take_while(|letter| *letter != '}').collect();
+            let number = u32::from_str_radix(&digits, 16).ok();
+            number.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+        letter => letter.unwrap_or_default(),
+    }
 }
 
 /// The name of the definition that a reference into `place` refers to.
@@ -282,6 +342,7 @@ impl JsonSchema for ProblemWithFaults {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::Names;
 
     #[derive(JsonSchema)]
     #[allow(dead_code, reason = "only its schema is used")]
@@ -301,7 +362,96 @@ mod tests {
         for definitions in schemas.take_definitions() {
             let module = module_path!();
             assert_eq!(definitions.ids["Outer"], format!("{module}::Outer"));
-            assert_eq!(definitions.ids["in\"ner"], format!("{module}::in\\\"ner"));
+            assert_eq!(definitions.ids["in\"ner"], format!("{module}::in\"ner"));
+        }
+    }
+
+    #[test]
+    fn quoted_texts_are_those_of_a_debug_output() {
+        let texts = ["", "a::B", "in\"ner", "\\", "\0\n\r\t\u{1}", "e\u{301}", "'"];
+        assert_eq!(
+            quoted(&format!("{texts:?} {:?}", Some("last"))),
+            [&texts[..], &["last"]].concat()
+        );
+        assert_eq!(quoted("{no_text: 7}"), Vec::<String>::new());
+        assert_eq!(quoted("\"open"), ["open"]);
+    }
+
+    /// A type with the generator's name of another one as its id.
+    struct Handmade;
+
+    impl JsonSchema for Handmade {
+        fn schema_name() -> Cow<'static, str> {
+            "Later".into()
+        }
+
+        fn schema_id() -> Cow<'static, str> {
+            "Part".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "type": "string", "format": "handmade" })
+        }
+    }
+
+    mod one {
+        #[derive(schemars::JsonSchema)]
+        #[allow(dead_code, reason = "only its schema is used")]
+        pub(super) struct Part {
+            one: u8,
+        }
+    }
+
+    mod two {
+        #[derive(schemars::JsonSchema)]
+        #[allow(dead_code, reason = "only its schema is used")]
+        pub(super) struct Part {
+            two: u8,
+        }
+    }
+
+    #[derive(JsonSchema)]
+    #[allow(dead_code, reason = "only its schema is used")]
+    struct OneFirst {
+        one: one::Part,
+        two: two::Part,
+        handmade: Handmade,
+    }
+
+    #[derive(JsonSchema)]
+    #[allow(dead_code, reason = "only its schema is used")]
+    struct TwoFirst {
+        two: two::Part,
+        one: one::Part,
+        handmade: Handmade,
+    }
+
+    /// The two types `Part` have different names in the two generators, as the first type of a name keeps it.
+    #[test]
+    fn references_are_right_without_the_ids_of_fields() {
+        let none = Vec::new();
+        let all = vec!["Part".to_owned(), id_of(&SchemaType::of::<OneFirst>())];
+        for candidates in [none, all] {
+            let mut generators = Generators::default();
+            generators.schema(Direction::Input, SchemaType::of::<OneFirst>());
+            generators.schema(Direction::Output, SchemaType::of::<TwoFirst>());
+            generators.schema(Direction::Output, SchemaType::of::<OneFirst>());
+            let definitions = [generators.input, generators.output].map(|mut generator| {
+                let schemas = generator.take_definitions(true);
+                Definitions::new(schemas, names(&mut generator, candidates.clone()), &[])
+            });
+            let (schemas, _) = Names::of(definitions, "app");
+            let mut references = 0;
+            for (name, schema) in schemas.iter().filter(|(name, _)| name.contains("First")) {
+                for (field, property) in schema["properties"].as_object().expect("properties") {
+                    let reference = property["$ref"].as_str().expect("a reference");
+                    let target = &schemas[reference.rsplit('/').next().expect("a name")];
+                    let is_right = target["properties"].get(field).is_some() || target["format"] == **field;
+                    assert!(is_right, "{name}.{field} is {target}");
+                    references += 1;
+                }
+            }
+            assert_eq!(references, 9, "{schemas:?}");
         }
     }
 }
