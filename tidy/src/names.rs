@@ -1,4 +1,4 @@
-//! Type names: one name means one thing in a crate, and is a term of the field.
+//! Type names: one name means one thing in a crate or in a test program, and is a term of the field.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,15 +26,19 @@ const UNCLEAR: [(&str, &str); 17] = [
     ("Given", "the role of the value"),
 ];
 
-/// Finds types whose name is unclear, or is declared in several modules of a crate.
+/// Finds types of crates whose name is unclear, and types that several modules of a crate or of a test program declare.
 pub(crate) fn check(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut declared: BTreeMap<(&str, &str), Vec<(&Source, usize)>> = BTreeMap::new();
     for source in sources {
-        let Some(name) = crate_of(&source.path) else { continue };
+        let library = crate_of(&source.path);
+        let Some(name) = library.or_else(|| test_program_of(&source.path)) else {
+            continue;
+        };
         for (line, declaration) in declarations(source) {
             declared.entry((name, declaration)).or_default().push((source, line));
-            if let Some((_, terms)) = UNCLEAR.iter().find(|(unclear, _)| *unclear == declaration) {
+            if let (Some(_), Some((_, terms))) = (library, UNCLEAR.iter().find(|(unclear, _)| *unclear == declaration))
+            {
                 findings.push(finding(
                     source,
                     line,
@@ -78,6 +82,13 @@ fn finding(source: &Source, line: usize, message: String) -> Finding {
 fn crate_of(path: &str) -> Option<&str> {
     let (name, rest) = path.strip_prefix("crates/")?.split_once('/')?;
     (rest.starts_with("src/") && rest.ends_with(".rs")).then_some(name)
+}
+
+/// The directory of the test program that a file belongs to. Each file of `compile_fail` is a program by itself.
+fn test_program_of(path: &str) -> Option<&str> {
+    let tests = path.find("/tests/")? + "/tests/".len();
+    let (name, file) = path[tests..].split_once('/')?;
+    (name != "compile_fail" && file.ends_with(".rs")).then(|| &path[..tests + name.len()])
 }
 
 /// The path of the module that a file implements. Alternatives for a platform or a feature implement the same module.
@@ -130,6 +141,29 @@ mod tests {
             found[0].message,
             "`Key` is declared 2 times in a: crates/a/src/one.rs, crates/a/src/two.rs"
         );
+    }
+
+    #[test]
+    fn a_name_is_declared_once_in_a_test_program() {
+        let source = |path: &str| crate::source(path, "struct Run;\n");
+        let one = || source("crates/a/tests/simulator/main.rs");
+        let found = check(&[one(), source("crates/a/tests/simulator/events/run.rs")]);
+        assert_eq!(found.len(), 2);
+        assert_eq!(
+            found[0].message,
+            "`Run` is declared 2 times in crates/a/tests/simulator: crates/a/tests/simulator/main.rs, \
+             crates/a/tests/simulator/events/run.rs"
+        );
+        for other in [
+            "crates/a/tests/other/main.rs",
+            "crates/a/tests/other.rs",
+            "crates/a/src/run.rs",
+        ] {
+            assert!(check(&[one(), source(other)]).is_empty(), "{other}");
+        }
+        let program = |name: &str| source(&format!("crates/a/tests/compile_fail/{name}.rs"));
+        assert!(check(&[program("one"), program("two")]).is_empty());
+        assert!(check(&[crate::source("crates/a/tests/b/main.rs", "struct Place;\n")]).is_empty());
     }
 
     #[test]

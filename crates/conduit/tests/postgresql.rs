@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use support::program::{
-    Client, Directory, OnDrop, PATIENCE, Program, begin_program, connect, has_ended, program, use_it, wait_for,
+    Directory, OnDrop, PATIENCE, Program, ProgramClient, begin_program, connect, has_ended, program, use_it, wait_for,
 };
 use support::service::Service as Database;
 use tokio::sync::Barrier;
@@ -155,7 +155,7 @@ fn start(directory: &Directory, database: &Database, shares: bool) -> Program {
 }
 
 /// A connection to the same worker as the first one.
-fn connect_to(program: &Program, worker: &str) -> Client<TcpStream> {
+fn connect_to(program: &Program, worker: &str) -> ProgramClient<TcpStream> {
     // The kernel spreads connections by a hash of their ports.
     let same = || {
         let mut client = program.connect();
@@ -238,7 +238,7 @@ fn write_until_refused(address: SocketAddr, client: usize, answered: &AtomicU64)
     let mut ids = FIRST_ID + (client as i64) * 1_000_000..;
     while let Ok(stream) = TcpStream::connect(address) {
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-        let mut client_connection = Client::new(stream);
+        let mut client_connection = ProgramClient::new(stream);
         while !client_connection.closes {
             let id = ids.next().expect("there are many");
             match client_connection.try_get(&format!("/notes/{id}")) {
@@ -328,7 +328,7 @@ fn stop_under_load_loses_no_request_that_uses_a_shared_pool() {
     stop_under_load_loses_nothing("load-shared-pool", true);
 }
 
-fn check_note<T: std::io::Read + std::io::Write>(client: &mut Client<T>, turn: u64) {
+fn check_note<T: std::io::Read + std::io::Write>(client: &mut ProgramClient<T>, turn: u64) {
     assert_eq!(client.get(&format!("/notes/{turn}")), format!("note {turn}"));
 }
 

@@ -19,7 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use support::program::{
-    Client, Directory, OnDrop, PATIENCE, Program, begin_program, connect, has_ended, program, use_it, wait_for,
+    Directory, OnDrop, PATIENCE, Program, ProgramClient, begin_program, connect, has_ended, program, use_it, wait_for,
 };
 use support::wake_from_other_threads;
 
@@ -77,7 +77,7 @@ fn the_program() {
 }
 
 /// Sends one of three requests, and checks its response.
-fn ask_and_check<T: Read + Write>(client: &mut Client<T>, turn: u64) {
+fn ask_and_check<T: Read + Write>(client: &mut ProgramClient<T>, turn: u64) {
     let value = format!("{turn}");
     let body = match turn % 3 {
         0 => client.get(&format!("/later/{value}")),

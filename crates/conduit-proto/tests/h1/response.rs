@@ -93,7 +93,7 @@ fn prepared_head_makes_the_same_response_on_the_fast_path() {
 }
 
 /// Method, version, status, fields, body; then framing, the bytes after the head, and keep-alive.
-type Case<'a> = (&'a str, &'a str, u16, &'a HeaderMap, BodyLength, &'a str, &'a str, bool);
+type FramingCase<'a> = (&'a str, &'a str, u16, &'a HeaderMap, BodyLength, &'a str, &'a str, bool);
 
 #[test]
 fn framing_follows_the_kind_of_response() {
@@ -101,7 +101,7 @@ fn framing_follows_the_kind_of_response() {
     let no_length = headers(&[]);
     let length = headers(&[("content-length", "7")]);
     #[rustfmt::skip]
-    let cases: [Case<'_>; 23] = [
+    let cases: [FramingCase<'_>; 23] = [
         ("GET", "1.1", 200, &no_length, Exact(2), "content-length: 2\r\n", "ok", true),
         ("GET", "1.1", 200, &no_length, none, "content-length: 0\r\n", "", true),
         ("GET", "1.1", 404, &no_length, Exact(2), "content-length: 2\r\n", "ok", true),

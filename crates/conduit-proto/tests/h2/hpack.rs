@@ -6,12 +6,12 @@ use proptest::prelude::*;
 
 use crate::frames::hex;
 
-type Fields = Vec<(String, String)>;
+type DecodedFields = Vec<(String, String)>;
 
 /// A block, its fields, and the resulting size of the table.
 type Example = (&'static str, &'static [(&'static str, &'static str)], usize);
 
-fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Fields, DecodeError> {
+fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<DecodedFields, DecodeError> {
     let mut fields = Vec::new();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     decoder.decode(block, |name, value| fields.push((text(name), text(value))))?;
@@ -26,7 +26,7 @@ fn error(block: &str) -> Option<DecodeError> {
 fn examples(mut decoder: Decoder, blocks: [Example; 3]) {
     for (block, expected, size) in blocks {
         let fields = decode(&mut decoder, &hex(block)).unwrap();
-        let expected: Fields = expected
+        let expected: DecodedFields = expected
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();

@@ -16,7 +16,7 @@ use tokio::task::LocalSet;
 
 /// A request and its response.
 #[derive(Debug, Clone)]
-struct Message {
+struct ExchangedMessage {
     method: Method,
     path: String,
     headers: HeaderMap,
@@ -134,7 +134,7 @@ fn send(connection: &mut Http2Connection, output: &mut Vec<u8>, echoes: &mut Has
 }
 
 /// Sends all messages at once, and compares each response.
-async fn exchange(io: DuplexStream, client: &Client, messages: &[Message]) {
+async fn exchange(io: DuplexStream, client: &Client, messages: &[ExchangedMessage]) {
     let (sender, connection) = h2::client::Builder::new()
         .initial_window_size(client.window)
         .initial_connection_window_size(client.connection_window)
@@ -195,7 +195,7 @@ async fn exchange(io: DuplexStream, client: &Client, messages: &[Message]) {
     connection.abort();
 }
 
-fn check_fields(message: &Message, mut fields: HeaderMap) {
+fn check_fields(message: &ExchangedMessage, mut fields: HeaderMap) {
     assert_eq!(fields.remove("x-method").unwrap(), message.method.as_str());
     assert_eq!(fields.remove("x-target").unwrap(), message.path);
     fields.remove("content-length");
@@ -255,7 +255,7 @@ fn trailers() -> impl Strategy<Value = HeaderMap> {
     })
 }
 
-fn message() -> impl Strategy<Value = Message> {
+fn message() -> impl Strategy<Value = ExchangedMessage> {
     let method = prop::sample::select(vec![Method::GET, Method::POST, Method::PUT, Method::HEAD]);
     let body = prop_oneof![Just(0), 1_usize..100, 1_usize..200_000];
     let message = (
@@ -265,7 +265,7 @@ fn message() -> impl Strategy<Value = Message> {
         body,
         prop::option::of(trailers()),
     );
-    message.prop_map(|(method, path, headers, length, trailers)| Message {
+    message.prop_map(|(method, path, headers, length, trailers)| ExchangedMessage {
         path: path.replace('%', "%20"),
         headers,
         body: (0..length).map(|at| (at % 251) as u8).collect(),

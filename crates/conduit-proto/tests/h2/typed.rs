@@ -19,7 +19,7 @@ const TYPES: [&str; 5] = [
 
 /// A response, or a change of the connection before it.
 #[derive(Debug, Clone)]
-struct Exchange {
+struct ResponseStep {
     method: &'static str,
     content_type: usize,
     /// Another field, which only the general path writes.
@@ -29,7 +29,7 @@ struct Exchange {
     table_size: Option<u32>,
 }
 
-fn exchange() -> impl Strategy<Value = Exchange> {
+fn exchange() -> impl Strategy<Value = ResponseStep> {
     let method = prop_oneof![8 => Just("GET"), 1 => Just("HEAD"), 1 => Just("POST")];
     let length = prop_oneof![
         0..4_usize,
@@ -46,7 +46,7 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         prop_oneof![3 => Just(None), 1 => any::<u8>().prop_map(Some)],
     );
     (method, fields, length, 0..3_u64, table_size).prop_map(
-        |(method, (content_type, server), length, second, table_size)| Exchange {
+        |(method, (content_type, server), length, second, table_size)| ResponseStep {
             method,
             content_type,
             server,
@@ -58,7 +58,7 @@ fn exchange() -> impl Strategy<Value = Exchange> {
 }
 
 /// The output of a server with these responses, on the fast path if `short` is set, and the number of responses on the fast path.
-fn output(exchanges: &[Exchange], short: bool) -> (Vec<u8>, usize) {
+fn output(exchanges: &[ResponseStep], short: bool) -> (Vec<u8>, usize) {
     let mut server = Server::open(&Http2Limits::default());
     server.receive(&settings(&[(4, 20_000)]));
     server.receive(&window_update(0, 1 << 30));
@@ -93,7 +93,7 @@ fn output(exchanges: &[Exchange], short: bool) -> (Vec<u8>, usize) {
 
 #[test]
 fn usual_responses_are_short_from_the_second_one_on() {
-    let exchange = Exchange {
+    let exchange = ResponseStep {
         method: "GET",
         content_type: 0,
         server: None,

@@ -7,17 +7,17 @@ use conduit::testing::TestClient;
 use garde::Validate;
 
 #[derive(serde::Deserialize, JsonSchema, Validate)]
-struct Order {
+struct OrderForm {
     #[garde(length(min = 2))]
     name: String,
     #[garde(range(max = 9))]
     count: u32,
     #[garde(dive)]
-    address: Address,
+    address: DeliveryAddress,
 }
 
 #[derive(serde::Deserialize, JsonSchema, Validate)]
-struct Address {
+struct DeliveryAddress {
     #[garde(length(min = 2))]
     city: String,
 }
@@ -36,7 +36,7 @@ fn shown(fields: &FormFields) -> String {
 }
 
 #[post("/order")]
-async fn order(form: Submission<Valid<Form<Order>>>) -> Result<String, (StatusCode, String)> {
+async fn order(form: Submission<Valid<Form<OrderForm>>>) -> Result<String, (StatusCode, String)> {
     match form.into_result() {
         Ok(Valid(Form(order))) => Ok(format!("{} {} {}", order.name, order.count, order.address.city)),
         Err(fields) => Err((StatusCode::UNPROCESSABLE_ENTITY, shown(&fields))),
@@ -44,7 +44,7 @@ async fn order(form: Submission<Valid<Form<Order>>>) -> Result<String, (StatusCo
 }
 
 #[post("/taken")]
-async fn taken(form: Submission<Form<Order>>) -> Status<409, String> {
+async fn taken(form: Submission<Form<OrderForm>>) -> Status<409, String> {
     let (outcome, mut fields) = form.into_parts();
     assert!(outcome.is_ok());
     fields.add_error("name", "is taken");

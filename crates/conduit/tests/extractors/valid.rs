@@ -15,17 +15,17 @@ struct Order {
     #[garde(length(chars, min = 2, max = 5))]
     name: String,
     #[garde(length(min = 1), dive)]
-    items: Vec<Item>,
+    items: Vec<PricedItem>,
 }
 
 #[derive(serde::Deserialize, JsonSchema, Validate)]
-struct Item {
+struct PricedItem {
     #[garde(range(min = 1, max = 99))]
     price: u32,
 }
 
 #[derive(serde::Deserialize, JsonSchema, Validate)]
-struct Page {
+struct PageSize {
     #[garde(range(max = 10))]
     size: u32,
 }
@@ -36,20 +36,20 @@ fn order(order: Valid<Json<Order>>) -> String {
 }
 
 #[post("/list")]
-fn list(#[allow(unused)] items: Valid<Json<Vec<Item>>>) {}
+fn list(#[allow(unused)] items: Valid<Json<Vec<PricedItem>>>) {}
 
 #[get("/page")]
-fn page(page: Valid<Query<Page>>) -> String {
+fn page(page: Valid<Query<PageSize>>) -> String {
     page.size.to_string()
 }
 
 #[get("/maybe")]
-fn maybe(page: Option<Valid<Query<Page>>>) -> String {
+fn maybe(page: Option<Valid<Query<PageSize>>>) -> String {
     page.map_or("none".to_owned(), |page| page.size.to_string())
 }
 
 #[post("/form")]
-fn form(page: Valid<Form<Page>>) -> String {
+fn form(page: Valid<Form<PageSize>>) -> String {
     page.size.to_string()
 }
 
@@ -131,7 +131,7 @@ fn renamed(#[allow(unused)] body: Valid<Json<Renamed>>) {}
 
 #[derive(serde::Deserialize, JsonSchema, Validate)]
 #[serde(rename_all = "camelCase")]
-struct Filter {
+struct PageFilter {
     #[garde(range(max = 3))]
     page_size: u32,
     #[garde(dive)]
@@ -139,19 +139,19 @@ struct Filter {
 }
 
 #[get("/filter")]
-fn filter(#[allow(unused)] filter: Valid<Query<Filter>>) {}
+fn filter(#[allow(unused)] filter: Valid<Query<PageFilter>>) {}
 
 #[post("/filter")]
-fn filter_form(#[allow(unused)] filter: Valid<Form<Filter>>) {}
+fn filter_form(#[allow(unused)] filter: Valid<Form<PageFilter>>) {}
 
 #[derive(serde::Deserialize, JsonSchema, Validate)]
-struct Call {
+struct LimitHeaders {
     #[garde(range(max = 3))]
     x_limit: u32,
 }
 
 #[get("/call")]
-fn call(#[allow(unused)] call: Valid<Header<Call>>) {}
+fn call(#[allow(unused)] call: Valid<Header<LimitHeaders>>) {}
 
 const ROUTES: Routes = routes![
     order,
@@ -248,7 +248,7 @@ fn fields_have_the_names_that_were_sent() {
 #[test]
 fn parts_of_a_form_have_the_names_that_were_sent() {
     #[post("/")]
-    async fn parts(#[allow(unused)] filter: Valid<conduit::MultipartForm<Filter>>) {}
+    async fn parts(#[allow(unused)] filter: Valid<conduit::MultipartForm<PageFilter>>) {}
     let server = serve(App::new(()).routes(routes![parts]));
     let part = |name: &str| format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n4\r\n");
     let body = format!("{}{}--b--\r\n", part("pageSize"), part("subFilter[THE-VALUE]"));
@@ -386,7 +386,7 @@ fn document_contains_the_rules() {
     let name = &schemas["valid.Order"]["properties"]["name"];
     assert_eq!((&name["minLength"], &name["maxLength"]), (&json!(2), &json!(5)));
     assert_eq!(schemas["valid.Order"]["properties"]["items"]["minItems"], 1);
-    let price = &schemas["valid.Item"]["properties"]["price"];
+    let price = &schemas["valid.PricedItem"]["properties"]["price"];
     assert_eq!((&price["minimum"], &price["maximum"]), (&json!(1), &json!(99)));
     let page = &document["paths"]["/page"]["get"];
     assert_eq!(page["parameters"][0]["schema"]["maximum"], 10);

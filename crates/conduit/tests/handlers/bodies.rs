@@ -442,7 +442,7 @@ fn rejection_names_the_member_or_field_and_its_value() {
 
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Color {
+enum ShapeColor {
     Red,
     Green,
 }
@@ -460,7 +460,7 @@ enum Shape {
 #[serde(default, deny_unknown_fields)]
 #[allow(dead_code, reason = "only serde looks at the fields")]
 struct Many {
-    color: Option<Color>,
+    color: Option<ShapeColor>,
     pair: Option<(u8, u8)>,
     by_number: std::collections::HashMap<u32, u8>,
     large: Option<u128>,

@@ -21,14 +21,14 @@ async fn texts(rest: Path<String>, name: Path<String>) -> Json<(String, String)>
 }
 
 #[derive(Deserialize, Serialize, PathParams)]
-struct Place {
+struct PostPath {
     id: u64,
     #[serde(rename = "slug")]
     title: String,
 }
 
 #[get("/users/{id}/posts/{slug}", link)]
-async fn structure(place: Path<Place>) -> String {
+async fn structure(place: Path<PostPath>) -> String {
     format!("{} {}", place.id, place.title)
 }
 
@@ -38,7 +38,7 @@ async fn tuple(Path((slug, id)): Path<(String, u64)>) -> String {
 }
 
 #[derive(Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
-struct Search {
+struct LinkedSearch {
     text: String,
     #[serde(default)]
     tags: Vec<String>,
@@ -52,7 +52,7 @@ struct Range {
 }
 
 #[get("/search", link)]
-async fn search(query: Query<Search>) -> Json<Search> {
+async fn search(query: Query<LinkedSearch>) -> Json<LinkedSearch> {
     Json(query.0)
 }
 
@@ -92,7 +92,7 @@ async fn same(request: Request, next: Next) -> Response {
 fn links_reach_their_routes_with_the_same_values() {
     let client = client();
     client.get(&alias::path(Number(-7))).send().assert_text("-7");
-    let place = Place {
+    let place = PostPath {
         id: 7,
         title: "a/b".to_owned(),
     };
@@ -120,7 +120,7 @@ async fn about(slug: Path<String>) -> String {
 }
 
 #[get("/redirect")]
-async fn redirect_to(search: Query<Search>) -> Redirect {
+async fn redirect_to(search: Query<LinkedSearch>) -> Redirect {
     Redirect::to(about::path(&search.text))
 }
 
@@ -151,8 +151,8 @@ fn any_queries_survive_a_link() {
     let client = client();
     let range = prop::option::of((any::<i32>(), any::<bool>()));
     proptest!(|(text in "\\PC{0,8}", tags in prop::collection::vec("\\PC{0,4}", 0..4), range in range)| {
-        let query = Search { text, tags, range: range.map(|(from, exact)| Range { from, exact }) };
-        let found: Search = client.get(&search::path_and_query(&query)).send().json();
+        let query = LinkedSearch { text, tags, range: range.map(|(from, exact)| Range { from, exact }) };
+        let found: LinkedSearch = client.get(&search::path_and_query(&query)).send().json();
         assert_eq!(found, query);
     });
 }

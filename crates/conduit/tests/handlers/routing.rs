@@ -284,10 +284,10 @@ mod comments {
 }
 
 /// An alias of an extractor.
-type Number = Path<u8>;
+type EditionNumber = Path<u8>;
 
 #[get("/edition/{number}")]
-fn numbered(tenant: Path<String>, number: Number) -> String {
+fn numbered(tenant: Path<String>, number: EditionNumber) -> String {
     format!("{tenant} has edition {number}")
 }
 

@@ -88,13 +88,13 @@ struct SocketReport {
 }
 
 #[derive(Clone)]
-struct Shared {
+struct PageState {
     reports: Sender<Report>,
     /// The WebSockets and event streams that were opened as streams of HTTP/2.
     streams: Arc<AtomicUsize>,
 }
 
-impl Shared {
+impl PageState {
     fn count(&self, request: &Request) {
         if request.version() == http::Version::HTTP_2 {
             self.streams.fetch_add(1, Ordering::Relaxed);
@@ -115,7 +115,7 @@ fn resource(index: Path<usize>) -> ([(&'static str, &'static str); 1], String) {
 }
 
 #[get("/socket")]
-async fn socket(upgrade: WebSocketUpgrade, request: Request, shared: State<Shared>) -> Response {
+async fn socket(upgrade: WebSocketUpgrade, request: Request, shared: State<PageState>) -> Response {
     shared.count(&request);
     upgrade.on_upgrade(|mut socket| async move {
         while let Some(message) = socket.recv().await {
@@ -127,7 +127,7 @@ async fn socket(upgrade: WebSocketUpgrade, request: Request, shared: State<Share
 
 /// Sends three events after the client's last one; the client reconnects for the next ones.
 #[get("/events")]
-async fn events(last: LastEventId, request: Request, shared: State<Shared>) -> Events<u64> {
+async fn events(last: LastEventId, request: Request, shared: State<PageState>) -> Events<u64> {
     shared.count(&request);
     let first = last.parse::<u64>().map_or(1, |last| last + 1);
     let events = Events::generate(async move |events| {
@@ -140,12 +140,12 @@ async fn events(last: LastEventId, request: Request, shared: State<Shared>) -> E
 }
 
 #[post("/report")]
-fn report(report: Json<Report>, shared: State<Shared>) {
+fn report(report: Json<Report>, shared: State<PageState>) {
     // The test may have failed.
     let _ = shared.reports.send(report.0);
 }
 
-struct Server {
+struct PageServer {
     running: Running,
     /// The certificate in DER.
     certificate: Vec<u8>,
@@ -153,9 +153,9 @@ struct Server {
     streams: Arc<AtomicUsize>,
 }
 
-fn serve() -> Server {
+fn serve() -> PageServer {
     let (sender, reports) = channel();
-    let shared = Shared {
+    let shared = PageState {
         reports: sender,
         streams: Arc::default(),
     };
@@ -172,7 +172,7 @@ fn serve() -> Server {
         app.listen("127.0.0.1:0")
             .expect("a port of loopback can be listened on"),
     );
-    Server {
+    PageServer {
         running,
         certificate: certificate.cert.der().to_vec(),
         reports,
@@ -181,7 +181,7 @@ fn serve() -> Server {
 }
 
 #[track_caller]
-fn check(server: &Server) {
+fn check(server: &PageServer) {
     let report = server
         .reports
         .recv_timeout(Duration::from_secs(60))

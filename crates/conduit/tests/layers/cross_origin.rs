@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 #[derive(Clone, FromRef)]
-struct Site {
+struct KeySite {
     key: CookieKey,
     changes: Arc<AtomicU32>,
 }
@@ -26,13 +26,13 @@ impl Key for InHeader {
     const PLACE: KeyPlace = KeyPlace::Header("x-key");
 }
 
-struct User;
+struct KeyHolder;
 
-impl<S> Authenticate<S> for User {
+impl<S> Authenticate<S> for KeyHolder {
     type Credentials = ApiKey<InCookie>;
 
-    async fn authenticate(_: ApiKey<InCookie>, _: &S) -> Result<User, Problem> {
-        Ok(User)
+    async fn authenticate(_: ApiKey<InCookie>, _: &S) -> Result<KeyHolder, Problem> {
+        Ok(KeyHolder)
     }
 }
 
@@ -70,7 +70,7 @@ async fn values(_: Result<CookieValues<Values>, Problem>, changes: Changes) -> S
 }
 
 #[post("/guarded")]
-async fn guarded(_: Option<Auth<User>>, changes: Changes) -> StatusCode {
+async fn guarded(_: Option<Auth<KeyHolder>>, changes: Changes) -> StatusCode {
     count(&changes)
 }
 
@@ -104,7 +104,7 @@ async fn with_cookies(_: Cookies, changes: Changes, request: Request, next: Next
     next.run(request).await
 }
 
-const ROUTES: Routes<Site> = routes![
+const ROUTES: Routes<KeySite> = routes![
     cookies,
     read,
     signed,
@@ -120,9 +120,9 @@ const ROUTES: Routes<Site> = routes![
 
 const EVIL: &str = "https://evil.example";
 
-fn site() -> (Site, Arc<AtomicU32>) {
+fn site() -> (KeySite, Arc<AtomicU32>) {
     let changes = Arc::<AtomicU32>::default();
-    let site = Site {
+    let site = KeySite {
         key: CookieKey::random(),
         changes: Arc::clone(&changes),
     };
@@ -330,7 +330,7 @@ fn document_describes_the_rejection_of_unsafe_methods() {
 #[test]
 #[cfg(feature = "openapi")]
 fn document_has_the_rejection_of_each_route_inside_of_an_ambient_layer_of_the_application() {
-    let rejects = |app: App<Site, Routes<Site>>, method: &str, path: &str| {
+    let rejects = |app: App<KeySite, Routes<KeySite>>, method: &str, path: &str| {
         let document = serde_json::to_value(app.openapi()).expect("JSON");
         document["paths"][path][method]["responses"]["403"].is_object()
     };

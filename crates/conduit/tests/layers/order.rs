@@ -242,9 +242,9 @@ fn a_panic_is_a_500_for_the_layers_around_it_and_the_next_request_is_served() {
 #[test]
 fn layer_is_cloned_for_each_worker_and_shared_by_its_routes() {
     #[derive(Clone)]
-    struct Counted(Arc<AtomicUsize>, Cell<usize>);
+    struct CountingLayer(Arc<AtomicUsize>, Cell<usize>);
 
-    impl Layer for Counted {
+    impl Layer for CountingLayer {
         async fn call(&self, request: Request, next: Next) -> Response {
             self.0.fetch_add(1, Ordering::SeqCst);
             // No lock and no atomic: this clone is not shared.
@@ -257,7 +257,9 @@ fn layer_is_cloned_for_each_worker_and_shared_by_its_routes() {
 
     const WORKERS: usize = 3;
     let count = Arc::new(AtomicUsize::new(0));
-    let app = site().layer(Counted(Arc::clone(&count), Cell::new(0))).workers(WORKERS);
+    let app = site()
+        .layer(CountingLayer(Arc::clone(&count), Cell::new(0)))
+        .workers(WORKERS);
     let server = start(
         app.listen("127.0.0.1:0")
             .expect("a port of loopback can be listened on"),

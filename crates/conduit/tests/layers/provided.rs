@@ -13,14 +13,14 @@ use conduit::{Auth, Authenticate, Bearer, Events};
 use crate::support::serve;
 
 #[derive(Clone, FromRef)]
-struct Site {
+struct TenantSite {
     names: Names,
 }
 
 #[derive(Clone)]
 struct Names(&'static [&'static str]);
 
-const SITE: Site = Site {
+const SITE: TenantSite = TenantSite {
     names: Names(&["ada", "grace"]),
 };
 
@@ -148,7 +148,7 @@ impl FromRef<Names> for Site2 {
     }
 }
 
-const ROUTES: Routes<Site> = routes![
+const ROUTES: Routes<TenantSite> = routes![
     home,
     #[layer(signed_in)]
     [
@@ -247,16 +247,16 @@ fn each_request_has_its_own_value_while_others_wait() {
 #[test]
 fn value_is_dropped_with_its_request() {
     /// Counts the values that exist.
-    struct Alive(Rc<Cell<isize>>);
+    struct CountedValue(Rc<Cell<isize>>);
 
-    impl Alive {
+    impl CountedValue {
         fn new(count: &Rc<Cell<isize>>) -> Self {
             count.set(count.get() + 1);
-            Alive(Rc::clone(count))
+            CountedValue(Rc::clone(count))
         }
     }
 
-    impl Drop for Alive {
+    impl Drop for CountedValue {
         fn drop(&mut self) {
             self.0.set(self.0.get() - 1);
         }
@@ -267,8 +267,8 @@ fn value_is_dropped_with_its_request() {
     }
 
     // Neither `Send` nor `Sync`.
-    async fn counted(request: Request, next: NextWith<Rc<Alive>>) -> Response {
-        let alive = Rc::new(COUNT.with(Alive::new));
+    async fn counted(request: Request, next: NextWith<Rc<CountedValue>>) -> Response {
+        let alive = Rc::new(COUNT.with(CountedValue::new));
         let mut response = next.run(request, alive).await;
         let left = COUNT.with(|count| count.get());
         response.headers_mut().insert("x-left", HeaderValue::from(left));
@@ -276,12 +276,12 @@ fn value_is_dropped_with_its_request() {
     }
 
     #[get("/ready")]
-    async fn ready(alive: Provided<Rc<Alive>>) -> String {
+    async fn ready(alive: Provided<Rc<CountedValue>>) -> String {
         alive.0.0.get().to_string()
     }
 
     #[get("/panic")]
-    async fn panics(alive: Provided<Rc<Alive>>, request: Request) {
+    async fn panics(alive: Provided<Rc<CountedValue>>, request: Request) {
         let _values = (alive, request);
         tokio::task::yield_now().await;
         panic!("as the test requires");
@@ -343,7 +343,7 @@ fn layer_that_replaces_the_request_loses_the_values() {
         Ok(next.run(request).await)
     }
 
-    let routes: Routes<Site> = routes![
+    let routes: Routes<TenantSite> = routes![
         #[layer(signed_in, replace)]
         me
     ];
@@ -362,7 +362,7 @@ fn event_stream_receives_the_value() {
         Events::generate(async move |events| events.send(user.0.0).await)
     }
 
-    let routes: Routes<Site> = routes![
+    let routes: Routes<TenantSite> = routes![
         #[layer(signed_in)]
         events
     ];
@@ -382,7 +382,7 @@ fn websocket_receives_the_value() {
         upgrade.on_upgrade(async move |socket: WebSocket| socket.send(user.0.0).await)
     }
 
-    let routes: Routes<Site> = routes![
+    let routes: Routes<TenantSite> = routes![
         #[layer(signed_in)]
         socket
     ];
@@ -398,7 +398,7 @@ fn value_passes_through_a_layer_of_tower() {
         ::tower::timeout::TimeoutLayer::new(std::time::Duration::from_secs(3600))
     }
 
-    let routes: Routes<Site> = routes![
+    let routes: Routes<TenantSite> = routes![
         #[layer(signed_in, conduit::tower::layer(timeout()))]
         me,
         #[layer(signed_in, conduit::tower::send_layer(timeout()))]
@@ -507,7 +507,7 @@ fn call_of_a_tool_passes_through_the_providing_layer() {
         user.0.0
     }
 
-    let routes: Routes<Site> = routes![
+    let routes: Routes<TenantSite> = routes![
         #[layer(signed_in)]
         caller
     ];

@@ -23,16 +23,16 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// The user that a guard has identified.
 #[derive(Clone)]
-pub(super) struct User(pub(super) String);
+pub(super) struct IdentifiedUser(pub(super) String);
 
-pub(super) async fn sign_in(request: Request, next: NextWith<Option<User>>) -> Response {
+pub(super) async fn sign_in(request: Request, next: NextWith<Option<IdentifiedUser>>) -> Response {
     let user = request
         .header("x-user")
-        .map(|user| User(String::from_utf8_lossy(user).into_owned()));
+        .map(|user| IdentifiedUser(String::from_utf8_lossy(user).into_owned()));
     next.run(request, user).await
 }
 
-pub(super) fn name(user: &Option<User>) -> Option<String> {
+pub(super) fn name(user: &Option<IdentifiedUser>) -> Option<String> {
     user.as_ref().map(|user| user.0.clone())
 }
 

@@ -195,14 +195,14 @@ fn a_handler_that_takes_too_long_is_dropped() {
 
 #[get("/dropped")]
 async fn dropped(sender: State<mpsc::Sender<()>>) {
-    struct Dropped(mpsc::Sender<()>);
-    impl Drop for Dropped {
+    struct DropReport(mpsc::Sender<()>);
+    impl Drop for DropReport {
         fn drop(&mut self) {
             // The test may have ended.
             let _ = self.0.send(());
         }
     }
-    let _dropped = Dropped(sender.0.clone());
+    let _dropped = DropReport(sender.0.clone());
     std::future::pending().await
 }
 

@@ -17,7 +17,7 @@ use crate::{npm, support};
 const PACKAGES: [&str; 2] = ["@modelcontextprotocol/conformance@0.2.0-alpha.12", "node@22.23.3"];
 
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct Progress {
+struct ToolProgress {
     percent: u32,
 }
 
@@ -53,11 +53,11 @@ fn error() -> Result<(), Problem> {
 
 /// Report progress.
 #[post("/progress", tool = "test_tool_with_progress")]
-async fn progress(runs: State<Runs<Progress>>) -> Result<Accepted, Problem> {
+async fn progress(runs: State<Runs<ToolProgress>>) -> Result<Accepted, Problem> {
     let run = runs
         .start("client", "progress", async |run| {
             for percent in [0, 50, 100] {
-                run.report(&Progress { percent }).await?;
+                run.report(&ToolProgress { percent }).await?;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Ok::<_, conduit::BoxError>(())
@@ -69,9 +69,9 @@ async fn progress(runs: State<Runs<Progress>>) -> Result<Accepted, Problem> {
 #[get("/progress/{id}")]
 async fn follow(
     id: Path<String>,
-    runs: State<Runs<Progress>>,
+    runs: State<Runs<ToolProgress>>,
     last: LastEventId,
-) -> Result<RunEvents<Progress>, Problem> {
+) -> Result<RunEvents<ToolProgress>, Problem> {
     runs.find("client", &id)?.events(last).await
 }
 

@@ -17,13 +17,13 @@ impl Key for Partner {
     const PLACE: KeyPlace = KeyPlace::Header("x-api-key");
 }
 
-struct Operator;
+struct Administrator;
 
-impl<S> Authenticate<S> for Operator {
+impl<S> Authenticate<S> for Administrator {
     type Credentials = Bearer;
 
     async fn authenticate(_: Bearer, _: &S) -> Result<Self, Problem> {
-        Ok(Operator)
+        Ok(Administrator)
     }
 }
 
@@ -46,7 +46,7 @@ fn read(
 }
 
 #[post("/guards")]
-fn guards(_: Auth<Operator>, _: Option<Basic>, _: ApiKey<Partner>, _: Form<Fields>) {}
+fn guards(_: Auth<Administrator>, _: Option<Basic>, _: ApiKey<Partner>, _: Form<Fields>) {}
 
 #[post("/request")]
 fn whole(_: Request) {}
@@ -94,7 +94,7 @@ mod cookies {
     use super::*;
 
     #[derive(serde::Deserialize, JsonSchema)]
-    struct Look {
+    struct ThemeCookies {
         /// Light or dark.
         _theme: String,
         _size: Option<u8>,
@@ -103,7 +103,7 @@ mod cookies {
     }
 
     #[get("/")]
-    fn look(_: CookieValues<Look>, _: conduit::extract::Cookies) {}
+    fn look(_: CookieValues<ThemeCookies>, _: conduit::extract::Cookies) {}
 
     #[test]
     fn the_values_of_cookies_are_parameters() {
@@ -152,28 +152,28 @@ fn conditions_are_header_fields_and_412() {
 }
 
 /// An extractor that does not describe itself.
-struct Mute;
+struct SilentExtractor;
 
-impl<S> FromRequest<S> for Mute {
+impl<S> FromRequest<S> for SilentExtractor {
     type Rejection = Problem;
 
     async fn from_request(_: &mut Request, _: &S) -> Result<Self, Problem> {
-        Ok(Mute)
+        Ok(SilentExtractor)
     }
 }
 
 #[get("/status")]
-fn status(_: Mute) -> StatusCode {
+fn status(_: SilentExtractor) -> StatusCode {
     StatusCode::OK
 }
 
 #[get("/pair")]
-fn pair(_: Mute) -> (StatusCode, &'static str) {
+fn pair(_: SilentExtractor) -> (StatusCode, &'static str) {
     (StatusCode::OK, "pair")
 }
 
 #[get("/anything")]
-fn anything(_: Mute) -> Response {
+fn anything(_: SilentExtractor) -> Response {
     "anything".into_response()
 }
 

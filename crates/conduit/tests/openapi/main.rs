@@ -201,9 +201,9 @@ mod forms {
 struct Mute;
 
 /// A response that does not describe itself.
-struct Picture;
+struct SilentResponse;
 
-impl IntoResponse for Picture {
+impl IntoResponse for SilentResponse {
     fn into_response(self) -> Response {
         "picture".into_response()
     }
@@ -215,8 +215,8 @@ fn mute() -> Json<Mute> {
 }
 
 #[get("/picture")]
-fn picture() -> Result<Picture, Problem> {
-    Ok(Picture)
+fn picture() -> Result<SilentResponse, Problem> {
+    Ok(SilentResponse)
 }
 
 #[test]

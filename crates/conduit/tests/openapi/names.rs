@@ -16,7 +16,7 @@ mod users {
     use super::*;
 
     #[derive(serde::Serialize, JsonSchema)]
-    pub(super) struct User {
+    pub(super) struct Visitor {
         state: State,
     }
 
@@ -31,9 +31,9 @@ mod users {
     }
 
     #[get("/users")]
-    pub(super) fn list() -> Json<Page<User>> {
+    pub(super) fn list() -> Json<Page<Visitor>> {
         let state = State::Active;
-        let items = vec![User { state }];
+        let items = vec![Visitor { state }];
         Json(Page { items })
     }
 
@@ -91,18 +91,18 @@ fn the_order_of_routes_changes_no_name() {
         [
             "Problem",
             "names.Page-names.orders.Order",
-            "names.Page-names.users.User",
+            "names.Page-names.users.Visitor",
             "names.orders.Order",
             "names.orders.State",
             "names.orders.Summary",
             "names.users.State",
             "names.users.Summary",
-            "names.users.User",
+            "names.users.Visitor",
         ]
     );
     assert_eq!(
-        forwards["names.Page-names.users.User"]["properties"]["items"]["items"]["$ref"],
-        "#/components/schemas/names.users.User"
+        forwards["names.Page-names.users.Visitor"]["properties"]["items"]["items"]["$ref"],
+        "#/components/schemas/names.users.Visitor"
     );
     assert!(forwards["names.users.Summary"]["properties"]["users"].is_object());
     assert_eq!(forwards["names.users.State"]["enum"], json!(["Active"]));
@@ -206,9 +206,9 @@ mod shapes {
                 }
 
                 #[derive(JsonSchema, serde::Serialize, serde::Deserialize)]
-                pub(in crate::names) struct User {
+                pub(in crate::names) struct Visitor {
                     $field: State,
-                    friend: Option<Box<User>>,
+                    friend: Option<Box<Visitor>>,
                     #[serde(default)]
                     level: u32,
                 }
@@ -258,22 +258,22 @@ impl Shape {
 const SHAPES: [Shape; 20] = {
     use shapes::{Numbered, Outer, Pair, Tree, UserInput, W, a, b};
     [
-        Shape::of::<a::User>(),
-        Shape::of::<b::User>(),
+        Shape::of::<a::Visitor>(),
+        Shape::of::<b::Visitor>(),
         Shape::of::<a::State>(),
         Shape::of::<b::State>(),
-        Shape::of::<a::Page<a::User>>(),
-        Shape::of::<a::Page<b::User>>(),
-        Shape::of::<b::Page<a::User>>(),
-        Shape::of::<Outer<a::User>>(),
-        Shape::of::<Outer<b::User>>(),
+        Shape::of::<a::Page<a::Visitor>>(),
+        Shape::of::<a::Page<b::Visitor>>(),
+        Shape::of::<b::Page<a::Visitor>>(),
+        Shape::of::<Outer<a::Visitor>>(),
+        Shape::of::<Outer<b::Visitor>>(),
         Shape::of::<Outer<W<u8>>>(),
         Shape::of::<W<u8>>(),
         Shape::of::<W<W<u8>>>(),
-        Shape::of::<W<a::Page<W<b::User>>>>(),
-        Shape::of::<Pair<a::User, b::User>>(),
-        Shape::of::<Pair<b::User, a::User>>(),
-        Shape::of::<Pair<W<Vec<a::User>>, Tree<W<String>>>>(),
+        Shape::of::<W<a::Page<W<b::Visitor>>>>(),
+        Shape::of::<Pair<a::Visitor, b::Visitor>>(),
+        Shape::of::<Pair<b::Visitor, a::Visitor>>(),
+        Shape::of::<Pair<W<Vec<a::Visitor>>, Tree<W<String>>>>(),
         Shape::of::<Tree<a::State>>(),
         Shape::of::<Tree<Tree<Option<b::State>>>>(),
         Shape::of::<Vec<Numbered<3>>>(),

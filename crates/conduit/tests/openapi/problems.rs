@@ -11,7 +11,7 @@ struct Stock {
 }
 
 #[derive(Debug, serde::Serialize)]
-struct Mute;
+struct SilentMember;
 
 #[derive(Debug, Problem)]
 #[allow(dead_code, reason = "they are described and never made")]
@@ -36,7 +36,7 @@ enum OrderError {
 
 #[derive(Debug, Problem)]
 #[problem(status = 410, title = "Gone")]
-struct GoneAway(#[problem(member = "why")] Mute);
+struct GoneAway(#[problem(member = "why")] SilentMember);
 
 /// An error with a member of any type.
 #[derive(Debug, Problem)]
@@ -170,7 +170,7 @@ fn a_member_without_a_schema_is_a_gap() {
     };
     assert!(
         gap.what
-            .contains("problems::Mute`, the member `why` of a problem, is not known"),
+            .contains("problems::SilentMember`, the member `why` of a problem, is not known"),
         "{gap}"
     );
     assert_eq!(

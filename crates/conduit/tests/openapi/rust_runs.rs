@@ -59,7 +59,7 @@ async fn ask() -> Events<Entry> {
 }
 
 #[derive(serde::Deserialize, JsonSchema)]
-struct Filter {
+struct NumberFilter {
     #[serde(default)]
     parity: Vec<u32>,
     #[serde(default)]
@@ -74,8 +74,8 @@ struct Bounds {
 
 /// The numbers up to 5.
 #[get("/numbers")]
-fn numbers(paging: Paging<u32, 2>, filter: Query<Filter>) -> Paged<Entry> {
-    let Filter { parity, number } = &filter.0;
+fn numbers(paging: Paging<u32, 2>, filter: Query<NumberFilter>) -> Paged<Entry> {
+    let NumberFilter { parity, number } = &filter.0;
     let first = paging.cursor().map_or(1, |last| last + 1);
     let numbers = (first..=5).filter(|n| number.gte.is_none_or(|first| *n >= first));
     let numbers = numbers.filter(|n| number.lt.is_none_or(|end| *n < end));

@@ -76,7 +76,7 @@ enum Kind {
 }
 
 #[derive(serde::Deserialize, JsonSchema)]
-struct Range {
+struct KindRange {
     _from: Option<u32>,
     _kinds: Vec<Option<Kind>>,
     _inner: Option<Inner>,
@@ -89,19 +89,19 @@ struct Inner {
 }
 
 #[derive(serde::Deserialize, JsonSchema)]
-struct Search {
-    _range: Option<Range>,
+struct KindSearch {
+    _range: Option<KindRange>,
     _plain: Kind,
 }
 
 #[get("/search")]
-fn search(_: Query<Search>) {}
+fn search(_: Query<KindSearch>) {}
 
 #[post("/form")]
-fn form(_: Form<Search>) {}
+fn form(_: Form<KindSearch>) {}
 
 #[post("/json")]
-fn json_body(_: Json<Search>) {}
+fn json_body(_: Json<KindSearch>) {}
 
 /// Returns whether `null` is allowed anywhere in a part of the document, including the targets of its references.
 fn allows_null(value: &Value, document: &Value) -> bool {
@@ -146,13 +146,13 @@ fn no_parameter_and_no_field_of_a_form_is_null() {
 #[test]
 fn no_field_of_a_form_with_files_is_null() {
     #[derive(serde::Deserialize, JsonSchema)]
-    struct Upload {
+    struct KindUpload {
         _kind: Option<Kind>,
         _file: Option<conduit::UploadedFile>,
     }
 
     #[post("/upload")]
-    fn upload(_: conduit::MultipartForm<Upload>) {}
+    fn upload(_: conduit::MultipartForm<KindUpload>) {}
 
     let document = document(&routes![upload]);
     let body = &document["paths"]["/upload"]["post"]["requestBody"];
@@ -194,24 +194,24 @@ fn the_length_of_a_text_is_published_in_characters() {
     assert_eq!(properties["_replaced"], json!({ "type": "string", "maxLength": 25 }));
 }
 
-struct Operator;
+struct Inspector;
 
-impl<S> Authenticate<S> for Operator {
+impl<S> Authenticate<S> for Inspector {
     type Credentials = Bearer;
 
     async fn authenticate(_: Bearer, _: &S) -> Result<Self, Problem> {
-        Ok(Operator)
+        Ok(Inspector)
     }
 }
 
 #[get("/required")]
-fn required(_: Auth<Operator>) {}
+fn required(_: Auth<Inspector>) {}
 
 #[get("/optional")]
-fn optional(_: Option<Auth<Operator>>) {}
+fn optional(_: Option<Auth<Inspector>>) {}
 
 #[get("/handled")]
-fn handled(_: Result<Auth<Operator>, Problem>) {}
+fn handled(_: Result<Auth<Inspector>, Problem>) {}
 
 #[test]
 fn operation_with_optional_credentials_has_an_empty_alternative() {

@@ -18,7 +18,7 @@ struct Node {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Filter {
+struct NodeFilter {
     /// The first names.
     tags: Option<Vec<String>>,
     depth: Option<Depth>,
@@ -48,7 +48,7 @@ mod nodes {
 
     /// Find nodes.
     #[get("/trees/{tree}/nodes", tool = "find_nodes")]
-    pub(super) fn list(_: Bearer, tree: Path<u32>, filter: Query<Filter>) -> Json<Vec<Node>> {
+    pub(super) fn list(_: Bearer, tree: Path<u32>, filter: Query<NodeFilter>) -> Json<Vec<Node>> {
         let _ = (tree, filter.0.tags, filter.0.depth.map(|depth| depth.most));
         Json(Vec::new())
     }
@@ -232,7 +232,7 @@ fn arguments_that_lead_to_another_route_are_rejected() {
 }
 
 #[post("/filters", tool = "filter")]
-fn filter(form: Form<Filter>) {
+fn filter(form: Form<NodeFilter>) {
     let _ = form;
 }
 

@@ -28,24 +28,24 @@ fn script<S: 'static>(name: &str, routes: Routes<S>, script: &str) -> Option<Com
 
 /// A log of events, which outlives its servers.
 #[derive(Clone)]
-struct Log {
+struct NumberLog {
     /// The last event that this server sends.
     last: u32,
     sent: Arc<AtomicU32>,
 }
 
 #[derive(serde::Serialize, JsonSchema)]
-struct Entry {
+struct LogEntry {
     number: u32,
 }
 
 /// The events after the last one of the client.
 #[get("/log")]
-async fn log(after: LastEventId, log: State<Log>) -> Events<Entry> {
+async fn log(after: LastEventId, log: State<NumberLog>) -> Events<LogEntry> {
     let first = after.parse().unwrap_or(0) + 1;
     let events = Events::generate(async move |events| {
         for number in first..=log.last {
-            events.send(Event::new(Entry { number }).id(number)).await?;
+            events.send(Event::new(LogEntry { number }).id(number)).await?;
             log.sent.store(number, Relaxed);
         }
         events.closed().await;
@@ -56,8 +56,8 @@ async fn log(after: LastEventId, log: State<Log>) -> Events<Entry> {
 
 /// A request with effects, whose response is a stream.
 #[post("/ask")]
-async fn ask() -> Events<Entry> {
-    Events::generate(async move |events| events.send(Event::new(Entry { number: 1 })).await)
+async fn ask() -> Events<LogEntry> {
+    Events::generate(async move |events| events.send(Event::new(LogEntry { number: 1 })).await)
 }
 
 /// A page whose script follows the log.
@@ -66,11 +66,11 @@ fn page() -> Html<&'static str> {
     Html("<title>Log</title>")
 }
 
-const LOG: Routes<Log> = routes![log, ask, page];
+const LOG: Routes<NumberLog> = routes![log, ask, page];
 
 fn serve(address: &str, last: u32) -> (Running, Arc<AtomicU32>) {
     let sent = Arc::default();
-    let state = Log {
+    let state = NumberLog {
         last,
         sent: Arc::clone(&sent),
     };
@@ -243,23 +243,23 @@ fn stream_without_an_event_connects_again_with_longer_pauses() {
 #[test]
 fn filters_have_the_form_that_the_handler_reads() {
     #[derive(Debug, serde::Deserialize, JsonSchema)]
-    struct Filter {
+    struct ProductFilter {
         state: Option<String>,
         #[serde(default)]
         tag: Vec<String>,
         #[serde(default)]
-        price: Bounds,
+        price: PriceBounds,
     }
 
     #[derive(Debug, Default, serde::Deserialize, JsonSchema)]
-    struct Bounds {
+    struct PriceBounds {
         gte: Option<u32>,
         lt: Option<u32>,
     }
 
     #[get("/filtered")]
-    fn filtered(filter: Query<Filter>) -> String {
-        let Filter { state, tag, price } = filter.0;
+    fn filtered(filter: Query<ProductFilter>) -> String {
+        let ProductFilter { state, tag, price } = filter.0;
         format!("{state:?} {tag:?} {:?} {:?}", price.gte, price.lt)
     }
 
@@ -285,7 +285,7 @@ fn uploaded_file_arrives_and_returns_whole() {
     use conduit::{MultipartForm, UploadedFile};
 
     #[derive(serde::Deserialize, JsonSchema)]
-    struct Upload {
+    struct PictureUpload {
         title: String,
         picture: UploadedFile,
     }
@@ -298,8 +298,8 @@ fn uploaded_file_arrives_and_returns_whole() {
     }
 
     #[post("/names")]
-    async fn names(form: MultipartForm<Upload>) -> Json<Names> {
-        let Upload { title, picture } = form.0;
+    async fn names(form: MultipartForm<PictureUpload>) -> Json<Names> {
+        let PictureUpload { title, picture } = form.0;
         Json(Names {
             title,
             file_name: picture.file_name().map(str::to_owned),
@@ -308,7 +308,7 @@ fn uploaded_file_arrives_and_returns_whole() {
     }
 
     #[post("/content")]
-    async fn content(form: MultipartForm<Upload>) -> Result<Vec<u8>, Problem> {
+    async fn content(form: MultipartForm<PictureUpload>) -> Result<Vec<u8>, Problem> {
         Ok(form.0.picture.bytes().await?.to_vec())
     }
 

@@ -52,9 +52,9 @@ impl World {
         opened
     }
 
-    fn enter(&self, id: usize, count: fn(&mut Activity) -> &mut usize) -> Alive {
+    fn enter(&self, id: usize, count: fn(&mut Activity) -> &mut usize) -> HandlerGuard {
         *count(&mut self.lock().activity[id]) += 1;
-        Alive {
+        HandlerGuard {
             world: self.clone(),
             id,
             count,
@@ -63,13 +63,13 @@ impl World {
 }
 
 /// Counts a handler or a stream until its drop.
-struct Alive {
+struct HandlerGuard {
     world: World,
     id: usize,
     count: fn(&mut Activity) -> &mut usize,
 }
 
-impl Drop for Alive {
+impl Drop for HandlerGuard {
     fn drop(&mut self) {
         *(self.count)(&mut self.world.lock().activity[self.id]) -= 1;
     }
@@ -78,7 +78,7 @@ impl Drop for Alive {
 /// The body of a streamed response.
 struct Pieces {
     world: World,
-    _alive: Alive,
+    _alive: HandlerGuard,
     pieces: std::vec::IntoIter<Piece>,
     content: Bytes,
     gate: Option<oneshot::Receiver<()>>,
@@ -104,7 +104,7 @@ impl Stream for Pieces {
 }
 
 /// Reads a body with its own pace, while its handler or a later one runs.
-async fn read_late(world: World, id: usize, mut body: Body, waits: usize, _alive: Alive) {
+async fn read_late(world: World, id: usize, mut body: Body, waits: usize, _alive: HandlerGuard) {
     let mut read = Vec::new();
     for count in 0.. {
         if count < waits {

@@ -22,7 +22,7 @@ const TOPICS: usize = 2;
 
 /// The part of a run that its handlers share with the simulator.
 #[derive(Clone, Default)]
-struct World {
+struct EventWorld {
     hub: Hub,
     start: Start,
 }
@@ -41,12 +41,12 @@ impl TopicFamily for Numbers {
 }
 
 #[get("/numbers/{topic}")]
-async fn numbers(topic: Path<String>, world: State<World>, last: LastEventId) -> Result<Events<u64>, Problem> {
+async fn numbers(topic: Path<String>, world: State<EventWorld>, last: LastEventId) -> Result<Events<u64>, Problem> {
     Ok(world.hub.trusted::<Numbers>(&topic)?.events(last).await?)
 }
 
 /// One subscriber, on one connection after another.
-struct Client {
+struct Subscriber {
     topic: usize,
     /// `None` while it is disconnected.
     connection: Option<Wire>,
@@ -66,9 +66,9 @@ struct Client {
     late: bool,
 }
 
-impl Client {
+impl Subscriber {
     fn new(topic: usize) -> Self {
-        Client {
+        Subscriber {
             topic,
             connection: None,
             tunnel: None,
@@ -222,22 +222,22 @@ impl Client {
     }
 }
 
-struct Run {
+struct EventRun {
     random: Random,
     hub: Hub,
     client: TestClient,
-    clients: Vec<Client>,
+    clients: Vec<Subscriber>,
     /// The number of messages of each topic.
     published: [u64; TOPICS],
     is_stopped: bool,
     log: Vec<String>,
 }
 
-impl Run {
+impl EventRun {
     async fn run(&mut self) -> Result<(), String> {
         pace::turns(QUIET_TURNS).await;
         for count in 0..1 + self.random.below(5) {
-            self.clients.push(Client::new(count % TOPICS));
+            self.clients.push(Subscriber::new(count % TOPICS));
         }
         for _ in 0..20 + self.random.below(80) {
             self.act().await?;
@@ -337,7 +337,7 @@ impl Run {
             }
             let published = self.published[client.topic];
             if client.ended || client.next != Some(published) {
-                let Client {
+                let Subscriber {
                     next, ended, is_open, ..
                 } = client;
                 return Err(format!(
@@ -380,9 +380,9 @@ impl Run {
 }
 
 #[post("/simulate")]
-async fn simulate_events(world: State<World>) -> Result<String, Problem> {
+async fn simulate_events(world: State<EventWorld>) -> Result<String, Problem> {
     let (random, client) = world.start.take();
-    let mut run = Run {
+    let mut run = EventRun {
         random,
         hub: world.hub.clone(),
         client,
@@ -396,7 +396,7 @@ async fn simulate_events(world: State<World>) -> Result<String, Problem> {
 }
 
 fn simulate(seed: u64) -> Result<String, String> {
-    let world = World::default();
+    let world = EventWorld::default();
     let app = App::new(world.clone()).routes(routes![numbers, simulate_events]);
     world.start.simulate(seed, app)
 }

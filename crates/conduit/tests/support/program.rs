@@ -123,8 +123,8 @@ impl Program {
         self.address("http://").parse().expect("an address")
     }
 
-    pub(crate) fn connect(&self) -> Client<TcpStream> {
-        Client::new(connect(self.tcp()))
+    pub(crate) fn connect(&self) -> ProgramClient<TcpStream> {
+        ProgramClient::new(connect(self.tcp()))
     }
 
     /// The process that answers a new connection.
@@ -208,15 +208,15 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// A client that accepts only complete and correct responses.
-pub(crate) struct Client<T> {
+pub(crate) struct ProgramClient<T> {
     pub(crate) stream: T,
     /// The last response closes the connection.
     pub(crate) closes: bool,
 }
 
-impl<T: Read + Write> Client<T> {
+impl<T: Read + Write> ProgramClient<T> {
     pub(crate) fn new(stream: T) -> Self {
-        Client { stream, closes: false }
+        ProgramClient { stream, closes: false }
     }
 
     pub(crate) fn get(&mut self, target: &str) -> String {
@@ -270,15 +270,15 @@ impl<T: Read + Write> Client<T> {
 /// A client that runs until it is stopped, on one connection for as long as it stays open, or on one for each request.
 pub(crate) fn use_it<T: Read + Write>(
     connect: impl Fn() -> T,
-    ask: impl Fn(&mut Client<T>, u64),
+    ask: impl Fn(&mut ProgramClient<T>, u64),
     keeps: bool,
     stop: &AtomicBool,
     answered: &AtomicU64,
 ) {
-    let mut client: Option<Client<T>> = None;
+    let mut client: Option<ProgramClient<T>> = None;
     let mut turn = 0;
     while !stop.load(SeqCst) {
-        let mut open = client.take().unwrap_or_else(|| Client::new(connect()));
+        let mut open = client.take().unwrap_or_else(|| ProgramClient::new(connect()));
         ask(&mut open, turn);
         turn += 1;
         answered.fetch_add(1, SeqCst);

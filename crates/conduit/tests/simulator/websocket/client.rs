@@ -63,7 +63,7 @@ impl Planned {
 }
 
 /// One client of a run.
-pub(super) struct Client {
+pub(super) struct SocketClient {
     /// `None` once the client has closed it.
     pub(super) connection: Option<Wire>,
     /// The stream of a client that uses HTTP/2.
@@ -93,7 +93,7 @@ pub(super) struct Client {
     violation: Option<String>,
 }
 
-impl Client {
+impl SocketClient {
     pub(super) fn new(id: usize, connection: Wire, http2: bool, random: &mut Random) -> Self {
         let mode = Mode::ALL[random.below(Mode::ALL.len())];
         let path = format!("/socket/{id}/{}", mode.name());
@@ -124,7 +124,7 @@ impl Client {
             outgoing.extend(planned.frames(random, deflate.as_mut(), &mut pings));
             ends.push(outgoing.len());
         }
-        Client {
+        SocketClient {
             connection: Some(connection),
             tunnel,
             mode,

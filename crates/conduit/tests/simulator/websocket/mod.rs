@@ -24,7 +24,7 @@ use crate::random::Random;
 use crate::secure::Wire;
 use crate::seeds::{check_replays, check_seeds};
 use crate::start::{self, Start};
-use client::{Client, Planned};
+use client::{Planned, SocketClient};
 use conduit_proto::ws::Deflate;
 use deflate::Mode;
 
@@ -34,13 +34,13 @@ const QUEUE_BYTES: usize = 4 * 1024;
 
 /// The part of a run that its handlers share with the simulator.
 #[derive(Clone, Default)]
-struct World {
+struct SocketWorld {
     start: Start,
-    parts: Arc<Mutex<Parts>>,
+    parts: Arc<Mutex<SocketParts>>,
 }
 
 #[derive(Default)]
-struct Parts {
+struct SocketParts {
     /// The messages of each client.
     plans: Vec<Vec<Planned>>,
     /// The number of messages that each handler has received.
@@ -52,8 +52,8 @@ struct Parts {
     gates: Vec<oneshot::Sender<()>>,
 }
 
-impl World {
-    fn lock(&self) -> MutexGuard<'_, Parts> {
+impl SocketWorld {
+    fn lock(&self) -> MutexGuard<'_, SocketParts> {
         self.parts.lock().expect("no panic under this lock")
     }
 
@@ -80,16 +80,16 @@ impl World {
 }
 
 /// Counts a handler until its drop.
-struct Alive(World);
+struct SocketGuard(SocketWorld);
 
-impl Drop for Alive {
+impl Drop for SocketGuard {
     fn drop(&mut self) {
         self.0.lock().alive -= 1;
     }
 }
 
 #[get("/socket/{id}/{mode}")]
-async fn socket(path: Path<(usize, String)>, upgrade: WebSocketUpgrade, world: State<World>) -> Response {
+async fn socket(path: Path<(usize, String)>, upgrade: WebSocketUpgrade, world: State<SocketWorld>) -> Response {
     let ((id, mode), world) = (path.0, world.0.clone());
     let upgrade = match Mode::config(&mode) {
         Some(config) => upgrade.compression(config),
@@ -97,7 +97,7 @@ async fn socket(path: Path<(usize, String)>, upgrade: WebSocketUpgrade, world: S
     };
     upgrade.queue_limit(QUEUE_BYTES).on_upgrade(async move |mut socket| {
         world.lock().alive += 1;
-        let _alive = Alive(world.clone());
+        let _alive = SocketGuard(world.clone());
         while let Some(message) = socket.recv().await {
             if let Some(gate) = world.take(id, &message) {
                 let _ = gate.await;
@@ -108,16 +108,16 @@ async fn socket(path: Path<(usize, String)>, upgrade: WebSocketUpgrade, world: S
     })
 }
 
-struct Run {
+struct SocketRun {
     random: Random,
-    world: World,
+    world: SocketWorld,
     client: TestClient,
-    clients: Vec<Client>,
+    clients: Vec<SocketClient>,
     is_stopped: bool,
     log: Vec<String>,
 }
 
-impl Run {
+impl SocketRun {
     async fn run(&mut self) -> Result<(), String> {
         pace::turns(QUIET_TURNS).await;
         self.connect().await;
@@ -134,7 +134,7 @@ impl Run {
     async fn connect(&mut self) {
         let http2 = self.random.chance(50);
         let connection = Wire::open(&self.client, http2, &mut self.random).await;
-        let client = Client::new(self.clients.len(), connection, http2, &mut self.random);
+        let client = SocketClient::new(self.clients.len(), connection, http2, &mut self.random);
         let mut parts = self.world.lock();
         parts.plans.push(client.plan.clone());
         parts.received.push(0);
@@ -225,7 +225,7 @@ impl Run {
 
     /// Sends and reads everything, opens all gates, and checks that all is returned and nothing is held.
     async fn complete(&mut self) -> Result<(), String> {
-        self.clients.iter_mut().for_each(Client::close_tunnel);
+        self.clients.iter_mut().for_each(SocketClient::close_tunnel);
         for round in 0.. {
             if round == 10_000 {
                 return Err("the clients make no progress".to_owned());
@@ -243,7 +243,7 @@ impl Run {
                 .map(|client| client.read(1 << 16))
                 .sum::<usize>();
             self.check()?;
-            if progress == 0 && self.clients.iter().all(Client::has_sent) {
+            if progress == 0 && self.clients.iter().all(SocketClient::has_sent) {
                 break;
             }
         }
@@ -291,9 +291,9 @@ impl Run {
 }
 
 #[post("/simulate")]
-async fn simulate_websockets(world: State<World>) -> Result<String, Problem> {
+async fn simulate_websockets(world: State<SocketWorld>) -> Result<String, Problem> {
     let (random, client) = world.start.take();
-    let mut run = Run {
+    let mut run = SocketRun {
         random,
         world: world.0,
         client,
@@ -306,7 +306,7 @@ async fn simulate_websockets(world: State<World>) -> Result<String, Problem> {
 }
 
 fn simulate(seed: u64) -> Result<String, String> {
-    let world = World::default();
+    let world = SocketWorld::default();
     let app = App::new(world.clone()).routes(routes![socket, simulate_websockets]);
     world.start.simulate(seed, app)
 }
