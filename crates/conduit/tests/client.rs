@@ -3,7 +3,7 @@
 mod support;
 
 use bytes::Bytes;
-use conduit::client::{CallError, FormParts, NoArgument, PageRequest, Pages, Server, Transport, TypedClient};
+use conduit::client::{CallError, FormParts, NoArgument, PageRequest, Pages, ReqwestTransport, Transport, TypedClient};
 use conduit::extract::{Direction, Paged, Paging, Sort, Submission, Valid};
 use conduit::prelude::*;
 use conduit::testing::TestClient;
@@ -437,7 +437,7 @@ fn in_the_process() {
 #[test]
 fn over_http() {
     let server = support::serve(app());
-    let transport = Server::new(format!("http://{}/", server.address), reqwest::Client::new());
+    let transport = ReqwestTransport::new(format!("http://{}/", server.address), reqwest::Client::new());
     block_on(calls_have_the_types_of_the_handlers(TypedClient::new(
         transport.clone(),
     )));

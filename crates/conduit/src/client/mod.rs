@@ -22,7 +22,7 @@
 //! [`CallError`] with the problem. The function `show` and the type `show` share the handler's name; `call` belongs to the type:
 //! `show::call(&client, 7)`.
 //!
-//! A [`Transport`] sends the request: `TestClient`, with the feature `testing`, or [`Server`] over HTTP, with the feature
+//! A [`Transport`] sends the request: `TestClient`, with the feature `testing`, or [`ReqwestTransport`] over HTTP, with the feature
 //! `reqwest`. Other programs use the output of `program --client rust` or `program --client typescript`.
 //!
 //! # Example
@@ -81,7 +81,7 @@ pub use self::form_parts::FormParts;
 pub use self::pages::{PageRequest, Pages, ReceivedPage};
 pub use self::reply::FromReply;
 #[cfg(feature = "reqwest")]
-pub use self::transport::Server;
+pub use self::transport::ReqwestTransport;
 pub use self::transport::Transport;
 
 /// Calls handlers of one service.

@@ -15,24 +15,24 @@ pub trait Transport {
 /// A service at a URL, over HTTP. Requires the feature `reqwest`.
 #[cfg(feature = "reqwest")]
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct ReqwestTransport {
     address: String,
     http: reqwest::Client,
 }
 
 #[cfg(feature = "reqwest")]
-impl Server {
+impl ReqwestTransport {
     /// Creates a transport to the service at this URL, such as `https://links.example.com`; `https` needs a feature of `reqwest`
     /// for TLS. Set timeouts and redirects on `http`.
     pub fn new(address: impl Into<String>, http: reqwest::Client) -> Self {
         let mut address = address.into();
         address.truncate(address.trim_end_matches('/').len());
-        Server { address, http }
+        ReqwestTransport { address, http }
     }
 }
 
 #[cfg(feature = "reqwest")]
-impl Transport for Server {
+impl Transport for ReqwestTransport {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, BoxError> {
         let (head, body) = request.into_parts();
         let address = format!("{}{}", self.address, head.uri);
