@@ -1,7 +1,9 @@
 //! The client's names of invalid values: a rule has a field's Rust name, and serde may have renamed it.
 //!
 //! The input is parsed again, but only along the paths to invalid values, so that the cost does not depend on the number of
-//! broken rules, and other values take no memory.
+//! broken rules, and other values take no memory. The deserializer cannot record the names in the first pass at the cost of invalid
+//! requests only: the rules are checked after it, so that each valid request would pay for a record of all names in its input.
+//! Such a record has no Rust names either, since serde passes none to a deserializer.
 
 use std::borrow::Cow;
 use std::fmt;
