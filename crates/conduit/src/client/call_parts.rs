@@ -14,7 +14,6 @@ use crate::link::{LinkPairs, LinkValue as _, pairs_of_fields, try_path, with_que
 
 /// The request of a call.
 #[derive(Debug)]
-#[doc(hidden)]
 pub struct CallParts {
     pub(super) method: Method,
     pub(super) target: String,
@@ -27,8 +26,8 @@ pub struct CallParts {
     pub(super) raw_type: Option<&'static str>,
 }
 
-#[doc(hidden)]
 impl CallParts {
+    /// Creates a request to a route with this path, whose parameters have these values.
     pub fn new(
         method: &'static str,
         path: &'static str,

@@ -146,7 +146,6 @@ pub trait PathArgument: Sized {
 
     /// Returns the schema of the value, and registers it.
     #[cfg(feature = "openapi")]
-    #[doc(hidden)]
     fn schema() -> crate::openapi::SchemaOf<Self::Value> {
         crate::openapi::SchemaOf::NEW
     }

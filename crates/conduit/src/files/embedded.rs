@@ -23,7 +23,6 @@ pub struct Embedded {
 
 /// A file of an [`Embedded`] directory.
 #[derive(Clone, Copy, Debug)]
-#[doc(hidden)]
 pub struct EmbeddedFile {
     /// The path below the directory.
     pub path: &'static str,
@@ -33,6 +32,7 @@ pub struct EmbeddedFile {
     pub url: &'static str,
     /// A hash of the content, in quotes.
     pub tag: &'static str,
+    /// The content without a coding.
     pub content: &'static [u8],
     /// The content in zstd, brotli and gzip.
     pub coded: [Option<&'static [u8]>; 3],

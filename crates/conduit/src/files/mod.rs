@@ -22,7 +22,6 @@ use http::header::{CACHE_CONTROL, VARY};
 
 use self::disk::{Disk, Object};
 pub use self::embedded::Embedded;
-#[doc(hidden)]
 pub use self::embedded::EmbeddedFile;
 use self::embedded::Table;
 use self::representation::{FileCoding, Representation};

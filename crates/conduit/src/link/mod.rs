@@ -98,7 +98,6 @@ pub trait LinkValue<T: ?Sized> {
     /// # Panics
     ///
     /// Panics if the value is not a text, a number, a struct of them, or a similar type that a path or a query can contain.
-    #[doc(hidden)]
     fn pairs(&self) -> LinkPairs;
 }
 
