@@ -24,7 +24,7 @@ pub struct Connection {
     pub(super) reading: Reading,
     pub(super) writing: Writing,
     /// The remaining part of the head limit for trailers.
-    trailer_bytes: u32,
+    trailer_bytes_left: u32,
     /// The remaining length of chunk extensions.
     extension_room: u32,
     /// The number of body bytes discarded after the response.
@@ -117,7 +117,7 @@ impl Connection {
         Self {
             reading: Reading::START,
             writing: Writing::Nothing,
-            trailer_bytes: 0,
+            trailer_bytes_left: 0,
             extension_room: 0,
             drained: 0,
             fields: 0,
@@ -331,7 +331,7 @@ impl Connection {
             BodyLength::Exact(left) => Reading::Exact { left },
             BodyLength::Chunked => {
                 // The empty line that ends the trailers is not counted.
-                self.trailer_bytes = (limits.head_limit() - length + 2) as u32;
+                self.trailer_bytes_left = (limits.head_limit() - length + 2) as u32;
                 self.extension_room = limits.head_limit() as u32;
                 Reading::Chunked(Chunked::START)
             }
@@ -376,7 +376,7 @@ impl Connection {
         }
         if let Reading::Trailers(mut progress) = self.reading {
             let left = Limits {
-                head_bytes: self.trailer_bytes as usize,
+                head_bytes: self.trailer_bytes_left as usize,
                 headers: limits.field_limit().saturating_sub(self.fields as usize),
             };
             match progress.parse_trailers(&input[at..], &left)? {

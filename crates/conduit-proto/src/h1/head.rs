@@ -395,7 +395,7 @@ impl Head {
         let start = line.method_end + 1;
         (self.target_start, self.target_end) = (start as u32, line.target_end as u32);
         (self.authority_start, self.authority_end) = (0, 0);
-        let query = line.query - start;
+        let query = line.query_start - start;
         self.split_target(query)
             .ok_or(RequestError::at(Reason::Target, start))?;
         self.read_framing()
@@ -443,7 +443,7 @@ impl Head {
     fn read_framing(&mut self) -> Result<(), RequestError> {
         let mut framing = Framing::default();
         self.host = None;
-        let old = self.version == Version::HTTP_10;
+        let is_http_10 = self.version == Version::HTTP_10;
         for (index, field) in self.fields.iter().enumerate() {
             let name = field.name(&self.bytes);
             // Few fields have one of these lengths, so most fields cost one comparison.
@@ -452,15 +452,15 @@ impl Head {
                     None => check_host(field.value(&self.bytes), &mut self.valid_host),
                     Some(_) => Err(Reason::RepeatedHost),
                 },
-                6 | 10 | 14 | 17 => framing.read(name, field.value(&self.bytes), old),
+                6 | 10 | 14 | 17 => framing.read(name, field.value(&self.bytes), is_http_10),
                 _ => continue,
             };
             read.map_err(|reason| RequestError::at(reason, field.name as usize))?;
         }
-        self.body = framing.body(old)?;
+        self.body = framing.body(is_http_10)?;
         self.expects_continue = framing.expects_continue && self.body != BodyLength::None;
-        self.keep_alive = !framing.close && (!old || framing.keep_alive);
-        if self.host.is_none() && !old {
+        self.keep_alive = !framing.close && (!is_http_10 || framing.keep_alive);
+        if self.host.is_none() && !is_http_10 {
             return Err(RequestError::new(Reason::MissingHost));
         }
         Ok(())

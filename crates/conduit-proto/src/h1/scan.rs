@@ -40,7 +40,7 @@ pub(super) enum Line {
 pub(super) struct RequestLine {
     pub(super) method_end: usize,
     /// The position of the first `?` in the target, or the end of the target.
-    pub(super) query: usize,
+    pub(super) query_start: usize,
     pub(super) target_end: usize,
     /// The minor version: 0 or 1. A higher one is treated as 1 (RFC 9110, section 2.5).
     pub(super) minor: u8,
@@ -95,10 +95,10 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, RequestError> 
         None => return Ok(None),
     }
     let target = method_end + 1;
-    let query = skip_path(window, target);
-    let target_end = match window.get(query) {
-        Some(b'?') => skip_query(window, query),
-        _ => query,
+    let query_start = skip_path(window, target);
+    let target_end = match window.get(query_start) {
+        Some(b'?') => skip_query(window, query_start),
+        _ => query_start,
     };
     if target_end - target > TARGET_LIMIT {
         return Err(RequestError::at(Reason::RequestLineTooLong, target_end));
@@ -120,7 +120,7 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, RequestError> 
     };
     Ok(Some(RequestLine {
         method_end,
-        query,
+        query_start,
         target_end,
         minor,
         end: target_end + 1 + b"HTTP/1.1\r\n".len(),
