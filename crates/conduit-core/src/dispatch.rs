@@ -244,7 +244,8 @@ impl Dispatcher {
     /// table.
     #[inline]
     fn find(&self, request: &mut Request) -> Result<usize, Miss> {
-        match request.routing().2 {
+        let (_, _, matched) = request.routing();
+        match matched {
             Matched::NotYet => self.look_up(request),
             Matched::Route(index, _) => Ok(*index),
             Matched::Missed(miss, _) => Err(*miss),
