@@ -3,13 +3,16 @@
 //! Real time passes too, especially on a busy machine, so the deadlines are many minutes long, and the tests keep a margin of at
 //! least a minute.
 
-use std::pin::{Pin, pin};
+mod support;
+
+use std::pin::Pin;
 use std::sync::{Arc, Barrier};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use conduit::prelude::*;
 use conduit::testing::{TestClient, TestConnection};
+use support::advance_clock;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -474,11 +477,7 @@ fn each_piece_of_a_stream_gives_a_half_closed_connection_another_idle_time() {
 async fn stall(barrier: State<Arc<Barrier>>) -> &'static str {
     barrier.wait();
     barrier.wait();
-    tokio::time::pause();
-    // The first poll advances the clock.
-    let moved = pin!(tokio::time::advance(2 * DEADLINE));
-    let _ = moved.poll(&mut Context::from_waker(Waker::noop()));
-    tokio::time::resume();
+    advance_clock(2 * DEADLINE);
     "stalled"
 }
 

@@ -4,11 +4,14 @@ mod encoding;
 mod lifetime;
 mod naive;
 mod sources;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use conduit::testing::TestConnection;
+use support::wait_for;
 
 /// The time that a test waits for another thread.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,13 +58,4 @@ fn received(connection: &mut TestConnection) -> String {
         rest = &rest[end + 2 + size + 2..];
     }
     String::from_utf8(data).expect("events are UTF-8")
-}
-
-/// Waits for a condition that becomes true in the next turns of the worker.
-fn wait_for(mut condition: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(std::time::Instant::now() < deadline, "the condition is still false");
-        std::thread::yield_now();
-    }
 }

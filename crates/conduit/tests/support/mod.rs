@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until the condition is true.
 #[track_caller]
-pub(crate) fn wait_for(condition: impl Fn() -> bool) {
+pub(crate) fn wait_for(mut condition: impl FnMut() -> bool) {
     let patience = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < patience, "the condition is still false");
@@ -37,15 +37,21 @@ pub(crate) async fn wake_from_other_threads(times: usize) {
     }
 }
 
-/// Advances the clock of its worker, on which all deadlines depend, by this number of seconds.
+/// Advances the clock of this thread's runtime, on which all deadlines of its worker depend.
+#[cfg(feature = "testing")]
+pub(crate) fn advance_clock(duration: Duration) {
+    tokio::time::pause();
+    // The first poll advances the clock.
+    let advance = std::pin::pin!(tokio::time::advance(duration));
+    let _ = advance.poll(&mut Context::from_waker(Waker::noop()));
+    tokio::time::resume();
+}
+
+/// Advances the clock of its worker by this number of seconds.
 #[cfg(feature = "testing")]
 #[conduit::get("/later/{seconds}")]
 pub(crate) async fn later(seconds: conduit::Path<u64>) {
-    tokio::time::pause();
-    // The first poll advances the clock.
-    let moved = std::pin::pin!(tokio::time::advance(Duration::from_secs(*seconds)));
-    let _ = moved.poll(&mut Context::from_waker(Waker::noop()));
-    tokio::time::resume();
+    advance_clock(Duration::from_secs(*seconds));
 }
 
 /// A server on a free port, stopped when dropped.

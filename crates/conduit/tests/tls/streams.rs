@@ -70,11 +70,10 @@ fn a_pending_stream_is_dropped_when_its_encrypted_connection_is_reset() {
 
 #[cfg(feature = "testing")]
 mod stall {
-    use std::pin::pin;
     use std::sync::Barrier;
-    use std::task::Waker;
 
     use super::*;
+    use crate::support::advance_clock;
 
     const DEADLINE: Duration = Duration::from_secs(15 * 60);
 
@@ -83,11 +82,7 @@ mod stall {
     async fn stall(barrier: State<Arc<Barrier>>) -> &'static str {
         barrier.wait();
         barrier.wait();
-        tokio::time::pause();
-        // The first poll advances the clock.
-        let moved = pin!(tokio::time::advance(2 * DEADLINE));
-        let _ = moved.poll(&mut Context::from_waker(Waker::noop()));
-        tokio::time::resume();
+        advance_clock(2 * DEADLINE);
         "stalled"
     }
 

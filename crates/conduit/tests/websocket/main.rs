@@ -7,13 +7,13 @@ mod messages;
 mod polls;
 #[cfg(target_os = "linux")]
 mod restart;
-#[cfg(target_os = "linux")]
 #[path = "../support/mod.rs"]
 mod support;
 
 use conduit::prelude::*;
 use conduit::testing::TestClient;
 use conduit::{WebSocket, WebSocketUpgrade};
+use support::wait_for;
 
 /// Returns each message.
 async fn echo_messages(mut socket: WebSocket) -> Result<(), conduit::websocket::WebSocketClosed> {
@@ -37,16 +37,4 @@ fn echo_client() -> TestClient {
 #[test]
 fn the_program() {
     restart::run_program();
-}
-
-/// Waits for a condition that the worker's next turns bring about.
-fn wait_for(mut condition: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !condition() {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "the condition does not come about"
-        );
-        std::thread::yield_now();
-    }
 }
