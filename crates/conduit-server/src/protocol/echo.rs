@@ -1,4 +1,7 @@
 //! A protocol for tests, which returns its input: the end of an upgrade by a response with status 101.
+//!
+//! Tests of the upgrade serve a whole application, and `App` is in a crate above this one. Such tests link this crate without
+//! `cfg(test)`, so that the protocol needs the feature `testing`. No public type has a name of it.
 
 use conduit_net::Interest;
 
