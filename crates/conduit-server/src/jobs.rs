@@ -18,16 +18,17 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use http::response::Parts;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use tracing::Span;
 
 use crate::body::{Body, BodyKind, BoxError, PieceStream};
 use crate::config::Config;
 use crate::connection_info::ConnectionInfo;
+use crate::current;
 use crate::deadlines::Second;
 use crate::dispatch::Application;
 use crate::endpoint::{Outcome, panicked};
 use crate::exchange::{Environment, Exchange, PendingResponse, ResponseStream, replace_invalid};
 use crate::handle::ServerHandle;
+use crate::job::{Job, JobSource};
 use crate::panics::discard;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -35,42 +36,16 @@ use crate::work::Work;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// A request, and the receiver of its response.
-pub(super) struct Job {
-    pub(super) request: Box<dyn FnOnce() -> http::Request<Body> + Send>,
-    pub(super) peer: Option<SocketAddr>,
-    pub(super) source: JobSource,
-    pub(super) answer: oneshot::Sender<http::Response<SendBody>>,
-}
-
-/// The sender of a request.
-pub(super) enum JobSource {
-    /// Another server, within the span of its request, which it reports.
-    Library(Span),
-    /// A part of this process, for a client with this connection: the request has its own span and line in the access log.
-    Process(Option<Box<ConnectionInfo>>),
-}
-
-thread_local! {
-    static CALLER: RefCell<Option<mpsc::WeakUnboundedSender<Job>>> = const { RefCell::new(None) };
-}
-
 /// Sends requests of the process itself to the application of one thread.
 #[derive(Clone)]
 pub struct InternalCaller {
     pub(super) jobs: mpsc::UnboundedSender<Job>,
 }
 
-/// Makes this the sender of the process's own requests on this thread.
-pub(super) fn set_caller(jobs: mpsc::WeakUnboundedSender<Job>) {
-    CALLER.set(Some(jobs));
-}
-
 impl InternalCaller {
     /// The caller of the application on this thread; `None` if it takes no requests of the process.
     pub fn of_this_thread() -> Option<Self> {
-        let jobs = CALLER.with_borrow(|caller| caller.as_ref()?.upgrade())?;
-        Some(InternalCaller { jobs })
+        current::jobs().map(|jobs| InternalCaller { jobs })
     }
 
     /// Calls the application with a request that is made on its thread, for a client with this address and connection. A
@@ -102,7 +77,7 @@ impl fmt::Debug for InternalCaller {
 /// Takes requests of the process for the application of a worker, until it is dropped.
 pub(super) async fn take_internal(environment: Environment, config: Config, handle: ServerHandle) {
     let (jobs, mut requests) = mpsc::unbounded_channel();
-    set_caller(jobs.downgrade());
+    current::set_jobs(jobs.downgrade());
     let service = Service {
         work: environment.handlers.clone(),
         environment: Rc::new(RefCell::new(environment)),

@@ -32,6 +32,8 @@ mod idle;
 #[cfg(feature = "testing")]
 mod in_process;
 #[cfg(feature = "tower")]
+mod job;
+#[cfg(feature = "tower")]
 mod jobs;
 mod latency;
 mod link;

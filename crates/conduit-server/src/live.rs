@@ -14,6 +14,7 @@ use crate::deadlines::{Second, Wheel, WheelSlot};
 use crate::exchange_id::ConnectionId;
 
 thread_local! {
+    // Not a part of the current worker: a stream can outlive the locals of its thread.
     static STREAMS: RefCell<Option<LiveStreams>> = const { RefCell::new(None) };
 }
 

@@ -24,12 +24,13 @@ use tracing::Span;
 use crate::body::Body;
 use crate::cohort::Cohort;
 use crate::config::Config;
-use crate::current;
+use crate::current::{self, Serves};
 use crate::dispatch::Plan;
 use crate::error::{Error, Result};
 use crate::exchange::Environment;
 use crate::handle::{CLOSING, STOPPING, ServerHandle, StopOnDrop};
-use crate::jobs::{Job, JobSource, Service, set_caller};
+use crate::job::{Job, JobSource};
+use crate::jobs::Service;
 use crate::server::{new_handle, watch_workers, worker_count};
 use crate::state::OpenState;
 use crate::watch::Watch;
@@ -97,7 +98,6 @@ impl Threads {
         let (opened, has_opened) = std::sync::mpsc::channel();
         for number in 0..workers {
             let (jobs, requests) = mpsc::unbounded_channel::<Job>();
-            let caller = jobs.downgrade();
             let start = ThreadStart {
                 number,
                 state: state.duplicate(),
@@ -106,11 +106,11 @@ impl Threads {
                 handle: handle.clone(),
                 cohort: cohort.clone(),
                 opened: opened.clone(),
+                caller: jobs.downgrade(),
                 requests,
             };
             let (running, watching) = (running.clone(), watching.clone());
             let serve = move || {
-                set_caller(caller);
                 let _running = (running, watching, StopOnDrop(start.handle.clone()));
                 serve(start);
             };
@@ -202,6 +202,8 @@ struct ThreadStart<S: 'static> {
     cohort: Cohort,
     /// Takes the result of the start.
     opened: std::sync::mpsc::Sender<Result<()>>,
+    /// Sends further requests of the process.
+    caller: mpsc::WeakUnboundedSender<Job>,
     requests: mpsc::UnboundedReceiver<Job>,
 }
 
@@ -240,10 +242,12 @@ impl Service {
             handle,
             cohort,
             opened,
+            caller,
             requests,
         } = start;
         let work = Work::default();
-        current::enter(handle.clone(), number, work.clone(), config.files);
+        current::enter(handle.clone(), number, work.clone(), config.files, Serves::Requests);
+        current::set_jobs(caller);
         let state = match cohort.open(state, number, &handle).await {
             Ok(Some(state)) => state,
             Ok(None) => return,

@@ -14,7 +14,7 @@
 mod channel;
 mod queue;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -27,6 +27,7 @@ use conduit_proto::ws::Deflate;
 
 pub(crate) use self::channel::{Channel, HandlerWaker, Queued, wake};
 pub use self::channel::{Message, SocketHandle, WebSocketClosed};
+use crate::current;
 use crate::exchange_id::ExchangeId;
 use crate::ready_queue::ReadyQueue;
 
@@ -92,19 +93,14 @@ pub struct Ticket(Arc<TicketNumber>);
 struct TicketNumber(u64);
 
 thread_local! {
-    static IS_SERVED: Cell<bool> = const { Cell::new(false) };
+    // Not a part of the current worker: a ticket may be dropped while the locals of its thread are.
     static PENDING: RefCell<Vec<(u64, PendingSocket)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Connections of this thread can switch to a WebSocket.
-pub(crate) fn enter() {
-    IS_SERVED.set(true);
 }
 
 /// Returns whether the connections of this thread can switch to a WebSocket. Those of another server, which calls the
 /// application as a service, cannot.
 pub fn is_served() -> bool {
-    IS_SERVED.get()
+    current::serves_connections()
 }
 
 impl Ticket {

@@ -24,6 +24,7 @@ use crate::response::{IntoResponse, Response};
 const ENVIRONMENT: &str = "CONDUIT_ENV";
 
 thread_local! {
+    // Not a part of the current worker: an application that is a local service of another server has none.
     static IS_DEVELOPMENT: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -20,6 +20,7 @@ use crate::ready_queue::{ReadyQueue, ReadyWaker};
 const POLLS: usize = 128;
 
 thread_local! {
+    // Not a part of the current worker: its driver is a task of the runtime, which drops it at the end of the worker.
     static STREAMS: Rc<StreamSet> = Rc::default();
 }
 

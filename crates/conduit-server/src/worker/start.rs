@@ -12,7 +12,7 @@ use super::turn::Driver;
 use crate::cohort::Cohort;
 use crate::commands::CommandQueue;
 use crate::config::Config;
-use crate::current;
+use crate::current::{self, Serves};
 use crate::cut_off::CutOff;
 use crate::dispatch::Plan;
 use crate::error::{Error, Result};
@@ -87,10 +87,8 @@ impl<S: 'static> WorkerStart<S> {
             cohort,
         } = self;
         let work = Work::default();
-        current::enter(handle.clone(), number, work.clone(), config.files);
+        current::enter(handle.clone(), number, work.clone(), config.files, Serves::Connections);
         live::enter();
-        #[cfg(feature = "websocket")]
-        crate::websocket::enter();
         let Some(state) = cohort.open(state, number, &handle).await? else {
             return Ok((CutOff::default(), work));
         };
