@@ -1,6 +1,8 @@
 //! The clocks of a worker: the seconds of deadlines, and the wall-clock time, which is the system's unless a test has moved
-//! the clock of the worker's runtime.
+//! the clock of the worker's runtime or set the time.
 
+#[cfg(feature = "testing")]
+use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -41,15 +43,32 @@ impl WorkerClock {
     }
 }
 
+#[cfg(feature = "testing")]
+thread_local! {
+    /// The wall-clock time that a test has set on this thread, and the time of the runtime's clock when it did.
+    static SET: Cell<Option<(Duration, Instant)>> = const { Cell::new(None) };
+}
+
 /// The time since 1970.
 pub fn since_epoch() -> Duration {
+    #[cfg(feature = "testing")]
+    if let Some((time, at)) = SET.get() {
+        return time + Instant::now().saturating_duration_since(at);
+    }
     (SystemTime::now() + ahead())
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
 }
 
+/// Sets the wall-clock time of this thread, as the time since 1970. From then on it follows the clock of the runtime alone: while
+/// that is paused, a test determines it. The worker's `date` follows at the end of its second.
+#[cfg(feature = "testing")]
+pub fn set(time: Duration) {
+    SET.set(Some((time, Instant::now())));
+}
+
 /// The time by which the clock of this thread's runtime is ahead of the system's; only a test moves it.
-pub(super) fn ahead() -> Duration {
+fn ahead() -> Duration {
     Instant::now()
         .into_std()
         .saturating_duration_since(std::time::Instant::now())

@@ -9,14 +9,14 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{Context, Waker};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use conduit_net::Interest;
 
-use crate::clock::ahead;
+use crate::clock::since_epoch;
 use crate::readiness::Readiness;
 
 /// The capacity of each direction of a pipe, like that of a socket's buffer.
@@ -36,8 +36,8 @@ pub struct InProcess {
     waiting: AtomicUsize,
     /// True if the clock is paused except for skips; only the worker's thread changes it.
     paused: AtomicBool,
-    /// By how much the worker's clock is ahead, in milliseconds.
-    ahead_millis: AtomicU64,
+    /// The difference of the worker's wall-clock time from the system's, in milliseconds.
+    ahead_millis: AtomicI64,
     resources: Mutex<Resources>,
 }
 
@@ -101,7 +101,12 @@ impl InProcess {
 
     /// The wall-clock time of the worker's clock.
     pub fn now(&self) -> SystemTime {
-        SystemTime::now() + Duration::from_millis(self.ahead_millis.load(Ordering::Acquire))
+        let ahead = self.ahead_millis.load(Ordering::Acquire);
+        let distance = Duration::from_millis(ahead.unsigned_abs());
+        match ahead < 0 {
+            true => SystemTime::now() - distance,
+            false => SystemTime::now() + distance,
+        }
     }
 
     /// The resources at the end of the worker's last turn. Wakes the worker for another one.
@@ -150,7 +155,9 @@ impl InProcess {
     pub(super) fn begin_turn(self: &Arc<Self>, waker: &Waker) -> Vec<(ServerEnd, SocketAddr)> {
         *lock(&self.worker) = Some(waker.clone());
         self.settle_clock();
-        self.ahead_millis.store(ahead().as_millis() as u64, Ordering::Release);
+        let system = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ahead = since_epoch().as_millis() as i64 - system.as_millis() as i64;
+        self.ahead_millis.store(ahead, Ordering::Release);
         for (duration, done) in std::mem::take(&mut *lock(&self.advances)) {
             let process = Arc::clone(self);
             tokio::task::spawn_local(async move {

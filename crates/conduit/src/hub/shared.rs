@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use super::engine::HubEngine;
 use super::message::{self, Change, Message, Notice, Position};
 use super::replica::ReplicaState;
 use super::{HubConfig, HubError};
+use crate::server::clock;
 
 /// The number of parts, each with a lock.
 const SHARDS: usize = 16;
@@ -188,8 +189,7 @@ impl SharedTopics {
     }
 
     fn next_epoch(&self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let now = u64::try_from(clock::since_epoch().as_millis()).unwrap_or(u64::MAX);
         let next = |last: u64| Some(now.max(last.saturating_add(1)));
         let last = self.last_epoch.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         let last = last.unwrap_or_else(|last| last);

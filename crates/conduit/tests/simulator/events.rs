@@ -12,7 +12,7 @@ use conduit::testing::TestClient;
 
 use crate::pace::{self, QUIET_TURNS};
 use crate::random::Random;
-use crate::secure::Wire;
+use crate::secure::{self, Wire};
 use crate::seeds::{check_replays, check_seeds};
 use crate::start::{self, Start};
 use crate::tunnel::Tunnel;
@@ -303,7 +303,11 @@ impl EventRun {
             94 if self.random.chance(20) => self.stop(),
             _ => {}
         }
-        self.log.push(format!("{:?} messages", self.published));
+        // The `retry` of a stream that a stop ends is random.
+        let compared = self.clients.iter().filter(|_| !self.is_stopped);
+        let digests = secure::digests(compared.map(|client| &client.connection));
+        self.log
+            .push(format!("{:?} messages, taken {digests:x?}", self.published));
         Ok(())
     }
 

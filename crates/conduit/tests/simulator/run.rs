@@ -9,7 +9,7 @@ use crate::http2::Http2;
 use crate::model::Exchange;
 use crate::pace::{self, QUIET_TURNS};
 use crate::random::Random;
-use crate::secure::Wire;
+use crate::secure::{self, Wire};
 use crate::start::{self, DEADLINE};
 
 /// The number of small steps of the clock, of a second each.
@@ -182,11 +182,12 @@ impl Run {
             ));
         }
         self.log.push(format!(
-            "{} requests, {} B received, {} B sent, {} gates",
+            "{} requests, {} B received, {} B sent, {} gates, taken {:x?}",
             statistics.requests,
             statistics.received_bytes,
             statistics.sent_bytes,
-            parts.gates.len()
+            parts.gates.len(),
+            secure::digests(self.clients.iter().map(|client| &client.connection))
         ));
         Ok(())
     }

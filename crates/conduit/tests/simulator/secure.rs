@@ -1,5 +1,6 @@
 //! The client's end of a connection: plain, or encrypted by rustls.
 
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::sync::{Arc, LazyLock};
 
@@ -53,6 +54,8 @@ pub(crate) fn tls() -> Tls {
 pub(crate) struct Wire {
     connection: TestConnection,
     session: Option<Box<Session>>,
+    /// The hash of the bytes that were taken.
+    taken: DefaultHasher,
 }
 
 struct Session {
@@ -87,6 +90,7 @@ impl Wire {
         Wire {
             connection,
             session: None,
+            taken: DefaultHasher::new(),
         }
     }
 
@@ -101,8 +105,10 @@ impl Wire {
             is_ending: false,
             has_ended: false,
         };
-        let session = Some(Box::new(session));
-        Wire { connection, session }
+        Wire {
+            session: Some(Box::new(session)),
+            ..Wire::plain(connection)
+        }
     }
 
     /// Continues the handshake with the bytes that have arrived. Returns whether it is complete.
@@ -151,6 +157,17 @@ impl Wire {
 
     /// Reads at most this number of received bytes.
     pub(crate) fn read_now(&mut self, most: usize) -> Vec<u8> {
+        let bytes = self.take(most);
+        self.taken.write(&bytes);
+        bytes
+    }
+
+    /// The hash of the bytes that were taken, without the encryption, which is random.
+    pub(crate) fn digest(&self) -> u64 {
+        self.taken.finish()
+    }
+
+    fn take(&mut self, most: usize) -> Vec<u8> {
         if self.session.is_none() {
             return self.connection.read_now(most);
         }
@@ -209,4 +226,9 @@ impl Wire {
     pub(crate) fn reset(self) {
         self.connection.reset();
     }
+}
+
+/// The hashes of the bytes that were taken from these connections.
+pub(crate) fn digests<'a>(connections: impl Iterator<Item = &'a Option<Wire>>) -> Vec<u64> {
+    connections.flatten().map(Wire::digest).collect()
 }

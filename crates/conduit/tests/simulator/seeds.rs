@@ -40,7 +40,7 @@ pub(crate) fn check_seeds(default: u64, simulate: Simulate) {
     }
 }
 
-/// Runs the first seeds twice, and compares their logs.
+/// Runs the first seeds twice, and compares their logs, which have the hashes of all bytes that the clients have received.
 pub(crate) fn check_replays(seeds: u64, simulate: Simulate) {
     for seed in 0..seeds {
         let [first, second] = [(); 2].map(|()| match run_seed(seed, simulate) {

@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use conduit::prelude::*;
 use conduit::testing::TestClient;
+use conduit_server::internal::clock;
 
+use crate::pace;
 use crate::random::Random;
 use crate::secure;
 
 /// Each deadline of the server. The small steps of the clock add up to less.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
+/// The wall-clock time at which each run begins, since 1970: 29 November 2026, 12:00:00.
+const BEGIN: Duration = Duration::from_secs(1_795_953_600);
 /// The maximum number of turns of a run. The longest of 3,750 seeds has 1,440.
 const MOST_TURNS: u64 = 100_000;
 
@@ -51,9 +55,13 @@ impl Start {
     }
 }
 
-/// Runs with the clock paused, on the worker's thread, which orders all events by the seed alone.
+/// Runs with the clock paused, on the worker's thread, which orders all events by the seed alone. The wall-clock time is that of
+/// the run, too, so that two runs of a seed have the same bytes.
 pub(crate) async fn paused(run: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     tokio::time::pause();
+    clock::set(BEGIN);
+    // The second ends whose beginning was in real time.
+    pace::second().await;
     // While nothing happens, tokio moves the paused clock from timer to timer: a run that waits without end reaches this time.
     let ended = tokio::time::timeout(Duration::from_secs(MOST_TURNS), within_turns(run)).await;
     tokio::time::resume();

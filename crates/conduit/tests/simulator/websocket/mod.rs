@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::pace::{self, QUIET_TURNS};
 use crate::random::Random;
-use crate::secure::Wire;
+use crate::secure::{self, Wire};
 use crate::seeds::{check_replays, check_seeds};
 use crate::start::{self, Start};
 use client::{Planned, SocketClient};
@@ -215,10 +215,11 @@ impl SocketRun {
             return Err(format!("{received} messages received, {echoes} sent: {statistics:?}"));
         }
         self.log.push(format!(
-            "{} B received, {} B sent, {} gates",
+            "{} B received, {} B sent, {} gates, taken {:x?}",
             statistics.received_bytes,
             statistics.sent_bytes,
-            parts.gates.len()
+            parts.gates.len(),
+            secure::digests(self.clients.iter().map(|client| &client.connection))
         ));
         Ok(())
     }
