@@ -199,16 +199,10 @@ struct Pipe {
 struct PipeState {
     to_server: VecDeque<u8>,
     to_client: VecDeque<u8>,
-    /// The client sends nothing more.
-    client_ended: bool,
-    client_gone: bool,
-    /// The client's machine is unreachable: it acknowledges nothing.
+    client: ClientState,
+    server: ServerState,
+    /// The client's machine is unreachable: it acknowledges nothing, in each state of its end.
     client_vanished: bool,
-    /// The client has reset the connection: bytes in both directions are lost.
-    reset: bool,
-    /// The server sends nothing more.
-    server_ended: bool,
-    server_gone: bool,
     /// The client waits for bytes, and the clock may skip until they arrive.
     skipping: bool,
     /// The state of the generator that shortens the server's transfers, if a test has seeded it.
@@ -217,15 +211,73 @@ struct PipeState {
     sends: usize,
 }
 
+/// The client's end. A state changes only to a later one, so that a reset stays a reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum ClientState {
+    #[default]
+    Open,
+    /// The client sends nothing more, and receives.
+    Ended,
+    /// The client has closed both directions.
+    Gone,
+    /// The client has reset the connection: bytes in both directions are lost.
+    Reset,
+}
+
+/// The server's end. A state changes only to a later one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum ServerState {
+    #[default]
+    Open,
+    /// The server sends nothing more, and receives.
+    Ended,
+    /// The server has closed both directions.
+    Gone,
+}
+
+impl ClientState {
+    /// Returns whether the client sends nothing more.
+    fn has_ended(self) -> bool {
+        self >= ClientState::Ended
+    }
+
+    /// Returns whether the client receives nothing more.
+    fn is_gone(self) -> bool {
+        self >= ClientState::Gone
+    }
+}
+
+impl ServerState {
+    /// Returns whether the server sends nothing more.
+    fn has_ended(self) -> bool {
+        self >= ServerState::Ended
+    }
+}
+
 impl PipeState {
+    /// Moves the client's end to this state, unless a later one holds.
+    fn advance_client(&mut self, state: ClientState) {
+        self.client = self.client.max(state);
+    }
+
+    /// Moves the server's end to this state, unless a later one holds.
+    fn advance_server(&mut self, state: ServerState) {
+        self.server = self.server.max(state);
+    }
+
+    /// Returns whether the connection takes no bytes of the client: one of its ends is gone.
+    fn is_closed_for_client(&self) -> bool {
+        self.server == ServerState::Gone || self.client.is_gone()
+    }
+
     /// Checks that the connection is not reset.
     ///
     /// # Errors
     /// `ConnectionReset` after a reset.
     fn check_reset(&self) -> io::Result<()> {
-        match self.reset {
-            true => Err(io::ErrorKind::ConnectionReset.into()),
-            false => Ok(()),
+        match self.client {
+            ClientState::Reset => Err(io::ErrorKind::ConnectionReset.into()),
+            ClientState::Open | ClientState::Ended | ClientState::Gone => Ok(()),
         }
     }
 
@@ -273,7 +325,7 @@ impl ServerEnd {
     pub(super) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let state = lock(&self.pipe.state);
         state.check_reset()?;
-        if state.to_server.is_empty() && !state.client_ended {
+        if state.to_server.is_empty() && !state.client.has_ended() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let (first, second) = state.to_server.as_slices();
@@ -289,7 +341,7 @@ impl ServerEnd {
         let mut state = lock(&self.pipe.state);
         state.check_reset()?;
         if state.to_server.is_empty() {
-            return if state.client_ended {
+            return if state.client.has_ended() {
                 Ok(0)
             } else {
                 Err(io::ErrorKind::WouldBlock.into())
@@ -304,7 +356,7 @@ impl ServerEnd {
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = lock(&self.pipe.state);
         state.check_reset()?;
-        if state.client_gone {
+        if state.client.is_gone() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let room = PIPE_BYTES.saturating_sub(state.to_client.len()).min(bytes.len());
@@ -341,19 +393,20 @@ impl ServerEnd {
 
     pub(super) fn shutdown(&self) {
         let mut state = lock(&self.pipe.state);
-        state.server_ended = true;
+        state.advance_server(ServerState::Ended);
         self.notify_client(state);
     }
 
     /// The readiness that a poller with this interest would report now.
     pub(super) fn readiness(&self, interest: Interest) -> Option<Readiness> {
         let state = lock(&self.pipe.state);
-        let readable = interest.is_readable() && (!state.to_server.is_empty() || state.client_ended);
-        let writable = interest.is_writable() && (state.client_gone || state.to_client.len() < PIPE_BYTES);
+        let readable = interest.is_readable() && (!state.to_server.is_empty() || state.client.has_ended());
+        let writable = interest.is_writable() && (state.client.is_gone() || state.to_client.len() < PIPE_BYTES);
         // A reset is reported without any interest, as EPOLLERR and EPOLLHUP are.
-        let hang_up = state.reset || (state.client_gone && !interest.is_readable());
+        let is_reset = state.client == ClientState::Reset;
+        let hang_up = is_reset || (state.client.is_gone() && !interest.is_readable());
         // If the bytes before the end are read, the rest is reported again.
-        let read_closed = interest.is_hang_up() && !interest.is_readable() && state.client_ended;
+        let read_closed = interest.is_hang_up() && !interest.is_readable() && state.client.has_ended();
         (readable || writable || hang_up || read_closed).then_some(Readiness {
             readable,
             read_closed,
@@ -376,8 +429,7 @@ impl ServerEnd {
 impl Drop for ServerEnd {
     fn drop(&mut self) {
         let mut state = lock(&self.pipe.state);
-        state.server_ended = true;
-        state.server_gone = true;
+        state.advance_server(ServerState::Gone);
         if std::mem::take(&mut state.skipping) {
             // The worker's next turn, if there is one, starts the clock.
             self.process.waiting.fetch_sub(1, Ordering::AcqRel);
@@ -407,7 +459,7 @@ impl ClientEnd {
                 self.process.wake();
                 return Ok(count);
             }
-            if state.server_ended {
+            if state.server.has_ended() {
                 return Ok(0);
             }
             if self.skips && !state.skipping {
@@ -424,7 +476,7 @@ impl ClientEnd {
         let until = Instant::now() + patience;
         let mut state = lock(&self.pipe.state);
         while !bytes.is_empty() {
-            if state.server_gone || state.client_gone {
+            if state.is_closed_for_client() {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             let room = PIPE_BYTES.saturating_sub(state.to_server.len()).min(bytes.len());
@@ -442,7 +494,7 @@ impl ClientEnd {
     /// Writes as many of these bytes as the pipe has room for, and returns their number.
     pub fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = lock(&self.pipe.state);
-        if state.server_gone || state.client_gone {
+        if state.is_closed_for_client() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let room = PIPE_BYTES.saturating_sub(state.to_server.len()).min(bytes.len());
@@ -464,7 +516,7 @@ impl ClientEnd {
 
     /// Ends the direction to the server.
     pub fn end(&self) {
-        lock(&self.pipe.state).client_ended = true;
+        lock(&self.pipe.state).advance_client(ClientState::Ended);
         self.process.wake();
     }
 
@@ -475,21 +527,19 @@ impl ClientEnd {
 
     /// Closes both directions.
     pub fn close(&self) {
-        self.leave(lock(&self.pipe.state));
+        self.leave(lock(&self.pipe.state), ClientState::Gone);
     }
 
     /// Resets the connection: closes both directions, and discards the bytes in them.
     pub fn reset(&self) {
         let mut state = lock(&self.pipe.state);
-        state.reset = true;
         state.to_server.clear();
         state.to_client.clear();
-        self.leave(state);
+        self.leave(state, ClientState::Reset);
     }
 
-    fn leave(&self, mut state: MutexGuard<'_, PipeState>) {
-        state.client_ended = true;
-        state.client_gone = true;
+    fn leave(&self, mut state: MutexGuard<'_, PipeState>, end: ClientState) {
+        state.advance_client(end);
         self.stop_skipping(&mut state);
         drop(state);
         self.pipe.changed.notify_all();
@@ -526,4 +576,35 @@ impl Drop for ClientEnd {
 /// Locks a mutex, also after a panic, because no panic leaves the state under these locks incomplete.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn client_that_closes_after_a_reset_stays_reset() {
+        let mut state = PipeState::default();
+        for (next, expected) in [
+            (ClientState::Ended, ClientState::Ended),
+            (ClientState::Gone, ClientState::Gone),
+            (ClientState::Ended, ClientState::Gone),
+            (ClientState::Reset, ClientState::Reset),
+            (ClientState::Gone, ClientState::Reset),
+        ] {
+            state.advance_client(next);
+            assert_eq!(state.client, expected);
+        }
+        assert!(state.check_reset().is_err());
+    }
+
+    #[test]
+    fn client_that_vanishes_has_not_ended() {
+        let process = Arc::new(InProcess::default());
+        let client = process.connect(SocketAddr::from(([127, 0, 0, 1], 1)), false, Opening::Raw);
+        client.vanish();
+        assert_eq!(lock(&client.pipe.state).client, ClientState::Open);
+        client.end();
+        assert!(lock(&client.pipe.state).client_vanished);
+    }
 }
