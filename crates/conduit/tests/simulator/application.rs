@@ -171,7 +171,7 @@ async fn answer(world: World, tasks: Tasks, id: usize, mut body: Body) -> Result
     }
     let mut held = None;
     let read = match plan.reads {
-        Reads::All if plan.trailer => read_with_trailer(&mut body).await?,
+        Reads::All if plan.has_trailer() => read_with_trailer(&mut body).await?,
         Reads::All => digest(&body.collect().await?),
         Reads::Part => {
             let _ = poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;

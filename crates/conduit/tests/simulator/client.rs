@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::http2::{Excuses, Http2};
-use crate::model::{Exchange, Kind, TRAILER};
+use crate::model::{Exchange, Kind, TRAILER, Version};
 use crate::secure::Wire;
 
 /// One connection of a run.
@@ -167,7 +167,7 @@ impl Client {
         if response.status != exchange.status() {
             return wrong("status");
         }
-        if exchange.fails() && !exchange.http10 {
+        if exchange.fails() && exchange.version == Version::Http11 {
             return wrong("end: the stream failed and the response is complete");
         }
         if response.closes && !(exchange.may_close() || stopped || self.late || self.half_closed) {
@@ -225,7 +225,7 @@ impl Client {
         }
         // A sized response may be complete before the end of its stream, which a half-close still cuts off.
         let in_progress = &self.requests[self.answered.saturating_sub(1)..];
-        let aborts = in_progress.iter().any(|(id, _)| exchanges[*id].aborts);
+        let aborts = in_progress.iter().any(|(id, _)| exchanges[*id].aborts());
         if self.half_closed && aborts {
             return Ok(());
         }

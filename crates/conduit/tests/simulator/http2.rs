@@ -6,7 +6,7 @@ use conduit_proto::h2::ErrorCode;
 use conduit_proto::h2::hpack::Decoder;
 
 use crate::frames::{self, Received};
-use crate::model::{ASSET_PATH, Exchange, Framing, Kind, TRAILER, content};
+use crate::model::{ASSET_PATH, Exchange, Framing, Kind, TRAILER, Version, content};
 use crate::random::Random;
 
 pub(crate) const DEFAULT_WINDOW: i64 = 65_535;
@@ -106,7 +106,7 @@ impl Http2 {
 
     pub(crate) fn add(&mut self, id: usize, exchange: &Exchange) {
         let mut exchange = exchange.clone();
-        exchange.http10 = false;
+        exchange.version = Version::Http11;
         self.planned.push_back((id, exchange));
     }
 
@@ -191,10 +191,9 @@ impl Http2 {
             Kind::Head => "HEAD",
             Kind::Post => "POST",
         };
-        let policy = match (exchange.kind, exchange.aborts) {
-            (Kind::Missing, _) => "missing",
-            (_, true) => "abort",
-            (_, false) => "finish",
+        let policy = match exchange.kind {
+            Kind::Missing => "missing",
+            _ => exchange.policy.path(),
         };
         let path = match exchange.kind {
             Kind::Asset(_) => ASSET_PATH.to_owned(),
@@ -243,7 +242,7 @@ impl Http2 {
         self.windows.client -= count as i64;
         stream.upload_ended = stream.sent == body.len();
         match stream.upload_ended {
-            true if stream.exchange.trailer => {
+            true if stream.exchange.has_trailer() => {
                 let trailers = frames::trailers(number, &[(TRAILER, &stream.id.to_string())]);
                 [frames::data(number, piece), trailers].concat()
             }

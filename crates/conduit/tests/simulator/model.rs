@@ -13,19 +13,39 @@ const ASSET: &[u8] = include_bytes!("../assets/app.js");
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     pub(crate) kind: Kind,
+    pub(crate) version: Version,
     pub(crate) body: Framing,
-    pub(crate) http10: bool,
-    pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
-    /// A trailer field follows the body of the request, which is chunked.
-    pub(crate) trailer: bool,
-    pub(crate) upgrade: bool,
-    /// The route declares `disconnect = "abort"`.
-    pub(crate) aborts: bool,
+    pub(crate) option: ConnectionOption,
+    pub(crate) policy: DisconnectPolicy,
     pub(crate) waits_first: bool,
     pub(crate) reads: Reads,
     pub(crate) waits_after: bool,
     pub(crate) answer: Answer,
+}
+
+/// The version of a request that is not one of HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    Http10,
+    Http11,
+}
+
+/// The use of the connection that the client asks for (RFC 9110, section 7.6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectionOption {
+    /// The default of HTTP/1.1, a field of HTTP/1.0.
+    KeepAlive,
+    Close,
+    /// To a protocol that the server does not know. Only of HTTP/1.1.
+    Upgrade,
+}
+
+/// The `disconnect` that the route declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DisconnectPolicy {
+    Finish,
+    Abort,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +66,8 @@ pub(crate) enum Framing {
     None,
     Sized(usize),
     Chunked(usize),
+    /// Chunked, and a trailer field follows.
+    ChunkedWithTrailer(usize),
 }
 
 /// The handler's use of the request body.
@@ -111,16 +133,28 @@ impl Exchange {
             0 | 1 => Framing::Sized(random.length()),
             _ => Framing::Chunked(random.length()),
         };
-        let http10 = random.chance(4) && !matches!(body, Framing::Chunked(_));
+        let version = match random.chance(4) && !matches!(body, Framing::Chunked(_)) {
+            true => Version::Http10,
+            false => Version::Http11,
+        };
+        let closes = random.chance(5);
+        let expects_continue = body != Framing::None && version == Version::Http11 && random.chance(10);
+        let body = match body {
+            Framing::Chunked(length) if random.chance(40) => Framing::ChunkedWithTrailer(length),
+            other => other,
+        };
+        let upgrades = version == Version::Http11 && random.chance(5);
         Exchange {
             kind,
+            version,
             body,
-            http10,
-            keep_alive: !random.chance(5),
-            expects_continue: body != Framing::None && !http10 && random.chance(10),
-            trailer: matches!(body, Framing::Chunked(_)) && random.chance(40),
-            upgrade: !http10 && random.chance(5),
-            aborts: random.chance(30),
+            expects_continue,
+            option: match (closes, upgrades) {
+                (true, _) => ConnectionOption::Close,
+                (false, true) => ConnectionOption::Upgrade,
+                (false, false) => ConnectionOption::KeepAlive,
+            },
+            policy: DisconnectPolicy::random(random),
             waits_first: random.chance(15),
             reads: match random.below(10) {
                 0 => Reads::Part,
@@ -160,12 +194,10 @@ impl Exchange {
             } else {
                 1 + random.below(300)
             }),
-            http10: false,
-            keep_alive: true,
+            version: Version::Http11,
             expects_continue: !is_long,
-            trailer: false,
-            upgrade: false,
-            aborts: random.chance(30),
+            option: ConnectionOption::KeepAlive,
+            policy: DisconnectPolicy::random(random),
             waits_first: false,
             reads: if is_long {
                 Reads::Task(random.below(3))
@@ -179,8 +211,11 @@ impl Exchange {
 
     /// The bytes of the request with this number.
     pub(crate) fn request(&self, id: usize, random: &mut Random) -> Vec<u8> {
-        let version = if self.http10 { "1.0" } else { "1.1" };
-        let policy = if self.aborts { "abort" } else { "finish" };
+        let version = match self.version {
+            Version::Http10 => "1.0",
+            Version::Http11 => "1.1",
+        };
+        let policy = self.policy.path();
         let line = match self.kind {
             Kind::Get => format!("GET /{policy}/{id}"),
             Kind::Head => format!("HEAD /{policy}/{id}"),
@@ -190,11 +225,11 @@ impl Exchange {
             Kind::Malformed => return format!("GET /finish/{id} HTTP/1.1\r\nhost : a\r\n\r\n").into_bytes(),
         };
         let mut head = format!("{line} HTTP/{version}\r\nhost: a\r\n");
-        match (self.keep_alive, self.http10, self.upgrade) {
-            (true, true, _) => head.push_str("connection: keep-alive\r\n"),
-            (true, false, true) => head.push_str("connection: upgrade\r\nupgrade: simulated\r\n"),
-            (false, ..) => head.push_str("connection: close\r\n"),
-            _ => {}
+        match (self.option, self.version) {
+            (ConnectionOption::KeepAlive, Version::Http10) => head.push_str("connection: keep-alive\r\n"),
+            (ConnectionOption::KeepAlive, Version::Http11) => {}
+            (ConnectionOption::Close, _) => head.push_str("connection: close\r\n"),
+            (ConnectionOption::Upgrade, _) => head.push_str("connection: upgrade\r\nupgrade: simulated\r\n"),
         }
         if let Some(range) = self.range() {
             head.push_str(&format!("range: {range}\r\n"));
@@ -206,13 +241,13 @@ impl Exchange {
         match self.body {
             Framing::None => {}
             Framing::Sized(_) => head.push_str(&format!("content-length: {length}\r\n")),
-            Framing::Chunked(_) => head.push_str("transfer-encoding: chunked\r\n"),
+            Framing::Chunked(_) | Framing::ChunkedWithTrailer(_) => head.push_str("transfer-encoding: chunked\r\n"),
         }
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
         let body = content(id, length);
         match self.body {
-            Framing::Chunked(_) => {
+            Framing::Chunked(_) | Framing::ChunkedWithTrailer(_) => {
                 let mut rest = &body[..];
                 while !rest.is_empty() {
                     let (chunk, after) = rest.split_at((1 + random.length()).min(rest.len()));
@@ -221,7 +256,7 @@ impl Exchange {
                     bytes.extend_from_slice(b"\r\n");
                     rest = after;
                 }
-                let trailer = match self.trailer {
+                let trailer = match self.has_trailer() {
                     true => format!("{TRAILER}: {id}\r\n"),
                     false => String::new(),
                 };
@@ -235,8 +270,18 @@ impl Exchange {
     pub(crate) fn body_length(&self) -> usize {
         match self.body {
             Framing::None => 0,
-            Framing::Sized(length) | Framing::Chunked(length) => length,
+            Framing::Sized(length) | Framing::Chunked(length) | Framing::ChunkedWithTrailer(length) => length,
         }
+    }
+
+    /// Returns whether a trailer field follows the body of the request.
+    pub(crate) fn has_trailer(&self) -> bool {
+        matches!(self.body, Framing::ChunkedWithTrailer(_))
+    }
+
+    /// Returns whether the end of the client's connection aborts the handler.
+    pub(crate) fn aborts(&self) -> bool {
+        self.policy == DisconnectPolicy::Abort
     }
 
     /// The status of the response.
@@ -285,7 +330,7 @@ impl Exchange {
     /// The text with which the handler reports its use of the request body, in the field `x-exchange`.
     pub(crate) fn read_by_the_handler(&self, id: usize) -> String {
         let read = match self.reads {
-            Reads::All if self.trailer => format!("{} {id}", digest(&content(id, self.body_length()))),
+            Reads::All if self.has_trailer() => format!("{} {id}", digest(&content(id, self.body_length()))),
             Reads::All => digest(&content(id, self.body_length())),
             Reads::Part => "a part".to_owned(),
             Reads::Drops | Reads::Holds | Reads::Task(_) => "nothing".to_owned(),
@@ -302,7 +347,7 @@ impl Exchange {
                 ..
             }
         );
-        let is_sent = has_trailer && !self.http10 && self.status() == 200 && self.kind != Kind::Head;
+        let is_sent = has_trailer && self.version == Version::Http11 && self.status() == 200 && self.kind != Kind::Head;
         is_sent.then(|| id.to_string())
     }
 
@@ -320,9 +365,28 @@ impl Exchange {
 
     /// The server may close the connection after the response although neither side was asked to.
     pub(crate) fn may_close(&self) -> bool {
-        let has_body = self.body_length() > 0 || matches!(self.body, Framing::Chunked(_));
+        let is_chunked = matches!(self.body, Framing::Chunked(_) | Framing::ChunkedWithTrailer(_));
+        let has_body = self.body_length() > 0 || is_chunked;
         let unread = has_body && (self.reads != Reads::All || self.kind == Kind::Missing);
-        unread || !self.keep_alive || self.http10 || self.kind == Kind::Malformed
+        let closes = self.option == ConnectionOption::Close || self.version == Version::Http10;
+        unread || closes || self.kind == Kind::Malformed
+    }
+}
+
+impl DisconnectPolicy {
+    fn random(random: &mut Random) -> Self {
+        match random.chance(30) {
+            true => DisconnectPolicy::Abort,
+            false => DisconnectPolicy::Finish,
+        }
+    }
+
+    /// The first segment of the path of its routes.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            DisconnectPolicy::Finish => "finish",
+            DisconnectPolicy::Abort => "abort",
+        }
     }
 }
 

@@ -158,7 +158,7 @@ impl Run {
             if client.ended && turned {
                 for (id, _) in &client.requests {
                     let activity = parts.activity[*id];
-                    let aborts = parts.exchanges[*id].aborts;
+                    let aborts = parts.exchanges[*id].aborts();
                     if activity.streams > 0 || (aborts && activity.handlers > 0) {
                         return Err(format!("exchange {id} is alive after its connection: {activity:?}"));
                     }
@@ -211,7 +211,7 @@ impl Run {
         let gone = self.clients.iter().filter(|client| client.connection.is_none());
         for (id, _) in gone.flat_map(|client| &client.requests) {
             let activity = parts.activity[*id];
-            if activity.streams > 0 || (parts.exchanges[*id].aborts && activity.handlers > 0) {
+            if activity.streams > 0 || (parts.exchanges[*id].aborts() && activity.handlers > 0) {
                 return Err(format!("exchange {id} is alive after its client: {activity:?}"));
             }
         }
