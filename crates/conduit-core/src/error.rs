@@ -70,10 +70,10 @@ impl fmt::Display for Error {
                 route.handler, route.file, route.line
             ),
             ErrorKind::InsideRuntime => f.write_str(
-                "the server cannot run inside of a tokio runtime, because it makes one for each worker: write `fn main()` without `async` and \
-                 without `#[tokio::main]`; what must be awaited before the server starts, such as a connection to a \
-                 database, goes into `App::open(async { … })` or `App::open_per_worker`; inside of a test take `conduit::testing::TestClient`, or \
-                 call the server on a separate thread with `std::thread::spawn`",
+                "the server cannot run inside of a tokio runtime, because it creates one for each worker: write `fn \
+                 main()` without `async` and without `#[tokio::main]`; await a connection to a database, and other setup, \
+                 in `App::open_per_worker` or `App::open(async { … })`; in a test, use `conduit::testing::TestClient`, or \
+                 run the server on a separate thread with `std::thread::spawn`",
             ),
             ErrorKind::State { worker, error } => write!(f, "cannot open the state of worker {worker}: {error}"),
             ErrorKind::System { operation, cause } => write!(f, "cannot {operation}: {cause}"),

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forgotten_prefix_is_reported() {
+    fn a_missing_prefix_is_reported() {
         because(
             "GET",
             "/jobs",

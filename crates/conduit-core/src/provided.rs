@@ -112,8 +112,8 @@ impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the request has lost the `{}` that a layer provides: an inner layer has replaced the request, which it may \
-             only change",
+            "the request has lost the `{}` that a layer provides: an inner layer has passed another request to \
+             `next.run`: pass the received one, changed if necessary",
             self.0
         )
     }

@@ -66,8 +66,8 @@ fn with_arguments(
     let span = Span::mixed_site().located_at(item.sig.output.span());
     returned = quote_spanned!(span=> #returned);
     let text = format!(
-        "Calls this handler at a server: `{method} {path}`.\n\n# Errors\n\nA response with another status than those of success, and a \
-         request without a response."
+        "Calls this handler at a server: `{method} {path}`.\n\n# Errors\n\nReturns an error if the response has a status \
+         other than success, or if no response arrives."
     );
     quote! {
         #[allow(dead_code, clippy::needless_pass_by_value, clippy::future_not_send, clippy::too_many_arguments)]

@@ -68,8 +68,9 @@ const BOUND_WAIT: &str = "SELECT set_config('lock_timeout', $1, true) WHERE curr
 
 const END_BOUND: &str = "SELECT set_config('lock_timeout', '0', true)";
 
-const LOCKED: &str = "another transaction has changed this value and has not ended within `lock_timeout` (by default 5 s): roll \
-    this one back, end the other one, and try again; a request that needs two transactions changes its session in one of them";
+const LOCKED: &str = "another transaction has changed this value and did not end within `lock_timeout` (default: 5 s): \
+    roll this transaction back, end the other one, and try again; a request with two transactions must change its session \
+    in only one of them";
 
 /// The array is computed once; a subquery of `IN` could be executed again for each row, without its limit.
 const REMOVE: &str = "

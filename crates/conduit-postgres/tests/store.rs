@@ -93,7 +93,7 @@ async fn value_is_replaced_only_if_it_is_the_expected_one() -> sqlx::Result<()> 
 }
 
 #[tokio::test]
-async fn value_whose_lifetime_has_ended_is_absent_and_makes_room() -> sqlx::Result<()> {
+async fn expired_value_is_absent_and_is_replaced() -> sqlx::Result<()> {
     let Some([store, _]) = stores("ended").await? else {
         return Ok(());
     };
@@ -110,7 +110,7 @@ async fn value_whose_lifetime_has_ended_is_absent_and_makes_room() -> sqlx::Resu
 }
 
 #[tokio::test]
-async fn budget_of_a_hot_key_has_its_requests_for_all_tasks_and_pools() -> sqlx::Result<()> {
+async fn budget_of_a_hot_key_is_shared_by_all_tasks_and_pools() -> sqlx::Result<()> {
     let Some(stores) = stores("budget").await? else {
         return Ok(());
     };
@@ -262,7 +262,7 @@ async fn concurrent_changes_of_a_hot_key_lose_none() -> sqlx::Result<()> {
 }
 
 #[tokio::test]
-async fn expired_rows_are_removed_in_batches_without_those_that_are_locked() -> sqlx::Result<()> {
+async fn expired_rows_are_removed_in_batches_except_locked_ones() -> sqlx::Result<()> {
     let Some([pool, other]) = pools("removed").await? else {
         return Ok(());
     };
@@ -433,7 +433,7 @@ fn request_without_the_server_passes_the_limit_and_fails_with_a_key_or_a_session
 
 /// Without a bound, a handler with two transactions would deadlock.
 #[tokio::test]
-async fn change_in_a_second_transaction_waits_for_the_first_one_within_a_bound() -> sqlx::Result<()> {
+async fn change_in_a_second_transaction_waits_for_the_first_one_for_a_bounded_time() -> sqlx::Result<()> {
     let Some([pool, _]) = pools("locked").await? else {
         return Ok(());
     };
@@ -457,7 +457,7 @@ async fn change_in_a_second_transaction_waits_for_the_first_one_within_a_bound()
             .replace(b"key", Some(b"0"), Some(value(b"2", LONG)))
             .await;
         let error = change.expect_err("it is locked").to_string();
-        assert!(error.contains("has not ended within `lock_timeout`"), "{error}");
+        assert!(error.contains("did not end within `lock_timeout`"), "{error}");
     }
     first.commit().await?;
     let mut third = pool.begin().await?;

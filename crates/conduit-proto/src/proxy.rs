@@ -84,7 +84,8 @@ impl fmt::Display for HeaderError {
             HeaderError::Signature => {
                 "the connection does not start with a PROXY header: configure the proxy to send one"
             }
-            HeaderError::Line => "the PROXY line does not end in CR and LF within 107 bytes",
+            HeaderError::Line => "the PROXY line does not end in CR and LF within 107 bytes: end it as version 1 of the \
+                PROXY protocol requires",
             HeaderError::Word => "the PROXY line has an invalid protocol, address or port",
             HeaderError::Command => "the PROXY header has an unknown version or command: configure the proxy to send version 1 or 2, with LOCAL or PROXY",
             HeaderError::Family => "the PROXY header has an unknown family or transport",

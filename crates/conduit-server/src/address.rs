@@ -70,7 +70,11 @@ impl FromStr for ListenAddress {
         };
         let place = if let (None, Some(path)) = (scheme, text.strip_prefix("unix:")) {
             match path.strip_prefix('@') {
-                Some("") => return Err(wrong("there is no name after unix:@")),
+                Some("") => {
+                    return Err(wrong(
+                        "the name after unix:@ is empty: expected an address such as unix:@app",
+                    ));
+                }
                 Some(name) => Location::Abstract(name.to_owned()),
                 None => {
                     let (path, mode) = match path.split_once("?mode=") {
@@ -78,13 +82,17 @@ impl FromStr for ListenAddress {
                             let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o777);
                             (
                                 path,
-                                Some(mode.ok_or_else(|| wrong("the mode is not an octal number up to 777"))?),
+                                Some(mode.ok_or_else(|| {
+                                    wrong("the mode must be an octal number up to 777, such as ?mode=660")
+                                })?),
                             )
                         }
                         None => (path, None),
                     };
                     if path.is_empty() {
-                        return Err(wrong("there is no path after unix:"));
+                        return Err(wrong(
+                            "the path after unix: is empty: expected an address such as unix:/run/app.sock",
+                        ));
                     }
                     Location::Unix(path.into(), mode)
                 }
@@ -267,8 +275,8 @@ mod tests {
             ("", "no port"),
             ("localhost", "no port"),
             ("[::1]", "no port"),
-            ("unix:", "no path"),
-            ("unix:@", "no name"),
+            ("unix:", "the path after unix: is empty"),
+            ("unix:@", "the name after unix:@ is empty"),
             ("unix:/a?mode=9", "octal"),
             ("unix:/a?mode=1777", "octal"),
         ] {

@@ -174,7 +174,7 @@ struct InternalExchange {
 }
 
 impl InternalExchange {
-    /// Responds when the handler is ready. The exchange is cancelled when its caller is gone; the handler continues unless its
+    /// Responds when the handler is ready. The exchange is cancelled when its caller disconnects; the handler continues unless its
     /// route ends with its client.
     async fn run(mut self, pending: PendingResponse, mut answer: oneshot::Sender<http::Response<SendBody>>) {
         let aborts = pending.ends_with_client();

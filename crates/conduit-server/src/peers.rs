@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_connections_is_forgotten() {
+    fn an_address_without_connections_is_removed() {
         let peers = Peers::new(3);
         for number in 0..100_000_u32 {
             assert!(peers.enter(IpAddr::from(number.to_be_bytes())));

@@ -102,7 +102,9 @@ mod tests {
             forwarding: Some(Arc::default()),
             standard: false,
         };
-        let proxies = proxies.with_environment(environment).expect("nothing is looked at");
+        let proxies = proxies
+            .with_environment(environment)
+            .expect("the environment is not read");
         assert!(proxies.forwarding_of(inside).is_none());
         assert!(proxies.send_header(inside) && !proxies.send_header(outside));
 

@@ -173,8 +173,8 @@ fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::
 pub(super) fn failure_message(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-            "the application sent nothing within the patience of the test; if the handler waits for time, move the clock with \
-             `advance`, or use `skip_waiting`"
+            "the application sent nothing within the patience of the test; if the handler waits for a timer, advance the \
+             clock with `advance`, or use `skip_waiting`"
                 .to_owned()
         }
         io::ErrorKind::UnexpectedEof => "the application closed the connection before the end of its response".to_owned(),

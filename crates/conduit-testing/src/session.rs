@@ -68,7 +68,7 @@ impl Session {
         });
         if has_started.recv().is_err() {
             match thread.join() {
-                Ok(Ok(())) => panic!("the application has stopped before it served"),
+                Ok(Ok(())) => panic!("the application stopped before it served a request"),
                 Ok(Err(error)) => panic!("the application cannot start: {error}"),
                 Err(panic) => std::panic::resume_unwind(panic),
             }

@@ -100,7 +100,7 @@ impl Templates {
         let mut environment = environment();
         environment.set_loader(move |name| {
             let text = embedded.content(name).map(str::from_utf8).transpose();
-            text.map_err(|error| failure("the template is not UTF-8".to_owned(), error))
+            text.map_err(|error| failure(format!("the template {name} is not UTF-8"), error))
         });
         Templates {
             environment: Arc::new(environment),

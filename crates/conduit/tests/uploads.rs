@@ -202,7 +202,7 @@ fn run_with_limit(test: &str, kib: u32) -> TempDir {
         "trap '' XFSZ; ulimit -f {}; exec \"$0\" --exact {test} --nocapture",
         2 * kib
     );
-    let program = std::env::current_exe().expect("a test knows its file");
+    let program = std::env::current_exe().expect("the path of the test is known");
     let run = Command::new("sh")
         .arg("-c")
         .arg(script)
@@ -230,7 +230,10 @@ fn file_without_room_is_507() {
         for request in [put("a", &content(2 << 20)), form_of("/form", "a", &content(2 << 20))] {
             let response = server.request(request);
             assert_eq!(response.status, 507);
-            assert_eq!(response.problem()["detail"], "the server has no room for the file");
+            assert_eq!(
+                response.problem()["detail"],
+                "the server's disk has no room for the file"
+            );
         }
         assert_eq!(server.request(put("b", &content(1 << 19))).status, 200);
         return;
@@ -245,7 +248,10 @@ fn received_file_without_room_is_507() {
         for target in ["/save", "/open"] {
             let response = server.request(form_of(target, "picture", &content(32 << 10)));
             assert_eq!(response.status, 507, "{target}");
-            assert_eq!(response.problem()["detail"], "the server has no room for the file");
+            assert_eq!(
+                response.problem()["detail"],
+                "the server's disk has no room for the file"
+            );
             assert_eq!(
                 server.request(form_of(target, "picture", &content(1 << 10))).status,
                 200

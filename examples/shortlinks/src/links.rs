@@ -82,7 +82,7 @@ pub(crate) async fn part(store: &Store, user: &User, range: &Range) -> sqlx::Res
     Ok((links, next))
 }
 
-/// Makes a link, with a slug of your own or a random one.
+/// Creates a link, with a given slug or a random one.
 #[post("/api/links")]
 async fn create(
     user: Auth<User>,
@@ -141,11 +141,10 @@ async fn remove(user: Auth<User>, slug: Path<String>, store: State<Store>) -> Re
     }
 }
 
-/// Follows a link. The redirect is temporary (307): a permanent one is kept by browsers, which then would not come here
-/// again to be counted, nor see that the link was removed. Of the temporary ones 307 alone has just one meaning for
-/// every method; 302 lets the client choose.
+/// Follows a link. The redirect is temporary (307): browsers cache a permanent one, so later visits would not be counted, and a
+/// removed link would still work. Among the temporary ones, only 307 has one meaning for every method; 302 lets the client choose.
 ///
-/// `HEAD` finds this route too. It asks where the link leads and does not go there, so it is not counted.
+/// `HEAD` matches this route, too. It requests the target without following it, so it is not counted.
 #[get("/{slug}", link)]
 pub(crate) async fn follow(slug: Path<String>, method: Method, store: State<Store>) -> Result<Redirect, LinkError> {
     let url = match method {
@@ -155,7 +154,7 @@ pub(crate) async fn follow(slug: Path<String>, method: Method, store: State<Stor
     url.map(Redirect::temporary).ok_or(LinkError::NoLink { slug: slug.0 })
 }
 
-/// Space in the database is bounded too.
+/// Space in the database is bounded, too.
 pub(crate) async fn few_new_links(limits: State<Limits>, request: Request, next: Next) -> Response {
     limits.new_links.call(request, next).await
 }

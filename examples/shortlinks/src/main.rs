@@ -1,9 +1,8 @@
-//! A link shortener: a page, a JSON API for those who have signed up, and short links that count how often they were
-//! followed.
+//! A link shortener: a page, a JSON API for registered users, and short links with a counter of visits.
 //!
 //! - `settings.rs`: the settings from the environment.
 //! - `pages.rs`: the page and its forms, with the template in `templates/`. `site.rs`: the routes for the operator.
-//! - `users.rs`: signing up, in and out, and the guard of an account's data. `password.rs`: passwords.
+//! - `users.rs`: sign-up, sign-in, sign-out, and the guard of an account's data. `password.rs`: passwords.
 //! - `links.rs`: the links. `new_link.rs`: the rules for a new link.
 //! - `store/`: users, sessions and links in SQLite.
 //! - `tests.rs`: the API through the client for tests; `tests/program`: the program itself.
@@ -44,7 +43,7 @@ struct Service {
     limits: Limits,
 }
 
-/// The rate limit of an address for expensive or guessable operations. Clones count together.
+/// The rate limit of an address for expensive or guessable operations. Clones share the counter.
 #[derive(Clone)]
 struct Limits {
     sign_in: RateLimit,
@@ -60,8 +59,8 @@ impl Limits {
     }
 }
 
-/// The whole service. Each worker opens the database; the limits and the connection for writing are the same for all.
-/// The layer that is added last is the outermost: a request meets its id first.
+/// Builds the whole service. Each worker opens the database; all share the limits and the connection for writing. The layer that is
+/// added last is the outermost: a request gets its id first.
 fn app(settings: Settings) -> App<Service, Routes<Service>> {
     let limits = Limits::new(&settings);
     let writer = Writer::default();

@@ -7,13 +7,13 @@ use garde::Validate;
 use serde::Deserialize;
 use url::Url;
 
-/// The longest URL, in bytes, as it is kept: with everything percent-encoded that has to be.
+/// The maximum length of a URL in bytes, after the required percent-encoding.
 const URL_LIMIT_BYTES: usize = 2048;
 
 /// The longest name and the longest slug, in characters.
 const SLUG_LIMIT: usize = 32;
 
-/// The letters of a slug that the service makes: none that looks like another.
+/// The letters of a generated slug, without letters that look alike.
 const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
 /// Slugs of this length have 27,512,614,111 values.
 const RANDOM_SLUG_LENGTH: usize = 7;
@@ -33,7 +33,7 @@ pub(crate) struct NewLink {
 }
 
 impl NewLink {
-    /// The URL as it is kept, and as a `location` can hold it.
+    /// The URL as it is stored, in the form that `location` requires.
     pub(crate) fn location(&self) -> Result<Url, url::ParseError> {
         Url::parse(&self.url)
     }
@@ -57,7 +57,7 @@ pub(crate) fn has_letters_of_slugs(shortest: usize) -> impl Fn(&str, &()) -> gar
     }
 }
 
-/// Only http and https: a link to `javascript:` or `data:` would run what its maker wrote.
+/// Only http and https: a link to `javascript:` or `data:` would run a script of its author.
 fn is_http_url(text: &str, _: &()) -> garde::Result {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.as_str().len() <= URL_LIMIT_BYTES => Ok(()),
@@ -69,7 +69,7 @@ fn is_http_url(text: &str, _: &()) -> garde::Result {
 
 /// A slug that is probably free. It is not a secret: it is part of the link.
 pub(crate) fn random_slug() -> String {
-    // The keys of each `RandomState` differ, and those of a thread's first come from the system.
+    // The keys of each `RandomState` differ, and the first of each thread are from the system.
     let mut number = RandomState::new().hash_one(());
     let mut next = || {
         let letter = LETTERS[(number % LETTERS.len() as u64) as usize];
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_kept_as_a_location_can_hold_it() {
+    fn a_url_is_stored_in_the_form_of_a_location() {
         let url = link("https://bücher.example/ä b", None).location().expect("a URL");
         assert_eq!(url.as_str(), "https://xn--bcher-kva.example/%C3%A4%20b");
     }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_random_slug_is_one_that_is_accepted() {
+    fn a_random_slug_is_valid() {
         for _ in 0..1000 {
             let slug = random_slug();
             assert_eq!(slug.len(), RANDOM_SLUG_LENGTH);

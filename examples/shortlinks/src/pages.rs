@@ -1,4 +1,4 @@
-//! The page: forms that sign a user in, and make and remove links. It needs no script.
+//! The page: forms that sign a user in, and create and remove links. It needs no script.
 
 use askama::Template;
 use conduit::extract::{FormFields, Submission};
@@ -27,8 +27,8 @@ pub(crate) const ROUTES: Routes<Service> = routes![
 /// The style and the script of the page.
 const ASSETS: Embedded = embed!("assets", "/assets");
 
-/// The page loads nothing from elsewhere, runs no script and no style that is written in it, sends forms to the service alone, and
-/// cannot be framed.
+/// The page loads resources of the service only, runs no inline script or style, sends forms only to the service, and cannot be
+/// framed.
 pub(crate) const POLICY: &str = "default-src 'none'; style-src {nonce}; script-src {nonce}; img-src data:; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
@@ -42,14 +42,14 @@ struct Home {
     /// The link to the page with older links.
     older: Option<String>,
     messages: Vec<String>,
-    /// Those of the form with errors.
+    /// The fields of the form with errors.
     fields: FormFields,
 }
 
 /// The next page, or the same one with the errors of its form.
 type Outcome = Result<Result<Redirect, Status<422, Page<Home>>>, Problem>;
 
-/// The page once more, with the errors of its form.
+/// The same page with the errors of its form.
 async fn again(fields: FormFields, mut session: Session<Visitor>, store: &Store, nonce: CspNonce) -> Outcome {
     let page = render(fields, &mut session, store, nonce, &Range::default()).await?;
     Ok(Err(Status(page)))
@@ -83,7 +83,7 @@ async fn render(
     }))
 }
 
-/// Adds the error of a value that is taken; another problem is the response.
+/// Adds an error for a value that is taken; any other problem becomes the response.
 fn add_conflict(fields: &mut FormFields, name: &str, problem: Problem) -> Result<(), Problem> {
     if problem.status() != StatusCode::CONFLICT {
         return Err(problem);
@@ -173,7 +173,7 @@ async fn create(
     store: State<Store>,
     nonce: CspNonce,
 ) -> Outcome {
-    // The session has ended: the page has the form to sign in.
+    // The session has ended: the page contains the sign-in form.
     let Some(user) = session.user() else { return to_home() };
     let (outcome, mut fields) = form.into_parts();
     let Valid(Form(new)) = match outcome {

@@ -1,4 +1,4 @@
-//! Passwords: only their hashes are kept.
+//! Passwords: only their hashes are stored.
 
 use argon2::Argon2;
 use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier};
@@ -9,7 +9,7 @@ use conduit::prelude::*;
 const NOBODYS: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0IG9mIG91cnM$4sV3bTvGQe7o1iGEq0nH0F3q8i0wqk8Y4yKf7gG0c2A";
 
-/// The hash, by Argon2id with the salt in it.
+/// Returns the Argon2id hash, which contains the salt.
 pub(crate) async fn hash(password: String) -> Result<String, Problem> {
     let hashed = blocking(move || Argon2::default().hash_password(password.as_bytes())).await?;
     Ok(hashed?.to_string())
@@ -26,7 +26,7 @@ pub(crate) async fn is_right(password: String, hash: Option<String>) -> Result<b
     }
 }
 
-/// Hashing takes tens of milliseconds on purpose. On the worker all of its connections would wait for it.
+/// Hashing takes tens of milliseconds by design. On the worker it would delay all connections.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     Ok(tokio::task::spawn_blocking(work).await?)
 }
@@ -43,13 +43,13 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_right_with_its_own_hash_only() {
+    fn a_password_matches_only_its_hash() {
         let made = run(hash("correct horse".to_owned()));
         assert!(made.starts_with("$argon2id$") && !made.contains("correct"));
         assert_ne!(
             made,
             run(hash("correct horse".to_owned())),
-            "each hash has its own salt"
+            "each hash has a separate salt"
         );
         assert!(run(is_right("correct horse".to_owned(), Some(made.clone()))));
         assert!(!run(is_right("correct horse ".to_owned(), Some(made))));

@@ -3,10 +3,10 @@
 //! | variable | default | meaning |
 //! | --- | --- | --- |
 //! | `SHORTLINKS_DB` | `shortlinks.db` | the database's file |
-//! | `SHORTLINKS_SIGN_INS_PER_MINUTE` | 10 | how often an address may sign up or in |
-//! | `SHORTLINKS_NEW_LINKS_PER_MINUTE` | 120 | how many links may be made from an address |
+//! | `SHORTLINKS_SIGN_INS_PER_MINUTE` | 10 | the number of sign-ups and sign-ins of an address |
+//! | `SHORTLINKS_NEW_LINKS_PER_MINUTE` | 120 | the number of new links of an address |
 //!
-//! Those of the server, such as `CONDUIT_ADDR`, are the framework's.
+//! The framework documents those of the server, such as `CONDUIT_ADDR`.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The time that the limits are for.
+/// The period of the limits.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Settings {
@@ -41,7 +41,7 @@ impl Settings {
     }
 }
 
-/// Leaves the number as it is where the variable is not set.
+/// Leaves the number unchanged if the variable is not set.
 fn read_number(name: &'static str, number: &mut u32) -> Result<(), NoNumber> {
     if let Some(value) = env::var_os(name) {
         let parsed = value.to_str().and_then(|text| text.parse().ok());
@@ -50,7 +50,7 @@ fn read_number(name: &'static str, number: &mut u32) -> Result<(), NoNumber> {
     Ok(())
 }
 
-/// A variable of the environment that is no number.
+/// A variable of the environment that is not a number.
 #[derive(Debug)]
 pub(crate) struct NoNumber {
     name: &'static str,

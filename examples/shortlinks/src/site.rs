@@ -15,9 +15,9 @@ pub(crate) const ROUTES: Routes<Service> = routes![
     metrics::page
 ];
 
-/// Responds 200 while the service accepts requests: it is not shutting down, and its database responds.
+/// Responds with 200 while the service accepts requests: it is not shutting down, and its database responds.
 ///
-/// The framework's `/healthz` only shows that the program is alive: a restart would not repair a database.
+/// The framework's `/healthz` only shows that the program runs: a restart would not repair a database.
 #[get("/readyz")]
 async fn readyz(store: State<Store>) -> Result<&'static str, Problem> {
     if !health::is_ready() {
@@ -25,7 +25,7 @@ async fn readyz(store: State<Store>) -> Result<&'static str, Problem> {
     }
     match store.check().await {
         Ok(()) => Ok("ready\n"),
-        Err(error) => Err(unavailable("the database does not answer").with_cause(&error)),
+        Err(error) => Err(unavailable("the database does not respond").with_cause(&error)),
     }
 }
 
@@ -37,11 +37,11 @@ fn unavailable(detail: &'static str) -> Problem {
 async fn only_from_this_machine(client: Client, request: Request, next: Next) -> Result<Response, Problem> {
     match client.address() {
         Some(address) if is_loopback(address) => Ok(next.run(request).await),
-        _ => Err(Problem::forbidden("this is answered on the machine itself")),
+        _ => Err(Problem::forbidden("this is available on the machine itself only")),
     }
 }
 
-/// `::ffff:127.0.0.1` is 127.0.0.1 as a socket for both families sees it.
+/// `::ffff:127.0.0.1` is the form of 127.0.0.1 on a socket for both address families.
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }

@@ -48,17 +48,17 @@ fn with_client(test: impl FnOnce(TestClient)) {
 }
 
 #[test]
-fn the_api_is_that_of_the_lock() {
+fn the_api_equals_the_lock() {
     let directory = Directory::new();
     assert_lock(&app(directory.settings()), "api.lock");
 }
 
-/// Runs a test as one that has signed in as Ada.
+/// Runs a test as a client that has signed in as Ada.
 fn as_ada(test: impl FnOnce(TestClient)) {
     with_client(|client| test(signed_in(&client, "ada")));
 }
 
-/// Another client, who signs up and in by this name.
+/// Another client, which signs up and in with this name.
 fn signed_in(client: &TestClient, name: &str) -> TestClient {
     let client = client.another();
     let credentials = json!({ "name": name, "password": PASSWORD });
@@ -84,7 +84,7 @@ fn paths(refusal: &TestResponse) -> Vec<Value> {
 }
 
 #[test]
-fn a_link_is_made_shown_followed_and_removed() {
+fn a_link_is_created_shown_followed_and_removed() {
     as_ada(|client| {
         let made = create(&client, json!({ "url": "https://example.com/a b", "slug": "manual" }));
         made.assert_status(201).assert_header("location", "/api/links/manual");
@@ -100,7 +100,11 @@ fn a_link_is_made_shown_followed_and_removed() {
             .assert_header("location", "https://example.com/a%20b");
         assert_eq!(clicks(&client, "manual"), 1);
         client.head("/manual").send().assert_status(307);
-        assert_eq!(clicks(&client, "manual"), 1, "asking where a link leads is no click");
+        assert_eq!(
+            clicks(&client, "manual"),
+            1,
+            "a request for the target without following it is not counted"
+        );
 
         client
             .delete("/api/links/manual")
@@ -123,10 +127,10 @@ fn a_link_without_a_slug_gets_one() {
 }
 
 #[test]
-fn a_slug_that_is_taken_is_a_conflict_and_the_first_link_stays() {
+fn a_slug_that_is_taken_is_a_conflict_and_the_first_link_remains() {
     as_ada(|client| {
         create(&client, json!({ "url": "https://example.com/1", "slug": "mine" }));
-        // The page of that name would hide the second link.
+        // The page with that name would hide the second link.
         for slug in ["mine", "healthz", "docs"] {
             let refused = create(&client, json!({ "url": "https://example.com/2", "slug": slug }));
             refused.assert_status(409);
@@ -153,7 +157,7 @@ fn all_violated_rules_of_a_link_are_reported_at_once() {
 }
 
 #[test]
-fn a_body_that_is_no_link_is_refused() {
+fn a_body_that_is_not_a_link_is_refused() {
     as_ada(|client| {
         let send = |body: &str| {
             client
@@ -197,7 +201,7 @@ fn the_list_comes_in_pages_with_the_newest_first() {
 
         let (slugs, next) = part("");
         assert_eq!(slugs, expected(6..=25));
-        // A change of earlier links does not move later ones.
+        // A change of earlier links does not shift later ones.
         client.delete("/api/links/link-25").send().assert_status(204);
         client.delete("/api/links/link-6").send().assert_status(204);
         let (slugs, end) = part(&format!("?after={}", next.expect("there is more")));
@@ -269,7 +273,7 @@ fn session_begins_with_the_password_and_ends_at_logout() {
             assert_eq!(refused.problem()["detail"], "No user has this name and password.");
         }
 
-        // The cookie is enough, and no script can read it.
+        // The cookie is sufficient, and no script can read it.
         let signed_in = client.post("/api/session").json(&ada).send();
         signed_in.assert_status(201).assert_json(&json!({ "name": "ada" }));
         let cookie = signed_in.header("set-cookie").expect("a cookie");
@@ -279,7 +283,7 @@ fn session_begins_with_the_password_and_ends_at_logout() {
         session.assert_status(200).assert_json(&json!({ "name": "ada" }));
         assert_eq!(session.header("set-cookie"), None);
 
-        // The second session of the same browser makes the id of the first one worthless.
+        // The second session of the same browser invalidates the id of the first one.
         let first = client.cookie(COOKIE).expect("a cookie");
         client.post("/api/session").json(&ada).send().assert_status(201);
         let second = client.cookie(COOKIE).expect("a cookie");
@@ -375,7 +379,7 @@ fn unknown_paths_and_methods_are_problems() {
 }
 
 #[test]
-fn checks_answer_and_the_document_is_revalidated() {
+fn health_checks_respond_and_the_document_is_revalidated() {
     with_client(|client| {
         client.get("/healthz").send().assert_status(200);
         client.get("/readyz").send().assert_text("ready\n");
@@ -387,7 +391,7 @@ fn checks_answer_and_the_document_is_revalidated() {
 }
 
 #[test]
-fn the_numbers_are_for_this_machine_only() {
+fn the_metrics_are_for_this_machine_only() {
     with_client(|client| {
         client
             .get("/metrics")

@@ -1,4 +1,4 @@
-//! Users: signing up, in and out, and the guard of an account's data.
+//! Users: sign-up, sign-in, sign-out, and the guard of an account's data.
 
 use conduit::prelude::*;
 use conduit::session::{ActiveSession, Session, Sessions};
@@ -17,7 +17,7 @@ pub(crate) const ROUTES: Routes<Service> = routes![
     sign_out
 ];
 
-/// A user who has signed in. As `Auth<User>` it is the guard before a handler.
+/// A user who has signed in. `Auth<User>` guards a handler.
 #[derive(Clone, Serialize, JsonSchema)]
 pub(crate) struct User {
     #[serde(skip)]
@@ -84,7 +84,7 @@ pub(crate) enum SignUpError {
     Database(#[problem(from)] sqlx::Error),
 }
 
-/// Signs up a user, who can sign in then.
+/// Signs up a user, who can then sign in.
 #[post("/api/users")]
 async fn sign_up(new: Valid<Json<Credentials>>, store: State<Store>) -> Result<Status<201, Json<User>>, SignUpError> {
     Ok(Status(Json(register(&store, new.0.0).await?)))
@@ -119,7 +119,7 @@ pub(crate) async fn verify(store: &Store, credentials: Credentials) -> Result<Op
     Ok(user.filter(|_| is_right))
 }
 
-/// Makes the session that of the user, under another id.
+/// Assigns the session to the user, under another id.
 pub(crate) async fn begin(session: &mut Session<Visitor>, user: &User) -> Result<(), Problem> {
     session
         .rotate(|visitor| visitor.user = Some((user.id, user.name.clone())))
@@ -132,14 +132,14 @@ async fn whoami(user: Auth<User>) -> Json<User> {
     Json(user.0)
 }
 
-/// Signs out: the session ends, also for those who know its cookie.
+/// Signs out: the session ends, also for clients with a copy of its cookie.
 #[delete("/api/session")]
 async fn sign_out(_: Auth<User>, mut session: Session<Visitor>) -> Result<NoContent, Problem> {
     session.end().await?;
     Ok(NoContent)
 }
 
-/// Guessing passwords takes many tries, and each try takes work.
+/// Guessing passwords takes many attempts, and each attempt is expensive.
 pub(crate) async fn few_sign_ins(limits: State<Limits>, request: Request, next: Next) -> Response {
     limits.sign_in.call(request, next).await
 }

@@ -92,8 +92,8 @@ fn write(page: &mut String, problem: &Problem, context: &ErrorContext<'_>) -> fm
     }
     page.push_str(
         "<footer>You see this page because the application is in development and your client asks for \
-         <code>text/html</code>; other clients get problem details. In production none of it is shown: set \
-         <code>CONDUIT_ENV=production</code> to try.</footer>\n</main>\n</body>\n</html>\n",
+         <code>text/html</code>; other clients get problem details. In production these details are not shown: set \
+         <code>CONDUIT_ENV=production</code> to see the response of production.</footer>\n</main>\n</body>\n</html>\n",
     );
     Ok(())
 }

@@ -127,7 +127,7 @@ impl FormParts {
         self
     }
 
-    /// Adds a file. Control characters in the media type are left out.
+    /// Adds a file. Control characters in the media type are omitted.
     pub fn file(mut self, name: &str, file_name: &str, media_type: &str, content: impl Into<Vec<u8>>) -> Self {
         let (name, file_name) = (FormParts::escaped(name), FormParts::escaped(file_name));
         let media_type: String = media_type.chars().filter(|character| !character.is_control()).collect();
@@ -161,9 +161,9 @@ impl FormParts {
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The events of a stream. That of a GET or QUERY connects again when the connection is lost, from the last event on, and ends
-/// when the server answers 204. That of another method, which may have effects, ends with its response. Dropping it ends the
-/// stream at the server.
+/// The events of a stream. The stream of a GET or QUERY reconnects after a lost connection, continues after the last event, and
+/// ends when the server responds with 204. The stream of any other method, which may have effects, ends with its response. Dropping
+/// `Events` closes the stream.
 #[derive(Debug)]
 pub struct Events<T> {
     http: reqwest::Client,
@@ -192,8 +192,8 @@ impl<T: DeserializeOwned> Events<T> {
     ///
     /// # Errors
     ///
-    /// When the server rejects to continue the stream, the connection of one that cannot continue is lost, or the data is not of
-    /// the documented form.
+    /// Returns an error if the server refuses to continue the stream, if the connection of a stream that cannot be continued is
+    /// lost, or if the data does not have the documented form.
     pub async fn next(&mut self) -> Result<Option<ServerEvent<T>>, Error> {
         loop {
             while let Some(line) = self.lines.next() {

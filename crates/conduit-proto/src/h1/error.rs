@@ -146,7 +146,7 @@ impl Reason {
             Self::RequestLine => "the request line is malformed: write method, one space, target, one space, HTTP/1.1",
             Self::Target => {
                 "the request target is invalid: write a path with '/' first, percent-encode '\"', '<', '>', '`' and all \
-                 bytes that are not visible ASCII, and leave out the fragment; '*' is for OPTIONS, host:port for CONNECT"
+                 bytes that are not visible ASCII, and omit the fragment; '*' is for OPTIONS, host:port for CONNECT"
             }
             Self::Version => "the version is malformed: use HTTP/1.1",
             Self::UnsupportedVersion => "this version of HTTP is not supported: use HTTP/1.1",
@@ -167,8 +167,8 @@ impl Reason {
                 "both Content-Length and Transfer-Encoding: the length of the body is ambiguous: send only one of them"
             }
             Self::TransferEncoding => {
-                "Transfer-Encoding does not end in one 'chunked', or has an empty element: the length of the body is \
-                 unknown, write 'Transfer-Encoding: chunked'"
+                "Transfer-Encoding does not end in one 'chunked', or has an empty element, so the length of the body is \
+                 unknown: write 'Transfer-Encoding: chunked'"
             }
             Self::UnknownTransferCoding => "the transfer coding is not supported: use only 'chunked'",
             Self::TransferEncodingVersion => {

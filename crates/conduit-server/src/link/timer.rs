@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_is_not_the_clients_is_given_back() {
+    fn time_that_the_client_does_not_cause_is_returned() {
         let (mut rate, config) = since(100);
         rate.resume(1000);
         assert_eq!(rate.until(&config), 1111);

@@ -329,8 +329,8 @@ pub(super) fn require_decoded(request: &Request) -> Result<(), Problem> {
 #[cold]
 fn encoded(coding: &[u8]) -> Problem {
     Problem::unsupported_media_type(format!(
-        "the body has the content-encoding {:?}, which this route does not decode: send the body as it is, or add the layer \
-         Decompression to the route",
+        "the body has the content-encoding {:?}, which this route does not decode: send the body without a \
+         content-encoding, or add the layer Decompression to the route",
         Excerpt::new(coding)
     ))
     .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))

@@ -218,7 +218,7 @@ impl fmt::Display for ShortSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the secret for cookies has {} bytes, at least {SHORTEST_SECRET_BYTES} are needed: make one with \
+            "the secret for cookies has {} bytes, but at least {SHORTEST_SECRET_BYTES} are required: create one with \
              `openssl rand -base64 48`",
             self.length_bytes
         )

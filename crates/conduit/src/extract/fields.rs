@@ -33,7 +33,7 @@ impl<'de, 'a: 'de> Root<'de, 'a> {
     /// Returns the groups for a struct with these fields.
     fn groups_of_struct(&self, names: &'static [&'static str]) -> Result<Groups<'de, 'a>, Error> {
         if self.0.has_literal_name(names) {
-            return Err(Error::new("the names are read once more"));
+            return Err(Error::new("the struct is read again with literal names"));
         }
         self.groups()
     }

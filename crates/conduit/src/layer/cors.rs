@@ -124,7 +124,7 @@ impl Cors {
     pub fn allow_origin(mut self, origin: &str) -> Self {
         crate::origin::require(origin);
         let Origins::Listed(origins) = &mut self.origins else {
-            panic!("`{origin}` is allowed already: leave out `allow_any_origin` or `allow_origins`");
+            panic!("`{origin}` is allowed already: remove `allow_any_origin` or `allow_origins`");
         };
         origins.push(HeaderValue::try_from(origin).expect("it is visible ASCII"));
         self

@@ -83,8 +83,8 @@ impl IdempotencyKey {
         let Some(stored) = stored else {
             let status = status.as_u16();
             return Err(misuse(&format!(
-                "invalid response {status} to `IdempotencyKey::complete_in`: it states that the request had no effect; roll the \
-                 transaction back and return it"
+                "invalid response {status} to `IdempotencyKey::complete_in`: the status rules out an effect of the \
+                 request: roll the transaction back, and return the response"
             )));
         };
         let marker = running(&state.fingerprint);

@@ -157,8 +157,8 @@ pub(super) const FAILED: &str = "The current version is not one that the request
 
 fn failed() -> Problem {
     Problem::new(StatusCode::PRECONDITION_FAILED).with_detail(
-        "the current version is not the one that the request is for, or a precondition is malformed: \
-         get the current version and try again",
+        "the current version is not one that the request applies to, or a precondition is malformed: get the current \
+         version and try again",
     )
 }
 

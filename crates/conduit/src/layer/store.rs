@@ -535,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn value_lives_for_its_lifetime() {
+    fn value_is_kept_for_its_lifetime() {
         let (store, now) = (MemoryStore::default(), Instant::now());
         assert_eq!(store.replace_at(b"k", None, pinned(b"1", ""), now), Ok(true));
         assert!(store.get_at(b"k", now + MINUTE / 2).is_some());

@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_sign_a_query_are_left_out_and_nothing_else() {
+    fn only_values_that_sign_a_query_are_redacted() {
         for (query, expected) in [
             ("q=OpenTelemetry&sig=abc", "q=OpenTelemetry&sig=REDACTED"),
             ("signature=x=y&a=&Signature", "signature=REDACTED&a=&Signature"),

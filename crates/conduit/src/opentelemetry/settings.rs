@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn without_variables_everything_is_sent_and_traces_of_others_go_on() {
+    fn without_variables_everything_is_sent_and_foreign_traces_continue() {
         let settings = with(&[]).expect("no variable is set");
         assert!(settings.sends && settings.propagates);
         assert_eq!(settings.timeout, TIMEOUT);

@@ -454,7 +454,11 @@ impl Accepted {
 impl IntoResponse for Accepted {
     fn into_response(self) -> Response {
         let Ok(location) = HeaderValue::try_from(&self.location) else {
-            tracing::error!(location = self.location, "a location is not a valid field value");
+            tracing::error!(
+                location = self.location,
+                "the location of Accepted::at is not a valid header field value: \
+                use visible ASCII"
+            );
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         };
         let mut response = StatusCode::ACCEPTED.into_response();
@@ -467,7 +471,7 @@ impl IntoResponse for Accepted {
             operation
                 .response_without_body()
                 .response_description("The work has begun.")
-                .response_header("location", "The place of its progress.");
+                .response_header("location", "The URL of its progress.");
         });
     }
 }

@@ -150,5 +150,5 @@ impl Registry {
 
 /// The problem for a run that does not exist, and for one of another owner.
 pub(super) fn not_found() -> Problem {
-    Problem::not_found("this run does not exist, or has ended long ago")
+    Problem::not_found("this run does not exist, or has ended too long ago")
 }

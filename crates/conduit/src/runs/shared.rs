@@ -57,7 +57,8 @@ pub(super) async fn control(
             }
         }
         Err(error) => {
-            tracing::error!(run = name, id = record.id(), %error, "other processes cannot cancel a run");
+            tracing::error!(run = name, id = record.id(), %error, "cannot receive the cancel requests of other processes; \
+                clients of this process can still cancel the run");
         }
     }
     pending::<()>().await;

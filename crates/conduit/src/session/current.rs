@@ -103,8 +103,8 @@ impl CurrentSession {
         match opened {
             Some(current) if current.sessions.storage.is_same(&sessions.storage) => Ok(current.clone()),
             Some(_) => Err(misuse(format!(
-                "two `Sessions` of one request use the cookie `{name}`: give one another `Sessions::cookie_name`, or let \
-                 `FromRef` return clones of one"
+                "two `Sessions` of one request use the cookie `{name}`: set another `Sessions::cookie_name` for one of \
+                 them, or let `FromRef` return clones of the same `Sessions`"
             ))),
             None => Self::open(request, sessions).await,
         }
@@ -327,7 +327,7 @@ impl CurrentSession {
     ) -> Result<R, Problem> {
         if let SessionStorage::Cookie(_) = &self.sessions.storage {
             return Err(misuse(
-                "sessions in cookies cannot change in a transaction: use sessions in its database",
+                "sessions in cookies cannot change in a transaction: store the sessions in the database of the transaction",
             ));
         }
         // The id and the cookie are not part of the transaction, whose outcome is unknown here.
@@ -552,14 +552,14 @@ fn misuse(message: impl Into<BoxError>) -> Problem {
 /// 500: the cookie cannot be sent.
 fn too_late() -> Problem {
     misuse(
-        "a session cannot begin or get another id after the response, which has its cookie, and one in a cookie cannot change: \
-         do it before a task, a stream or a WebSocket takes the `Session`",
+        "the response and its cookie have been sent: a session can no longer begin or get another id, and a session in a \
+         cookie can no longer change; do so before a task, a stream or a WebSocket takes the `Session`",
     )
 }
 
 /// 409: the session was replaced after the request began.
 fn ended() -> Problem {
-    Problem::conflict("the session has ended or has another id since this request began: send it again")
+    Problem::conflict("the session has ended or got another id after this request began: send the request again")
 }
 
 fn failed(error: &str) -> Problem {

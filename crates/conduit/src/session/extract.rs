@@ -228,11 +228,11 @@ where
 }
 
 fn scheme() -> SecurityScheme {
-    SecurityScheme::api_key_in_cookie("__Host-session").description("The cookie of a session.")
+    SecurityScheme::api_key_in_cookie("__Host-session").description("The cookie of the session.")
 }
 
 pub(super) fn describe_problems(operation: &mut Operation) {
-    operation.problem(StatusCode::SERVICE_UNAVAILABLE, "The store of sessions fails.");
+    operation.problem(StatusCode::SERVICE_UNAVAILABLE, "The store of sessions failed.");
 }
 
 /// The session of a visitor who has one: the credentials of a guard. It dereferences to the [`Session`].
@@ -282,7 +282,7 @@ where
         let session = Session::<T>::from_request(request, state).await?;
         match session.is_active() {
             true => Ok(ActiveSession(session)),
-            false => Err(Self::refused("this needs a session: sign in first")),
+            false => Err(Self::refused("a session is required: sign in first")),
         }
     }
 
@@ -293,7 +293,7 @@ where
     fn describe(operation: &mut Operation) {
         operation
             .security("session", scheme(), &[])
-            .problem(StatusCode::UNAUTHORIZED, "There is no valid session.");
+            .problem(StatusCode::UNAUTHORIZED, "The request has no valid session.");
         describe_problems(operation);
     }
 }

@@ -143,7 +143,7 @@ where
         if !is_safe(operation.method()) {
             operation.problem(
                 StatusCode::FORBIDDEN,
-                "The request has no field that names its page, and no valid token.",
+                "The request has neither `sec-fetch-site` nor `origin`, and no valid token.",
             );
         }
     }
@@ -214,7 +214,7 @@ pub async fn require_token(session: TokenSession, mut request: Request, next: Ne
 #[cold]
 fn rejection(has_token: bool) -> Problem {
     let fault = if has_token {
-        "its token is not of this session"
+        "its token belongs to another session"
     } else {
         "no token"
     };

@@ -134,7 +134,10 @@ impl<Out: Serialize> JsonSender<Out> {
     pub async fn send(&self, value: &Out) -> Result<(), WebSocketClosed> {
         let text = match serde_json::to_string(value) {
             Ok(text) => text,
-            Err(error) => panic!("a {} is not JSON: {error}", std::any::type_name::<Out>()),
+            Err(error) => panic!(
+                "a value of the type {} cannot be written as JSON: {error}",
+                std::any::type_name::<Out>()
+            ),
         };
         self.0.send(text).await
     }

@@ -138,7 +138,7 @@ impl WebSocketUpgrade {
                 origin,
                 "refused a WebSocket of another origin; WebSocketUpgrade::allow_origins permits it"
             );
-            return Problem::forbidden("a page of this origin may not open this WebSocket").into_response();
+            return Problem::forbidden("pages of this origin may not open this WebSocket").into_response();
         }
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -256,8 +256,10 @@ impl<S> FromRequest<S> for WebSocketUpgrade {
         };
         let handshake = handshake.map_err(rejection)?;
         if !is_served() {
-            return Err(Problem::new(StatusCode::NOT_IMPLEMENTED)
-                .with_detail("WebSockets need a connection of this server, and another server has accepted this one"));
+            return Err(Problem::new(StatusCode::NOT_IMPLEMENTED).with_detail(
+                "WebSockets are not supported on this connection, which another server has accepted: connect \
+                    to the application directly",
+            ));
         }
         let mut offers = HeaderMap::new();
         for name in [SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_EXTENSIONS] {
@@ -282,16 +284,16 @@ impl<S> FromRequest<S> for WebSocketUpgrade {
         operation.at_status(StatusCode::SWITCHING_PROTOCOLS, |operation| {
             operation
                 .response_without_body()
-                .response_description("The connection is a WebSocket (RFC 6455) from here on.");
+                .response_description("The connection continues as a WebSocket (RFC 6455).");
         });
         operation.problem(StatusCode::BAD_REQUEST, "The key of the WebSocket is invalid.");
         operation.problem(
             StatusCode::FORBIDDEN,
-            "A page of this origin may not open this WebSocket.",
+            "The origin of the page may not open this WebSocket.",
         );
         operation.problem(
             StatusCode::UPGRADE_REQUIRED,
-            "The request does not request an upgrade to version 13 of WebSocket.",
+            "The request is not an upgrade to version 13 of the WebSocket protocol.",
         );
     }
 

@@ -106,7 +106,7 @@ fn a_cookie_of_the_request_is_read() {
 
 /// `Cookies`, `CookieValues` and `ApiKey` read every cookie in the same way, or reject it.
 #[test]
-fn every_extractor_reads_a_cookie_alike() {
+fn all_extractors_read_a_cookie_in_the_same_way() {
     struct InCookie;
     impl conduit::Key for InCookie {
         const PLACE: conduit::KeyPlace = conduit::KeyPlace::Cookie("k");
@@ -186,7 +186,7 @@ fn an_encoded_name_does_not_pass_for_one_with_a_prefix() {
 }
 
 #[test]
-fn a_cookie_whose_name_would_not_come_back_is_not_set() {
+fn a_cookie_with_an_invalid_name_is_not_set() {
     #[get("/bad")]
     fn bad(mut cookies: Cookies) -> Cookies {
         cookies.add(Cookie::new("a b", "1"));
@@ -246,7 +246,7 @@ fn cookies_that_are_not_changed_are_not_sent_back() {
 }
 
 #[test]
-fn a_signed_cookie_is_read_and_not_forged() {
+fn a_signed_cookie_is_readable_and_cannot_be_forged() {
     let server = running(false);
     let cookie = sent(&server.get("/sign"));
     assert_eq!(get_with(&server, "/signed/user", &cookie), "Some(\"7\")");
@@ -259,7 +259,7 @@ fn a_signed_cookie_is_read_and_not_forged() {
 }
 
 #[test]
-fn a_private_cookie_is_not_seen_and_not_forged() {
+fn a_private_cookie_is_encrypted_and_cannot_be_forged() {
     let server = running(false);
     let cookie = sent(&server.get("/hide"));
     assert!(!cookie.contains("seven"), "{cookie}");
@@ -270,8 +270,8 @@ fn a_private_cookie_is_not_seen_and_not_forged() {
 }
 
 #[test]
-fn a_short_secret_makes_no_key_and_none_is_shown() {
+fn a_short_secret_is_an_error_that_does_not_show_it() {
     let error = CookieKey::from_secret("hunter2").expect_err("it is short");
-    assert!(error.to_string().contains("has 7 bytes, at least 32"), "{error}");
+    assert!(error.to_string().contains("has 7 bytes, but at least 32"), "{error}");
     assert_eq!(format!("{:?}", CookieKey::random()), "CookieKey(…)");
 }

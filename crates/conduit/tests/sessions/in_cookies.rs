@@ -16,7 +16,7 @@ fn copy(from: &TestClient, to: &TestClient) {
 }
 
 #[test]
-fn session_lives_in_its_cookie() {
+fn session_is_stored_in_its_cookie() {
     let client = client();
     let first = client.get("/count").send();
     first.assert_text("0").assert_header("vary", "cookie");

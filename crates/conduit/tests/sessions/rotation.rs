@@ -125,7 +125,7 @@ fn old_id_of_a_signed_in_visitor_gives_no_data_to_a_sign_in() {
 }
 
 #[test]
-fn sign_out_that_meets_a_sign_in_does_not_claim_success() {
+fn sign_out_concurrent_with_a_sign_in_does_not_claim_success() {
     let client = client();
     client.post("/count").send().assert_text("1");
     let refused = late(&client, "/sign-out-late", "/sign-in/ada");
@@ -180,7 +180,7 @@ fn session_in_a_cookie_cannot_change_after_the_response() {
             .post(&format!("/kept/{change}"))
             .send()
             .assert_status(500)
-            .assert_text_contains("after the response");
+            .assert_text_contains("the response and its cookie have been sent");
     }
     client.get("/count").send().assert_text("1");
 }
@@ -194,11 +194,11 @@ fn session_cannot_begin_or_rotate_after_the_response() {
     };
     late("update")
         .assert_status(500)
-        .assert_text_contains("after the response");
+        .assert_text_contains("the response and its cookie have been sent");
     client.post("/count").send().assert_text("1");
     late("rotate")
         .assert_status(500)
-        .assert_text_contains("after the response");
+        .assert_text_contains("the response and its cookie have been sent");
     client.get("/count").send().assert_text("1");
     late("update").assert_status(200);
     client.get("/count").send().assert_text("2");

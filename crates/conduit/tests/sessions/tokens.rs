@@ -136,7 +136,7 @@ fn request_of_unknown_origin_needs_the_token_of_its_session() {
             let refused = client.post("/form").form(&form).send();
             refused
                 .assert_status(403)
-                .assert_text_contains("its token is not of this session");
+                .assert_text_contains("its token belongs to another session");
         }
         let no_session = client.another();
         let refused = no_session

@@ -35,7 +35,7 @@ impl FromRow<'_, SqliteRow> for Link {
 }
 
 impl Store {
-    /// Adds a link of this user's. `None` where the slug is taken.
+    /// Adds a link of this user. Returns `None` if the slug is taken.
     pub(crate) async fn insert(&self, owner: &User, slug: &str, url: &Url) -> sqlx::Result<Option<Link>> {
         let insert = "INSERT INTO links (owner, slug, url) VALUES (?, ?, ?) ON CONFLICT (slug) DO NOTHING RETURNING *";
         let insert = sqlx::query_as(insert).bind(owner.id).bind(slug).bind(url.as_str());
@@ -64,8 +64,7 @@ impl Store {
         target.bind(slug).fetch_optional(&self.readers).await
     }
 
-    /// Counts that the link was followed, and gives its URL. It is one statement, so that no count is lost between
-    /// reading and writing.
+    /// Increments the counter of the link, and returns its URL. A single statement cannot lose a count between reading and writing.
     pub(crate) async fn follow(&self, slug: &str) -> sqlx::Result<Option<String>> {
         let follow = sqlx::query_scalar("UPDATE links SET clicks = clicks + 1 WHERE slug = ? RETURNING url");
         follow.bind(slug).fetch_optional(&self.writer).await

@@ -20,10 +20,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of concurrent readers.
 const READERS: u32 = 4;
 
-/// The steps from an empty database to the present one. SQLite's `user_version` counts the steps of a file; a step that
-/// was ever released stays as it is.
+/// The migrations from an empty database to the current schema. SQLite's `user_version` is the number of migrations of a file; a
+/// released migration never changes.
 const STEPS: [&str; 3] = [
-    // `AUTOINCREMENT`, because a page of the list begins after an id: an id that was deleted must not come again.
+    // `AUTOINCREMENT`, because a page of the list begins after an id: a deleted id must not be reused.
     "CREATE TABLE IF NOT EXISTS links (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         slug TEXT NOT NULL UNIQUE,
@@ -49,11 +49,11 @@ const STEPS: [&str; 3] = [
     "DROP TABLE sessions;",
 ];
 
-/// The database, as a worker has it. Clones share the same connections to the database.
+/// The database of a worker. Clones share the same connections to the database.
 ///
-/// SQLite lets one connection write at a time, and others read meanwhile (write-ahead log). So all workers share one
-/// connection for writing, for which requests queue up as tasks: with more of them they would wait inside SQLite, which
-/// asks again and again after a sleep, and fails when it takes too long.
+/// SQLite lets one connection write at a time, and others read meanwhile (write-ahead log). So all workers share one connection for
+/// writing, for which requests queue as tasks: with several, they would wait inside SQLite, which polls the lock between sleeps,
+/// and fails after a timeout.
 #[derive(Clone)]
 pub(crate) struct Store {
     writer: SqlitePool,
@@ -65,7 +65,7 @@ pub(crate) struct Store {
 pub(crate) struct Writer(Arc<OnceCell<SqlitePool>>);
 
 impl Store {
-    /// Opens the file, or creates it, and creates missing tables, those of sessions too.
+    /// Opens the file, or creates it, and creates missing tables, including those of sessions.
     pub(crate) async fn open(path: &Path, writer: &Writer) -> Result<(Self, Sessions), OpenError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -110,7 +110,7 @@ impl Store {
     }
 }
 
-/// All steps in one transaction, so that a program that ends in the middle leaves the file as it was.
+/// Applies all migrations in one transaction, so that a program that ends in the middle leaves the file unchanged.
 async fn go_steps(writer: &SqlitePool) -> sqlx::Result<()> {
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
     let gone: u32 = sqlx::query_scalar("PRAGMA user_version")

@@ -16,7 +16,7 @@ impl FromRow<'_, SqliteRow> for User {
 }
 
 impl Store {
-    /// Adds a user. `None` where the name is taken.
+    /// Adds a user. Returns `None` if the name is taken.
     pub(crate) async fn insert_user(&self, name: &str, password_hash: &str) -> sqlx::Result<Option<User>> {
         let insert = "INSERT INTO users (name, password_hash) VALUES (?, ?) ON CONFLICT (name) DO NOTHING RETURNING *";
         let insert = sqlx::query_as(insert).bind(name).bind(password_hash);

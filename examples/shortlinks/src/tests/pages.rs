@@ -1,8 +1,8 @@
-//! The page and its forms, as a browser without scripts uses them.
+//! The page and its forms, in a browser without scripts.
 
 use super::*;
 
-/// The page after a form that was accepted.
+/// The page after an accepted form.
 fn followed(client: &TestClient, response: &TestResponse) -> TestResponse {
     response.assert_status(303).assert_header("location", "/");
     client.get("/").send()
@@ -88,7 +88,7 @@ fn errors_of_a_form_are_next_to_its_fields_and_values_are_kept() {
 }
 
 #[test]
-fn links_are_made_listed_and_removed_by_forms() {
+fn links_are_created_listed_and_removed_by_forms() {
     with_client(|client| {
         signed_up(&client);
         for number in 1..=21 {
@@ -131,7 +131,7 @@ fn links_are_made_listed_and_removed_by_forms() {
         page.assert_text_contains("Removed the link link-21.");
         client.get("/link-21").send().assert_status(404);
 
-        // The session has ended in another window: nothing happens, and the page asks for a sign-in.
+        // The session has ended in another window: the form has no effect, and the page requests a sign-in.
         let visitor = client.another();
         let form = [("url", "https://example.com"), ("slug", "stolen")];
         let page = followed(&visitor, &visitor.post("/page/links").form(&form).send());

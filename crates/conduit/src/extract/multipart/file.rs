@@ -180,7 +180,7 @@ fn storage_problem(error: io::Error) -> Problem {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             Problem::new(StatusCode::INSUFFICIENT_STORAGE)
-                .with_detail("the server has no room for the file")
+                .with_detail("the server's disk has no room for the file")
                 .with_cause(&error)
         }
         _ => Problem::internal(&error),

@@ -148,7 +148,10 @@ fn describe_problems(operation: &mut Operation) {
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "The body's media type is not multipart/form-data.",
         )
-        .problem(StatusCode::INSUFFICIENT_STORAGE, "The server has no room for a file.");
+        .problem(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "The server's disk has no room for a file.",
+        );
 }
 
 impl Multipart {

@@ -173,7 +173,10 @@ impl<S> FromRequest<S> for Upload {
             .body("application/octet-stream", json!({}))
             .problem(StatusCode::BAD_REQUEST, "The client aborted the body.")
             .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
-            .problem(StatusCode::INSUFFICIENT_STORAGE, "The server has no room for the file.");
+            .problem(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "The server's disk has no room for the file.",
+            );
     }
 
     fn is_absent(request: &Request) -> bool {
