@@ -48,7 +48,7 @@ pub async fn fortunes(pool: &PgPool) -> Result<String, sqlx::Error> {
     page.push_str("<!DOCTYPE html><html><head><title>Fortunes</title></head><body><table>");
     page.push_str("<tr><th>id</th><th>message</th></tr>");
     for fortune in &fortunes {
-        write!(page, "<tr><td>{}</td><td>", fortune.id).expect("a string accepts all text");
+        write!(page, "<tr><td>{}</td><td>", fortune.id).expect("writing to a string cannot fail");
         escape(&fortune.message, &mut page);
         page.push_str("</td></tr>");
     }

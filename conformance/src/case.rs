@@ -153,7 +153,7 @@ impl Case {
             431 => const { &[problem(431)] },
             501 => const { &[problem(501)] },
             505 => const { &[problem(505)] },
-            _ => panic!("the server refuses with no other status"),
+            _ => panic!("the server rejects with one of these statuses only"),
         };
         self.closed(answers)
     }

@@ -60,7 +60,7 @@ impl Certificate {
         let number = DIRECTORIES.fetch_add(1, Ordering::Relaxed);
         let name = format!("conduit-certificate-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&directory).expect("a directory can be made");
+        std::fs::create_dir_all(&directory).expect("a directory can be created");
         let (chain, key) = (directory.join("chain.pem"), directory.join("key.pem"));
         std::fs::write(&chain, &self.chain_pem).expect("a file can be written");
         std::fs::write(&key, &self.key_pem).expect("a file can be written");

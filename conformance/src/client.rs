@@ -34,7 +34,7 @@ impl Client {
     #[must_use]
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server accepts");
-        stream.set_nodelay(true).expect("no delay can be set");
+        stream.set_nodelay(true).expect("TCP_NODELAY can be set");
         Self::on(stream)
     }
 
@@ -68,8 +68,8 @@ impl Client {
     }
 
     fn on(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a time-out can be set");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
         Self {
             stream,
             session: None,
@@ -100,7 +100,10 @@ impl Client {
     fn seal(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let session = self.session.as_mut()?;
         session.set_buffer_limit(None);
-        session.writer().write_all(bytes).expect("without a limit all is taken");
+        session
+            .writer()
+            .write_all(bytes)
+            .expect("without a limit all bytes are accepted");
         Some(outgoing(session))
     }
 
@@ -252,7 +255,7 @@ struct Head<'a> {
 
 /// Parses the head of a response as strictly as RFC 9112, section 4, specifies.
 fn split_head(bytes: &[u8]) -> Result<(Head<'_>, &[u8]), String> {
-    let length = find(bytes, b"\r\n\r\n").ok_or("no answer, or half of one")?;
+    let length = find(bytes, b"\r\n\r\n").ok_or("no response, or an incomplete one")?;
     let text = str::from_utf8(&bytes[..length]).map_err(|_| "a head that is not ASCII")?;
     let mut lines = text.split("\r\n");
     let line = lines.next().unwrap_or_default();
@@ -309,8 +312,8 @@ impl<'a> Head<'a> {
             return chunked(bytes);
         }
         let length = self.values("content-length").next().ok_or("a body without a length")?;
-        let length: usize = length.parse().map_err(|_| "a length that is no number")?;
-        let body = bytes.get(..length).ok_or("a body that is cut off")?;
+        let length: usize = length.parse().map_err(|_| "a length that is not a number")?;
+        let body = bytes.get(..length).ok_or("a truncated body")?;
         Ok((body.to_vec(), &bytes[length..]))
     }
 }
@@ -322,8 +325,8 @@ fn chunked(mut bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), String> {
         let size = str::from_utf8(&bytes[..line])
             .ok()
             .and_then(|size| usize::from_str_radix(size, 16).ok());
-        let size = size.ok_or("a chunk's size that is no number")?;
-        let data = bytes.get(line + 2..line + 4 + size).ok_or("a chunk that is cut off")?;
+        let size = size.ok_or("a chunk size that is not a number")?;
+        let data = bytes.get(line + 2..line + 4 + size).ok_or("a truncated chunk")?;
         body.extend_from_slice(data.strip_suffix(b"\r\n").ok_or("a chunk without an end")?);
         bytes = &bytes[line + 4 + size..];
         if size == 0 {

@@ -154,7 +154,7 @@ fn spawn<const PORTS: usize>(arguments: &[&str]) -> (Child, [SocketAddr; PORTS])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}; build the package's programs first", target.display()));
-    let mut lines = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
+    let mut lines = BufReader::new(child.stdout.take().expect("the output is piped")).lines();
     let addresses = [(); PORTS].map(|()| {
         let line = lines.next().and_then(Result::ok).expect("it prints its addresses");
         let address = line.split_once("://").expect("a scheme and an address").1;

@@ -132,12 +132,12 @@ fn no_content() -> StatusCode {
 
 #[get("/not-modified")]
 fn not_modified() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_MODIFIED, "left out")
+    (StatusCode::NOT_MODIFIED, "omitted")
 }
 
 #[get("/reset-content")]
 fn reset_content() -> (StatusCode, &'static str) {
-    (StatusCode::RESET_CONTENT, "left out")
+    (StatusCode::RESET_CONTENT, "omitted")
 }
 
 #[get("/closing")]
@@ -295,7 +295,7 @@ impl Running {
     pub fn client_hello(&self) -> Vec<u8> {
         match &self.place {
             Place::Tls(_, config) => client_hello(config),
-            Place::Tcp(_) | Place::Unix(_) => panic!("no TLS is spoken here"),
+            Place::Tcp(_) | Place::Unix(_) => panic!("the server has no TLS"),
         }
     }
 

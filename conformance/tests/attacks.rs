@@ -99,7 +99,7 @@ fn a_thousand_clients_that_send_a_head_byte_by_byte() {
     for client in &mut clients {
         client
             .read_until(b"GET /seen/slow")
-            .expect("each is answered in the end");
+            .expect("each gets a response in the end");
     }
     drop(clients);
     attacked.is_as_before();
@@ -132,7 +132,7 @@ fn ten_thousand_silent_connections() {
         others_are_answered();
     }
     drop(clients);
-    wait_for("all are given back", || {
+    wait_for("all are released", || {
         others_are_answered();
         // A worker may not have started yet at the first count.
         server.descriptors() <= before + SPARE_DESCRIPTORS
@@ -181,8 +181,8 @@ fn two_hundred_handshakes_byte_by_byte() {
         }
     }
     for client in &mut clients {
-        // The server's own hello: a record (22) of TLS, which has a message of that kind (2) in it.
-        client.read_until(&[22, 3, 3]).expect("each is answered in the end");
+        // The ServerHello: a TLS record of type 22 that contains a message of type 2.
+        client.read_until(&[22, 3, 3]).expect("each gets a response in the end");
     }
     drop(clients);
     attacked.is_as_before();
@@ -232,7 +232,7 @@ fn send_until_full(attacked: &mut Attacked, clients: &[Client], request: &[u8]) 
             match clients[index].stream().write(rest) {
                 Ok(count) => {
                     taken[index] += count;
-                    assert!(taken[index] < 256 << 20, "the server takes requests without bound");
+                    assert!(taken[index] < 256 << 20, "the server accepts requests without bound");
                     true
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => false,
@@ -254,7 +254,7 @@ fn two_hundred_pipelines_with_unread_responses() {
 }
 
 #[test]
-fn pipelines_that_are_read_after_all_have_all_their_answers() {
+fn pipelines_that_are_read_late_have_all_their_responses() {
     const REQUEST: &[u8] = b"GET /seen/x HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut attacked = Attacked::start();
     let mut clients: Vec<Client> = (0..3).map(|_| attacked.connect()).collect();

@@ -46,55 +46,55 @@ fn check(wire: Wire, delivery: Delivery) {
 }
 
 #[test]
-fn each_row_is_answered_as_the_rfcs_require() {
+fn each_row_gets_the_responses_that_the_rfcs_require() {
     check(Wire::Tcp, Delivery::Whole);
 }
 
 #[test]
-fn each_row_is_answered_the_same_byte_by_byte() {
+fn each_row_gets_the_same_responses_byte_by_byte() {
     check(Wire::Tcp, Delivery::Bytes);
 }
 
 #[test]
-fn each_row_is_answered_the_same_when_it_is_cut_anywhere() {
+fn each_row_gets_the_same_responses_for_every_split() {
     check(Wire::Tcp, Delivery::Halves);
 }
 
 #[test]
-fn each_row_is_answered_the_same_over_tls() {
+fn each_row_gets_the_same_responses_over_tls() {
     check(Wire::Tls, Delivery::Whole);
 }
 
 #[test]
-fn each_row_is_answered_the_same_with_a_tls_record_for_each_byte() {
+fn each_row_gets_the_same_responses_with_a_tls_record_for_each_byte() {
     check(Wire::Tls, Delivery::Bytes);
 }
 
 #[test]
-fn each_row_is_answered_the_same_when_its_tls_record_comes_byte_by_byte() {
+fn each_row_gets_the_same_responses_with_a_tls_record_in_single_bytes() {
     check(Wire::Tls, Delivery::Trickle);
 }
 
 #[test]
-fn each_row_is_answered_the_same_in_two_tls_records() {
+fn each_row_gets_the_same_responses_in_two_tls_records() {
     check(Wire::Tls, Delivery::SomeHalves(TLS_STEP));
 }
 
 /// Half a minute of handshakes: `cargo test --release -p conduit-conformance --test cases -- --ignored`.
 #[test]
 #[ignore = "takes half a minute"]
-fn each_row_is_answered_the_same_in_two_tls_records_cut_anywhere() {
+fn each_row_gets_the_same_responses_in_two_tls_records_for_every_split() {
     check(Wire::Tls, Delivery::Halves);
 }
 
 #[test]
-fn each_row_is_answered_the_same_over_a_unix_socket() {
+fn each_row_gets_the_same_responses_over_a_unix_socket() {
     check(Wire::Unix, Delivery::Whole);
     check(Wire::Unix, Delivery::Bytes);
 }
 
 #[test]
-fn there_are_at_least_300_rows_with_different_names_and_with_sections() {
+fn the_table_has_at_least_300_rows_with_unique_names_and_sections() {
     let cases: Vec<&Case> = TOPICS.iter().flat_map(|(_, cases)| *cases).collect();
     let total: usize = cases.iter().map(|case| connections(case)).sum();
     eprintln!("{} rows, {total} connections", cases.len());

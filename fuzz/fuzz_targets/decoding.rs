@@ -97,7 +97,7 @@ static CONNECTION: LazyLock<Mutex<TcpStream>> = LazyLock::new(|| {
     let address = server.address();
     std::thread::spawn(move || server.serve());
     let stream = TcpStream::connect(address).expect("the server accepts");
-    stream.set_nodelay(true).expect("no delay can be set");
+    stream.set_nodelay(true).expect("TCP_NODELAY can be set");
     Mutex::new(stream)
 });
 

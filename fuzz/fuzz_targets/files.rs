@@ -20,7 +20,12 @@ fuzz_target!(|input: (u64, bool, &[u8])| {
             assert!(range.end <= other.start || other.end <= range.start);
         }
     }
-    let Some(file) = str::from_utf8(bytes).ok().and_then(|path| file_path(path, allows_hidden)) else { return };
+    let Some(file) = str::from_utf8(bytes)
+        .ok()
+        .and_then(|path| file_path(path, allows_hidden))
+    else {
+        return;
+    };
     assert!(!file.iter().any(|byte| matches!(byte, 0 | b'\\')));
     let names = file.strip_suffix(b"/").unwrap_or(&file);
     let mut components = names.split(|&byte| byte == b'/').filter(|_| !file.is_empty());

@@ -199,7 +199,7 @@ fn dechunk(mut rest: &[u8], fields: &HeaderMap) -> Vec<u8> {
                 );
             }
         }
-        httparse::Status::Partial => panic!("half of a trailer section"),
+        httparse::Status::Partial => panic!("an incomplete trailer section"),
     }
     body
 }

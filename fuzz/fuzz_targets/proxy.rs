@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use conduit_proto::proxy::{Header, LENGTH_LIMIT, HeaderParser};
+use conduit_proto::proxy::{Header, HeaderParser, LENGTH_LIMIT};
 use libfuzzer_sys::fuzz_target;
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -25,7 +25,11 @@ fn parse<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
         if let Some(header) = header {
             return Ok(Some((header, used)));
         }
-        assert_eq!(step, piece.len(), "while the header is not whole, all is the header's");
+        assert_eq!(
+            step,
+            piece.len(),
+            "while the header is incomplete, all bytes belong to it"
+        );
     }
     Ok(None)
 }

@@ -43,7 +43,7 @@ fuzz_target!(|input: &[u8]| {
         if let Some((_, response)) = config.negotiate(&headers) {
             // The response is also an offer that this server accepts.
             let mut again = HeaderMap::new();
-            let value = HeaderValue::from_str(&response).expect("the response is a field's value");
+            let value = HeaderValue::from_str(&response).expect("the response is a valid field value");
             again.insert(header::SEC_WEBSOCKET_EXTENSIONS, value);
             assert!(config.negotiate(&again).is_some(), "{response}");
         }

@@ -13,8 +13,8 @@ Usage: benches/run [OPTIONS]
 
   --rounds N        rounds; the tables show medians over them (default 5)
   --seconds N       seconds of load for each measurement (default 3)
-  --quick           one round of one second: to see that everything works, not to learn a figure
-  --only A,B,…      only these servers; only what is asked for is built
+  --quick           one round of one second: to check that everything works, not to get a figure
+  --only A,B,…      only these servers; the others are not built
   --rows A,B,…      only these rows
   --list            list the servers and the rows, and stop
   --drain           stop a server of Conduit with 10,000 WebSockets, and print the rate at which its clients connect to
@@ -28,7 +28,7 @@ Usage: benches/run [OPTIONS]
   --help            this text
 
 A complete run (no --quick, --only or --rows) replaces results/latest.json and the charts next to it. Any other
-writes results/partial.json. The command fails if a server does not build, answers wrongly, or has socket errors.
+writes results/partial.json. The command fails if a server does not build, returns a wrong response, or has socket errors.
 ";
 
 /// The action of the command.
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_and_rows_are_picked_by_name() {
+    fn servers_and_rows_are_selected_by_name() {
         let arguments = parse(&["--only", "axum, floor", "--rows=json"]).unwrap();
         let names: Vec<_> = arguments.servers.iter().map(|server| server.name).collect();
         assert_eq!(names, ["axum", "floor"]);

@@ -103,7 +103,7 @@ fn start(results: &Results) -> Chart {
     });
     Chart {
         title: "Start to first answer".into(),
-        subtitle: "From before the program is started until its first answer has come; less is better".into(),
+        subtitle: "From the start of the program to its first response; less is better".into(),
         legend: &[],
         bars,
     }
@@ -230,7 +230,7 @@ mod tests {
     use crate::results::{Build, IdleSample};
 
     #[test]
-    fn the_least_comes_first_and_the_floor_last() {
+    fn the_least_is_first_and_the_floor_last() {
         let row = rows::named("idle").unwrap();
         let mut results = Results::default();
         for (server, bytes) in [("axum", 30_000.0), (FLOOR, 0.0), (CONDUIT, 500.0)] {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn text_cannot_break_out_of_the_drawing() {
+    fn text_is_escaped_in_the_drawing() {
         assert_eq!(escaped("a < b & c"), "a &lt; b &amp; c");
     }
 }

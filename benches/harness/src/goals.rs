@@ -128,7 +128,7 @@ pub(crate) fn judge(results: &Results) -> Vec<Goal> {
                 .map(|bytes| (bytes.median, format!("{:.2} MB", bytes.median / 1e6))),
         ),
         absolute(
-            "hello-world server, start to first answer",
+            "hello-world server, start to first response",
             (5e-3, "5 ms"),
             results
                 .start(CONDUIT, |start| start.first_answer_seconds)

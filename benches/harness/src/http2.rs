@@ -140,7 +140,7 @@ fn report(text: &str, log: &str) -> Result<Report> {
         .lines()
         .any(|line| line == "Application protocol: h2c" || line == "Application protocol: h2")
     {
-        return Err("h2load did not speak HTTP/2".into());
+        return Err("h2load did not use HTTP/2".into());
     }
     let line = |start: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(start));

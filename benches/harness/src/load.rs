@@ -118,7 +118,7 @@ fn parse(text: &str) -> Result<Report> {
             errors.join(", "),
             report.requests
         )),
-        (true, 0) => Err("wrk got no answer at all".into()),
+        (true, 0) => Err("wrk received no response".into()),
         (true, _) => Ok(report),
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_result_is_taken() {
+    fn a_result_without_errors_is_accepted() {
         assert_eq!(parse(&line(7, 0)).unwrap().requests, 7);
     }
 

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_time_is_not_busy_and_stolen_time_is_its_own() {
+    fn idle_time_is_not_busy_and_stolen_time_is_separate() {
         let text = "cpu  9 9 9 9\ncpu0 1 2 4 1000 1000 8 16 32 0 0\ncpu1 0 0 0 0 0 0 0 0 0 0\n";
         assert_eq!(stat_ticks(text, 0), Some((31, 32)));
         assert_eq!(stat_ticks(text, 2), None);

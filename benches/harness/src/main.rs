@@ -54,7 +54,7 @@ type Result<T> = std::result::Result<T, String>;
 fn benches() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("the harness lives in a folder of benches/")
+        .expect("the harness is in a directory of benches/")
         .into()
 }
 

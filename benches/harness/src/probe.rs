@@ -97,7 +97,7 @@ impl Answer {
 fn line(reader: &mut impl BufRead) -> Result<String> {
     let mut line = String::new();
     match reader.read_line(&mut line) {
-        Ok(0) => Err("closed the connection in place of an answer".into()),
+        Ok(0) => Err("closed the connection in place of a response".into()),
         Ok(_) => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
         Err(error) => Err(format!("did not answer: {error}")),
     }
@@ -208,7 +208,7 @@ fn trusting_config() -> Arc<ClientConfig> {
     let schemes = provider.signature_verification_algorithms.supported_schemes();
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .expect("the provider has what the default versions need");
+        .expect("the provider supports the default versions");
     let builder = builder
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone(schemes)));
@@ -255,7 +255,7 @@ pub(crate) fn rehearse(stream: TcpStream, load: &Load) -> Result<AfterAnswer> {
         .map_err(|error| error.to_string())?;
     match reader.read(&mut [0]) {
         Ok(0) => Ok(AfterAnswer::Closed),
-        Ok(_) => Err("sent more than its answer".into()),
+        Ok(_) => Err("sent more than its response".into()),
         // A TLS stream that ends without a closing alert is closed, too.
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(AfterAnswer::Closed),
         Err(_) => Ok(AfterAnswer::StillOpen),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_right_answer_passes() {
+    fn a_correct_response_passes() {
         let text = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\ncontent-length: 13\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\nHello, World!";
         assert_eq!(checked(text), Ok(()));
     }

@@ -82,7 +82,7 @@ fn the_run(results: &Results) -> String {
     if let Some(disturbed) = spread(disturbed) {
         let _ = writeln!(
             text,
-            "Others had {:.1} % of the server's core in the median measurement, {:.1} % in the worst.{}",
+            "Other processes used {:.1} % of the server's core in the median measurement, {:.1} % in the worst.{}",
             disturbed.median * 100.0,
             disturbed.greatest * 100.0,
             if disturbed.median > DISTURBED {

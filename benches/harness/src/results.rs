@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cost_is_the_median_and_its_split_comes_from_all_rounds() {
+    fn the_cost_is_the_median_and_its_split_uses_all_rounds() {
         let results = Results {
             loads: vec![
                 sample(4_000_000, 1, 3),

@@ -37,7 +37,7 @@ pub(crate) enum Source {
     Script(&'static str, &'static str),
 }
 
-use Source::{Compiled, Installed, Package, Script, RequestInAdvance};
+use Source::{Compiled, Installed, Package, RequestInAdvance, Script};
 
 /// The name of the server of this project.
 pub(crate) const CONDUIT: &str = "conduit";
@@ -183,9 +183,12 @@ pub(crate) const ALL: &[Server] = &[
     },
     Server {
         name: FLOOR,
-        programs: &[(Plain, RequestInAdvance("bench-floor")), (Echo, Package("bench-floor-websocket"))],
+        programs: &[
+            (Plain, RequestInAdvance("bench-floor")),
+            (Echo, Package("bench-floor-websocket")),
+        ],
         crate_name: None,
-        note: "a bare epoll loop with canned responses, or one that echoes frames: validates, routes and limits nothing",
+        note: "a bare epoll loop with canned responses, or one that echoes frames: without validation, routing and limits",
     },
 ];
 
@@ -249,7 +252,7 @@ impl Source {
                 return match path.is_file() {
                     true => Ok(path),
                     false => Err(format!(
-                        "there is no {program}; get it with `apt-get install {package}` (Debian, Ubuntu)"
+                        "{program} is not installed; get it with `apt-get install {package}` (Debian, Ubuntu)"
                     )),
                 };
             }
@@ -387,8 +390,9 @@ fn compile(name: &str, library: &str, packages: &str) -> Result<PathBuf> {
         .args(["--cflags", "--libs", library])
         .output();
     let flags = flags.ok().filter(|output| output.status.success());
-    let flags = flags
-        .ok_or_else(|| format!("there is no {library}; get it with `apt-get install {packages}` (Debian, Ubuntu)"))?;
+    let flags = flags.ok_or_else(|| {
+        format!("{library} is not installed; get it with `apt-get install {packages}` (Debian, Ubuntu)")
+    })?;
     let flags = String::from_utf8_lossy(&flags.stdout).into_owned();
     let directory = target_directory().join("release");
     std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
@@ -427,7 +431,7 @@ fn install_bun(version: &str) -> Result<PathBuf> {
     match output.status.success() {
         true => Ok(program),
         false => Err(format!(
-            "npm does not install bun: {}",
+            "npm could not install bun: {}",
             String::from_utf8_lossy(&output.stderr)
         )),
     }

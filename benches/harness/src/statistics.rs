@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_an_odd_number_is_the_one_in_the_middle() {
+    fn the_median_of_an_odd_number_is_the_middle_one() {
         assert_eq!(
             spread([3.0, 1.0, 2.0]),
             Some(Spread {

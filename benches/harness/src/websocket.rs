@@ -74,7 +74,7 @@ pub(crate) fn exchange_head(mut stream: &TcpStream, request: &[u8]) -> Result<(S
     let (mut received, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
         match stream.read(&mut buffer) {
-            Ok(0) => return Err("closed the connection in place of an answer".into()),
+            Ok(0) => return Err("closed the connection in place of a response".into()),
             Ok(count) => received.extend_from_slice(&buffer[..count]),
             Err(error) => return Err(format!("did not answer: {error}")),
         }
@@ -181,7 +181,7 @@ impl Echo {
             .map_err(|error| format!("did not echo {} bytes: {error}", self.bytes))?;
         match answer == expected {
             true => Ok(()),
-            false => Err(format!("echoes a text of {} bytes as another", self.bytes)),
+            false => Err(format!("does not echo a text of {} bytes correctly", self.bytes)),
         }
     }
 }
@@ -309,10 +309,7 @@ impl Client {
             Err(error) => return Err(format!("did not answer: {error}")),
         };
         if expected.get(self.received..self.received + count) != Some(&buffer[..count]) {
-            return Err(format!(
-                "echoes something else after {} bytes of a batch",
-                self.received
-            ));
+            return Err(format!("echoes other bytes after {} bytes of a batch", self.received));
         }
         self.received += count;
         Ok(self.received == expected.len())
@@ -324,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_of_all_lengths_are_read_as_they_were_written() {
+    fn frames_of_all_lengths_round_trip() {
         for length in [0, 125, 126, 65_535, 65_536] {
             let text = vec![b'x'; length];
             let frame = frame(&text);

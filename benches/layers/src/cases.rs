@@ -263,13 +263,13 @@ pub(crate) static ALL: &[Case] = &[
     ),
     get(
         "conditional",
-        ("`Conditional`, 8 KiB of JSON, not what the client has", NONE),
+        ("`Conditional`, 8 KiB of JSON, another version than the client's", NONE),
         "/x",
         &[("if-none-match", "\"0123456789abcdef0123456789abcdef\"")],
     ),
     post(
         "idempotency",
-        ("`Idempotency`, the answer is there", NONE),
+        ("`Idempotency`, with a stored response", NONE),
         &[
             ("content-type", "application/octet-stream"),
             ("idempotency-key", "\"8e03978e-40d5-43dd-bc93-6894a57f9324\""),
@@ -287,7 +287,10 @@ pub(crate) static ALL: &[Case] = &[
     ),
     get(
         "trace",
-        ("spans without a subscriber: always present", "`TraceLayer` without a subscriber"),
+        (
+            "spans without a subscriber: always present",
+            "`TraceLayer` without a subscriber",
+        ),
         "/x",
         &[],
     ),

@@ -37,7 +37,10 @@ pub(crate) const fn get(path: &'static str) -> Part {
         handler: "",
         file: "",
         line: 0,
-        disconnect: None, of_prefix: &[], link: None, tool: None,
+        disconnect: None,
+        of_prefix: &[],
+        link: None,
+        tool: None,
     })
 }
 

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let (seconds, seed) = (arguments.next().unwrap_or(600), arguments.next().unwrap_or(1));
     let report = soak::run(Duration::from_secs(seconds), seed);
     println!("{seconds} s, seed {seed}");
-    println!("requests answered rightly    {}", report.answered);
+    println!("requests answered correctly  {}", report.answered);
     println!("connections with a fault     {}", report.faults);
     for fifth in 0..5 {
         println!("resident KiB, fifth {} of 5   {}", fifth + 1, report.median_kib(fifth));

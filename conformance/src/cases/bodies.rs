@@ -11,7 +11,7 @@ pub const CASES: &[Case] = &[
         .kept(&[head(200).without(&["content-length"])]),
     case("HEAD of nothing", "9110 9.3.2", b"HEAD /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[head(404)]),
-    case("HEAD where GET is not", "9110 9.3.2", b"HEAD /body HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("HEAD of a path without GET", "9110 9.3.2", b"HEAD /body HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[head(405).with(&[("allow", "POST, OPTIONS")])]),
     case("HEAD in HTTP/1.0", "9110 9.3.2", b"HEAD / HTTP/1.0\r\n\r\n")
         .closed(&[head(200)]),
@@ -57,7 +57,7 @@ pub const CASES: &[Case] = &[
     case("an ignored chunked body is not the next request", "9112 9.3",
         b"POST /ignore HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n20\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\n\r\n0\r\n\r\n")
         .kept(&[ok("ignored")]),
-    case("a body for a path that is not there", "9112 9.3",
+    case("a body for an unknown path", "9112 9.3",
         b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
         .kept(&[status(404)]),
     case("a body for a method that is not allowed", "9112 9.3",
@@ -83,7 +83,7 @@ pub const CASES: &[Case] = &[
     case("a final answer in place of 100", "9110 10.1.1",
         b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
         .closed_first(&[status(404).with(&[("connection", "close")])])
-        .choice("the server may close or read on; it cannot know whether the body still comes, and closes"),
+        .choice("the server may close or continue to read; it cannot know whether the body will arrive, and closes"),
     case("Expect without a body", "9110 10.1.1", b"GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n")
         .kept(&[ok("root")]),
     case("Expect with a body of length zero", "9110 10.1.1",
@@ -96,15 +96,15 @@ pub const CASES: &[Case] = &[
         .closed(&[ok("root")]),
     case("another expectation", "9110 10.1.1", b"GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n")
         .refused(417)
-        .choice("a server MAY answer 417 to what it does not know"),
+        .choice("a server MAY respond with 417 to an unknown expectation"),
     case("100-continue and another expectation", "9110 10.1.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue, tea\r\n\r\nabc")
         .refused(417)
-        .choice("a server MAY answer 417 to what it does not know"),
+        .choice("a server MAY respond with 417 to an unknown expectation"),
     case("an expectation of another number", "9110 10.1.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 200-ok\r\n\r\nabc")
         .refused(417)
-        .choice("a server MAY answer 417 to what it does not know"),
+        .choice("a server MAY respond with 417 to an unknown expectation"),
     case("an empty expectation", "9110 10.1.1", b"GET / HTTP/1.1\r\nHost: a\r\nExpect:\r\n\r\n")
         .refused(417)
         .choice("the grammar allows an empty list; real clients do not send it"),

@@ -73,25 +73,25 @@ pub const CASES: &[Case] = &[
     case("two trailers", "9112 7.1.2",
         b"POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-A: b\r\nX-C:d\r\n\r\n")
         .kept(&[ok("|[x-a=b][x-c=d]")]),
-    case("a trailer that frames is left out", "9110 6.5.1",
+    case("a framing trailer is omitted", "9110 6.5.1",
         b"POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 5\r\nX-A: b\r\n\r\n")
         .kept(&[ok("|[x-a=b]")]),
-    case("a trailer Transfer-Encoding is left out", "9110 6.5.1",
+    case("a trailer Transfer-Encoding is omitted", "9110 6.5.1",
         b"POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nTransfer-Encoding: gzip\r\n\r\n")
         .kept(&[ok("|")]),
-    case("a trailer Host is left out", "9110 6.5.1",
+    case("a trailer Host is omitted", "9110 6.5.1",
         b"POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\n\r\n")
         .kept(&[ok("|")]),
     case("a trailer Connection does not close", "9110 6.5.1",
         b"POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nConnection: close\r\n\r\n")
         .kept(&[ok("|")]),
-    case("a trailer Authorization is left out", "9110 6.5.1",
+    case("a trailer Authorization is omitted", "9110 6.5.1",
         b"POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nAuthorization: Basic eA==\r\n\r\n")
         .kept(&[ok("|")]),
-    case("a trailer Cookie is left out", "9110 6.5.1",
+    case("a trailer Cookie is omitted", "9110 6.5.1",
         b"POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nCookie: a=b\r\n\r\n")
         .kept(&[ok("|")]),
-    case("a trailer Content-Type is left out", "9110 6.5.1",
+    case("a trailer Content-Type is omitted", "9110 6.5.1",
         b"POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Type: a/b\r\n\r\n")
         .kept(&[ok("|")]),
     case("trailers of an ignored body", "9112 7.1.2",
@@ -119,7 +119,7 @@ pub const CASES: &[Case] = &[
 
     case("no size", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\r\nabc\r\n0\r\n\r\n"),
     case("no size before an extension", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n;a\r\n0\r\n\r\n"),
-    case("a size that is no number", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\nabc\r\n0\r\n\r\n"),
+    case("a size that is not a number", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\nabc\r\n0\r\n\r\n"),
     case("a size with 0x", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n"),
     case("a negative size", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n0\r\n\r\n"),
     case("a size with a plus sign", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n"),
@@ -138,10 +138,10 @@ pub const CASES: &[Case] = &[
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000003\r\nabc\r\n0\r\n\r\n"),
     case("a size of 2^64 less 1", "9112 7.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc\r\n0\r\n\r\n")
-        .choice("a size that no body has is refused"),
+        .choice("a size that no body can have is rejected"),
     case("a size of 2^63", "9112 7.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n8000000000000000\r\nabc\r\n0\r\n\r\n")
-        .choice("a size that no body has is refused"),
+        .choice("a size that no body can have is rejected"),
     case("an LF without CR after a size", "9112 2.2",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n"),
     case("an LF without CR after the last size", "9112 2.2",

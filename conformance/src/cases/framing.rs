@@ -4,7 +4,7 @@ use crate::case::{Case, case, ok, problem};
 
 /// The reason for rejecting an empty element of `Transfer-Encoding`.
 const EMPTY_ELEMENT: &str =
-    "a few empty elements are to be ignored in a list; readers differ in them, and this list frames the message";
+    "a few empty elements are to be ignored in a list; recipients differ in them, and this list frames the message";
 
 /// One row each: name and section, bytes, outcome. Without an outcome: 400 and a close.
 #[rustfmt::skip]
@@ -37,7 +37,7 @@ pub const CASES: &[Case] = &[
     case("a chunked body with GET", "9110 9.3.1",
         b"GET /seen/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
         .kept(&[ok("GET /seen/a")]),
-    case("a body that stays away", "9112 8", b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab")
+    case("a body that does not arrive", "9112 8", b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab")
         .waits(&[problem(400)])
         .choice("a server MAY respond to a truncated request; here its handler responds"),
 
@@ -69,7 +69,7 @@ pub const CASES: &[Case] = &[
         .choice("they MAY be read as one; a client that sends them is broken or hostile"),
     case("a list of different lengths", "9110 8.6", b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 4\r\n\r\nabc"),
     case("a length and a comma", "9110 8.6", b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3,\r\n\r\nabc")
-        .choice("the field is no list; a comma is refused"),
+        .choice("the field is not a list; a comma is rejected"),
     case("two lengths, one empty", "9110 8.6", b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length:\r\nContent-Length: 3\r\n\r\nabc"),
     case("a bad length with GET", "9110 8.6", b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n"),
     case("a bad length in HTTP/1.0", "9110 8.6", b"POST /body HTTP/1.0\r\nContent-Length: x\r\n\r\n"),
@@ -81,13 +81,13 @@ pub const CASES: &[Case] = &[
     case("chunked with white space around it", "9112 5.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\t chunked \t\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
         .kept(&[ok("abc")]),
-    case("a coding that is not known, then chunked", "9112 6.1",
+    case("an unknown coding, then chunked", "9112 6.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: br, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
         .refused(501),
     case("gzip, then chunked", "9112 7.2",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n")
         .refused(501)
-        .choice("a server need not implement gzip as a transfer coding; 501 is the answer then"),
+        .choice("a server need not implement gzip as a transfer coding; the response is then 501"),
     case("gzip and chunked in two fields", "9112 6.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
         .refused(501),
@@ -121,7 +121,7 @@ pub const CASES: &[Case] = &[
     case("nothing but empty elements", "9110 5.6.1.2", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: ,,\r\n\r\n0\r\n\r\n"),
     case("an empty line of codings before chunked", "9110 5.3",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
-        .choice("joined the lines are a list with an empty element; readers that take one line of them differ"),
+        .choice("the joined lines are a list with an empty element; recipients that read one of the lines differ"),
     case("chunked twice with an empty element between", "9112 6.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked,,chunked\r\n\r\n0\r\n\r\n"),
     case("an empty element after chunked, and a length", "9112 6.3",

@@ -56,26 +56,26 @@ pub const CASES: &[Case] = &[
     case("a Host in angle brackets", "9112 3.2", b"GET / HTTP/1.1\r\nHost: <a>\r\n\r\n"),
     case("a Host with a byte above 0x7f", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: ex\xe4mple\r\n\r\n"),
     case("a Host with a bad escape", "3986 2.1", b"GET / HTTP/1.1\r\nHost: a%2\r\n\r\n"),
-    case("a Host with an escape that is no number", "3986 2.1", b"GET / HTTP/1.1\r\nHost: a%zz\r\n\r\n"),
-    case("a port that is no number", "3986 3.2.3", b"GET / HTTP/1.1\r\nHost: a:b\r\n\r\n"),
+    case("a Host with an escape that is not a number", "3986 2.1", b"GET / HTTP/1.1\r\nHost: a%zz\r\n\r\n"),
+    case("a port that is not a number", "3986 3.2.3", b"GET / HTTP/1.1\r\nHost: a:b\r\n\r\n"),
     case("a port with a sign", "3986 3.2.3", b"GET / HTTP/1.1\r\nHost: a:+80\r\n\r\n"),
     case("a port above 65535", "3986 3.2.3", b"GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n")
-        .choice("the grammar has any number of digits; there is no such port"),
+        .choice("the grammar has any number of digits; no such port exists"),
     case("two ports", "3986 3.2.3", b"GET / HTTP/1.1\r\nHost: a:80:80\r\n\r\n"),
     case("a space before the port", "9112 3.2", b"GET / HTTP/1.1\r\nHost: a :80\r\n\r\n"),
     case("a bracket that is not closed", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n"),
     case("a bracket that is not opened", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: ::1]\r\n\r\n"),
     case("an IPv6 address without brackets", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: ::1\r\n\r\n"),
     case("empty brackets", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: []\r\n\r\n"),
-    case("a literal of colons that is no address", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [::::]\r\n\r\n"),
+    case("a literal of colons that is not an address", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [::::]\r\n\r\n"),
     case("a literal with two gaps", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [1::2::3]\r\n\r\n"),
     case("a literal with nine groups", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [1:2:3:4:5:6:7:8:9]\r\n\r\n"),
     case("a literal with a group of five digits", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [::12345]\r\n\r\n"),
     case("a literal with an IPv4 part above 255", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [::1.2.3.256]\r\n\r\n"),
     case("an IPv4 address in brackets", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [127.0.0.1]\r\n\r\n"),
     case("an IPv6 address with a zone", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [fe80::1%25eth0]\r\n\r\n"),
-    case("a literal of a version to come", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [v1.fe80::a+en1]\r\n\r\n")
-        .choice("the grammar has it; no such version is there"),
+    case("a literal of a future version", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [v1.fe80::a+en1]\r\n\r\n")
+        .choice("the grammar permits it; no such version exists"),
     case("all groups of an IPv6 address", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [1:2:3:4:5:6:7:8]:80\r\n\r\n")
         .kept(&[ok("root")]),
     case("a gap for one group", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [1:2:3:4:5:6:7::]\r\n\r\n")

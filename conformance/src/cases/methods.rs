@@ -21,15 +21,15 @@ pub const CASES: &[Case] = &[
         .kept(&[status(501)]),
     case("a method of one letter", "9110 9.1", b"G /seen/a HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(501)]),
-    case("a method that begins as another", "9110 9.1", b"GETTER /seen/a HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("a method that begins like another", "9110 9.1", b"GETTER /seen/a HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(501)]),
     case("TRACE is not echoed", "9110 9.3.8", b"TRACE /seen/a HTTP/1.1\r\nHost: a\r\nCookie: a=b\r\n\r\n")
         .kept(&[status(405)]),
-    case("DELETE where it is not", "9110 15.5.6", b"DELETE /body HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("DELETE on a path without it", "9110 15.5.6", b"DELETE /body HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(405).with(&[("allow", "POST, OPTIONS")])]),
-    case("Allow has HEAD where GET is", "9110 10.2.1", b"POST / HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("Allow has HEAD if it has GET", "9110 10.2.1", b"POST / HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(405).with(&[("allow", "GET, HEAD, OPTIONS")])]),
-    case("a method where no path is", "9110 15.5.5", b"DELETE /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("a method on an unknown path", "9110 15.5.5", b"DELETE /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(404).without(&["allow"])]),
     case("OPTIONS lists the methods", "9110 9.3.7", b"OPTIONS /body HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(204).with(&[("allow", "POST, OPTIONS")])]),
@@ -39,19 +39,19 @@ pub const CASES: &[Case] = &[
         .kept(&[status(405).with(&[("allow", "GET, HEAD, OPTIONS")])]),
     case("a method that only another path has", "9110 15.5.6", b"PURGE / HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(405).with(&[("allow", "GET, HEAD, OPTIONS")])]),
-    case("OPTIONS of a path that is not there", "9110 9.3.7", b"OPTIONS /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("OPTIONS of an unknown path", "9110 9.3.7", b"OPTIONS /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(404)]),
     case("OPTIONS with a body", "9110 9.3.7", b"OPTIONS / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
         .kept(&[status(204)]),
     case("OPTIONS of an absolute target", "9112 3.2.4", b"OPTIONS http://a/body HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(204).with(&[("allow", "POST, OPTIONS")])]),
-    case("OPTIONS of an absolute target without a path is of the server", "9112 3.2.4", b"OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("OPTIONS of an absolute target without a path is for the server", "9112 3.2.4", b"OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(204).without(&["allow"])]),
-    case("OPTIONS of an absolute target with a slash is of that path", "9112 3.2.4", b"OPTIONS http://a/ HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("OPTIONS of an absolute target with a slash is for that path", "9112 3.2.4", b"OPTIONS http://a/ HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(204).with(&[("allow", "GET, HEAD, OPTIONS")])]),
     case("OPTIONS of an absolute target with a query and no path", "9112 3.2.4", b"OPTIONS http://a?b HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(204).with(&[("allow", "GET, HEAD, OPTIONS")])])
-        .choice("the section speaks of one without a query; the path is read as a slash"),
+        .choice("the section describes one without a query; the path is read as a slash"),
     case("OPTIONS of a server with a body", "9110 9.3.7", b"OPTIONS * HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
         .kept(&[status(204)]),
     case("OPTIONS of a server in HTTP/1.0", "9112 3.2.4", b"OPTIONS * HTTP/1.0\r\n\r\n")

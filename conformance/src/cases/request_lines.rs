@@ -21,7 +21,7 @@ pub const CASES: &[Case] = &[
     case("every byte that a path segment may have", "3986 3.3",
         b"GET /seen/-._~!$&'()*+,;=:@azAZ09 HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("GET /seen/-._~!$&'()*+,;=:@azAZ09")]),
-    case("a percent-encoded path is left as it is", "3986 2.1", b"GET /seen/%41%2f%2F HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("a percent-encoded path is unchanged", "3986 2.1", b"GET /seen/%41%2f%2F HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("GET /seen/%41%2f%2F")]),
     case("a percent-encoded parameter is decoded once", "3986 2.4", b"GET /decoded/%2541 HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("<%41>")]),
@@ -39,18 +39,18 @@ pub const CASES: &[Case] = &[
         .kept(&[ok("GET /seen/a%0d%0aX:b")]),
     case("a parameter that is not UTF-8 once decoded", "9110 15.5.1", b"GET /decoded/%ff HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(400)])
-        .choice("any bytes may be encoded; a handler that wants text refuses them, and the connection continues"),
+        .choice("any bytes may be encoded; a handler that reads text rejects them, and the connection continues"),
     case("a percent sign without digits is a literal one", "3986 2.1", b"GET /decoded/100% HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("<100%>")])
         .choice("the URI is invalid and may be refused; the path is opaque to the engine and is decoded as the URL \
                  standard of browsers has it"),
-    case("a percent sign before something else", "3986 2.1", b"GET /decoded/%zz HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("a percent sign before other characters", "3986 2.1", b"GET /decoded/%zz HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("<%zz>")])
         .choice("as for a percent sign without digits"),
-    case("dot segments are left alone", "3986 5.2.4", b"GET /seen/../a/./b HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("dot segments are unchanged", "3986 5.2.4", b"GET /seen/../a/./b HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("GET /seen/../a/./b")])
-        .choice("normalising is left to who resolves a reference; a target is matched as it was sent"),
-    case("encoded dot segments are left alone", "3986 6.2.2.3", b"GET /seen/%2e%2e/root HTTP/1.1\r\nHost: a\r\n\r\n")
+        .choice("the sender of a reference normalises it; a target is matched unchanged"),
+    case("encoded dot segments are unchanged", "3986 6.2.2.3", b"GET /seen/%2e%2e/root HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("GET /seen/%2e%2e/root")]),
     case("dot segments do not lead to another route", "3986 5.2.4", b"GET /nowhere/../probe HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(404)]),
@@ -60,10 +60,10 @@ pub const CASES: &[Case] = &[
         .kept(&[ok("GET /seen//a/")]),
     case("a path is case-sensitive", "3986 6.2.2.1", b"GET /PROBE HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(404)]),
-    case("a path with every byte that no URI has and some clients send", "9112 3.2", b"GET /seen/{a}|\"^\\[] HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("a path with every byte that is invalid in a URI and that some clients send", "9112 3.2", b"GET /seen/{a}|\"^\\[] HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("GET /seen/{a}|\"^\\[]")])
         .choice(NOT_IN_A_URI),
-    case("a query with every byte that no URI has and browsers send", "9112 3.2", b"GET /seen/a?{b}|^`\\[] HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("a query with every byte that is invalid in a URI and that browsers send", "9112 3.2", b"GET /seen/a?{b}|^`\\[] HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("GET /seen/a query={b}|^`\\[]")])
         .choice(NOT_IN_A_URI),
     case("a backtick in a path", "9112 3.2", b"GET /seen/`a HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -73,9 +73,9 @@ pub const CASES: &[Case] = &[
     case("an opening angle bracket in a query", "9112 3.2", b"GET /seen/a?<b HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("a closing angle bracket in a query", "9112 3.2", b"GET /seen/a?>b HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("an absolute target with an encoded host", "3986 3.2.2", b"GET http://a%2fb/seen/c HTTP/1.1\r\nHost: a\r\n\r\n")
-        .choice("no client encodes the host that it sends, and readers differ in its meaning"),
+        .choice("no client encodes the host that it sends, and recipients interpret it differently"),
     case("CONNECT with an encoded host", "3986 3.2.2", b"CONNECT a%2fb:80 HTTP/1.1\r\nHost: a\r\n\r\n")
-        .choice("no client encodes the host that it sends, and readers differ in its meaning"),
+        .choice("no client encodes the host that it sends, and recipients interpret it differently"),
 
     case("an absolute target", "9112 3.2.2", b"GET http://a/seen/b?c HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("GET /seen/b query=c")]),
@@ -87,7 +87,7 @@ pub const CASES: &[Case] = &[
         .kept(&[ok("GET /seen/b")]),
     case("a scheme in capitals", "3986 3.1", b"GET HTTP://a/seen/b HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("GET /seen/b")]),
-    case("an absolute target wins over Host", "9112 3.2.2", b"GET http://b:8080/uri HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("an absolute target takes precedence over Host", "9112 3.2.2", b"GET http://b:8080/uri HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("http://b:8080/uri")]),
     case("an absolute target with an IPv6 address", "3986 3.2.2", b"GET http://[::1]:80/seen/b HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("GET /seen/b")]),
@@ -95,15 +95,15 @@ pub const CASES: &[Case] = &[
         .kept(&[ok("GET /seen/b")]),
     case("an absolute target in HTTP/1.0", "9112 3.2.2", b"GET http://a/seen/b HTTP/1.0\r\n\r\n")
         .closed(&[ok("GET /seen/b")]),
-    case("an absolute target still wants Host", "9112 3.2", b"GET http://a/seen/b HTTP/1.1\r\n\r\n"),
+    case("an absolute target still needs Host", "9112 3.2", b"GET http://a/seen/b HTTP/1.1\r\n\r\n"),
     case("an absolute target without a host", "9110 4.2.1", b"GET http:///seen/b HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("an absolute target with a port alone", "9110 4.2.1", b"GET http://:80/seen/b HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("an absolute target with user information", "9110 4.2.4", b"GET http://u:p@a/seen/b HTTP/1.1\r\nHost: a\r\n\r\n")
         .choice("a recipient SHOULD treat user information as an error"),
     case("an absolute target of another scheme", "9112 3.2.2", b"GET ftp://a/seen/b HTTP/1.1\r\nHost: a\r\n\r\n")
-        .choice("this is no proxy: other schemes than http and https are refused"),
+        .choice("the server is not a proxy: schemes other than http and https are rejected"),
     case("an absolute target with one slash", "3986 3", b"GET http:/seen/b HTTP/1.1\r\nHost: a\r\n\r\n"),
-    case("an absolute target with a port that is no number", "3986 3.2.3", b"GET http://a:b/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+    case("an absolute target with a port that is not a number", "3986 3.2.3", b"GET http://a:b/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("an absolute target with an unclosed bracket", "3986 3.2.2", b"GET http://[::1/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("an absolute target with a backslash for a host", "3986 3.2.2", b"GET http://\\a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
 
@@ -116,7 +116,7 @@ pub const CASES: &[Case] = &[
     case("CONNECT with user information", "9112 3.2.3", b"CONNECT u@a:80 HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("CONNECT is not a tunnel without a 2xx", "9110 9.3.6", b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n")
         .kept(&[status(501)])
-        .choice("an origin server need not know CONNECT; this one makes no tunnels"),
+        .choice("an origin server need not support CONNECT; this one opens no tunnels"),
     case("CONNECT to an IPv6 address", "9112 3.2.3", b"CONNECT [::1]:80 HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(501)]),
     case("CONNECT to an IPv6 address without a port", "9112 3.2.3", b"CONNECT [::1] HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -176,7 +176,7 @@ pub const CASES: &[Case] = &[
         .choice("at least one SHOULD be ignored"),
     case("nine empty lines before the request", "9112 2.2",
         b"\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .choice("at least one SHOULD be ignored; more than eight are no mistake of a client"),
+        .choice("at least one SHOULD be ignored; more than eight are not an accident"),
     case("an LF before the request", "9112 2.2", b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .choice("only CR and LF together are an empty line"),
     case("a CR before the request", "9112 2.2", b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -188,7 +188,7 @@ pub const CASES: &[Case] = &[
         .kept(&[ok("root")]),
     case("HTTP/1.9 is answered as 1.1", "9110 2.5", b"GET / HTTP/1.9\r\nHost: a\r\n\r\n")
         .kept(&[ok("root")]),
-    case("HTTP/1.2 wants Host", "9112 3.2", b"GET / HTTP/1.2\r\n\r\n"),
+    case("HTTP/1.2 needs Host", "9112 3.2", b"GET / HTTP/1.2\r\n\r\n"),
     case("HTTP/2.0", "9110 15.6.6", b"GET / HTTP/2.0\r\nHost: a\r\n\r\n")
         .refused(505),
     case("HTTP/0.9 by name", "9110 15.6.6", b"GET / HTTP/0.9\r\nHost: a\r\n\r\n")

@@ -23,7 +23,7 @@ pub const CASES: &[Case] = &[
         b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     case("CL.TE in HTTP/1.0", "9112 6.1",
         b"POST /body HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    case("CL.TE with a coding that is not known", "9112 6.1",
+    case("CL.TE with an unknown coding", "9112 6.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\n"),
     case("CL.TE with an empty coding", "9112 6.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding:\r\n\r\n0\r\n\r\n"),
@@ -37,7 +37,7 @@ pub const CASES: &[Case] = &[
         b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\nContent-Length: 0\r\n\r\nGET /seen/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("CL.CL, the shorter first", "9112 6.3",
         b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\nGET /seen/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"),
-    case("CL.CL of equal numbers in other digits", "9112 6.3",
+    case("CL.CL of equal numbers with different digits", "9112 6.3",
         b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 03\r\n\r\nabc"),
     case("CL.CL in a list with a space", "9112 6.3",
         b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 0 ,40\r\n\r\nGET /seen/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -132,7 +132,7 @@ pub const CASES: &[Case] = &[
     case("a chunk whose size overflows 32 bits", "9112 7.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n100000001\r\na\r\n0\r\n\r\nGET /seen/smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
         .waits(&[status(400)])
-        .choice("a chunk of 4 GiB is read up to the limit of the body; here the client ends before"),
+        .choice("a chunk of 4 GiB is read up to the limit of the body; here the client ends earlier"),
     case("a chunk whose size overflows 64 bits", "9112 7.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000001\r\na\r\n0\r\n\r\nGET /seen/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("a last chunk with a space", "9112 7.1",
@@ -168,7 +168,7 @@ pub const CASES: &[Case] = &[
     case("an Upgrade with a request as its body", "9110 7.8",
         b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 40\r\n\r\nGET /seen/smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("root")]),
-    case("a CONNECT that is refused is no tunnel", "9110 9.3.6",
+    case("a refused CONNECT opens no tunnel", "9110 9.3.6",
         b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\nGET /seen/b HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(501), ok("GET /seen/b")]),
     case("an absolute target and another Host", "9112 3.2.2",

@@ -65,7 +65,7 @@ impl Report {
             failures.push(format!("descriptors before, at most, after: {:?}", self.descriptors));
         }
         if !self.ended_well {
-            failures.push("the server did not end well".to_owned());
+            failures.push("the server did not end with success".to_owned());
         }
         if self.answered == 0 || self.faults == 0 {
             failures.push("nothing happened".to_owned());

@@ -27,7 +27,7 @@ impl Reader {
             self.more()?;
         };
         let head: Vec<u8> = self.rest.drain(..end).collect();
-        let head = String::from_utf8(head).map_err(|_| "a head that is no text")?;
+        let head = String::from_utf8(head).map_err(|_| "a head that is not text")?;
         let status = head.get(9..12).and_then(|code| code.parse().ok()).ok_or("no status")?;
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         match length.map(str::parse) {
@@ -51,7 +51,7 @@ impl Reader {
                 .ok()
                 .map(|text| usize::from_str_radix(text, 16));
             let Some(Ok(size)) = size else {
-                return Err("no size of a chunk".to_owned());
+                return Err("no chunk size".to_owned());
             };
             body.extend(self.take(size)?);
             if self.take(2)? != b"\r\n" {

@@ -274,7 +274,10 @@ fn check_all(wire: &str, deliveries: impl Fn(&[u8]) -> Vec<Vec<&[u8]>> + Sync) {
     let server = Server::start();
     let mut cases = cases::all();
     for name in OF_THE_ENGINE {
-        assert!(cases.iter().any(|case| case.name == name), "there is no row '{name}'");
+        assert!(
+            cases.iter().any(|case| case.name == name),
+            "the table has no row '{name}'"
+        );
     }
     cases.retain(|case| !is_of_the_engine(case));
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -335,7 +338,7 @@ fn each_row_holds_over_tcp() {
 }
 
 #[test]
-fn each_row_holds_over_tcp_cut_in_two() {
+fn each_row_holds_over_tcp_split_in_two() {
     check_all("TCP", halves);
 }
 
@@ -345,6 +348,6 @@ fn each_row_holds_over_tls() {
 }
 
 #[test]
-fn each_row_holds_over_tls_cut_at_each_byte() {
+fn each_row_holds_over_tls_split_at_each_byte() {
     check_all("TLS", combs);
 }

@@ -3,7 +3,7 @@
 const element = (id) => document.getElementById(id);
 const name = new URLSearchParams(location.search).get("name") || `guest-${Math.floor(Math.random() * 10000)}`;
 
-// The last messages of this page, those of them that have not come back, and those that it shows, by their identities.
+// The last messages of this page, the unconfirmed ones among them, and the displayed ones by their IDs.
 const own = new Map();
 const unsent = new Set();
 const shown = new Set();
@@ -23,7 +23,7 @@ function connect() {
   socket.onclose = () => {
     element("status").textContent = "Not connected";
     element("cursors").replaceChildren();
-    // Not all pages at the same time.
+    // Spreads the reconnects of all pages.
     setTimeout(connect, 100 + Math.random() * 400);
   };
 }
@@ -39,7 +39,7 @@ function receive(event) {
       add("notes", author, event.note.text);
     }
   } else if (event.type === "missed") {
-    // Another process, which does not have the board: each page repeats its messages, and shows none of them twice.
+    // Another process without the board: each page repeats its messages, and displays none of them twice.
     for (const message of own.values()) socket.send(message);
   } else if (event.type === "present") {
     element("present").replaceChildren(...event.names.map((name) => line(name)));
@@ -67,7 +67,7 @@ function line(...content) {
   return line;
 }
 
-// A reader of older lines keeps their place.
+// Keeps the scroll position of a user who reads older lines.
 function add(id, ...content) {
   const list = element(id);
   const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 8;
@@ -93,11 +93,11 @@ element("write").onsubmit = (event) => {
 
 let moved = 0;
 element("board").onpointermove = (event) => {
-  // At most twenty places a second.
+  // At most twenty positions per second.
   if (socket.readyState !== WebSocket.OPEN || Date.now() - moved < 50) return;
   moved = Date.now();
   const board = element("board").getBoundingClientRect();
-  // The pointer is on whole pixels, the edges are not.
+  // Pointer positions are whole pixels; the edges of the board are not.
   const part = (offset, length) => Math.min(1, Math.max(0, offset / length));
   const at = { x: part(event.clientX - board.left, board.width), y: part(event.clientY - board.top, board.height) };
   socket.send(JSON.stringify({ type: "move", at }));
@@ -120,7 +120,7 @@ element("file").onchange = () => {
   request.send(file);
 };
 
-// The browser connects again by itself, with the identity of the last event.
+// The browser reconnects by itself, with the ID of the last event.
 const feed = new EventSource("/feed");
 feed.onmessage = (event) => {
   const { name, activity, file } = JSON.parse(event.data);

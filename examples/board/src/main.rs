@@ -33,13 +33,13 @@ struct Board {
     uploads: Uploads,
 }
 
-/// The hub of cursors: an old place of a cursor is of no interest.
+/// The hub of cursors, without a history, because old positions are irrelevant.
 #[derive(Clone)]
 struct CursorHub(Hub);
 
 impl Board {
-    /// The topics are in PostgreSQL if `CONDUIT_DATABASE_URL` is set, or in Redis if `CONDUIT_REDIS_URL` is, and processes share
-    /// them. Otherwise this process has them.
+    /// The topics are in PostgreSQL if `CONDUIT_DATABASE_URL` is set, or in Redis if `CONDUIT_REDIS_URL` is set, and processes
+    /// share them. Otherwise they are in this process.
     fn from_env() -> conduit::Result<Self> {
         let cursors = HubConfig {
             history_messages: 0,
@@ -78,7 +78,7 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
     page.replace("{js}", asset!(ASSETS, "page.js"))
 });
 
-/// The page loads and sends nothing elsewhere, and runs no script that is written in it.
+/// The page loads from and sends to this service only, and runs no inline script.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

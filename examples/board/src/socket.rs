@@ -11,16 +11,16 @@ use crate::topics::{Activity, BOARD, Cursor, Cursors, Feed, Name, Note, Notes, P
 
 pub(crate) const ROUTES: Routes<crate::Board> = routes![open];
 
-/// The longest text of a message, in bytes.
+/// The maximum length of the text of a message, in bytes.
 const TEXT_BYTES: usize = 1000;
-/// The longest identity of a message, in bytes.
+/// The maximum length of the ID of a message, in bytes.
 const ID_BYTES: usize = 64;
 
 #[derive(Deserialize, JsonSchema)]
 struct Entrance {
     /// The name of the client.
     name: String,
-    /// The position of the last message that the client has.
+    /// The position of the last message that the client has received.
     after: Option<String>,
 }
 
@@ -49,7 +49,7 @@ enum Event {
     Cursor {
         cursor: Cursor,
     },
-    /// The last message of the page is not as expected, and had no effect.
+    /// The last message of the page is invalid, and had no effect.
     Rejected {
         reason: String,
     },
@@ -78,7 +78,7 @@ async fn open(
         feed: hub.authorize(&client, BOARD).await?,
         name,
     };
-    // A position of an earlier process is unknown: then the page receives the whole history.
+    // A position of an earlier process is unknown; the page then receives the whole history.
     let from = match after {
         None => StartFrom::History,
         Some(position) => StartFrom::After(position.parse().unwrap_or(Position::default())),
@@ -126,7 +126,7 @@ impl Client {
                 },
                 update = notes.next() => match update {
                     Some(Update::Message(message)) => {
-                        // A message that cannot be read ends no reader.
+                        // A message that cannot be parsed must not end the WebSockets of its readers.
                         let Ok(note) = message.value() else { continue };
                         let position = message.position().to_string();
                         sender.send(&Event::Note { position, note }).await?;
@@ -147,7 +147,8 @@ impl Client {
         }
     }
 
-    /// Carries out a command, or returns the reason against it. An error of the hub ends the WebSocket: the page connects again.
+    /// Executes a command, or returns the reason for its rejection. An error of the hub ends the WebSocket, and the page
+    /// reconnects.
     async fn obey(&self, command: Command) -> Result<Result<(), &'static str>, HubError> {
         let name = self.name.clone();
         match command {

@@ -43,7 +43,7 @@ fn clients_share_messages_cursors_and_presence() {
     );
     drop(bob);
     assert_eq!(next(&mut ada, "present")["names"], json!(["ada"]));
-    // A client that connects again continues after its last message, and a new one has all of them.
+    // A client that reconnects continues after its last message, and a new one receives all of them.
     ada.send_json(&json!({ "type": "write", "id": "2", "text": "next" }));
     let mut again = client.websocket(&format!("/socket?name=bob&after={position}")).open();
     assert_eq!(next(&mut again, "note")["note"]["text"], "next");
@@ -56,7 +56,7 @@ fn clients_share_messages_cursors_and_presence() {
 }
 
 #[test]
-fn points_outside_of_the_board_are_rejected_and_no_reader_ends() {
+fn points_outside_of_the_board_are_rejected_and_readers_stay_connected() {
     let client = client();
     let mut ada = client.websocket("/socket?name=ada").open();
     let mut bob = client.websocket("/socket?name=bob").open();
@@ -71,7 +71,7 @@ fn points_outside_of_the_board_are_rejected_and_no_reader_ends() {
 }
 
 #[test]
-fn feed_has_the_activity_from_its_beginning() {
+fn feed_has_the_whole_activity() {
     let client = client();
     let socket = client.websocket("/socket?name=ada").open();
     let mut feed = client.get("/feed").stream();
@@ -90,7 +90,7 @@ fn feed_has_the_activity_from_its_beginning() {
     file.assert_header("content-disposition", "attachment");
     assert_eq!(file.bytes().len(), 100_000);
     client.get("/files/1").send().assert_status(404);
-    // A process has no file of another one under the same path.
+    // A process does not serve a file of another process under the same path.
     crate::tests::client().get(location).send().assert_status(404);
 }
 
@@ -121,7 +121,7 @@ fn names_and_sizes_have_rules() {
 }
 
 #[test]
-fn invented_event_ids_replay_nothing_else_and_end_no_reader() {
+fn invented_event_ids_replay_nothing_else_and_disconnect_no_reader() {
     let client = client();
     let socket = client.websocket("/socket?name=ada").open();
     let shared = client.post("/files?name=ada").body("text").send();

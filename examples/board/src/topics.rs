@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The key of the only board.
 pub(crate) const BOARD: &str = "board";
 
-/// The name of a client. A service with accounts has the authenticated user here.
+/// The name of a client. A service with accounts uses the authenticated user here.
 pub(crate) struct Name(Option<String>);
 
 impl Name {
@@ -20,7 +20,7 @@ impl Name {
         Name(Some(name.to_owned()))
     }
 
-    /// Names are the only rule of the board: those that can be shown may write.
+    /// The only rule of the board: clients with a printable name may write.
     fn access(&self) -> Result<Access, Problem> {
         match self.0.as_deref() {
             None => Ok(Access::Subscribe),
@@ -32,8 +32,7 @@ impl Name {
     }
 }
 
-/// A message on the board. A client that connects again repeats a message that it has not received itself, so that each
-/// has an identity.
+/// A message on the board. A client that reconnects repeats its unconfirmed messages, so that each message needs an ID.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Note {
     pub(crate) id: String,
@@ -41,14 +40,14 @@ pub(crate) struct Note {
     pub(crate) text: String,
 }
 
-/// The place of a cursor, as parts of the width and height of the board.
+/// The position of a cursor, as fractions of the width and height of the board.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Point {
     x: Part,
     y: Part,
 }
 
-/// A part of a length, from 0 to 1. A number that is not finite has no JSON that a subscriber could read.
+/// A fraction from 0 to 1. A number that is not finite has no form in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "f32")]
 struct Part(f32);

@@ -1,4 +1,4 @@
-//! Files that clients share. The last few are kept in memory.
+//! Files that clients share. The most recent ones are kept in memory.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
@@ -13,11 +13,11 @@ use crate::topics::{Activity, BOARD, Feed, Name};
 
 pub(crate) const ROUTES: Routes<crate::Board> = routes![upload, download];
 
-/// The size of a file, and the number of files that are kept.
+/// The maximum size of a file, and the number of retained files.
 pub(crate) const FILE_BYTES: u64 = 4 * 1024 * 1024;
 const FILES: usize = 8;
 
-/// The last files of this process. Clones are the same.
+/// The most recent files of this process. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Uploads {
     /// Distinguishes the files of this process from those of others that share the board.
@@ -41,7 +41,7 @@ impl Default for Uploads {
 }
 
 impl Uploads {
-    /// Keeps a file. Returns its identity.
+    /// Stores a file. Returns its ID.
     fn add(&self, content: Bytes) -> String {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.count += 1;
@@ -87,10 +87,11 @@ async fn upload(
     Ok(Created::at(path, ()))
 }
 
-/// A file, which a browser saves and never shows as a page.
+/// A file, which browsers download and never display as a page.
 #[get("/files/{id}")]
 async fn download(id: Path<String>, uploads: State<Uploads>) -> Result<impl IntoResponse, Problem> {
     let content = uploads.get(&id);
-    let content = content.ok_or_else(|| Problem::not_found("this process does not keep the file, or no longer"))?;
+    let content =
+        content.ok_or_else(|| Problem::not_found("this process does not have the file, or no longer has it"))?;
     Ok(([(CONTENT_DISPOSITION, "attachment")], content))
 }

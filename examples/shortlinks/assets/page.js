@@ -1,5 +1,5 @@
 "use strict";
-// The page works without this script, which copies links, asks before it removes one, and writes dates as the user does.
+// The page works without this script, which copies links, confirms removals, and formats dates for the locale of the user.
 
 for (const time of document.querySelectorAll("time")) {
   time.textContent = new Date(time.dateTime).toLocaleDateString(undefined, { dateStyle: "medium" });
@@ -8,7 +8,7 @@ for (const time of document.querySelectorAll("time")) {
 for (const row of document.querySelectorAll("li")) {
   const link = row.querySelector(".short"), copy = row.querySelector(".copy");
   link.textContent = link.host + link.pathname;
-  // Browsers allow it on https and on the own machine only.
+  // Browsers allow it only on https and on the local machine.
   copy.hidden = !navigator.clipboard;
   copy.onclick = async () => {
     await navigator.clipboard.writeText(link.href);

@@ -6,7 +6,7 @@ import requests
 import schemathesis
 from hypothesis import strategies as st
 
-# A link leads to http or https; a URI could be anything else, which is refused, and a schema cannot express that.
+# A link must be http or https. A URI can have any scheme, which the service rejects and a schema cannot express.
 labels = st.from_regex(r"[a-z]([a-z0-9]{0,10})", fullmatch=True)
 paths = st.from_regex(r"(/[a-zA-Z0-9._~%20-]{0,10}){0,3}", fullmatch=True).filter(lambda path: "%" not in path)
 urls = st.builds("{}://{}.{}{}".format, st.sampled_from(["http", "https"]), labels, labels, paths)

@@ -20,7 +20,7 @@ struct Visitor {
     user: Option<User>,
 }
 
-/// A sign-in that is under way. The callback requires it, so that a callback in another browser, or a repeated one, is an error.
+/// A sign-in in progress. The callback requires it, so that a callback in another browser, or a repeated one, is an error.
 #[derive(Clone, Serialize, Deserialize)]
 struct Attempt {
     state: CsrfToken,
@@ -44,7 +44,7 @@ pub struct Site {
 type Client =
     CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
 
-/// The identity provider, as its document of metadata describes it.
+/// The identity provider, as described by its metadata document.
 pub struct Provider {
     client: Client,
     client_id: ClientId,
@@ -110,11 +110,11 @@ async fn sign_in(mut session: Session<Visitor>, provider: State<Arc<Provider>>) 
 struct Callback {
     code: Option<String>,
     state: Option<String>,
-    /// The reason for which there is no code, such as `access_denied`.
+    /// The reason for a missing code, such as `access_denied`.
     error: Option<String>,
 }
 
-/// The provider sends the visitor back to here.
+/// The provider redirects the visitor to this handler.
 #[get("/signed-in", link)]
 async fn signed_in(
     callback: Query<Callback>,
@@ -122,10 +122,10 @@ async fn signed_in(
     provider: State<Arc<Provider>>,
 ) -> Result<Redirect, Problem> {
     let callback = callback.0;
-    // Taken in one step: with a store, an attempt can be used once.
+    // One atomic step: with a store, an attempt can be used only once.
     let attempt = session.update(|visitor| visitor.attempt.take()).await?;
     let attempt = attempt.ok_or(Problem::bad_request(
-        "no sign-in is under way in this browser: try again",
+        "no sign-in is in progress in this browser: try again",
     ))?;
     if callback.state.as_ref() != Some(attempt.state.secret()) {
         return Err(Problem::bad_request("this is the end of another sign-in: try again"));
@@ -175,7 +175,7 @@ async fn account(session: Session<Visitor>) -> Result<String, Problem> {
     Ok(format!("You are {}.", user.subject))
 }
 
-/// Ends the session here and, if the provider supports it, there.
+/// Ends the session here and, if the provider supports it, at the provider.
 #[post("/sign-out", link)]
 async fn sign_out(mut session: Session<Visitor>, provider: State<Arc<Provider>>) -> Result<Redirect, Problem> {
     session.end().await?;

@@ -39,7 +39,7 @@ impl ProviderProgram {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("Node.js is there, because npm is");
+            .expect("Node.js is installed together with npm");
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut provider = ProviderProgram {
             child,
@@ -50,7 +50,7 @@ impl ProviderProgram {
         provider
     }
 
-    /// Registers the site, and waits until the provider takes requests.
+    /// Registers the site, and waits until the provider accepts requests.
     fn register(&mut self, site: &str) {
         let mut input = self.child.stdin.as_ref().expect("a pipe");
         writeln!(input, "{site}").expect("the provider runs");
@@ -88,7 +88,7 @@ impl Drop for Running {
     }
 }
 
-/// A response whose connection has ended.
+/// A complete response of a closed connection.
 struct Response {
     status: u16,
     headers: Vec<(String, String)>,
@@ -159,7 +159,7 @@ impl Browser {
         self.cookies.get(&(parts(url).0, name.to_owned()))
     }
 
-    /// Follows redirects, and signs in at the provider with this name, up to an address that begins so.
+    /// Follows redirects, and signs in at the provider with this name, until the address has this prefix.
     fn follow(&mut self, mut url: String, name: &str, until: &str) -> String {
         for _ in 0..20 {
             if url.starts_with(until) {
@@ -201,7 +201,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     rest.split_once(after).expect("an end").0
 }
 
-/// The site of the guide, its provider, and its address. `None` where npm cannot install the provider.
+/// The site of the guide, its provider, and its address. `None` if npm cannot install the provider.
 fn site() -> Option<(Running, ProviderProgram, String)> {
     let programs = npm::installed("sign-in", &["oidc-provider@8.8.1"])?;
     let folder = programs
@@ -324,7 +324,7 @@ fn callback_of_another_sign_in_is_rejected() {
     let of_mallory = mallory.follow(url, "mallory", &until);
     let of_ada = begin(&mut ada);
 
-    // A page of Mallory sends Ada's browser to the end of his sign-in.
+    // A page of Mallory redirects Ada's browser to the callback of his sign-in.
     assert_eq!(ada.get(&of_mallory).status, 400);
     assert_eq!(ada.get(&format!("{site}/account")).status, 401);
 

@@ -41,7 +41,7 @@ struct Note {
     owner: String,
 }
 
-/// The user whose name is the token; a real service verifies it.
+/// The user with the token as the name; a real service verifies the token.
 struct User(String);
 
 impl<S> Authenticate<S> for User {

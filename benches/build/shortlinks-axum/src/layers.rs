@@ -111,7 +111,7 @@ pub(crate) async fn only_from_this_machine(
 ) -> Result<Response, Problem> {
     match peer.ip().to_canonical().is_loopback() {
         true => Ok(next.run(request).await),
-        false => Err(Problem::new(StatusCode::FORBIDDEN).with_detail("this is answered on the machine itself")),
+        false => Err(Problem::new(StatusCode::FORBIDDEN).with_detail("this is available on the machine itself only")),
     }
 }
 

@@ -76,8 +76,11 @@ async fn readyz(State(store): State<Store>) -> Result<&'static str, Problem> {
     match store.check().await {
         Ok(()) => Ok("ready\n"),
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the database does not answer");
-            Err(unavailable("the database does not answer"))
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the database does not respond"
+            );
+            Err(unavailable("the database does not respond"))
         }
     }
 }

@@ -93,7 +93,7 @@ fn main() {
     let duration = Duration::from_secs(seconds);
     let limit = descriptor_limit();
     if limit < 10_200 {
-        println!("The limit of {limit} descriptors is too low for 10,000 connections: it is fewer.\n");
+        println!("The limit of {limit} descriptors is too low for 10,000 connections: fewer are used.\n");
     }
     println!("| attack | server | answers | p50 ms | p99 ms | most ms | failed | MiB during | MiB after |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");

@@ -122,7 +122,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: many_requests,
     },
     Attack {
-        name: "50,000 requests after the reader of the log has gone",
+        name: "50,000 requests after the reader of the log has closed",
         output: Output::ClosedPipe,
         bound_mebibytes: 16.0,
         run: many_requests,

@@ -33,7 +33,7 @@ impl Program {
         Program::start_with(address, &[])
     }
 
-    /// As [`start`](Self::start), with variables of the environment.
+    /// Starts the program as [`start`](Self::start) does, with variables of the environment.
     fn start_with(address: &str, variables: &[(&str, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_board"))
             .env("CONDUIT_ADDR", address)
@@ -91,7 +91,7 @@ fn assert_notes(browser: &mut Browser, pages: [&Page; 2], expected: &[String]) {
     }
 }
 
-/// Records the positions of the messages that a page receives: it shows a message once that it receives twice.
+/// Records the positions of the received messages, because the page displays a repeated message only once.
 const RECORD: &str = "globalThis.positions = []; globalThis.show = receive;
     receive = (event) => { if (event.type === 'note') positions.push(event.position); show(event); };";
 
@@ -141,7 +141,7 @@ fn two_processes_share_the_board_across_stops_of_postgresql() {
     });
 }
 
-/// Two pages at a process each, while the server that both share stops and starts.
+/// Two pages at different processes, while the server that both share stops and starts.
 fn share_board(server: &str, variable: (&str, String), mut switch: impl FnMut(bool)) {
     let directory = std::env::temp_dir().join(format!("board-{server}-{}", std::process::id()));
     let Some(mut browser) = Browser::start(&directory) else {
@@ -173,7 +173,7 @@ fn share_board(server: &str, variable: (&str, String), mut switch: impl FnMut(bo
         expected.push(write(&mut browser, &ada, format!("ada {round}")));
         expected.push(write(&mut browser, &bob, format!("bob {round}")));
         assert_notes(&mut browser, [&ada, &bob], &expected);
-        // The sizes distinguish the files. Each is an event of the activity on both pages, in one order.
+        // The sizes distinguish the files. Each is an event of the activity on both pages, in the same order.
         for (count, page) in [(2 * round + 1, &ada), (2 * round + 2, &bob)] {
             share(&mut browser, page, 100 + count);
             for page in [&ada, &bob] {
@@ -189,12 +189,12 @@ fn share_board(server: &str, variable: (&str, String), mut switch: impl FnMut(bo
         let ending = format!(" of {} bytes", 101 + index);
         assert!(text.as_str().expect("a text").ends_with(&ending), "{files}");
     }
-    // A process has the files that it received, and none of the other one under their paths.
+    // A process serves the files that it received, and none of the other process under their paths.
     assert_eq!(
         browser.value(&ada, CONTENTS),
         json!([101, 404, 103, 404, 105, 404, 107, 404])
     );
-    // One order for both processes, and no message twice.
+    // Both processes have the same order, and no message twice.
     let positions = browser.value(&ada, "positions");
     assert_eq!(browser.value(&bob, "positions"), positions);
     assert_eq!(
@@ -224,7 +224,7 @@ fn two_pages_share_the_board_across_restarts() {
         browser.wait(page, "document.querySelectorAll('#present li').length === 2");
     }
 
-    // A cursor of one page is on the other.
+    // The cursor of one page is displayed on the other.
     browser.value(&ada, MOVE);
     browser.wait(&bob, "document.querySelector('#cursors span')?.textContent === 'ada'");
 
@@ -235,7 +235,7 @@ fn two_pages_share_the_board_across_restarts() {
         "document.querySelector('#feed a')?.textContent === 'has shared a file of 100000 bytes'",
     );
 
-    // Every message is shown once on both pages, in spite of restarts, in one of which it is sent.
+    // Every message is displayed once on both pages, although the server restarts while messages are sent.
     let mut expected = Vec::new();
     for round in 0..=RESTARTS {
         if round > 0 {

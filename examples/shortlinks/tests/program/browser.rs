@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::chromium::{self, Page};
 use crate::support::{Directory, PASSWORD, Service};
 
-/// Runs a test with a browser, if there is one.
+/// Runs a test with a browser, if one is installed.
 fn with_browser(test: impl FnOnce(&mut Browser, &Path)) {
     let directory = Directory::new();
     if let Some(chromium) = chromium::Browser::start(&directory.path().join("profile")) {
@@ -19,12 +19,12 @@ fn with_browser(test: impl FnOnce(&mut Browser, &Path)) {
 }
 
 #[test]
-fn a_user_signs_up_makes_links_and_signs_out_on_the_page() {
+fn a_user_signs_up_creates_links_and_signs_out_on_the_page() {
     with_browser(|browser, database| {
         let service = Service::start(database);
         browser.open(&service.address);
 
-        // Before signing in the page has only that form. An error is shown at its field.
+        // Before the sign-in the page contains only that form. An error is shown at its field.
         assert_eq!(browser.value("document.forms.length"), 1);
         browser.sign("sign-up", "A", "short");
         browser.wait("document.querySelector('#password[aria-invalid=true]')");
@@ -42,7 +42,7 @@ fn a_user_signs_up_makes_links_and_signs_out_on_the_page() {
         assert_eq!(browser.text(".message"), "Welcome, ada.");
         assert_eq!(browser.value("document.cookie"), "", "no script can read the session");
 
-        // A user who is signed in sees the page at once, with all links, and a message once.
+        // A signed-in user sees the page at once, with all links, and a message once.
         browser.submit("https://example.com/first", "first");
         browser.wait("document.querySelector('li[data-slug=first]')");
         assert_eq!(browser.text(".message"), "Made the link first.");
@@ -51,7 +51,7 @@ fn a_user_signs_up_makes_links_and_signs_out_on_the_page() {
         assert_eq!(browser.value("document.querySelector('.message')"), Value::Null);
 
         assert_eq!(browser.value("violations"), json!([]), "the page respects its policy");
-        // A script and a style that are written into the page do not run, nor does one with another nonce.
+        // Inline scripts and styles do not run, nor does a script with another nonce.
         browser.value(
             "const injected = document.createElement('script'); injected.textContent = 'window.injected = true';
             injected.nonce = 'guessed'; document.body.append(injected);
@@ -73,7 +73,7 @@ fn a_user_signs_up_makes_links_and_signs_out_on_the_page() {
 }
 
 #[test]
-fn the_page_makes_lists_refuses_and_deletes_links() {
+fn the_page_creates_lists_refuses_and_deletes_links() {
     with_browser(|browser, database| {
         let service = Service::start_as("ada", database);
         service.create(&json!({ "url": "https://example.com/?q='<i>'&lt;", "slug": "first" }));
@@ -81,7 +81,7 @@ fn the_page_makes_lists_refuses_and_deletes_links() {
         browser.open(&service.address);
         browser.sign("sign-in", "ada", PASSWORD);
 
-        // A link that was there is listed with its count; what its maker wrote is text.
+        // An existing link is listed with its count, and its text is escaped.
         browser.wait("document.querySelector('li .short')");
         assert_eq!(
             browser.text("li .target"),
@@ -90,7 +90,7 @@ fn the_page_makes_lists_refuses_and_deletes_links() {
         assert_eq!(browser.text("li .clicks span"), "1 click");
         assert_eq!(browser.value("document.querySelectorAll('li i').length"), 0);
 
-        // One that the form makes comes first, and the service has it. The script has written the whole address.
+        // A link that the form creates is the first, and the service has stored it. The script has inserted the whole address.
         browser.submit("https://example.com/second", "second");
         browser.wait("document.querySelector('li[data-slug=second]')");
         assert_eq!(browser.value("document.querySelector('li').dataset.slug"), "second");
@@ -125,7 +125,7 @@ fn the_page_makes_lists_refuses_and_deletes_links() {
         );
         assert_eq!(browser.text("#slug-rule"), "");
 
-        // Deleting asks first, and then the service has forgotten the link.
+        // The page asks before it deletes a link; then the service has removed it.
         browser.value("window.confirm = () => false; document.querySelector('li .delete').click()");
         browser.value("window.confirm = () => true; document.querySelector('li .delete').click()");
         browser.wait("document.querySelector('.message')?.textContent === 'Removed the link second.'");
@@ -149,7 +149,7 @@ fn the_docs_page_tries_an_operation_as_a_user() {
         browser.value(&format!(
             "document.querySelector('{list} button.opblock-summary-control').click()"
         ));
-        // The page follows the references of an opened operation; a click before it has, faster than any hand, is lost.
+        // The page resolves the references of an opened operation; a click before that is lost.
         browser.wait(&format!("document.querySelector('{list} [data-name=examplePanel]')"));
         browser.wait(&format!(
             "document.querySelector('{list} .try-out__btn, {list} .execute')"
@@ -169,7 +169,7 @@ fn the_docs_page_tries_an_operation_as_a_user() {
     });
 }
 
-/// A page of another site, whose scripts may do what a page may do.
+/// A page of another site, with arbitrary scripts.
 fn attacker() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -179,11 +179,11 @@ fn attacker() -> String {
             let mut head = [0; 4096];
             let page =
                 "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\nconnection: close\r\n\r\nevil";
-            // A browser that has gone away needs no page.
+            // The browser may have closed the connection.
             let _ = stream.read(&mut head).and_then(|_| stream.write_all(page.as_bytes()));
         }
     });
-    // Another host than that of the service, and so another site.
+    // The host differs from that of the service, so it is another site.
     format!("http://localhost:{port}/")
 }
 
@@ -205,7 +205,7 @@ fn pages_of_another_site_cannot_act_for_the_user() {
         browser.value(&format!(
             "fetch({address} + '/api/links', {simple}).then(() => 0, () => 0)"
         ));
-        // A request with another method needs a permission, which it does not get.
+        // A request with another method needs a permission, which the service does not grant.
         let delete = "{ method: 'DELETE', credentials: 'include' }";
         let failed = browser.value(&format!(
             "fetch({address} + '/api/session', {delete}).then(() => 'sent', () => 'blocked')"
@@ -219,7 +219,7 @@ fn pages_of_another_site_cannot_act_for_the_user() {
         ));
         browser.wait("document.body?.textContent.includes('a page of another origin')");
 
-        // The forms of the page: with the cookies of the browser they sign out, or make and remove links.
+        // The forms of the page, which sign out, or create and remove links, with the cookies of the browser.
         for path in [
             "/page/sign-out",
             "/page/sign-in",
@@ -243,7 +243,7 @@ fn pages_of_another_site_cannot_act_for_the_user() {
 }
 
 #[test]
-fn cookie_of_a_session_is_for_this_host_alone_and_changes_at_sign_in() {
+fn cookie_of_a_session_is_for_this_host_only_and_changes_at_sign_in() {
     with_browser(|browser, database| {
         let service = Service::start_as("ada", database);
         browser.open(&service.address);

@@ -1,4 +1,4 @@
-// Drives the service through the client that it prints: each status and each error variant that a program meets.
+// Drives the service through the client that it prints: each status and each error variant.
 
 import {
   type Client,

@@ -14,7 +14,7 @@ const NODE: [&str; 4] = [
     "typescript@5.9.3",
 ];
 const PYTHON: [&str; 1] = ["openapi-python-client==0.29.1"];
-/// OpenAPI Generator with its archive for Java, which PyPI has.
+/// OpenAPI Generator with its Java archive, from PyPI.
 const GENERATOR: [&str; 1] = ["openapi-generator-cli==7.26.0"];
 
 /// The document in a directory.
@@ -68,7 +68,7 @@ fn the_client_of_openapi_python_client_makes_a_round_trip() {
     let folder = directory.path();
     document(&directory);
     let programs = environment.join("bin");
-    // The generator calls a formatter of the same environment.
+    // The generator calls a formatter that is installed in the same environment.
     let path = std::env::var("PATH").unwrap_or_default();
     run(Command::new(programs.join("openapi-python-client"))
         .current_dir(folder)
@@ -108,7 +108,7 @@ fn the_client_of_openapi_generator_in_go_makes_a_round_trip() {
         .current_dir(folder)
         .args(options.split_whitespace()));
     let client = folder.join("client");
-    // Its tests need a package from elsewhere; the client itself needs the standard library only.
+    // Its tests need an external package; the client itself needs only the standard library.
     std::fs::remove_dir_all(client.join("test")).expect("the generator writes tests");
     std::fs::write(client.join("go.mod"), "module links\n\ngo 1.19\n").expect("the module can be written");
     std::fs::create_dir(client.join("drive")).expect("a directory");

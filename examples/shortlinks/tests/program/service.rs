@@ -6,13 +6,13 @@ use crate::support::{Directory, Service, client, command};
 use serde_json::json;
 
 #[test]
-fn no_click_is_lost_however_many_follow_at_once() {
+fn concurrent_clicks_are_all_counted() {
     let directory = Directory::new();
     let service = Service::start_as("ada", &directory.path().join("links.db"));
     service.create(&json!({ "url": "https://example.com", "slug": "busy" }));
     std::thread::scope(|scope| {
         for _ in 0..100 {
-            // A separate client for each, so that the kernel spreads them over the workers.
+            // Each request has a separate client, so that the kernel distributes them over the workers.
             scope.spawn(|| {
                 let response = client().get(format!("{}/busy", service.address)).call();
                 assert_eq!(response.expect("an answer").status(), 307);
@@ -23,7 +23,7 @@ fn no_click_is_lost_however_many_follow_at_once() {
 }
 
 #[test]
-fn a_restart_keeps_the_links_and_a_signal_ends_the_program_well() {
+fn a_restart_keeps_the_links_and_a_signal_ends_the_program_with_success() {
     let directory = Directory::new();
     let database = directory.path().join("links.db");
     let service = Service::start_as("ada", &database);
@@ -37,12 +37,12 @@ fn a_restart_keeps_the_links_and_a_signal_ends_the_program_well() {
 }
 
 #[test]
-fn a_program_that_dies_loses_nothing_that_it_confirmed() {
+fn a_killed_program_loses_no_confirmed_write() {
     let directory = Directory::new();
     let database = directory.path().join("links.db");
     let service = Service::start_as("ada", &database);
     service.create(&json!({ "url": "https://example.com/", "slug": "kept" }));
-    // Dropping it kills it: nothing is tidied up.
+    // The drop kills the program without a shutdown.
     drop(service);
     assert_eq!(Service::start(&database).get("/kept").status, 307);
 }
@@ -72,7 +72,7 @@ fn document_and_table_of_routes_need_no_database() {
 }
 
 #[test]
-fn a_setting_that_is_no_number_is_named_with_the_remedy() {
+fn a_setting_that_is_not_a_number_is_named_with_the_remedy() {
     let directory = Directory::new();
     let mut command = command(&directory.path().join("links.db"));
     let text = failure(command.env("SHORTLINKS_SIGN_INS_PER_MINUTE", "few"));

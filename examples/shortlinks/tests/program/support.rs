@@ -11,7 +11,7 @@ use ureq::Agent;
 
 pub(crate) const PASSWORD: &str = "correct horse";
 
-/// More than there are cores here, so that every test has several runtimes share the database.
+/// More than the number of cores, so that several runtimes share the database in every test.
 const WORKERS: &str = "4";
 
 /// A directory that is removed when the test ends.
@@ -47,7 +47,7 @@ impl Drop for Directory {
 /// The program, which ends with the test.
 pub(crate) struct Service {
     child: Child,
-    // Kept open, so that the program can go on writing to it.
+    // Kept open, so that the program can continue to write to it.
     _output: BufReader<ChildStdout>,
     pub(crate) address: String,
     agent: Agent,
@@ -61,7 +61,7 @@ impl Service {
         Service::start_at("127.0.0.1:0", database)
     }
 
-    /// As `start`, at this address.
+    /// Starts the program at this address.
     pub(crate) fn start_at(address: &str, database: &Path) -> Self {
         let mut child = command(database)
             .env("CONDUIT_ADDR", address)
@@ -85,7 +85,7 @@ impl Service {
         }
     }
 
-    /// As `start`; the requests are those of a user with this name, who signs in, and up where that is needed.
+    /// Starts the program, and signs in as a user with this name, after a sign-up if necessary.
     pub(crate) fn start_as(name: &str, database: &Path) -> Self {
         let mut service = Service::start(database);
         let credentials = json!({ "name": name, "password": PASSWORD });
@@ -117,7 +117,7 @@ impl Service {
         request.send(body.to_string()).expect("an answer").into()
     }
 
-    /// Makes a link.
+    /// Creates a link.
     pub(crate) fn create(&self, link: &Value) -> Answer {
         self.post("/api/links", link)
     }
@@ -135,7 +135,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // After `terminate` it has ended already, which is no harm.
+        // After `terminate` it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -158,7 +158,7 @@ pub(crate) fn client() -> Agent {
     config.build().into()
 }
 
-/// The response of the service.
+/// A response of the service.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

@@ -8,7 +8,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
 
 ADDRESS, PROGRAM = sys.argv[1:]
-# The mode of the client, and the revision of the protocol that it has then.
+# The mode of the client, and the resulting revision of the protocol.
 REVISIONS = [("2026-07-28", "2026-07-28"), ("legacy", "2025-11-25")]
 
 
