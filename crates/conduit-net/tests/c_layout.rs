@@ -226,7 +226,7 @@ fn constants_and_structures_equal_those_of_c() {
     let (source, binary) = (directory.join("c_layout.c"), directory.join("c_layout"));
     std::fs::write(&source, program).unwrap();
     let Ok(built) = Command::new("cc").arg("-o").arg(&binary).arg(&source).output() else {
-        eprintln!("skipped: there is no C compiler");
+        eprintln!("skipped: no C compiler is installed");
         return;
     };
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));

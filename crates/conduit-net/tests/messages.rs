@@ -162,7 +162,7 @@ fn peer_bound_to_a_path_of_108_bytes_is_accepted() {
 }
 
 #[test]
-fn untaken_descriptors_are_closed() {
+fn descriptors_that_are_not_taken_are_closed() {
     let (one, two) = UnixStream::pair().unwrap();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let mut control = SendControl::new();

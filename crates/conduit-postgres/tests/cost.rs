@@ -52,7 +52,7 @@ async fn calls(database: &Database) -> (i64, i64, i64) {
 }
 
 #[test]
-fn publication_is_two_statements_and_a_read_and_those_of_a_moment_share_them() {
+fn publication_is_two_statements_and_a_read_which_concurrent_ones_share() {
     run(async {
         let Some(database) = counting().await else { return };
         let (one, mut updates) = two_processes(&database).await;

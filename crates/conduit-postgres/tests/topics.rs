@@ -263,7 +263,7 @@ fn database_with_an_older_state_is_a_gap() {
 }
 
 #[test]
-fn services_of_one_database_have_a_schema_each() {
+fn services_of_one_database_have_separate_schemas() {
     let Some(database) = Database::open(true) else { return };
     run(async {
         database

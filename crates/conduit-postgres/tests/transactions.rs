@@ -237,7 +237,7 @@ fn killed_process_neither_loses_nor_doubles_the_effects() {
 }
 
 #[test]
-fn rolled_back_payment_leaves_key_and_session_as_they_were() {
+fn rolled_back_payment_leaves_key_and_session_unchanged() {
     let Some(server) = Service::start() else { return };
     let (client, _) = visitor_of(&server.url);
     pay_again(&client, "second", "refused").assert_status(500);
@@ -263,7 +263,7 @@ fn change_outside_the_transaction_is_rejected_rather_than_waiting_for_it() {
 }
 
 #[test]
-fn request_whose_marker_has_ended_has_no_effect() {
+fn request_with_an_expired_marker_has_no_effect() {
     let Some(server) = Service::start() else { return };
     let (client, _) = visitor_of(&server.url);
     let late = pay_again(&client, "second", "late");

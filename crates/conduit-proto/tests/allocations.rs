@@ -182,7 +182,7 @@ fn header_map_shares_one_buffer() {
 
 #[cfg(feature = "ws")]
 #[test]
-fn a_message_costs_the_allocation_that_the_caller_receives() {
+fn a_message_allocates_only_the_buffer_of_the_caller() {
     use conduit_proto::ws::{Codecs, WebSocketConnection, WebSocketEvent, WebSocketLimits};
 
     // Two texts and a ping, with a mask of zeros.

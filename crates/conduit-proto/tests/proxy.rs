@@ -72,9 +72,9 @@ fn cases() -> Vec<Case> {
         ("2.1", "a port with a leading zero", line("PROXY TCP4 192.0.2.7 198.51.100.1 01 2\r\n"), Err(HeaderError::Word)),
         ("2.1", "a port with a sign", line("PROXY TCP4 192.0.2.7 198.51.100.1 +1 2\r\n"), Err(HeaderError::Word)),
         ("2.1", "a port of 65536", line("PROXY TCP4 192.0.2.7 198.51.100.1 1 65536\r\n"), Err(HeaderError::Word)),
-        ("2.1", "bytes that are no text", b"PROXY TCP4 \xff\xfe 1 1 1\r\n".to_vec(), Err(HeaderError::Word)),
+        ("2.1", "bytes that are not text", b"PROXY TCP4 \xff\xfe 1 1 1\r\n".to_vec(), Err(HeaderError::Word)),
         ("2", "a request", line("GET / HTTP/1.1\r\n\r\n"), Err(HeaderError::Signature)),
-        ("2", "a request line that begins alike", line("PUT / HTTP/1.1\r\n\r\n"), Err(HeaderError::Signature)),
+        ("2", "a request line that begins in the same way", line("PUT / HTTP/1.1\r\n\r\n"), Err(HeaderError::Signature)),
         ("2", "a hello of TLS", vec![0x16, 3, 1, 2, 0, 1], Err(HeaderError::Signature)),
         ("2", "empty lines", line("\r\n\r\nGET / HTTP/1.1\r\n"), Err(HeaderError::Signature)),
         ("2.2", "TCP over IPv4", v2(0x21, 0x11, &V4), ours()),
@@ -96,7 +96,7 @@ fn cases() -> Vec<Case> {
         ("2.2.1", "extensions", v2(0x21, 0x11, &extended(60)), ours()),
         ("2.2.1", "extensions up to the limit", v2(0x21, 0x11, &extended(LENGTH_LIMIT - 12)), ours()),
         ("2.2.1", "extensions above the limit", v2(0x21, 0x11, &extended(LENGTH_LIMIT - 11)), Err(HeaderError::Length)),
-        ("2.2", "the longest length that there is", v2_of_length(0x20, 0x00, 65535, &[]), Err(HeaderError::Length)),
+        ("2.2", "the maximum length", v2_of_length(0x20, 0x00, 65535, &[]), Err(HeaderError::Length)),
         ("2.2", "a length short of the addresses", v2(0x21, 0x11, &V4[..11]), Err(HeaderError::Length)),
         ("2.2", "a length of IPv4 for IPv6", v2(0x21, 0x21, &V4), Err(HeaderError::Length)),
         ("2.2", "a short Unix address", v2(0x21, 0x32, &[0; 215]), Err(HeaderError::Length)),
@@ -122,7 +122,7 @@ fn run(bytes: &[u8], length: usize) -> Result<Option<(Header, usize)>, HeaderErr
         assert_eq!(
             step,
             piece.len(),
-            "all of a piece is used while the header is not whole"
+            "each piece is consumed completely while the header is incomplete"
         );
     }
     Ok(None)

@@ -107,7 +107,7 @@ fn more_ranges_than_the_limit_select_the_whole() {
 }
 
 #[test]
-fn a_multipart_body_is_as_long_as_its_parts() {
+fn a_multipart_body_has_the_length_of_its_parts() {
     let ranges = [0..3, 5..6];
     let parts = PartHeads::new(&ranges, 10, "text/plain", "B");
     let body = format!("{}abc{}f{}", parts.heads[0], parts.heads[1], parts.end);
@@ -145,7 +145,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_byte_of_a_selection_is_wanted_or_in_a_small_gap(
+    fn each_byte_of_a_selection_is_requested_or_in_a_small_gap(
         elements in prop::collection::vec((0..400u64, 0..60u64, 0..3), 1..6),
         length in 0..400u64,
     ) {

@@ -38,7 +38,7 @@ async fn calls<const N: usize>(connection: &mut MultiplexedConnection, commands:
 }
 
 #[test]
-fn publication_is_one_request_and_those_of_a_moment_share_it() {
+fn publication_is_one_request_which_concurrent_ones_share() {
     let Some(server) = RedisServer::volatile() else { return };
     run(async {
         let mut control = connection(&server).await;

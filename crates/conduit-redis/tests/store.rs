@@ -79,7 +79,7 @@ async fn stores_of_engines_share_the_values_of_their_prefix() {
 }
 
 #[tokio::test]
-async fn budget_of_a_hot_key_has_its_requests_for_all_processes() -> redis::RedisResult<()> {
+async fn budget_of_a_hot_key_is_shared_by_all_processes() -> redis::RedisResult<()> {
     let Some(server) = RedisServer::volatile() else {
         return Ok(());
     };

@@ -60,7 +60,7 @@ fn invented_topic_is_short_lived() {
 }
 
 #[test]
-fn key_of_another_type_ends_the_requests_of_its_topic_and_no_others() {
+fn key_of_another_type_fails_only_the_requests_of_its_topic() {
     let Some(server) = RedisServer::volatile() else { return };
     run(async {
         let mut other = connection(&server).await;
@@ -153,7 +153,7 @@ fn members_stay_present_while_the_server_is_full() {
 }
 
 #[test]
-fn members_of_a_process_whose_lease_has_ended_return_while_the_server_is_full() {
+fn members_of_a_process_with_an_expired_lease_return_while_the_server_is_full() {
     let Some(server) = RedisServer::volatile() else { return };
     run(async {
         let one = process_with_lease(&server, Duration::from_millis(600));

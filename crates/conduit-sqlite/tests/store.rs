@@ -39,7 +39,7 @@ async fn value_is_replaced_only_if_it_is_the_expected_one() -> sqlx::Result<()> 
 }
 
 #[tokio::test]
-async fn value_whose_lifetime_has_ended_is_absent_and_makes_room() -> sqlx::Result<()> {
+async fn expired_value_is_absent_and_is_replaced() -> sqlx::Result<()> {
     let directory = tempfile::tempdir().expect("a directory");
     let store = SqliteStore::open(directory.path().join("store.db")).await?;
     assert!(store.replace(b"k", None, value(b"1", Duration::ZERO)).await?);
@@ -52,7 +52,7 @@ async fn value_whose_lifetime_has_ended_is_absent_and_makes_room() -> sqlx::Resu
 }
 
 #[tokio::test]
-async fn value_is_stored_although_ended_ones_cannot_be_removed() -> sqlx::Result<()> {
+async fn value_is_stored_although_expired_ones_cannot_be_removed() -> sqlx::Result<()> {
     let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
     let pool = pool.connect("sqlite::memory:").await?;
     let store = SqliteStore::new(pool.clone()).await?;

@@ -275,7 +275,7 @@ impl Sender {
         client.send(request.replacen("host: test", "host: test\r\nconnection: close", 1));
         let length = client.rest().len() - "connection: close\r\n".len();
         let stream = TcpStream::connect(server.address).expect("the server accepts");
-        stream.set_nodelay(true).expect("no delay can be set");
+        stream.set_nodelay(true).expect("TCP_NODELAY can be set");
         Sender {
             stream,
             requests: request.repeat(pipelined).into_bytes(),
@@ -286,10 +286,10 @@ impl Sender {
     fn exchange(&mut self) {
         self.stream
             .write_all(&self.requests)
-            .expect("the server takes the requests");
+            .expect("the server accepts the requests");
         self.stream
             .read_exact(&mut self.responses)
-            .expect("the server answers each in the same length");
+            .expect("all responses have the same length");
     }
 }
 
@@ -314,7 +314,7 @@ fn allocations_of((server, count): (Running, &'static Count), request: &str, pip
     }
     assert!(
         sender.responses.starts_with(b"HTTP/1.1 20"),
-        "the last response is as the first"
+        "the last response equals the first"
     );
     batches.sort_unstable();
     let line = request.lines().next().unwrap_or_default();
@@ -440,7 +440,7 @@ fn a_provided_value_allocates_nothing() {
 }
 
 #[test]
-fn ready_made_layers_without_own_data_allocate_nothing() {
+fn layers_without_data_allocate_nothing() {
     let at_once = std::time::Duration::from_secs(5);
     let counted = counted_as(|app| {
         app.layer(BodyLimit::new(1 << 20))
@@ -456,7 +456,7 @@ fn ready_made_layers_without_own_data_allocate_nothing() {
 }
 
 #[test]
-fn a_handlers_own_string_is_all_that_is_allocated() {
+fn only_the_string_of_the_handler_is_allocated() {
     let request = "GET /users/42 HTTP/1.1\r\nhost: test\r\n\r\n";
     let thousand = BATCH as u64;
     assert_eq!(allocations_per_thousand(request, 1), (thousand, thousand));
@@ -495,13 +495,13 @@ fn a_request_of_any_kind_leaks_nothing() {
 
 /// Unread bytes stay in place and are not copied.
 #[test]
-fn a_large_answer_that_is_not_read_costs_no_memory() {
+fn a_large_response_that_is_not_read_costs_no_memory() {
     let (server, count) = counted();
     let before = count.live_bytes.load(SeqCst);
     let mut stream = TcpStream::connect(server.address).expect("the server accepts");
     stream
         .write_all(b"GET /large HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
-        .expect("the server takes the request");
+        .expect("the server accepts the request");
     let mut first = [0; 9];
     stream.read_exact(&mut first).expect("the server answers");
     // When the worker responds to another connection, it has also polled this one.
@@ -509,7 +509,7 @@ fn a_large_answer_that_is_not_read_costs_no_memory() {
         assert_eq!(server.get("/plaintext").status, 200);
     }
     let held = count.live_bytes.load(SeqCst) - before;
-    eprintln!("{held} bytes of heap for an answer of {} that waits", LARGE.len());
+    eprintln!("{held} bytes of heap for a waiting response of {} bytes", LARGE.len());
     assert!(held < 64 * 1024, "{held} bytes are held");
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("the rest comes");
@@ -616,7 +616,7 @@ fn idle_websocket_holds_at_most_700_bytes() {
 }
 
 #[test]
-fn closed_connections_leave_no_more_than_their_places_for_the_next_ones() {
+fn closed_connections_leave_only_reusable_slots() {
     let count: &'static Count = Box::leak(Box::default());
     // A registered deadline remains registered until it has passed.
     let server = serve(

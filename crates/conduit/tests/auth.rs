@@ -178,7 +178,7 @@ fn a_password_may_have_colons_and_is_never_printed() {
 }
 
 #[test]
-fn a_key_may_follow_a_scheme_of_the_applications_choice() {
+fn a_key_may_follow_a_scheme_that_the_application_selects() {
     let server = serve(App::new(()).routes(routes![token]));
     for field in ["authorization: Token k+1", "authorization: tOKEN  k+1 "] {
         assert_eq!(ask(&server, "/token", &[field]).text(), "k+1", "{field}");
@@ -207,7 +207,7 @@ fn a_key_may_follow_a_scheme_of_the_applications_choice() {
 }
 
 #[test]
-fn a_key_is_taken_from_its_place_and_from_no_other() {
+fn a_key_is_read_only_from_its_configured_place() {
     let server = server();
     assert_eq!(ask(&server, "/header", &["X-Api-Key: k 1"]).text(), "k 1");
     assert_eq!(ask(&server, "/query?a=b&key=k%2B1", &[]).text(), "k+1");
@@ -293,7 +293,7 @@ mod jwt {
     }
 
     #[test]
-    fn a_token_is_taken_if_its_signature_its_time_and_its_claims_are_right() {
+    fn a_token_is_accepted_if_its_signature_time_and_claims_are_valid() {
         let verifier = JwtVerifier::hs256(SECRET).unwrap().issuer("us").audience("orders");
         let server = server(verifier);
         let right = json!({"sub": "ada", "exp": now() + 600, "iss": "us", "aud": ["bills", "orders"]});
@@ -329,7 +329,7 @@ mod jwt {
     }
 
     #[test]
-    fn a_signer_makes_the_tokens_that_a_verifier_accepts() {
+    fn a_signer_creates_tokens_that_a_verifier_accepts() {
         let rsa = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
         let ec = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let ed = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
@@ -412,7 +412,7 @@ mod jwt {
     }
 
     #[test]
-    fn keys_are_chosen_by_their_id_and_replaced_while_serving() {
+    fn keys_are_selected_by_their_id_and_replaced_while_serving() {
         let ((old, old_jwk), (new, new_jwk)) = (pair("old"), pair("new"));
         let verifier = JwtVerifier::key_set(&set(&[&old_jwk])).unwrap();
         let server = server(verifier.clone());

@@ -89,14 +89,14 @@ fn each_program_compiles_and_runs() {
 }
 
 #[test]
-fn each_mistake_has_its_message() {
+fn each_mistake_has_a_specific_message() {
     if std::env::var_os(CARGO_OF_THE_WORKSPACE).is_some() {
         trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
         return;
     }
     let filters = std::env::args().filter(|argument| argument.starts_with("trybuild="));
-    let cases = Command::new(std::env::current_exe().expect("a test knows its file"))
-        .args(["--exact", "--nocapture", "each_mistake_has_its_message"])
+    let cases = Command::new(std::env::current_exe().expect("the path of the test is known"))
+        .args(["--exact", "--nocapture", "each_mistake_has_a_specific_message"])
         .args(filters)
         .env(
             CARGO_OF_THE_WORKSPACE,

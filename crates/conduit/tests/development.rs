@@ -38,7 +38,7 @@ fn browse(server: &Running, line: &str) -> Answer {
 }
 
 #[test]
-fn a_path_without_a_route_names_the_nearest_one_and_why_it_did_not_match() {
+fn a_path_without_a_route_names_the_nearest_one_and_the_reason() {
     let problem = server(true).get("/user/7").problem();
     assert_eq!(problem["status"], 404);
     let nearest = &problem["nearest"][0];
@@ -56,7 +56,7 @@ fn a_path_without_a_route_names_the_nearest_one_and_why_it_did_not_match() {
 }
 
 #[test]
-fn a_path_that_is_like_no_route_has_an_empty_list() {
+fn a_path_without_a_similar_route_has_an_empty_list() {
     let problem = server(true).get("/wp-login.php").problem();
     assert_eq!(problem["nearest"], serde_json::json!([]));
 }
@@ -127,7 +127,7 @@ fn a_browser_gets_a_page() {
 }
 
 #[test]
-fn a_client_that_would_rather_have_json_gets_no_page() {
+fn a_client_that_prefers_json_gets_no_page() {
     let server = server(true);
     for accept in [
         "*/*",
@@ -147,7 +147,7 @@ fn a_client_that_would_rather_have_json_gets_no_page() {
 }
 
 #[test]
-fn hostile_paths_are_text_in_the_page_and_cut() {
+fn hostile_paths_are_escaped_and_truncated_in_the_page() {
     let server = server(true);
     for path in [
         "/users/<script>alert(1)</script>/x".to_owned(),
@@ -178,7 +178,7 @@ async fn own() -> Problem {
 }
 
 #[test]
-fn members_of_the_applications_own_are_text_in_the_page() {
+fn members_of_the_application_are_escaped_in_the_page() {
     let server = serve(App::new(()).routes(routes![own]).development(true));
     let page = browse(&server, "GET /own");
     let vary = page.headers.iter().filter(|(name, _)| name == "vary");

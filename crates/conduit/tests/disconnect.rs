@@ -210,7 +210,7 @@ fn reset(client: Client) {
 }
 
 #[test]
-fn a_handler_that_aborts_is_dropped_when_its_client_goes() {
+fn a_handler_that_aborts_is_dropped_when_its_client_disconnects() {
     let (running, seen) = start(None);
     drop(ask(&running, &seen, "/abort"));
     wait_for(|| seen.aborted.load(SeqCst) == 1);
@@ -248,7 +248,7 @@ fn application_sets_disconnect_for_routes_without_it() {
 }
 
 #[test]
-fn a_client_that_has_ended_its_half_is_answered_where_handlers_finish_and_is_gone_where_they_abort() {
+fn a_half_close_is_answered_where_handlers_finish_and_aborts_the_others() {
     let (running, seen) = start(None);
     let mut half = ask(&running, &seen, "/finish");
     half.duplicate().shutdown(Shutdown::Write).expect("it can be ended");
@@ -261,7 +261,7 @@ fn a_client_that_has_ended_its_half_is_answered_where_handlers_finish_and_is_gon
 }
 
 #[test]
-fn a_client_that_goes_in_the_middle_of_its_body_is_gone() {
+fn a_disconnect_in_the_middle_of_a_body_aborts_the_handler() {
     let (running, seen) = start(None);
     let mut client = running.connect();
     client.send("POST /upload HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\nbegun");
@@ -297,7 +297,7 @@ fn a_client_that_disconnects_after_a_pipelined_request_is_noticed() {
 /// Only the epoll backend reports an end with unread bytes before it.
 #[cfg(all(target_os = "linux", not(conduit_portable)))]
 #[test]
-fn a_client_that_goes_while_its_body_waits_to_be_read_is_gone() {
+fn a_disconnect_while_a_body_waits_to_be_read_aborts_the_handler() {
     let (running, seen) = start(None);
     let mut client = running.connect();
     // More than the server reads for a handler that does not read, and so little that the kernel can also accept the end.
@@ -419,7 +419,7 @@ fn a_pending_stream_is_dropped_when_the_server_closes_its_connections() {
 }
 
 #[test]
-fn the_end_of_a_client_ends_a_stream_whose_route_aborts() {
+fn a_disconnect_ends_the_stream_of_a_route_that_aborts() {
     let (running, seen) = start(None);
     let mut half = ask(&running, &seen, "/quiet");
     half.end();
@@ -434,7 +434,7 @@ fn the_end_of_a_client_ends_a_stream_whose_route_aborts() {
 /// Only the epoll backend reports an end before the bytes in front of it are read.
 #[cfg(all(target_os = "linux", not(conduit_portable)))]
 #[test]
-fn the_end_of_a_client_ends_a_stream_whose_route_aborts_after_a_pipelined_request() {
+fn a_disconnect_after_a_pipelined_request_ends_the_stream_of_a_route_that_aborts() {
     let (running, seen) = start(None);
     let mut gone = running.connect();
     gone.send("GET /quiet-abort HTTP/1.1\r\nhost: test\r\n\r\n".repeat(2));
@@ -446,7 +446,7 @@ fn the_end_of_a_client_ends_a_stream_whose_route_aborts_after_a_pipelined_reques
 /// The kernel lists its timers: 02 is the keep-alive of a connection that has nothing to send.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_system_probes_silent_connections_unless_the_application_turns_that_off() {
+fn the_system_probes_silent_connections_unless_the_application_disables_it() {
     let timer = |running: &Running| {
         let port = format!(":{:04X}", running.address.port());
         let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux has the table");

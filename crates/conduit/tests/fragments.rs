@@ -116,7 +116,7 @@ fn pieces<'a>(script: &'a str, places: &[Index]) -> Vec<&'a [u8]> {
 }
 
 #[test]
-fn the_script_is_answered_as_it_should_be() {
+fn the_script_gets_the_expected_responses() {
     let answers = answers(&server(), [SCRIPT.concat().as_bytes()]);
     let mut rest = &*answers;
     for status in STATUSES {
@@ -127,15 +127,15 @@ fn the_script_is_answered_as_it_should_be() {
         assert!(rest.starts_with(status), "{status} expected: {answers}");
     }
     assert!(!rest.contains("HTTP/1.1"), "one more answer: {rest}");
-    assert!(!answers.contains("user 8"), "a body was taken for a request");
+    assert!(!answers.contains("user 8"), "a body was parsed as a request");
     assert!(
         answers.contains("DELETE is not allowed"),
-        "a body ended at another place: {answers}"
+        "a body ended at another offset: {answers}"
     );
 }
 
 #[test]
-fn one_byte_at_a_time_is_answered_as_all_at_once() {
+fn single_bytes_get_the_same_responses_as_the_whole() {
     let server = server();
     let script = SCRIPT.concat();
     let whole = answers(&server, [script.as_bytes()]);
@@ -143,14 +143,14 @@ fn one_byte_at_a_time_is_answered_as_all_at_once() {
 }
 
 #[test]
-fn a_request_at_a_time_is_answered_as_all_at_once() {
+fn single_requests_get_the_same_responses_as_the_whole() {
     let server = server();
     let whole = answers(&server, [SCRIPT.concat().as_bytes()]);
     assert_eq!(answers(&server, SCRIPT.iter().map(|request| request.as_bytes())), whole);
 }
 
 #[test]
-fn any_pieces_are_answered_as_all_at_once() {
+fn any_pieces_get_the_same_responses_as_the_whole() {
     let server = server();
     let script = SCRIPT.concat();
     let whole = answers(&server, [script.as_bytes()]);
@@ -166,7 +166,7 @@ fn any_pieces_are_answered_as_all_at_once() {
 
 /// A worker reads from several connections before it serves them.
 #[test]
-fn connections_that_are_read_together_are_answered_as_each_alone() {
+fn connections_that_are_read_together_get_the_same_responses_as_alone() {
     let server = server();
     let script = SCRIPT.concat();
     let whole = answers(&server, [script.as_bytes()]);

@@ -261,7 +261,7 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
     except grpc.RpcError as error:
         assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, error
     assert unary(b"last") == b"last"
-    # The service enforces the deadline too: its methods that never end are gone.
+    # The service enforces the deadline too: its methods that never end are dropped.
     for index in range(10):
         try:
             channel.unary_unary("/test.Echo/Never", **plain)(b"", timeout=0.1)
@@ -276,7 +276,7 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
 
 /// The client of tonic leaves the enforcement of its deadline to the server. The clock advances only while all tasks wait.
 #[test]
-fn a_deadline_ends_a_call_that_has_not_begun_and_one_that_has() {
+fn a_deadline_ends_a_call_before_and_after_its_response_begins() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

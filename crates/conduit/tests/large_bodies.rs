@@ -152,7 +152,7 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn bytes_of_any_length_come_whole_and_in_order() {
+fn bytes_of_any_length_arrive_complete_and_in_order() {
     let server = server();
     for length in [8 * 1024 - 1, 8 * 1024, 100_000, 9_000_000] {
         for kind in ["vec", "bytes"] {
@@ -163,7 +163,7 @@ fn bytes_of_any_length_come_whole_and_in_order() {
 }
 
 #[test]
-fn requests_after_a_large_answer_are_answered_after_it() {
+fn requests_after_a_large_response_are_served_after_it() {
     let server = server();
     let requests = [get("/vec/9000000"), get("/end"), get("/bytes/20000"), last("/end")].concat();
     let answer = answers(&server, &requests);
@@ -191,7 +191,7 @@ fn head_of_a_large_answer_has_its_length_and_no_body() {
 }
 
 #[test]
-fn pieces_of_a_stream_come_in_chunks_of_any_length() {
+fn pieces_of_a_stream_are_chunks_of_any_length() {
     let server = server();
     for length in [1, 8 * 1024, 100_000] {
         let answer = answers(&server, &last(&format!("/stream/{length}")));
@@ -216,7 +216,7 @@ fn a_sized_stream_has_a_length_and_is_aborted_if_it_differs() {
 }
 
 #[test]
-fn a_file_comes_whole_in_part_and_after_another() {
+fn a_file_is_sent_completely_in_part_and_after_another() {
     let server = server();
     let content = bytes(9_000_000);
     let temporary = Temporary::new(&content);
@@ -245,7 +245,7 @@ fn a_file_comes_whole_in_part_and_after_another() {
 }
 
 #[test]
-fn a_file_that_is_shorter_than_announced_breaks_the_connection_off() {
+fn a_file_that_is_shorter_than_declared_aborts_the_connection() {
     let server = server();
     for (content, end) in [(0, 10), (10, 20), (70_000, 80_000), (3_000_000, 9_000_000)] {
         let temporary = Temporary::new(&bytes(content));
@@ -262,7 +262,7 @@ fn a_file_that_is_shorter_than_announced_breaks_the_connection_off() {
 }
 
 #[test]
-fn a_client_that_goes_away_in_the_middle_leaves_the_server_to_others() {
+fn a_client_that_disconnects_in_the_middle_does_not_affect_others() {
     let server = server();
     let temporary = Temporary::new(&bytes(9_000_000));
     let target = format!("/file?path={}&start=0&end=9000000", temporary.0.display());

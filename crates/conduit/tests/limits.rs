@@ -49,7 +49,7 @@ fn wait_for_open(server: &Running, connections: u64) {
 /// All received bytes up to the end of the stream, which may be a reset.
 fn read_all(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
     match stream.read_to_end(&mut text) {
         Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
         _ => String::from_utf8(text).expect("ASCII"),
@@ -57,7 +57,7 @@ fn read_all(stream: &mut TcpStream) -> String {
 }
 
 #[test]
-fn a_peer_with_its_limit_of_connections_is_turned_away_and_served_again_when_one_has_closed() {
+fn a_peer_at_its_limit_of_connections_is_refused_until_one_closes() {
     let server = start(
         App::new(())
             .routes(routes![home])
@@ -84,7 +84,7 @@ fn a_peer_with_its_limit_of_connections_is_turned_away_and_served_again_when_one
     wait_for_open(&server, 1);
     assert_eq!(server.get("/").status, 200);
     first.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
-    assert_eq!(first.response().status, 200, "those that were there are kept");
+    assert_eq!(first.response().status, 200, "the earlier connections remain open");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn the_last_request_of_a_connection_is_answered_with_a_close() {
 }
 
 #[test]
-fn each_refusal_for_its_size_is_counted_under_its_limit() {
+fn each_rejection_because_of_size_is_counted_under_its_limit() {
     let server = serve(
         App::new(())
             .routes(routes![home, echo])
@@ -167,7 +167,7 @@ fn connections_requests_and_bytes_are_counted() {
 }
 
 #[test]
-fn deadlines_are_counted_when_they_strike() {
+fn deadlines_are_counted_when_they_expire() {
     let server = serve(
         App::new(())
             .routes(routes![home])
@@ -221,7 +221,7 @@ async fn outlive(body: Body) -> Body {
 }
 
 #[test]
-fn a_body_that_is_too_slow_is_aborted_once_while_its_answer_continues() {
+fn a_body_that_is_too_slow_is_aborted_once_while_its_response_continues() {
     let client = TestClient::new(App::new(()).routes(routes![outlive]).minimum_rate(1024, Duration::ZERO));
     let mut connection = client.connect();
     assert!(connection.send("POST /outlive HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nabc"));
@@ -272,14 +272,14 @@ fn tempfile() -> std::io::Result<File> {
 }
 
 #[test]
-fn a_steady_reader_above_the_minimum_rate_is_served_however_much_the_system_holds() {
-    // The kernel's buffer holds the bytes of many seconds, and asks for more only when much of it is read.
+fn a_steady_reader_above_the_minimum_rate_is_served_in_spite_of_kernel_buffers() {
+    // The kernel's buffer holds the bytes of many seconds, and becomes writable only when much of it is read.
     const GRACE: Duration = Duration::from_secs(10);
     const RATE: usize = 50_000;
     let app = App::new(()).routes(routes![endless, later]);
     let server = serve(app.minimum_rate(RATE as u64, GRACE));
     let mut stream = TcpStream::connect(server.address).expect("the kernel accepts");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
     stream
         .write_all(b"GET /endless HTTP/1.1\r\nhost: test\r\n\r\n")
         .expect("the server takes it");
@@ -304,7 +304,7 @@ fn client_that_reads_nothing_is_closed_in_spite_of_kernel_buffers() {
             .workers(1)
             .minimum_rate(1024, Duration::from_secs(1))
             .listen(["127.0.0.1:0".to_owned(), format!("unix:{}", path.display())])
-            .expect("both can be listened on"),
+            .expect("both addresses are available"),
     );
     for target in ["/endless", "/file"] {
         let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -322,7 +322,7 @@ fn client_that_reads_nothing_is_closed_in_spite_of_kernel_buffers() {
 #[test]
 fn the_environment_sets_limits() {
     // A separate process, because the environment belongs to the process.
-    let program = std::env::current_exe().expect("a test is a program");
+    let program = std::env::current_exe().expect("the path of the test is known");
     let child = |variable: &str, value: &str| {
         let output = Command::new(&program)
             .args([
@@ -333,7 +333,7 @@ fn the_environment_sets_limits() {
             ])
             .env(variable, value)
             .output()
-            .expect("a test can be run");
+            .expect("the test can be started");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     assert!(child("CONDUIT_BODY_LIMIT", "4").contains("status 413"));
@@ -380,13 +380,13 @@ fn a_full_worker_closes_the_longest_idle_connection_for_a_new_client() {
     for client in [&mut second, &mut third] {
         client.send(line);
     }
-    wait_until("both have begun to ask", || {
+    wait_until("both requests have begun", || {
         statistics().received_bytes == received + 2 * line.len() as u64
     });
     let full = statistics().limit_hits(Limit::Connections);
     let mut fourth = server.connect();
     fourth.send(GET);
-    wait_until("no connection has made room, twice", || {
+    wait_until("two clients are waiting for a slot", || {
         statistics().limit_hits(Limit::Connections) > full + 1
     });
     assert_eq!(hits(), 1);

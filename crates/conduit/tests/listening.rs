@@ -73,7 +73,7 @@ fn a_server_serves_each_of_its_addresses() {
     let directory = Directory::new("several");
     let server = app()
         .listen(["127.0.0.1:0", "[::1]:0", &unix(&directory.socket(), "")])
-        .expect("all can be listened on");
+        .expect("all addresses are available");
     let addresses: Vec<SocketAddr> = server.addresses().collect();
     let _running = start(server);
     assert_eq!(addresses.len(), 2);
@@ -99,7 +99,7 @@ fn both_wildcards_can_share_a_port() {
     drop(free);
     let server = app()
         .listen([format!("0.0.0.0:{port}"), format!("[::]:{port}")])
-        .expect("neither is in the other's way");
+        .expect("the listeners do not conflict");
     let _running = start(server);
     for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
         let mut client = Client::connect(address.parse().expect("an address"));
@@ -122,7 +122,7 @@ fn routes_for_unix_peers_reject_other_peers() {
 }
 
 #[test]
-fn the_file_of_a_socket_has_its_mode_and_goes_with_the_server() {
+fn the_file_of_a_socket_has_its_mode_and_is_removed_with_the_server() {
     let directory = Directory::new("mode");
     let path = directory.socket();
     let server = app().listen(unix(&path, "?mode=600")).expect("it listens");
@@ -138,7 +138,7 @@ fn the_file_of_a_socket_has_its_mode_and_goes_with_the_server() {
 }
 
 #[test]
-fn the_file_that_a_dead_server_left_is_replaced_and_that_of_a_live_one_is_not() {
+fn the_socket_file_of_a_dead_server_is_replaced_and_that_of_a_live_one_is_not() {
     let directory = Directory::new("stale");
     let path = directory.socket();
     // std leaves the file, like a killed server.
@@ -155,7 +155,7 @@ fn the_file_that_a_dead_server_left_is_replaced_and_that_of_a_live_one_is_not() 
 }
 
 #[test]
-fn a_file_that_is_no_socket_is_left_alone() {
+fn a_file_that_is_not_a_socket_is_not_replaced() {
     let directory = Directory::new("file");
     let path = directory.socket();
     std::fs::write(&path, "precious").expect("a file");
@@ -164,7 +164,7 @@ fn a_file_that_is_no_socket_is_left_alone() {
 }
 
 #[test]
-fn a_socket_that_took_the_place_is_left_alone_at_the_end() {
+fn a_socket_that_replaced_the_file_is_not_removed_at_the_end() {
     let directory = Directory::new("successor");
     let path = directory.socket();
     let server = app().listen(unix(&path, "")).expect("it listens");
@@ -176,7 +176,7 @@ fn a_socket_that_took_the_place_is_left_alone_at_the_end() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_name_without_a_file_can_be_listened_on() {
+fn a_server_listens_on_an_abstract_name() {
     use std::os::linux::net::SocketAddrExt;
     let name = format!("conduit-test-{}", std::process::id());
     let _running = start_unix(&format!("unix:@{name}"));
@@ -196,7 +196,7 @@ fn start_unix(place: &str) -> support::Running {
 }
 
 #[test]
-fn an_address_that_cannot_be_listened_on_frees_the_others() {
+fn an_unavailable_address_frees_the_others() {
     let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = held.local_addr().expect("it has an address").to_string();
     let directory = Directory::new("frees");

@@ -161,7 +161,7 @@ const ROUTES: Routes = routes![
 ];
 
 #[test]
-fn the_lock_of_the_application_is_as_it_was() {
+fn the_lock_of_the_application_is_unchanged() {
     assert_lock(&app(), "tests/lock.txt");
 }
 

@@ -74,7 +74,7 @@ fn the_program() {
 }
 
 fn program(writer: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("a test knows its file"));
+    let mut command = Command::new(std::env::current_exe().expect("the path of the test is known"));
     command
         .args(["the_program", "--exact", "--nocapture"])
         .env(WRITER, writer);
@@ -177,7 +177,7 @@ fn closed() -> OwnedFd {
 }
 
 #[test]
-fn each_request_is_answered_while_the_log_cannot_be_written() {
+fn each_request_is_served_while_the_log_cannot_be_written() {
     for stderr in [full(), closed()] {
         let mut program = Program::start("conduit", stderr);
         for _ in 0..100 {
@@ -190,7 +190,7 @@ fn each_request_is_answered_while_the_log_cannot_be_written() {
 }
 
 #[test]
-fn each_request_is_answered_with_a_subscriber_that_panics() {
+fn each_request_is_served_with_a_subscriber_that_panics() {
     let mut program = Program::start("stderr", closed());
     for _ in 0..100 {
         assert_eq!(program.get("/").1, "home");
@@ -198,7 +198,7 @@ fn each_request_is_answered_with_a_subscriber_that_panics() {
 }
 
 #[test]
-fn reader_of_the_log_that_stalls_stops_no_request_and_learns_of_dropped_lines() {
+fn stalled_reader_of_the_log_blocks_no_request_and_receives_the_count_of_dropped_lines() {
     let (reader, writer) = io::pipe().expect("a pipe");
     let mut program = Program::start("conduit", writer);
     let batch = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100);
@@ -220,7 +220,7 @@ fn reader_of_the_log_that_stalls_stops_no_request_and_learns_of_dropped_lines() 
 
 /// A subscriber of `tracing_subscriber` that cannot write reports that to standard error, and panics if that fails too.
 #[test]
-fn program_starts_serves_and_ends_well_without_a_usable_output() {
+fn program_starts_serves_and_stops_without_a_usable_output() {
     for (at, writer) in ["stdout", "stderr"].into_iter().enumerate() {
         for output in ["full", "closed"] {
             let address = format!("@conduit-test-log-{}-{at}-{output}", std::process::id());

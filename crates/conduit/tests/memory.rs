@@ -112,7 +112,7 @@ mod coded {
     }
 
     #[test]
-    fn body_that_becomes_large_allocates_no_more_than_a_few_times_the_limit() {
+    fn body_that_decompresses_to_many_bytes_allocates_at_most_a_few_times_the_limit() {
         let _alone = alone();
         let plain = vec![0; 256 << 20];
         let mut brotli = Vec::new();
@@ -191,7 +191,7 @@ mod coded {
     }
 
     #[test]
-    fn encoders_of_streams_have_a_bound_and_streams_beyond_it_are_sent_as_they_are() {
+    fn encoders_of_streams_are_bounded_and_further_streams_are_not_compressed() {
         let _alone = alone();
         // A quarter of the memory is for encoders, of 384 KiB each.
         let server = streaming(4 << 20);
@@ -208,7 +208,7 @@ mod coded {
     }
 
     #[test]
-    fn encoder_of_a_stream_has_no_more_memory_than_it_is_charged_for() {
+    fn encoder_of_a_stream_uses_no_more_memory_than_its_charge() {
         let _alone = alone();
         let server = streaming(1 << 30);
         for (coding, most) in [("gzip", 384 << 10), ("br", 1 << 20)] {
@@ -248,7 +248,7 @@ fn body_beyond_the_memory_for_bodies_is_refused_and_the_server_is_not_ready() {
 }
 
 #[test]
-fn client_that_still_sends_a_refused_body_receives_the_503_and_a_clean_close() {
+fn client_that_still_sends_a_refused_body_receives_the_503_and_an_orderly_close() {
     let _alone = alone();
     let app = App::new(()).routes(routes![length]).workers(1);
     let server = serve(app.body_memory(1 << 20).body_limit(u64::MAX));
@@ -353,7 +353,7 @@ mod quoted {
 
     #[cfg(feature = "sessions")]
     #[test]
-    fn search_for_the_token_of_a_form_makes_no_list_of_its_fields() {
+    fn search_for_the_token_of_a_form_builds_no_list_of_its_fields() {
         let _alone = alone();
         let sessions = conduit::session::Sessions::in_memory();
         let server = serve(App::new(sessions).routes(routes![
@@ -420,7 +420,7 @@ mod quoted {
     }
 
     #[test]
-    fn answer_to_invalid_input_is_short_however_long_the_input_is() {
+    fn response_to_long_invalid_input_is_short() {
         let _alone = alone();
         let server = server();
         let as_json = "content-type: application/json\r\n";

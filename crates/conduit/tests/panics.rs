@@ -18,7 +18,7 @@ struct Grenade;
 
 impl Drop for Grenade {
     fn drop(&mut self) {
-        panic!("the grenade has gone off");
+        panic!("the grenade exploded");
     }
 }
 
@@ -204,7 +204,7 @@ fn a_stream_that_panics_when_it_is_dropped_unsent_does_not_concern_the_answer_to
 }
 
 #[test]
-fn a_response_that_panics_when_it_is_dropped_after_its_client_has_gone_does_not_concern_others() {
+fn a_response_that_panics_in_its_drop_after_a_disconnect_does_not_affect_others() {
     #[get("/without-client")]
     async fn for_nobody(shutdown: conduit::Shutdown) -> Response {
         shutdown.requested().await;

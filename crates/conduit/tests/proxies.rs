@@ -97,7 +97,7 @@ fn proxy_header_precedes_the_tls_handshake() {
         let name = "inner".try_into().expect("a name");
         let mut session = rustls::ClientConnection::new(Arc::clone(&config), name).expect("a session");
         let mut socket = std::net::TcpStream::connect(server.address).expect("the server accepts");
-        socket.set_nodelay(true).expect("no delay can be set");
+        socket.set_nodelay(true).expect("TCP_NODELAY can be set");
         let mut first = HEADER.to_vec();
         if pieces == 0 {
             session.write_tls(&mut first).expect("memory takes all");

@@ -117,7 +117,7 @@ impl Stream for Panicking {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        assert!(!self.0, "as the test wants it");
+        assert!(!self.0, "requested by the test");
         self.0 = true;
         Poll::Ready(Some(Ok(Bytes::from_static(b"one"))))
     }
@@ -129,7 +129,7 @@ async fn panicking_stream() -> Body {
 }
 
 #[test]
-fn a_stream_that_panics_breaks_its_response_off_and_nothing_else() {
+fn a_stream_that_panics_aborts_only_its_response() {
     let server = serve(App::new(()).routes(routes![hello, panicking_stream]));
     let mut client = server.connect();
     client.send("GET /panicking-stream HTTP/1.1\r\nhost: test\r\n\r\n");

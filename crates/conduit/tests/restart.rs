@@ -131,7 +131,7 @@ fn number(variable: &str, usual: usize) -> usize {
 }
 
 #[test]
-fn clients_see_no_refused_connection_and_no_broken_answer_while_the_server_is_replaced() {
+fn clients_see_no_refused_connection_and_no_broken_response_while_the_server_is_replaced() {
     let directory = Directory::new("clients");
     let config = certificate(&directory);
     let path = directory.path("socket");
@@ -160,7 +160,7 @@ fn clients_see_no_refused_connection_and_no_broken_answer_while_the_server_is_re
             // Each process serves requests before it is replaced.
             let enough = || (answered.load(SeqCst) >= before + 3 * clients as u64).then_some(());
             let failed = all.iter().any(|client| client.is_finished());
-            assert!(!failed, "a client has met what it must not: {}", program.log());
+            assert!(!failed, "a client has failed: {}", program.log());
             wait_for(enough, || format!("an answer: {}", program.log()));
         }
         stop.store(true, SeqCst);

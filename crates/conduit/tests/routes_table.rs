@@ -106,7 +106,7 @@ fn table_contains_the_docs_page() {
 }
 
 #[test]
-fn it_serialises() {
+fn table_serialises() {
     let value = serde_json::to_value(app().routes_table()).expect("a table is JSON");
     assert_eq!(value["routes"][1]["path"], "/admin/users/{id}");
     assert_eq!(value["routes"][1]["layers"][0], "guard");

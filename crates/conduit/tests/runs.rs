@@ -218,7 +218,7 @@ fn runs_have_bounds() {
 }
 
 #[test]
-fn ended_run_is_forgotten_after_its_time() {
+fn ended_run_is_removed_after_its_time() {
     let setup = setup(RunsConfig {
         finished_runs: 2,
         ..RunsConfig::default()

@@ -110,7 +110,7 @@ fn handler_receives_the_shutdown_and_its_response_is_the_last() {
 }
 
 #[test]
-fn a_handler_whose_client_has_gone_is_finished() {
+fn a_handler_of_a_disconnected_client_is_finished() {
     let seen = Seen::default();
     let (running, _) = serve(&seen, Duration::from_secs(30));
     let mut client = running.connect();

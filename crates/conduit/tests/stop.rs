@@ -94,7 +94,7 @@ fn the_program() {
 }
 
 fn program() -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("a test knows its file"));
+    let mut command = Command::new(std::env::current_exe().expect("the path of the test is known"));
     command
         .args(["--exact", "the_program", "--nocapture"])
         .env(IS_PROGRAM, "1")
@@ -200,7 +200,7 @@ const WORKER: &str = "GET /worker HTTP/1.1\r\nhost: test\r\n\r\n";
 fn start_request(program: &Program) -> Client {
     let mut client = program.connect();
     client.send("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n");
-    assert_eq!(client.response().status, 100, "the handler asks for its body");
+    assert_eq!(client.response().status, 100, "the handler requests its body");
     client
 }
 

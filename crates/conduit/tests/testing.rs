@@ -237,7 +237,7 @@ fn redirects_are_followed_when_asked() {
 }
 
 #[test]
-fn bodies_of_any_size_come_back_whole_and_too_long_ones_are_refused() {
+fn bodies_of_any_size_are_returned_and_too_long_ones_are_refused() {
     both(|client| {
         let body = vec![b'x'; 1024 * 1024];
         assert_eq!(

@@ -348,7 +348,7 @@ async fn locks(total: State<Arc<Mutex<u64>>>) -> String {
 
 /// Tokio lets a task do 128 operations in a row before it has to yield; the driver of the connections is one task.
 #[test]
-fn any_number_of_ready_operations_in_one_turn_stalls_nothing() {
+fn any_number_of_ready_operations_in_one_turn_causes_no_stall() {
     const REQUESTS: usize = 512;
     let total = Arc::new(Mutex::new(0));
     let server = serve(App::new(Arc::clone(&total)).routes(routes![locks]));

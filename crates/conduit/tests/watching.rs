@@ -151,7 +151,7 @@ fn requests_are_counted_by_route_and_class_of_status() {
     }
     assert!(
         !text.contains("route=\"/metrics\""),
-        "its own request is not over yet\n{text}"
+        "its own request has not ended yet\n{text}"
     );
 }
 
@@ -316,7 +316,7 @@ fn access_log_contains_invalid_requests() {
 }
 
 #[test]
-fn a_client_that_has_gone_before_its_answer_is_logged_as_incomplete() {
+fn a_disconnect_before_the_response_is_logged_as_incomplete() {
     listen_to_the_log();
     let server = serve(App::new(()).routes(routes![never]).access_log(AccessLog::Fields));
     let mut client = server.connect();

@@ -43,11 +43,15 @@ impl Database {
 
     /// The URL of the server; the tables of the test are in the schema `topics`.
     pub(crate) fn url(&self) -> String {
-        self.service.as_ref().expect("it is returned with the drop").url.clone()
+        self.service
+            .as_ref()
+            .expect("the server is returned by the drop")
+            .url
+            .clone()
     }
 
     pub(crate) fn command(&mut self, command: &str) {
-        let service = self.service.as_mut().expect("it is returned with the drop");
+        let service = self.service.as_mut().expect("the server is returned by the drop");
         service.command(command);
         self.is_stopped = command != "start";
     }

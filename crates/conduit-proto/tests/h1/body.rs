@@ -24,7 +24,7 @@ const LENGTHS: &[Case] = &[
     ("9110 8.6", "a list of different lengths", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 6\r\n\r\nabcde", Refuse(400, Reason::ContentLength)),
     ("9110 8.6", "equal lengths in two fields", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nabcde", Refuse(400, Reason::RepeatedContentLength)),
     ("6.3", "different lengths in two fields", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\ncontent-length: 6\r\n\r\nabcde", Refuse(400, Reason::RepeatedContentLength)),
-    ("9110 8.6", "the largest length that there is", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\n", Accept(1)),
+    ("9110 8.6", "the largest possible length", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\n", Accept(1)),
     ("9110 8.6", "a length that overflows", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551616\r\n\r\n", Refuse(400, Reason::ContentLength)),
     ("9110 8.6", "a length that overflows when multiplied", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n", Refuse(400, Reason::ContentLength)),
     ("9110 5.6.1", "an empty element after a length", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5,\r\n\r\nabcde", Refuse(400, Reason::ContentLength)),

@@ -335,8 +335,10 @@ fn abort_stops_reading_and_writing() {
     let mut peer = Peer::request(GET);
     peer.connection.abort();
     assert!(!peer.connection.keep_alive() && !peer.connection.can_answer());
-    peer.connection.write_body(&mut peer.output, b"x").expect("is left out");
-    peer.connection.write_end(&mut peer.output, None).expect("is left out");
+    peer.connection
+        .write_body(&mut peer.output, b"x")
+        .expect("is discarded");
+    peer.connection.write_end(&mut peer.output, None).expect("is discarded");
     assert_eq!(peer.output, b"");
     assert_eq!(peer.input(b"x"), Ok((1, Event::Closed)));
 }

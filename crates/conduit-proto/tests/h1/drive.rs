@@ -166,7 +166,7 @@ impl Server {
                 }
             };
             at += used;
-            assert!(at <= input.len(), "used more than there is");
+            assert!(at <= input.len(), "used more bytes than the input has");
             match event {
                 Event::NeedMore => return at,
                 Event::Request => {

@@ -24,7 +24,7 @@ use Expect::{Accept, Refuse, Wait};
 const REQUEST_LINES: &[Case] = &[
     ("3", "a plain request", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", Accept(1)),
     ("3.1", "any token is a method", b"M-SEARCH!#$%&'*+.^_`|~ / HTTP/1.1\r\nHost: a\r\n\r\n", Accept(1)),
-    ("3.1", "a method with a byte that no token has", b"GE(T / HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Method)),
+    ("3.1", "a method with a byte that is invalid in a token", b"GE(T / HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Method)),
     ("3.1", "an empty method", b" / HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Method)),
     ("3", "another protocol is refused at its first byte", b"\x16\x03\x01\x02", Refuse(400, Reason::Method)),
     ("3", "two spaces after the method", b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::RequestLine)),
@@ -33,7 +33,7 @@ const REQUEST_LINES: &[Case] = &[
     ("3", "a space after the version", b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", Refuse(400, Reason::Version)),
     ("3", "a target with a space", b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Version)),
     ("3", "a method alone", b"GET\r\nHost: a\r\n\r\n", Refuse(400, Reason::RequestLine)),
-    ("3", "no version, as HTTP/0.9 had it", b"GET /\r\n\r\n", Refuse(400, Reason::RequestLine)),
+    ("3", "no version, as in HTTP/0.9", b"GET /\r\n\r\n", Refuse(400, Reason::RequestLine)),
     ("2.2", "a request line that ends in LF", b"GET / HTTP/1.1\nHost: a\r\n\r\n", Refuse(400, Reason::LineEnd)),
     ("2.2", "CR inside the request line", b"GET /\ra HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::RequestLine)),
     ("2.2", "CR twice at the end of the request line", b"GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", Refuse(400, Reason::Version)),
@@ -44,14 +44,14 @@ const REQUEST_LINES: &[Case] = &[
     ("2.2", "CR before a request", b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::LineEnd)),
     ("2.2", "white space before the first field", b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", Refuse(400, Reason::Folding)),
     ("2.3", "HTTP/1.0", b"GET / HTTP/1.0\r\n\r\n", Accept(1)),
-    ("2.3", "a higher minor version is spoken to as 1.1", b"GET / HTTP/1.2\r\nHost: a\r\n\r\n", Accept(1)),
+    ("2.3", "a higher minor version is treated as 1.1", b"GET / HTTP/1.2\r\nHost: a\r\n\r\n", Accept(1)),
     ("2.3", "a version in lower case", b"GET / http/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Version)),
     ("2.3", "a minor version of two digits", b"GET / HTTP/1.10\r\nHost: a\r\n\r\n", Refuse(400, Reason::Version)),
     ("2.3", "a version without a minor", b"GET / HTTP/1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Version)),
     ("9110 15.6.6", "HTTP/2 in clear text", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Refuse(505, Reason::UnsupportedVersion)),
     ("9110 15.6.6", "HTTP/0.9 with a version", b"GET / HTTP/0.9\r\n\r\n", Refuse(505, Reason::UnsupportedVersion)),
     ("3", "an incomplete request line", b"GET / HTT", Wait),
-    ("3", "a wrong request line is not judged before it is complete", b"GET  / HTTP/1.1", Wait),
+    ("3", "a wrong request line is not rejected before it is complete", b"GET  / HTTP/1.1", Wait),
 ];
 
 #[rustfmt::skip]
@@ -106,10 +106,10 @@ const HOSTS: &[Case] = &[
     ("3.2", "Host with a port", b"GET / HTTP/1.1\r\nHost: a:8080\r\n\r\n", Accept(1)),
     ("3.2", "Host with an empty port", b"GET / HTTP/1.1\r\nHost: a:\r\n\r\n", Accept(1)),
     ("3.2", "Host with a port above 65535", b"GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", Refuse(400, Reason::Host)),
-    ("3.2", "Host with a port that is no number", b"GET / HTTP/1.1\r\nHost: a:b\r\n\r\n", Refuse(400, Reason::Host)),
+    ("3.2", "Host with a port that is not a number", b"GET / HTTP/1.1\r\nHost: a:b\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host with two ports", b"GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host of IPv6", b"GET / HTTP/1.1\r\nHost: [2001:db8::1]:80\r\n\r\n", Accept(1)),
-    ("3.2", "Host of a literal that is no address", b"GET / HTTP/1.1\r\nHost: [::::]\r\n\r\n", Refuse(400, Reason::Host)),
+    ("3.2", "Host of a literal that is not an address", b"GET / HTTP/1.1\r\nHost: [::::]\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host of a literal of another version", b"GET / HTTP/1.1\r\nHost: [v1.a]\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host of IPv6 that is not closed", b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host of IPv6 followed by a byte", b"GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n", Refuse(400, Reason::Host)),
@@ -142,7 +142,7 @@ const FIELDS: &[Case] = &[
     ("2.2", "CR in a name", b"GET / HTTP/1.1\r\nHost: a\r\nX\r: a\r\n\r\n", Refuse(400, Reason::FieldName)),
     ("2.2", "a field that ends in LF", b"GET / HTTP/1.1\r\nHost: a\n\r\n", Refuse(400, Reason::LineEnd)),
     ("2.2", "an empty line of LF alone after the fields", b"GET / HTTP/1.1\r\nHost: a\r\n\n", Refuse(400, Reason::LineEnd)),
-    ("2.2", "an empty line of CR and something", b"GET / HTTP/1.1\r\nHost: a\r\n\rX\r\n\r\n", Refuse(400, Reason::LineEnd)),
+    ("2.2", "an empty line of CR and another byte", b"GET / HTTP/1.1\r\nHost: a\r\n\rX\r\n\r\n", Refuse(400, Reason::LineEnd)),
     ("9110 5.5", "NUL in a value", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", Refuse(400, Reason::FieldValue)),
     ("9110 5.5", "a control byte deep in a long value", b"GET / HTTP/1.1\r\nHost: a\r\nX: 0123456789\tabcdefgh\x0bijk\r\n\r\n", Refuse(400, Reason::FieldValue)),
     ("9110 5.5", "DEL in a value", b"GET / HTTP/1.1\r\nHost: a\r\nX: 0123456789abc\x7f\r\n\r\n", Refuse(400, Reason::FieldValue)),
@@ -152,8 +152,8 @@ const FIELDS: &[Case] = &[
     ("9110 10.1.1", "an expectation in HTTP/1.0 is nothing", b"GET / HTTP/1.0\r\nExpect: tea\r\n\r\n", Accept(1)),
     ("5", "an incomplete field", b"GET / HTTP/1.1\r\nHost: a\r\nX", Wait),
     ("5", "fields without their empty line", b"GET / HTTP/1.1\r\nHost: a\r\n", Wait),
-    ("5", "CR that may be the empty line", b"GET / HTTP/1.1\r\nHost: a\r\n\r", Wait),
-    ("5", "a wrong field is refused though the head is not complete", b"GET / HTTP/1.1\r\nHost : a\r\nX", Refuse(400, Reason::SpaceBeforeColon)),
+    ("5", "CR that may begin the empty line", b"GET / HTTP/1.1\r\nHost: a\r\n\r", Wait),
+    ("5", "a wrong field is refused although the head is incomplete", b"GET / HTTP/1.1\r\nHost : a\r\nX", Refuse(400, Reason::SpaceBeforeColon)),
 ];
 
 /// Runs a case with every division into pieces, and returns the common result.

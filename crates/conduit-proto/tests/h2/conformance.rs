@@ -142,7 +142,7 @@ fn every_rule_is_applied() {
 }
 
 #[test]
-fn every_rule_is_applied_for_every_cut() {
+fn every_rule_is_applied_for_every_split() {
     for case in cases::all() {
         let stream = stream_of(&case);
         let whole = run([&stream[..]]);

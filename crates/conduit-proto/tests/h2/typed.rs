@@ -92,7 +92,7 @@ fn output(exchanges: &[ResponseStep], short: bool) -> (Vec<u8>, usize) {
 }
 
 #[test]
-fn usual_responses_are_short_from_the_second_one_on() {
+fn common_responses_use_the_fast_path_from_the_second_one_on() {
     let exchange = ResponseStep {
         method: "GET",
         content_type: 0,
@@ -106,7 +106,7 @@ fn usual_responses_are_short_from_the_second_one_on() {
 
 proptest! {
     #[test]
-    fn short_and_general_responses_are_equal(exchanges in prop::collection::vec(exchange(), 0..40)) {
+    fn fast_and_general_responses_are_equal(exchanges in prop::collection::vec(exchange(), 0..40)) {
         prop_assert_eq!(output(&exchanges, true).0, output(&exchanges, false).0);
     }
 }

@@ -389,7 +389,7 @@ fn utf8() -> Vec<Case> {
         ),
         case(
             "8.1",
-            "another character within a character",
+            "a character that begins within another",
             [frame(TEXT, b"\xe2\x82"), frame(FIN, b"a")].concat(),
             Error(1007),
         ),
@@ -562,7 +562,7 @@ fn deflate() -> Vec<Case> {
         compressed("RSV1 in a ping", frame(FIN | RSV1 | PING, b""), Error(1002)),
         compressed("RSV2", frame(FIN | 0x20 | TEXT, b""), Error(1002)),
         compressed(
-            "bytes that no compressor makes",
+            "bytes that no compressor produces",
             frame(FIN | RSV1 | TEXT, b"\xff\xff\xff\xff"),
             Error(1007),
         ),

@@ -100,7 +100,7 @@ fn each_rule_is_applied() {
 }
 
 #[test]
-fn each_rule_is_applied_wherever_the_stream_is_cut() {
+fn each_rule_is_applied_for_every_split() {
     for case in cases::all() {
         let stream = [&case.input[..], &text("last")].concat();
         let whole = run(&case, [&stream[..]]);

@@ -79,7 +79,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn messages_return_as_they_were_with_and_without_context(
+    fn messages_round_trip_with_and_without_context(
         messages in prop::collection::vec("[a-c]{0,600}|\\PC{0,300}", 1..6),
         keeps_context: bool,
         cut in 1usize..100,
@@ -107,7 +107,7 @@ proptest! {
 }
 
 #[test]
-fn each_window_that_is_negotiated_is_kept() {
+fn each_negotiated_window_is_respected() {
     let message: Vec<u8> = (0..60_000u32).flat_map(|at| (at % 2000).to_le_bytes()).collect();
     for (bits, offer) in [
         (9, "permessage-deflate; server_max_window_bits=9"),
@@ -290,7 +290,7 @@ fn connection_with_a_compressor_or_after_close_shares_no_form() {
 }
 
 #[test]
-fn few_shared_texts_are_kept() {
+fn few_shared_texts_are_cached() {
     let mut codecs = Codecs::new();
     let mut connection = connection(false, "permessage-deflate");
     for bytes in [100, 60_000, 300_000] {
@@ -309,7 +309,7 @@ fn few_shared_texts_are_kept() {
 
 /// The frames of a hundred similar messages for one of ten subscribers, and the memory and the work for them.
 #[test]
-fn context_takeover_saves_bytes_for_memory_and_work_of_each_subscriber() {
+fn context_takeover_trades_memory_and_work_per_subscriber_for_bytes() {
     let messages: Vec<Arc<str>> = (0..100_u32)
         .map(|number| {
             let (x, y) = (number * 37 % 1000, number * 91 % 1000);

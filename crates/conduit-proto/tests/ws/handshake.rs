@@ -78,7 +78,7 @@ fn each_rule_of_the_handshake_is_applied() {
 }
 
 #[test]
-fn the_first_supported_subprotocol_that_is_offered_is_chosen() {
+fn the_first_supported_offered_subprotocol_is_selected() {
     let supported = ["v2.chat", "v1.chat"];
     for (offered, chosen) in [
         (&["v1.chat, v2.chat"][..], Some("v2.chat")),
@@ -180,7 +180,7 @@ fn each_parameter_of_permessage_deflate_is_negotiated() {
 }
 
 #[test]
-fn the_servers_wishes_are_negotiated_where_the_client_permits_them() {
+fn the_parameters_of_the_server_are_negotiated_if_the_client_permits_them() {
     let shared = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     let default = DeflateConfig::default();
     assert_eq!(negotiated(default, &["permessage-deflate"]).as_deref(), Some(shared));

@@ -93,7 +93,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn the_engine_equals_the_naive_twin_wherever_the_stream_is_cut(
+    fn the_engine_agrees_with_the_naive_twin_for_every_split(
         frames in prop::collection::vec(any_frame(), 1..12),
         length in 1usize..40,
     ) {

@@ -64,7 +64,7 @@ fn line_ends_in_data_cannot_end_the_event() {
 }
 
 #[test]
-fn data_that_is_no_json_is_an_error() {
+fn data_that_does_not_serialize_is_an_error() {
     assert!(Event::new(BTreeMap::from([((1, 2), 3)])).encode().is_err());
 }
 

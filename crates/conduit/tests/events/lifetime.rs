@@ -152,7 +152,7 @@ fn plain_stream_of_a_vanished_client_ends() {
 }
 
 #[test]
-fn stop_ends_the_stream_with_a_time_before_the_reconnect() {
+fn stop_ends_the_stream_with_a_delay_before_the_reconnect() {
     let (client, ends) = client();
     let mut connection = stream(&client, "/quiet");
     client.handle().stop();

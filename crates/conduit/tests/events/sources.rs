@@ -95,7 +95,7 @@ fn client() -> TestClient {
 }
 
 #[test]
-fn response_is_an_event_stream_that_no_cache_or_proxy_keeps() {
+fn response_is_an_event_stream_that_no_cache_or_proxy_stores() {
     let response = client().get("/data").send();
     response
         .assert_status(200)

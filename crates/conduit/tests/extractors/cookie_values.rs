@@ -38,7 +38,7 @@ fn refusal(cookies: &str) -> String {
 }
 
 #[test]
-fn cookies_fill_a_struct_by_their_names_and_others_are_not_looked_at() {
+fn cookies_fill_a_struct_by_their_names_and_others_are_ignored() {
     assert_eq!(
         ask("/look", "cookie: page-size=7; other[x]=1; other=2\r\n").text(),
         "7 None []"
@@ -67,7 +67,7 @@ fn mismatched_cookie_is_rejected_with_its_name() {
 }
 
 #[test]
-fn a_type_without_own_fields_is_refused() {
+fn a_type_without_fields_is_refused() {
     let answer = ask("/flat", "cookie: a=1\r\n");
     assert_eq!(answer.status, 400);
     assert!(

@@ -26,7 +26,7 @@ fn wanted(tenant: Option<Extension<Tenant>>) -> String {
 }
 
 #[test]
-fn a_value_that_a_layer_attached_is_given() {
+fn an_extension_of_a_layer_reaches_the_handler() {
     let server = serve(App::new(()).layer(with_tenant).routes(routes![needed, wanted]));
     for (path, text) in [("/needed", "acme"), ("/wanted", "Some(\"acme\")")] {
         let response = server.request(format!("GET {path} HTTP/1.1\r\nhost: test\r\nx-tenant: 1\r\n\r\n"));

@@ -143,7 +143,7 @@ fn assert_refused(response: &Response, status: u16, detail: &str) {
 }
 
 #[test]
-fn a_stream_of_fields_is_the_same_wherever_it_is_cut() {
+fn a_stream_of_fields_is_the_same_for_any_split() {
     let server = serve(App::new(()).routes(routes![stream]));
     let form = body(&[
         part("name=\"a\"", b"1 \r\n--xy"),
@@ -258,7 +258,7 @@ fn part_beyond_a_limit_is_413_with_field_and_limit_and_leaves_no_file() {
 }
 
 #[test]
-fn a_body_without_an_announced_length_uses_no_more_of_the_disk_than_its_limit() {
+fn a_body_without_a_declared_length_uses_no_more_disk_space_than_its_limit() {
     let directory = directory();
     let server = limited(directory.path());
     let mut client = server.connect();
@@ -293,7 +293,7 @@ fn wait_until_empty(directory: &FilePath) {
 }
 
 #[test]
-fn a_client_that_goes_away_leaves_no_file() {
+fn a_client_that_disconnects_leaves_no_file() {
     let directory = directory();
     let server = limited(directory.path());
     let mut client = server.connect();
@@ -301,7 +301,10 @@ fn a_client_that_goes_away_leaves_no_file() {
     client.send(part("name=pictures; filename=x", &vec![0; 500 << 10]));
     let begun = Instant::now();
     while usage(directory.path()).0 == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing comes to the disk");
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "nothing was written to the disk"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     drop(client);
@@ -404,7 +407,7 @@ fn json(inner: Json<Inner>) -> String {
 }
 
 #[test]
-fn a_file_is_read_through_a_flattened_struct_and_comes_in_no_other_body() {
+fn a_file_is_read_through_a_flattened_struct_and_only_in_a_form() {
     let server = serve(App::new(()).routes(routes![flattened, json]));
     let title = part("name=title", b"0");
     let parts = [title.clone(), part("name=picture; filename=x", b"1234")];
@@ -428,7 +431,7 @@ fn a_file_is_read_through_a_flattened_struct_and_comes_in_no_other_body() {
 }
 
 #[test]
-fn curl_is_understood() {
+fn a_form_of_curl_is_parsed() {
     let directory = directory();
     let server = limited(directory.path());
     let file = directory.path().join("a näme.bin");
@@ -439,7 +442,7 @@ fn curl_is_understood() {
         .arg(format!("http://{}/profile", server.address))
         .output();
     let Ok(output) = output else {
-        eprintln!("there is no curl here");
+        eprintln!("curl is not installed");
         return;
     };
     assert_eq!(
@@ -467,7 +470,7 @@ fn the_document_has_the_form_with_binary_fields() {
 
 #[cfg(feature = "testing")]
 #[test]
-fn the_client_for_tests_sends_such_forms() {
+fn the_test_client_sends_forms_with_files() {
     let client = conduit::testing::TestClient::new(App::new(()).routes(routes![profile, stream]));
     let request = client.post("/profile").field("name", "Zoë").field("tags", "--");
     let answer = request.file("avatar", "a.png", "image/png", [1, 2]).send();

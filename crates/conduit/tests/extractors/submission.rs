@@ -98,7 +98,7 @@ fn handler_adds_errors_to_the_values() {
 }
 
 #[test]
-fn body_that_is_no_form_is_a_problem() {
+fn body_that_is_not_a_form_is_a_problem() {
     let client = client();
     client.post("/order").json(&1).send().assert_status(415);
     let invalid = client

@@ -183,7 +183,7 @@ fn places(response: &Response) -> Vec<(String, Option<String>)> {
 }
 
 #[test]
-fn a_fault_has_the_names_that_were_sent_and_its_pointer_leads_to_something() {
+fn a_fault_has_the_sent_names_and_its_pointer_resolves() {
     let server = serve(App::new(()).routes(ROUTES));
     let body = json!({
         "other": 1,
@@ -212,7 +212,7 @@ fn a_fault_has_the_names_that_were_sent_and_its_pointer_leads_to_something() {
 }
 
 #[test]
-fn a_name_that_could_be_two_is_neither() {
+fn an_ambiguous_name_is_omitted() {
     let server = serve(App::new(()).routes(ROUTES));
     // The second is not known, and ignored.
     let body = r#"{"theValue": 4, "the-value": 1, "kind": 1, "notSent": "x"}"#;
@@ -276,7 +276,7 @@ fn valid_values_reach_the_handler() {
 }
 
 #[test]
-fn parameters_of_the_path_keep_rules() {
+fn parameters_of_the_path_are_validated() {
     let server = serve(App::new(()).routes(ROUTES));
     assert_eq!(server.get("/archive/1999/2").text(), "1999-02");
     assert_eq!(server.get("/numbers/7").text(), "7");
@@ -358,7 +358,7 @@ fn all_broken_rules_are_listed_at_once_with_their_places() {
 }
 
 #[test]
-fn a_body_that_breaks_many_rules_is_answered_briefly() {
+fn a_body_that_breaks_many_rules_gets_a_short_response() {
     let server = serve(App::new(()).routes(ROUTES));
     let body = format!("[{}{{\"price\":0}}]", r#"{"price":0},"#.repeat(9_999));
     let response = post(&server, "/list", "application/json", &body);

@@ -92,7 +92,7 @@ fn replaced_and_removed_files_are_seen_at_once_in_development() {
 }
 
 #[test]
-fn a_removed_file_and_a_removed_neighbour_are_gone_after_the_interval() {
+fn a_removed_file_and_a_removed_variant_are_not_found_after_the_interval() {
     tree!(TREE, "cache-removed");
     write(&TREE, &[("a", "plain"), ("a.gz", "gzip"), ("b", "plain")]);
     let client = TestClient::new(
@@ -133,7 +133,7 @@ fn a_replaced_directory_is_seen_after_the_interval() {
 }
 
 #[test]
-fn a_directory_that_does_not_exist_yet_is_served_once_it_does() {
+fn a_missing_directory_is_served_once_it_exists() {
     tree!(BASE, "cache-missing");
     static LATER: LazyLock<PathBuf> = LazyLock::new(|| BASE.join("later"));
     let client = TestClient::new(App::new(()).development(false).routes(routes![Files::new(&*LATER)]));
@@ -166,7 +166,7 @@ fn the_number_of_open_files_is_bounded() {
 }
 
 #[test]
-fn without_a_cache_each_request_looks_at_the_path() {
+fn without_a_cache_each_request_checks_the_path() {
     tree!(TREE, "cache-none");
     write(&TREE, &[("a", "old"), ("b", "new")]);
     let client = TestClient::new(
@@ -183,7 +183,7 @@ fn without_a_cache_each_request_looks_at_the_path() {
 
 /// The files of the repository are older than the time after which a worker keeps the content of a small file.
 #[test]
-fn responses_with_kept_content_are_those_of_the_file() {
+fn responses_with_cached_content_equal_those_of_the_file() {
     let path = "/css/app.css";
     let content = fs::read_to_string("tests/assets/css/app.css").expect("a file");
     let client = TestClient::new(

@@ -37,7 +37,7 @@ fn client() -> TestClient {
 }
 
 #[test]
-fn the_client_chooses_among_the_neighbours() {
+fn the_client_selects_a_variant() {
     let client = client();
     for (path, accepted, coding, text) in [
         ("/all.js", "gzip, br, zstd", "zstd", "zstd content"),
@@ -132,7 +132,7 @@ fn each_coding_has_its_tag_and_its_ranges() {
 }
 
 #[test]
-fn without_the_setting_neighbours_are_not_looked_for() {
+fn without_the_setting_variants_are_not_served() {
     let client = TestClient::new(App::new(()).routes(routes![Files::new(&*CODED)]));
     let response = client.get("/all.js").header("accept-encoding", "br").send();
     response.assert_text("plain content");

@@ -17,7 +17,7 @@ fn client() -> TestClient {
 }
 
 #[test]
-fn an_asset_has_a_hash_in_its_address_and_is_kept_for_ever() {
+fn an_asset_has_a_hash_in_its_url_and_is_immutable() {
     const STYLE: &str = asset!(ASSETS, "css/app.css");
     let middle = STYLE
         .strip_prefix("/assets/css/app-")
@@ -87,7 +87,7 @@ fn embedded_files_are_compressed_once() {
 }
 
 #[test]
-fn embedded_directories_are_like_others() {
+fn embedded_directories_respond_as_others() {
     let client = client();
     client
         .get("/assets")

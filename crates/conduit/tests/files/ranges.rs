@@ -68,7 +68,7 @@ fn a_range_selects_bytes_by_the_sections_of_rfc_9110() {
 }
 
 #[test]
-fn only_get_has_ranges_and_only_one_field_is_one() {
+fn ranges_need_get_and_a_single_field() {
     let client = client();
     let head = client.head("/ten.txt").header("range", "bytes=0-0").send();
     head.assert_status(200).assert_header("content-length", "10");
@@ -136,7 +136,7 @@ fn several_ranges_are_parts_of_one_body() {
 }
 
 #[test]
-fn if_range_is_met_by_the_strong_tag_or_the_exact_date() {
+fn if_range_matches_the_strong_tag_or_the_exact_date() {
     let client = client();
     let file = std::fs::File::options()
         .write(true)
@@ -178,7 +178,7 @@ fn if_range_is_met_by_the_strong_tag_or_the_exact_date() {
 }
 
 #[test]
-fn a_date_of_this_second_is_no_strong_validator() {
+fn a_date_of_this_second_is_not_a_strong_validator() {
     static FRESH: LazyLock<PathBuf> = LazyLock::new(|| directory("fresh-date"));
     let path = FRESH.join("new.txt");
     std::fs::write(&path, TEXT).expect("a file");

@@ -98,7 +98,7 @@ fn a_file_is_served_with_the_fields_that_describe_it() {
 }
 
 #[test]
-fn files_are_not_served_from_outside_and_not_if_hidden() {
+fn files_outside_of_the_directory_and_hidden_files_are_not_served() {
     let client = site();
     for path in [
         ".env",
@@ -126,7 +126,7 @@ fn files_are_not_served_from_outside_and_not_if_hidden() {
 }
 
 #[test]
-fn a_directory_redirects_to_its_slash_and_serves_its_index() {
+fn a_directory_redirects_to_the_path_with_a_slash_and_serves_its_index() {
     let client = site();
     for (path, location) in [
         ("/static", "./static/"),
@@ -153,7 +153,7 @@ fn a_directory_redirects_to_its_slash_and_serves_its_index() {
 }
 
 #[test]
-fn other_methods_are_refused_with_those_there_are() {
+fn other_methods_get_a_405_with_the_supported_ones() {
     let client = site();
     for method in ["POST", "PUT", "DELETE", "PATCH"] {
         let response = client.request(method, "/static/app.js").send();
@@ -323,7 +323,7 @@ fn a_single_page_is_for_navigations_only() {
 }
 
 #[test]
-fn hidden_files_are_served_on_request_and_a_way_up_never() {
+fn hidden_files_are_served_if_enabled_and_parent_directories_never() {
     let client = TestClient::new(App::new(()).routes(routes![Files::new(&*SITE).hidden_files()]));
     client.get("/.env").send().assert_text("secret");
     for path in ["/%2e%2e/other", "/%2e/app.js", "/plain/%2e%2e/app.js"] {
@@ -359,7 +359,7 @@ fn layer_compresses_a_file_without_a_compressed_variant() {
 }
 
 #[test]
-fn a_large_file_arrives_whole_over_a_socket() {
+fn a_large_file_arrives_complete_over_a_socket() {
     static LARGE: LazyLock<PathBuf> = LazyLock::new(|| {
         let path = directory("large");
         fs::write(path.join("large"), vec![7; 3_000_000]).expect("a file");

@@ -361,7 +361,7 @@ fn a_status_alone_is_empty_below_400_and_a_problem_from_400_up() {
     assert_eq!(
         client.response().status,
         500,
-        "no status at all is an error of the handler"
+        "an invalid status is an error of the handler"
     );
 }
 
@@ -402,7 +402,7 @@ fn a_redirect_has_its_status_and_location() {
     assert_eq!(
         response.header("location"),
         Some("a%2Fb"),
-        "what is encoded already stays"
+        "encoded characters are unchanged"
     );
 }
 
@@ -448,7 +448,7 @@ fn fields_replace_those_of_the_body_and_repeat_among_themselves() {
 }
 
 #[test]
-fn a_field_that_http_does_not_allow_is_a_500_problem_and_injects_nothing() {
+fn an_invalid_field_is_a_500_problem_and_injects_nothing() {
     let server = server();
     assert_eq!(server.get("/field/fine%20value").header("x-value"), Some("fine value"));
     for target in [
@@ -485,7 +485,7 @@ fn a_handler_cannot_break_the_framing() {
 }
 
 #[test]
-fn nothing_where_something_was_looked_for_is_404() {
+fn none_is_a_404() {
     let response = server().get("/option/false");
     assert_eq!(response.status, 404);
     assert_eq!(
@@ -495,7 +495,7 @@ fn nothing_where_something_was_looked_for_is_404() {
 }
 
 #[test]
-fn an_error_of_the_handlers_own_is_a_500_problem_that_hides_its_text() {
+fn a_custom_error_is_a_500_problem_that_hides_its_text() {
     let server = server();
     for target in ["/failure", "/json-without-text"] {
         let response = server.get(target);
@@ -513,7 +513,7 @@ fn an_error_of_the_handlers_own_is_a_500_problem_that_hides_its_text() {
 }
 
 #[test]
-fn a_problem_has_the_members_of_rfc_9457_its_own_and_its_fields() {
+fn a_problem_has_the_members_of_rfc_9457_custom_members_and_fields() {
     let server = server();
     let response = server.get("/problem");
     assert_eq!((response.status, response.header("retry-after")), (409, Some("60")));
@@ -546,7 +546,7 @@ fn a_stream_keeps_the_fields_that_were_set_and_an_empty_piece_does_not_end_it() 
 
 /// The return type of `main` converts from any error at start.
 #[test]
-fn any_error_of_the_start_up_becomes_the_programs_own() {
+fn any_error_at_start_converts_to_the_error_of_main() {
     let start = || -> conduit::Result<u16> { Ok("x".parse()?) };
     let error: Error = start().expect_err("x is no number");
     assert_eq!(

@@ -361,7 +361,7 @@ fn a_parameter_is_parsed_as_the_type_of_its_argument() {
 }
 
 #[test]
-fn several_parameters_are_taken_as_a_tuple_a_struct_or_one_by_one() {
+fn several_parameters_are_extracted_as_a_tuple_a_struct_or_one_by_one() {
     for form in ["pair", "swapped", "separate"] {
         assert_texts(&[(&*format!("/{form}/3/x%20y"), "3 x y")]);
     }
@@ -480,7 +480,7 @@ fn mismatched_query_is_400_with_the_reason() {
 }
 
 #[test]
-fn header_fields_that_repeat_are_all_there() {
+fn repeated_header_fields_are_all_extracted() {
     let server = server();
     let response = server.request("GET /fields HTTP/1.1\r\nHost: test\r\nX-Tag: a\r\nx-tag:b \r\nX-TAG: c, d\r\n\r\n");
     assert_eq!(response.text(), "a | b | c, d / test / ");
@@ -499,7 +499,7 @@ fn method_target_version_and_peer_are_those_of_the_request() {
 }
 
 #[test]
-fn a_whole_request_has_everything_as_it_was_sent() {
+fn a_whole_request_has_all_parts_unchanged() {
     let response =
         server().request("GET /whole/a%2Fb?x=1&y HTTP/1.1\r\nhost: test\r\nuser-agent: me\r\naccept: */*\r\n\r\n");
     assert_eq!(
@@ -509,7 +509,7 @@ fn a_whole_request_has_everything_as_it_was_sent() {
 }
 
 #[test]
-fn the_state_and_its_parts_are_taken_by_their_types() {
+fn the_state_and_its_parts_are_extracted_by_their_types() {
     assert_texts(&[("/state", "hello 7 8")]);
 }
 
@@ -519,7 +519,7 @@ fn a_list_with_a_part_of_the_state_is_mounted_where_the_state_has_that_part() {
 }
 
 #[test]
-fn a_custom_argument_may_wait_and_has_its_rejection() {
+fn a_custom_argument_may_await_and_has_a_custom_rejection() {
     let server = server();
     assert_eq!(
         server

@@ -191,7 +191,7 @@ fn json_with_another_content_type_is_415_with_the_received_and_the_expected_type
 }
 
 #[test]
-fn text_that_is_no_json_is_400_with_its_line_and_column() {
+fn text_that_is_not_json_is_400_with_its_line_and_column() {
     let server = server();
     for (body, place) in [
         ("{\"name\":\n  \"Ada\",\n  age: 36}", "line 3 column 3"),
@@ -317,7 +317,7 @@ fn an_optional_body_may_be_absent_and_is_a_rejection_when_it_does_not_fit() {
     client.send("POST /optional-json HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
     client.send(format!("{:x}\r\n{GOOD}\r\n", GOOD.len()));
     client.send("0\r\n\r\n");
-    assert_eq!(client.response().text(), "Ada", "what was waited for is still there");
+    assert_eq!(client.response().text(), "Ada", "the awaited value still exists");
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn a_result_of_a_body_leaves_the_rejection_to_the_handler() {
 }
 
 #[test]
-fn bytes_come_as_they_are_and_text_must_be_utf_8() {
+fn bytes_are_unchanged_and_text_must_be_utf_8() {
     let server = server();
     let mut client = server.connect();
     let body: Vec<u8> = (0..LIMIT as u8).map(|number| number.wrapping_mul(3)).collect();
@@ -377,7 +377,7 @@ fn a_body_is_a_stream_of_its_pieces_and_then_has_its_trailers() {
 }
 
 #[test]
-fn the_body_of_a_request_is_taken_once() {
+fn the_body_of_a_request_can_be_taken_once() {
     let server = server();
     assert_eq!(server.request(post("/request", JSON, "abc")).text(), "true 3 0");
     assert_eq!(server.request(request("POST", "/request")).text(), "false 0 0");
@@ -449,7 +449,7 @@ enum ShapeColor {
 
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(dead_code, reason = "only serde looks at the fields")]
+#[allow(dead_code, reason = "only serde reads the fields")]
 enum Shape {
     Circle { radius: u8 },
     Square(u8),
@@ -458,7 +458,7 @@ enum Shape {
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(dead_code, reason = "only serde looks at the fields")]
+#[allow(dead_code, reason = "only serde reads the fields")]
 struct Many {
     color: Option<ShapeColor>,
     pair: Option<(u8, u8)>,
@@ -479,7 +479,7 @@ async fn many(many: Json<Many>) -> String {
 }
 
 #[test]
-fn json_that_does_not_fit_is_422_with_its_place_however_the_parser_refuses_it() {
+fn json_that_does_not_fit_is_422_with_its_place_for_each_error_of_the_parser() {
     let server = serve(App::new(()).routes(routes![many]));
     for (body, pointer, message) in [
         (r#"{"color":7}"#, "#/color", "expected `red` or `green`"),

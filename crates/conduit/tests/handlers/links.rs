@@ -125,7 +125,7 @@ async fn redirect_to(search: Query<LinkedSearch>) -> Redirect {
 }
 
 #[test]
-fn texts_of_a_client_make_no_link_to_another_route_or_site() {
+fn strings_of_a_client_cannot_change_the_route_or_site_of_a_link() {
     let client = TestClient::new(App::new(()).routes(routes![about, redirect_to]));
     for text in ["", ".", ".."] {
         client.get(&format!("/redirect?text={text}")).send().assert_status(500);

@@ -155,7 +155,7 @@ fn the_most_specific_route_serves() {
 }
 
 #[test]
-fn a_route_without_the_method_gives_way_to_one_that_has_it() {
+fn a_route_without_the_method_does_not_hide_one_with_it() {
     assert_reaches(&[
         ("DELETE", "/users/me", "removed me"),
         ("DELETE", "/users/v7.json", "removed v7.json"),
@@ -194,12 +194,12 @@ fn response_405_lists_the_methods_of_the_path() {
     assert_eq!(
         ask(&server, "UNKNOWN", "/dav").status,
         501,
-        "no standard has it and no route"
+        "neither a standard nor a route defines the method"
     );
     assert_eq!(
         ask(&server, "PURGE", "/users/me").status,
         405,
-        "a route elsewhere makes it known"
+        "a route of another path defines the method"
     );
 }
 
@@ -218,7 +218,7 @@ fn custom_head_and_options_replace_the_automatic_ones() {
     assert_eq!(
         response.header("content-length"),
         Some("20"),
-        "of the body that it does not send"
+        "the length of the body that is not sent"
     );
     let response = ask(&server, "OPTIONS", "/own");
     assert_eq!((response.text(), response.header("x-own")), ("asked", Some("options")));
@@ -327,7 +327,7 @@ fn a_prefix_may_have_parameters_that_handlers_take_or_not() {
 }
 
 #[test]
-fn an_entry_with_a_condition_that_does_not_hold_is_not_there() {
+fn an_entry_with_a_false_condition_does_not_exist() {
     let routes: Routes = routes![
         #[cfg(any())]
         absent,

@@ -29,7 +29,7 @@ fn get(server: &Running, target: &[u8]) -> Received {
 }
 
 #[test]
-fn each_byte_of_a_path_and_a_query_is_seen_the_same_or_refused() {
+fn each_byte_of_a_path_and_a_query_is_the_same_in_every_view_or_rejected() {
     let server = serve(App::new(()).routes(routes![views]));
     let mut refused = (Vec::new(), Vec::new());
     for byte in 0..=u8::MAX {

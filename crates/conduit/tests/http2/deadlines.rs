@@ -45,7 +45,7 @@ fn a_client_that_does_not_acknowledge_settings_is_disconnected() {
 }
 
 #[test]
-fn requests_give_no_more_time_for_the_acknowledgement_of_settings() {
+fn requests_do_not_extend_the_deadline_of_the_settings_acknowledgement() {
     let server = server();
     let mut client = Client::silent(&server);
     client.send(&frames::opening());
@@ -136,7 +136,7 @@ fn a_head_that_drips_in_is_late() {
 }
 
 #[test]
-fn a_slow_body_is_refused_and_other_streams_go_on() {
+fn a_slow_body_is_refused_and_other_streams_continue() {
     let server = server();
     let mut client = Client::open(&server);
     client.send(&[post(1, "/length", &[]), data(1, &[b'a'; 1000])].concat());
@@ -155,7 +155,7 @@ fn a_slow_body_is_refused_and_other_streams_go_on() {
 }
 
 #[test]
-fn a_body_that_the_handler_does_not_want_is_not_late() {
+fn a_body_that_the_handler_does_not_read_has_no_deadline() {
     let server = server();
     let mut client = Client::open(&server);
     client.send(&[post(1, "/unread", &[]), data(1, &[b'a'; 1000])].concat());
@@ -183,7 +183,7 @@ fn a_response_whose_window_stays_closed_is_reset() {
 }
 
 #[test]
-fn frames_that_drip_in_give_a_closed_window_no_more_time() {
+fn frames_that_drip_in_do_not_extend_the_deadline_of_a_closed_window() {
     let server = server();
     let mut client = Client::with_settings(&server, &[(4, 0)]);
     client.send(&get(1, "/large"));
@@ -199,7 +199,7 @@ fn frames_that_drip_in_give_a_closed_window_no_more_time() {
 }
 
 #[test]
-fn windows_that_are_closed_in_turn_give_no_more_time() {
+fn windows_that_are_closed_in_turn_do_not_extend_the_deadline() {
     let server = server();
     let mut client = Client::with_settings(&server, &[]);
     client.send(&get(1, "/large"));
@@ -214,7 +214,7 @@ fn windows_that_are_closed_in_turn_give_no_more_time() {
 }
 
 #[test]
-fn a_response_that_waits_for_its_turn_is_not_late() {
+fn a_response_that_waits_for_its_turn_has_no_deadline() {
     let server = server();
     let mut client = Client::with_settings(&server, &[(4, 1 << 20)]);
     for stream in (1..40).step_by(2) {
@@ -263,7 +263,7 @@ fn uploads_share_the_minimum_rate() {
 }
 
 #[test]
-fn a_client_that_takes_no_output_is_reset() {
+fn a_client_that_reads_no_output_is_reset() {
     let server = server();
     let mut client = Client::open(&server);
     client.send(&get(1, "/large"));
@@ -273,7 +273,7 @@ fn a_client_that_takes_no_output_is_reset() {
 }
 
 #[test]
-fn a_handler_has_as_much_time_as_it_needs() {
+fn a_handler_has_no_deadline() {
     let server = server();
     let mut client = Client::open(&server);
     client.send(&get(1, "/slow"));

@@ -185,7 +185,7 @@ fn complete_bodies_of_reset_streams_use_up_the_bytes_of_a_connection() {
 }
 
 #[test]
-fn resets_that_the_client_provokes_run_no_more_handlers_than_streams() {
+fn provoked_resets_run_no_more_handlers_than_streams() {
     let server = TestClient::new(app().http2_stream_limit(10));
     let mut client = Client::open(&server);
     let mut next = 1;
@@ -229,7 +229,7 @@ fn a_continuation_flood_is_closed() {
 }
 
 #[test]
-fn an_hpack_bomb_takes_no_memory() {
+fn an_hpack_bomb_uses_no_memory() {
     let server = server();
     let mut client = Client::open(&server);
     let (mut entry, bomb) = bomb("/", 16_000);
@@ -259,7 +259,7 @@ fn empty_data_is_a_glitch_and_small_data_of_grpc_is_not() {
 }
 
 #[test]
-fn windows_of_zero_hold_no_more_than_a_piece_of_each_stream() {
+fn windows_of_zero_buffer_at_most_one_piece_of_each_stream() {
     let server = server();
     let mut client = Client::with_settings(&server, &[(4, 0)]);
     for stream in (1..200).step_by(2) {

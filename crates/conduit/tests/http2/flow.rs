@@ -35,7 +35,7 @@ fn a_window_grows_only_as_the_handler_reads() {
     while window_updates(&mut client, 3) < WINDOW as u32 {
         server.advance(Duration::ZERO);
     }
-    assert_eq!(window_updates(&mut client, 1), 0, "nothing of the body is read");
+    assert_eq!(window_updates(&mut client, 1), 0, "the body is unread");
     assert!(server.resources().buffer_bytes >= WINDOW);
     client.send(&data(1, b"x"));
     client.read_until(|frame| *frame == Received::Reset(1, ErrorCode::FLOW_CONTROL_ERROR));
@@ -95,7 +95,7 @@ fn a_body_whose_handler_does_not_begin_leaves_no_memory() {
 }
 
 #[test]
-fn a_body_that_is_read_later_frees_the_connection_then() {
+fn a_body_that_is_read_later_opens_the_window_of_the_connection_then() {
     let server = server();
     let mut client = Client::open(&server);
     client.send(&post(1, "/later", &[]));
@@ -111,7 +111,7 @@ fn a_body_that_is_read_later_frees_the_connection_then() {
 }
 
 #[test]
-fn a_stream_makes_pieces_only_while_its_window_has_room() {
+fn a_stream_is_polled_only_while_its_window_has_room() {
     let server = server();
     let mut client = Client::with_settings(&server, &[(4, 25_000)]);
     client.send(&get(1, "/stream/100"));
@@ -152,7 +152,7 @@ fn large_responses_do_not_starve_small_ones() {
     }
     // The capacity of the pipe in memory and of the output buffer.
     let first: usize = before.values().sum();
-    assert!(first <= LARGE / 2, "{first} bytes of large responses came first");
+    assert!(first <= LARGE / 2, "{first} bytes of large responses arrived first");
     for stream in [1, 3, 5] {
         let earlier = before.get(&stream).copied().unwrap_or(0);
         assert_eq!(client.response(stream).body.len() + earlier, LARGE);

@@ -101,7 +101,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn hpack_of_python_decodes_our_blocks_and_the_reverse() {
+fn hpack_of_python_decodes_our_blocks_and_vice_versa() {
     let Some(folder) = judges::python("hpack", &[HPACK]) else {
         return;
     };

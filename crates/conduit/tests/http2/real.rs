@@ -240,7 +240,7 @@ fn the_crate_h2() {
         let stream = tokio::net::TcpStream::connect(server.plain)
             .await
             .expect("the server accepts");
-        let (client, connection) = h2::client::handshake(stream).await.expect("the server speaks HTTP/2");
+        let (client, connection) = h2::client::handshake(stream).await.expect("the server supports HTTP/2");
         let connection = tokio::spawn(connection);
         let mut requests = Vec::new();
         for index in 0..100_usize {

@@ -30,7 +30,7 @@ fn a_handler_sees_the_same_request_as_in_http_1_1() {
 
 /// A wrong preface gets the same response for any split: its first line determines the protocol.
 #[test]
-fn a_wrong_preface_ends_with_goaway_however_it_is_cut() {
+fn a_wrong_preface_in_any_pieces_ends_with_goaway() {
     let preface: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n";
     let server = server();
     for cut in 1..preface.len() {
@@ -81,7 +81,7 @@ fn responses_are_those_of_http_1_1_without_fields_of_the_connection() {
 }
 
 #[test]
-fn bodies_arrive_whole_and_in_pieces() {
+fn bodies_arrive_at_once_and_in_pieces() {
     let server = server();
     let mut client = Client::open(&server);
     client.send(&[post(1, "/length", &[]), last_data(1, &[b'x'; 1000])].concat());

@@ -48,7 +48,7 @@ fn uploads_that_arrive_together_have_one_send_and_no_window_updates() {
 
 /// The server cannot know whether more follows a read that fills its buffer.
 #[test]
-fn a_read_that_ends_with_the_buffer_begins_the_handler_of_an_incomplete_body() {
+fn a_read_that_fills_the_buffer_starts_the_handler_of_an_incomplete_body() {
     let server = server();
     let mut client = Client::open(&server);
     settle(&server);
@@ -92,7 +92,7 @@ fn responses_of_handlers_that_end_together_have_one_send() {
 }
 
 #[test]
-fn a_large_response_leaves_with_its_head_as_far_as_the_window_permits() {
+fn a_large_response_is_sent_with_its_head_as_far_as_the_window_permits() {
     let server = server();
     let mut client = Client::with_settings(&server, &[(4, 48 * 1024)]);
     settle(&server);
@@ -164,7 +164,7 @@ impl tower::Service<http::Request<conduit::tower::SendBody>> for Hint {
 /// Otherwise a task forwards the pieces, and the response takes several turns.
 #[cfg(feature = "tower")]
 #[test]
-fn a_service_of_tower_gets_a_body_that_has_arrived_as_a_whole() {
+fn a_tower_service_gets_a_complete_body_at_once() {
     use conduit::prelude::*;
 
     let app = App::new(()).routes(routes![crate::hello]);

@@ -20,7 +20,7 @@ fn keep_open(server: &TestClient) -> TestConnection {
 }
 
 #[test]
-fn a_shutdown_is_announced_and_requests_under_way_are_served() {
+fn a_shutdown_is_announced_and_requests_in_transit_are_served() {
     let server = server();
     let mut client = Client::open(&server);
     client.send(&get(1, "/slow"));
@@ -72,7 +72,7 @@ fn the_goaway_of_a_client_ends_the_connection_after_its_streams() {
 }
 
 #[test]
-fn the_end_of_the_clients_half_leaves_the_responses() {
+fn a_half_close_does_not_abort_the_responses() {
     let server = server();
     let mut client = Client::open(&server);
     client.send(&[get(1, "/slow"), get(3, "/aborted"), post(5, "/length", &[])].concat());

@@ -389,7 +389,7 @@ fn a_message_waits_for_the_windows() {
 }
 
 #[test]
-fn a_handler_that_lags_stops_its_client_and_no_other() {
+fn a_handler_that_lags_pauses_only_its_client() {
     let fixture = fixture();
     let mut client = Client::open(&fixture.server);
     open(&mut client, 1, "/slow");
@@ -615,7 +615,7 @@ fn a_stop_closes_websockets_with_1001_and_drains_the_connection() {
 }
 
 #[test]
-fn frames_may_be_cut_at_every_byte() {
+fn frames_may_be_split_at_every_byte() {
     let messages = [
         ws_frames::text("first"),
         ws_frames::frame(0x01, b"in two "),

@@ -155,7 +155,7 @@ fn histories_share_a_bound_of_memory() {
 }
 
 #[test]
-fn quiet_topics_with_subscribers_give_up_the_memory_of_expired_messages() {
+fn quiet_topics_with_subscribers_free_the_memory_of_expired_messages() {
     let (client, hub) = client_with(HubConfig {
         memory_bytes: 100_000,
         ..HubConfig::default()

@@ -76,7 +76,7 @@ fn unknown_position_is_a_gap_and_the_rest_of_the_history_follows() {
 }
 
 #[test]
-fn history_has_a_bound_and_a_time() {
+fn history_is_bounded_in_length_and_time() {
     let (client, _) = client_with(HubConfig {
         history_messages: 3,
         ..HubConfig::default()
@@ -104,7 +104,7 @@ fn history_has_a_bound_and_a_time() {
 }
 
 #[test]
-fn topic_without_history_keeps_nothing() {
+fn topic_without_history_stores_nothing() {
     let (client, hub) = client_with(HubConfig {
         history_messages: 0,
         ..HubConfig::default()

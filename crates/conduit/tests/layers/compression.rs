@@ -111,7 +111,7 @@ fn plain(answer: &Received) -> Vec<u8> {
 }
 
 #[test]
-fn a_response_is_compressed_as_the_client_likes_it() {
+fn a_response_is_compressed_as_the_client_prefers() {
     let (server, _) = server();
     for (accepted, coding) in [("gzip", "gzip"), ("br, gzip", "br"), ("gzip, br, zstd", "zstd")] {
         for (target, length) in [("/text", 100), ("/large", 20_000)] {
@@ -183,7 +183,7 @@ fn each_coding_has_a_strong_tag_that_matches_for_it_alone() {
 }
 
 #[test]
-fn client_writes_back_a_version_that_it_read_compressed() {
+fn client_updates_a_version_that_it_read_compressed() {
     const VERSION: &str = "\"v7\"";
 
     #[get("/page")]
@@ -226,7 +226,7 @@ fn a_compressed_stream_has_a_weak_tag() {
 }
 
 #[test]
-fn head_has_the_head_of_get() {
+fn head_has_the_header_fields_of_get() {
     let (server, _) = server();
     let mut client = server.connect();
     client.send(request("HEAD", "/text", &[("accept-encoding", "gzip")]));
@@ -238,17 +238,17 @@ fn head_has_the_head_of_get() {
 
 /// The stream of a connection, without its head and chunk sizes, as received.
 #[test]
-fn each_event_of_a_stream_can_be_read_before_the_next_is_made() {
+fn each_event_of_a_stream_can_be_read_before_the_next_is_created() {
     for coding in ["gzip", "br", "zstd"] {
         let (server, release) = server();
         let mut stream = std::net::TcpStream::connect(server.address).expect("the server accepts");
         stream
             .set_read_timeout(Some(std::time::Duration::from_secs(20)))
-            .expect("a time-out can be set");
+            .expect("a timeout can be set");
         let asked = request("GET", "/stream", &[("accept-encoding", coding)]);
         stream
             .write_all(asked.as_bytes())
-            .expect("the server takes the request");
+            .expect("the server accepts the request");
         let mut received = Vec::new();
         for number in 1..=3 {
             release.notify_one();
@@ -333,7 +333,7 @@ fn upload(server: &Running, target: &str, coding: &str, body: &[u8]) -> Received
 }
 
 #[test]
-fn a_compressed_request_is_read_up_to_the_limit_and_not_beyond() {
+fn a_compressed_request_is_read_only_up_to_the_limit() {
     let routes = routes![
         length,
         #[layer(BodyLimit::new(300_000))]
@@ -364,7 +364,7 @@ fn a_compressed_request_is_read_up_to_the_limit_and_not_beyond() {
 }
 
 #[test]
-fn a_body_that_is_not_in_its_coding_is_the_clients_mistake() {
+fn a_body_that_is_not_in_its_coding_is_a_client_error() {
     let server = serve(App::new(()).routes(routes![length]).layer(Decompression::new()));
     for coding in ["gzip", "deflate", "br", "zstd"] {
         let whole = coded(coding, TEXT.as_bytes());

@@ -81,7 +81,7 @@ fn version_of_the_handler_takes_precedence() {
     assert_eq!(
         get("/tagged", "if-match", "\"v1\""),
         412,
-        "a weak tag never matches there"
+        "if-match never matches a weak tag"
     );
     assert_eq!(get("/dated", "if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT"), 304);
     assert_eq!(

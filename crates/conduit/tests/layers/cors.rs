@@ -93,7 +93,7 @@ fn origin_that_is_not_allowed_receives_no_cors_fields() {
 }
 
 #[test]
-fn every_answer_to_an_allowed_origin_can_be_read_errors_too() {
+fn every_response_to_an_allowed_origin_can_be_read_including_errors() {
     let server = serving(site());
     for (method, target, status) in [
         ("GET", "/thing", 200),
@@ -117,7 +117,7 @@ fn response_varies_by_origin_even_without_an_origin() {
 }
 
 #[test]
-fn an_options_request_that_is_no_preflight_is_passed_on() {
+fn an_options_request_that_is_not_a_preflight_is_passed_on() {
     let server = serving(site());
     let answer = server.request(request("OPTIONS", "/thing", &[]));
     assert_eq!(
@@ -149,7 +149,7 @@ fn public_api_allows_all_origins_without_credentials() {
 }
 
 #[test]
-fn origins_can_be_judged() {
+fn origins_can_be_allowed_by_a_function() {
     let cors = Cors::new().allow_origins(|origin| {
         origin
             .strip_prefix("https://")

@@ -181,7 +181,7 @@ fn requests_of_other_origins_are_rejected_where_browsers_attach_credentials() {
 }
 
 #[test]
-fn requests_of_the_own_origin_and_of_programs_are_permitted() {
+fn requests_of_the_same_origin_and_of_programs_are_permitted() {
     let (site, _) = site();
     let client = TestClient::new(App::new(site).routes(ROUTES));
     for (method, target) in AMBIENT {
@@ -203,7 +203,7 @@ fn requests_of_the_own_origin_and_of_programs_are_permitted() {
 }
 
 #[test]
-fn safe_methods_and_handlers_without_such_credentials_take_all_requests() {
+fn safe_methods_and_handlers_without_such_credentials_accept_all_requests() {
     let (site, changes) = site();
     let client = TestClient::new(App::new(site).routes(ROUTES));
     for (method, target) in [

@@ -24,5 +24,5 @@ pub(crate) async fn never() {
 
 #[get("/panics")]
 pub(crate) async fn panics() -> &'static str {
-    panic!("as it was asked to")
+    panic!("requested by the test")
 }

@@ -29,7 +29,7 @@ async fn now() -> &'static str {
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
-fn a_handler_that_does_not_answer_in_time_is_answered_for() {
+fn a_handler_that_does_not_respond_in_time_is_dropped_and_gets_a_problem() {
     let app = App::new(()).routes(routes![
         #[layer(Timeout::new(HOUR))]
         [never, now],
@@ -71,7 +71,7 @@ fn gate() -> (Gate, mpsc::Receiver<()>) {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
-fn one_request_more_than_may_be_served_at_a_time_is_refused() {
+fn a_request_above_the_limit_of_concurrent_ones_is_refused() {
     let (gate, comes_in) = gate();
     let routes = routes![
         #[layer(ConcurrencyLimit::new(2))]
@@ -98,7 +98,7 @@ fn one_request_more_than_may_be_served_at_a_time_is_refused() {
 }
 
 #[test]
-fn a_request_waits_for_its_turn_if_it_may() {
+fn a_request_waits_for_its_turn_if_the_layer_has_a_queue() {
     let (gate, comes_in) = gate();
     let routes = routes![
         #[layer(ConcurrencyLimit::new(1).wait(Duration::from_secs(60)))]

@@ -157,7 +157,7 @@ fn way(response: &Received) -> &str {
 }
 
 #[test]
-fn layers_of_a_list_are_around_their_entry_only_the_first_outermost() {
+fn layers_of_a_list_wrap_only_their_entry_the_first_outermost() {
     let server = serve(site());
     assert_eq!(way(&server.get("/plain")), "");
     assert_eq!(way(&server.get("/after")), "");
@@ -171,7 +171,7 @@ fn layers_of_a_list_are_around_their_entry_only_the_first_outermost() {
 }
 
 #[test]
-fn layers_of_the_application_are_around_everything_the_last_outermost() {
+fn layers_of_the_application_wrap_everything_the_last_outermost() {
     let server = serve(site().layer(Mark("first")).layer(function).layer(Mark("last")));
     assert_eq!(way(&server.get("/plain")), "last function first");
     assert_eq!(way(&server.get("/one")), "last function first a function site-GET");
@@ -204,7 +204,7 @@ fn names_of_layers_are_in_the_order_of_a_request() {
 }
 
 #[test]
-fn a_layer_may_answer_by_itself() {
+fn a_layer_may_respond_without_the_handler() {
     let server = serve(site());
     let refused = server.get("/refused");
     assert_eq!(refused.status, 403);
@@ -215,7 +215,7 @@ fn a_layer_may_answer_by_itself() {
 }
 
 #[test]
-fn an_answer_that_is_not_ready_at_once_goes_through_all_layers() {
+fn a_pending_response_passes_through_all_layers() {
     let server = serve(site().layer(function).layer(Mark("last")));
     let mut client = server.connect();
     for _ in 0..3 {
@@ -276,7 +276,7 @@ fn layer_is_cloned_for_each_worker_and_shared_by_its_routes() {
             break;
         }
     }
-    assert_eq!(firsts, WORKERS, "a worker has no clone, or serves nothing");
+    assert_eq!(firsts, WORKERS, "a worker has no clone, or serves no request");
     for _ in 0..50 {
         assert!(!is_first(), "a worker has a second clone");
     }
@@ -326,7 +326,7 @@ fn changed_method_or_path_is_routed_again() {
         }
         if let Some(path) = request.path().strip_prefix("/old").map(str::to_owned) {
             request.set_path(&path);
-            assert!(request.route().is_none(), "nothing is known of the new path yet");
+            assert!(request.route().is_none(), "the route of the new path is not known yet");
         }
         next.run(request).await
     }
@@ -367,7 +367,7 @@ fn handler_receives_the_request_as_changed_by_a_layer() {
 }
 
 #[test]
-fn the_fallback_answers_for_paths_without_a_route_inside_of_the_layers() {
+fn the_fallback_serves_paths_without_a_route_inside_of_the_layers() {
     async fn missing(title: State<Title>, request: Request) -> (StatusCode, String) {
         (
             StatusCode::NOT_FOUND,

@@ -42,7 +42,7 @@ fn with(layer: impl Layer) -> Running {
 }
 
 #[test]
-fn a_path_with_a_slash_too_many_or_too_few_leads_to_the_one_with_a_route() {
+fn a_path_with_a_surplus_or_missing_slash_redirects_to_the_one_with_a_route() {
     let server = with(TrailingSlash::redirect());
     let answer = server.get("/about/?a=1");
     assert_eq!((answer.status, answer.header("location")), (308, Some("/about?a=1")));
@@ -85,7 +85,7 @@ fn no_redirect_leads_to_another_host() {
 }
 
 #[test]
-fn post_overrides_its_method_where_that_is_enabled() {
+fn post_overrides_its_method_if_that_is_enabled() {
     let field = ("x-http-method-override", "DELETE");
     let plain = serve(App::new(()).routes(ROUTES));
     assert_eq!(plain.request(request("POST", "/about", &[field])).text(), "posted");

@@ -334,7 +334,7 @@ fn principal_of_a_guard_is_provided() {
 }
 
 #[test]
-fn layer_that_replaces_the_request_loses_the_values() {
+fn layer_that_replaces_the_request_drops_the_values() {
     async fn replace(mut request: Request, next: Next) -> Result<Response, Problem> {
         let other = Request::from_request(&mut request, &())
             .await

@@ -115,7 +115,7 @@ fn forwarding_fields_are_ignored_without_a_trusted_proxy() {
 }
 
 #[test]
-fn a_proxy_header_names_whose_budget_it_is() {
+fn a_proxy_header_selects_the_budget() {
     let app = App::new(()).routes(routes![home]).layer(RateLimit::new(1, HOUR));
     let server = serve(app.proxy_protocol(["127.0.0.1"]));
     let from = |client: &str| {
@@ -126,7 +126,7 @@ fn a_proxy_header_names_whose_budget_it_is() {
 }
 
 #[test]
-fn a_custom_key_can_ask_for_the_client() {
+fn a_custom_key_can_use_the_client() {
     let limit = RateLimit::new(1, HOUR).by(|request| {
         let client = Client::of(request);
         Some(format!("{:?} of {}", client.address(), client.host().unwrap_or("-")))
@@ -155,7 +155,7 @@ fn requests_without_a_key_are_not_counted() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_user_of_the_machine_has_one_budget_over_a_unix_socket_and_shares_none_with_the_network() {
+fn a_local_user_has_one_budget_over_a_unix_socket_and_shares_none_with_the_network() {
     use std::io::{Read, Write};
     let path = std::env::temp_dir().join(format!("conduit-limited-{}", std::process::id()));
     let app = App::new(())
@@ -193,7 +193,7 @@ fn a_budget_refills_with_time() {
 }
 
 #[test]
-fn a_rate_limit_without_its_store_lets_everything_through() {
+fn a_rate_limit_without_its_store_permits_all_requests() {
     let server = serve(
         App::new(())
             .routes(routes![home])

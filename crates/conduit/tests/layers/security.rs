@@ -52,7 +52,7 @@ async fn own_policy() -> ([(&'static str, &'static str); 1], &'static str) {
 }
 
 #[test]
-fn each_response_has_another_nonce_which_its_page_has_too() {
+fn each_response_has_a_new_nonce_that_its_page_contains() {
     let layer =
         SecurityHeaders::new().content_security_policy("script-src {nonce} 'strict-dynamic'; style-src {nonce}");
     let server = serve(App::new(()).routes(routes![home, script, own_policy]).layer(layer));
@@ -128,7 +128,7 @@ fn header_fields_for_browsers_can_be_changed() {
 }
 
 #[test]
-fn a_request_keeps_its_id_or_is_given_one() {
+fn a_request_keeps_its_id_or_gets_one() {
     let server = serve(App::new(()).routes(routes![id]).layer(RequestIds::new()));
     let sent = server.request(request("GET", "/id", &[("X-Request-Id", "abc-123_x.Y")]));
     assert_eq!(

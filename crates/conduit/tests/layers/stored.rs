@@ -38,7 +38,7 @@ pub(super) fn name(user: &Option<IdentifiedUser>) -> Option<String> {
 
 #[cfg(feature = "testing")]
 #[test]
-fn an_answer_is_forgotten_when_its_time_is_over() {
+fn a_stored_response_is_removed_when_it_expires() {
     let (till, _comes_in) = till();
     let layer = Idempotency::new().kept_for(HOUR);
     let client = TestClient::new(App::new(till).routes(routes![pay]).layer(layer));
@@ -153,7 +153,7 @@ fn is_replay(answer: &Received) -> bool {
 }
 
 #[test]
-fn a_request_that_is_sent_again_has_the_answer_of_the_first() {
+fn a_repeated_request_gets_the_response_of_the_first() {
     let (till, _comes_in) = till();
     let server = paying(&till, Idempotency::new());
     let first = server.request(order(KEY, "ann", "tea"));
@@ -247,7 +247,7 @@ fn a_key_is_for_one_request() {
 }
 
 #[test]
-fn a_request_is_refused_while_the_same_is_carried_out() {
+fn a_request_is_refused_while_the_same_is_executed() {
     let (till, comes_in) = till();
     let server = paying(&till, Idempotency::new());
     let mut first = server.connect();
@@ -263,7 +263,7 @@ fn a_request_is_refused_while_the_same_is_carried_out() {
 }
 
 #[test]
-fn a_request_that_failed_is_carried_out_again() {
+fn a_failed_request_is_executed_again() {
     let (till, _comes_in) = till();
     let server = paying(&till, Idempotency::new());
     assert_eq!(server.request(order(KEY, "ann", "fails")).status, 502);
@@ -289,7 +289,7 @@ async fn pay_and_fail(till: State<Till>) -> Body {
 }
 
 #[test]
-fn a_request_whose_response_body_fails_is_not_carried_out_again() {
+fn a_request_with_a_failed_response_body_is_not_executed_again() {
     let (till, _comes_in) = till();
     let app = App::new(till.clone()).routes(routes![pay_and_fail]);
     let server = serve(app.layer(Idempotency::new()).development(false));
@@ -306,7 +306,7 @@ fn a_request_whose_response_body_fails_is_not_carried_out_again() {
 
 #[cfg(feature = "testing")]
 #[test]
-fn a_request_whose_handler_was_dropped_is_refused_until_its_reservation_ends() {
+fn a_request_with_a_dropped_handler_is_refused_until_its_reservation_ends() {
     let (till, comes_in) = till();
     let app = App::new(till.clone()).routes(routes![pay]);
     // The clock does not advance while the handler waits, so the marker is not renewed.
@@ -334,7 +334,7 @@ fn a_request_whose_handler_was_dropped_is_refused_until_its_reservation_ends() {
 
 /// A rejection because of a header field has no effect: the corrected request is executed with the same key.
 #[test]
-fn a_request_that_was_refused_for_a_header_field_is_carried_out_when_corrected() {
+fn a_request_that_was_refused_for_a_header_field_is_executed_when_corrected() {
     #[post("/json")]
     async fn json(_order: Json<String>) -> &'static str {
         "paid"
@@ -405,7 +405,7 @@ fn the_same_bytes_of_another_content_type_are_another_request() {
 /// The first client accepts gzip and the second does not, on either side of `Compression`.
 #[cfg(feature = "compression")]
 #[test]
-fn a_replay_is_in_a_coding_that_its_client_reads() {
+fn a_replay_is_in_a_coding_that_its_client_accepts() {
     #[post("/long")]
     async fn long(_order: String) -> String {
         "a long receipt ".repeat(200)
@@ -440,7 +440,7 @@ fn a_replay_is_in_a_coding_that_its_client_reads() {
 }
 
 #[test]
-fn a_key_can_be_required_and_must_be_one() {
+fn a_key_can_be_required_and_must_be_valid() {
     let (till, _comes_in) = till();
     let server = paying(&till, Idempotency::new().required());
     assert_eq!(server.request(order("", "ann", "tea")).status, 400);
@@ -452,7 +452,7 @@ fn a_key_can_be_required_and_must_be_one() {
 }
 
 #[test]
-fn nothing_is_carried_out_twice_without_a_store() {
+fn nothing_is_executed_without_a_store() {
     let (till, _comes_in) = till();
     let server = paying(&till, Idempotency::new().store(Broken));
     assert_eq!(server.request(order(KEY, "ann", "tea")).status, 503);
@@ -470,7 +470,7 @@ fn two_servers_with_one_store_agree() {
 }
 
 #[test]
-fn request_that_runs_while_others_fill_the_store_is_carried_out_once() {
+fn request_that_runs_while_others_fill_the_store_is_executed_once() {
     let (till, comes_in) = till();
     let server = paying(&till, Idempotency::new().store(MemoryStore::new(64 * 1024)));
     let mut first = server.connect();
@@ -492,7 +492,7 @@ fn request_that_runs_while_others_fill_the_store_is_carried_out_once() {
 }
 
 #[test]
-fn owner_that_fills_the_store_displaces_no_answer_of_another() {
+fn owner_that_fills_the_store_evicts_no_response_of_another() {
     let (till, _comes_in) = till();
     let by_credentials = |request: &Request| {
         let credentials = request.header("authorization").unwrap_or_default();
@@ -522,7 +522,7 @@ fn request_is_refused_where_the_store_has_no_room_for_its_marker() {
 }
 
 #[test]
-fn request_whose_answer_has_no_room_is_carried_out_once() {
+fn request_with_a_response_that_has_no_room_is_executed_once() {
     #[post("/export")]
     async fn export(till: State<Till>) -> String {
         till.paid.fetch_add(1, Ordering::SeqCst);
@@ -540,7 +540,7 @@ fn request_whose_answer_has_no_room_is_carried_out_once() {
 
 #[cfg(feature = "testing")]
 #[test]
-fn marker_is_kept_for_as_long_as_its_request_is_carried_out() {
+fn marker_is_kept_while_its_request_is_executed() {
     #[post("/slow")]
     async fn slow(till: State<Till>) -> &'static str {
         till.paid.fetch_add(1, Ordering::SeqCst);

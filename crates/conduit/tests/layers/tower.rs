@@ -51,7 +51,7 @@ fn a_service_is_mounted_under_a_prefix() {
 }
 
 #[test]
-fn a_layer_of_tower_is_around_a_handler() {
+fn a_layer_of_tower_wraps_a_handler() {
     let layer = conduit::tower::layer(::tower::limit::ConcurrencyLimitLayer::new(1));
     let timeout = conduit::tower::layer(::tower::timeout::TimeoutLayer::new(Duration::from_secs(3600)));
     let app = App::new(())
@@ -112,7 +112,7 @@ async fn whereabouts(request: axum::extract::Request) -> String {
     let peer = extensions.get::<PeerAddr>().expect("the peer's address");
     let original = extensions
         .get::<conduit::tower::OriginalUri>()
-        .expect("the target as it came");
+        .expect("the target as received");
     format!("{} {} {}", peer.0.ip(), original.0, request.uri())
 }
 
@@ -172,7 +172,7 @@ async fn refuses(request: axum::extract::Request) -> &'static str {
 }
 
 #[test]
-fn a_mounted_service_that_does_not_read_the_body_does_not_ask_for_it() {
+fn a_mounted_service_that_does_not_read_the_body_does_not_request_it() {
     let router = axum::Router::new()
         .route("/no", routing::post(refuses))
         .route("/yes", routing::post(|body: String| async move { body }));

@@ -114,7 +114,7 @@ fn requests_are_decompressed() {
 }
 
 #[test]
-fn a_layer_may_put_another_body_in_place() {
+fn a_layer_may_replace_the_body() {
     let server = around(MapRequestBodyLayer::new(|_: Body| {
         http_body_util::Full::new(Bytes::from_static(b"something else"))
     }));
@@ -161,7 +161,7 @@ fn requests_are_traced_with_the_handlers_inside() {
 }
 
 #[test]
-fn pages_of_other_origins_are_let_in() {
+fn pages_of_other_origins_are_permitted() {
     let server = around(CorsLayer::permissive());
     let answer = server.request(request("GET", "/new/7", &[("origin", "https://example.org")]));
     assert_eq!(
@@ -207,7 +207,7 @@ async fn dropped(sender: State<mpsc::Sender<()>>) {
 }
 
 #[test]
-fn a_handler_on_a_separate_task_is_dropped_with_its_answer() {
+fn a_handler_on_a_separate_task_is_dropped_with_its_response() {
     let (sender, events) = mpsc::channel();
     let layer = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, HOUR);
     let layer = conduit::tower::send_layer(layer);
@@ -217,7 +217,7 @@ fn a_handler_on_a_separate_task_is_dropped_with_its_answer() {
 }
 
 #[test]
-fn middleware_of_axum_is_put_around_handlers() {
+fn middleware_of_axum_wraps_handlers() {
     use axum::middleware::{Next, from_fn};
     async fn server_name(request: axum::extract::Request, next: Next) -> axum::response::Response {
         let mut response = next.run(request).await;
@@ -272,7 +272,7 @@ fn path_changed_by_a_layer_is_routed_again() {
 }
 
 #[test]
-fn layers_are_put_around_each_other_with_the_means_of_tower() {
+fn layers_are_combined_with_the_builder_of_tower() {
     let value = HeaderValue::from_static("conduit");
     let stack = ::tower::ServiceBuilder::new()
         .layer(TraceLayer::new_for_http())

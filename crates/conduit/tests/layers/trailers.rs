@@ -60,7 +60,7 @@ fn assert_trailer(response: &str) {
 }
 
 #[test]
-fn a_held_place_keeps_the_trailers() {
+fn a_concurrency_limit_keeps_the_trailers() {
     let server = serve(App::new(()).routes(routes![
         #[layer(ConcurrencyLimit::new(1))]
         rows

@@ -264,7 +264,7 @@ fn the_endpoint_takes_precedence_over_a_parameter() {
 }
 
 #[test]
-fn a_message_that_is_rejected_has_an_error_that_clients_read() {
+fn a_rejected_message_has_an_error_that_clients_can_parse() {
     let client = TestClient::new(app());
     let send = |content_type: &str, body: &str| {
         let request = client
@@ -325,7 +325,7 @@ fn conflict(text: Path<String>, new: Json<NewNote>) -> String {
 }
 
 #[test]
-fn two_inputs_of_one_name_end_the_start() {
+fn two_inputs_of_one_name_abort_the_start() {
     let started = App::new(()).routes(routes![conflict]).mcp("/mcp").listen("127.0.0.1:0");
     let error = started.err().expect("the names conflict").to_string();
     assert!(
@@ -339,7 +339,7 @@ fn two_inputs_of_one_name_end_the_start() {
 fn taken() {}
 
 #[test]
-fn a_route_with_the_path_of_the_endpoint_ends_the_start() {
+fn a_route_with_the_path_of_the_endpoint_aborts_the_start() {
     let started = App::new(()).routes(routes![taken]).mcp("/mcp").listen("127.0.0.1:0");
     assert!(started.err().expect("the path is taken").to_string().contains("/mcp"));
 }

@@ -28,7 +28,7 @@ struct Seen {
     callers: Sender<InternalCaller>,
 }
 
-/// Wait for ever.
+/// Wait without an end.
 #[get("/aborts", tool = "abort", disconnect = "abort")]
 async fn aborts(seen: State<Seen>) -> &'static str {
     seen.events.send("started").expect("the test waits");
@@ -182,7 +182,7 @@ fn a_response_that_its_caller_does_not_receive_is_incomplete() {
     let ((begun, has_begun), (gone, is_gone)) = (channel(), channel::<()>());
     let request = move || {
         begun.send(()).expect("the test waits");
-        // The worker waits, so that the caller is gone before the response.
+        // The worker waits, so that the caller is dropped before the response.
         is_gone.recv_timeout(PATIENCE).expect("the caller goes");
         let mut request = http::Request::new(Body::empty());
         *request.uri_mut() = "/ready?undelivered".parse().expect("a target");

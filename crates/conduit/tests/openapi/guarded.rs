@@ -110,7 +110,7 @@ pub(crate) fn app() -> App<(), Routes> {
 }
 
 #[test]
-fn the_document_of_guarded_routes_is_as_it_was() {
+fn the_document_of_guarded_routes_is_unchanged() {
     crate::assert_golden("guarded.json", &app().openapi().to_string());
 }
 
@@ -161,7 +161,7 @@ fn the_document_of_the_routes_alone_lacks_the_layers_of_the_application() {
 }
 
 #[test]
-fn alternatives_of_security_are_all_that_let_a_request_in() {
+fn alternatives_of_security_are_complete() {
     let document = crate::json(&ROUTES.openapi(Info::new("routes", "1")));
     let security = |path: &str, method: &str| document["paths"][path][method]["security"].clone();
     // The guard of the list requires a token, and the handler accepts it.

@@ -143,7 +143,7 @@ fn json(document: &Document) -> Value {
 }
 
 #[test]
-fn the_document_of_the_sample_is_as_it_was() {
+fn the_document_of_the_sample_is_unchanged() {
     assert_golden("sample.json", &sample::ROUTES.openapi(sample::info()).to_string());
 }
 
@@ -244,7 +244,7 @@ fn gaps_of_the_document_have_their_place() {
 fn hidden() {}
 
 #[test]
-fn a_hidden_handler_is_left_out() {
+fn a_hidden_handler_is_omitted() {
     let routes: Routes = routes![hidden, mute];
     let document = serde_json::to_value(routes.openapi(Info::new("hidden", "1"))).expect("a document is JSON");
     assert_eq!(document["paths"].as_object().map(|paths| paths.len()), Some(1));

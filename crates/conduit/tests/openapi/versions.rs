@@ -79,7 +79,7 @@ fn document() -> Document {
 }
 
 #[test]
-fn the_judges_accept_both_versions() {
+fn validator_and_linters_accept_both_versions() {
     validator::accepts(&document().to_string());
     validator::accepts(&document().in_version(Version::V3_2).to_string());
 }

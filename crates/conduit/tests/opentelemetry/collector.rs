@@ -109,7 +109,7 @@ fn text(value: Option<&AnyValue>) -> String {
     match value.and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),
-        other => panic!("no text and no whole number: {other:?}"),
+        other => panic!("neither a text nor a whole number: {other:?}"),
     }
 }
 

@@ -344,7 +344,7 @@ fn flush_sends_ended_spans() {
 }
 
 #[test]
-fn a_collector_that_is_busy_is_asked_again_and_nothing_is_lost() {
+fn export_to_a_busy_collector_is_repeated_and_loses_nothing() {
     let collector = Collector::new();
     collector.state().refuses = 1;
     let program = Program::start(&collector.url(), &[("RUST_LOG", "info")]);
@@ -361,7 +361,7 @@ fn a_collector_that_is_busy_is_asked_again_and_nothing_is_lost() {
 /// A request that waits for the collector would take as long as the timeout of the collector; 20,000 spans take 20 MB.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_collector_that_is_silent_holds_up_neither_requests_nor_memory_nor_the_end() {
+fn a_silent_collector_delays_neither_requests_nor_the_end_and_bounds_memory() {
     let (_listener, silent) = silent();
     let bounds = [
         ("OTEL_BSP_SCHEDULE_DELAY", "10"),

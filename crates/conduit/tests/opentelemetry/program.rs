@@ -173,7 +173,7 @@ impl Program {
     }
 
     pub(crate) fn spawn(collector: &str, variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(std::env::current_exe().expect("a test knows its file"));
+        let mut command = Command::new(std::env::current_exe().expect("the path of the test is known"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("OTEL_") {
                 command.env_remove(name);

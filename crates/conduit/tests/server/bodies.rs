@@ -41,7 +41,7 @@ fn an_echo_streams_a_body_larger_than_every_buffer() {
 }
 
 #[test]
-fn a_body_that_was_paused_is_read_on_although_nothing_more_comes() {
+fn a_paused_body_is_read_further_without_new_bytes() {
     let state = TestState::default();
     let server = serve(App::new(state.clone()).routes(ROUTES));
     let mut client = server.connect();

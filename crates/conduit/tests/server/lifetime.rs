@@ -54,7 +54,7 @@ fn a_connection_without_a_request_is_closed_after_the_idle_time() {
 }
 
 #[test]
-fn a_client_that_never_reads_its_response_is_let_go() {
+fn a_client_that_never_reads_its_response_is_disconnected() {
     let state = TestState::default();
     let app = App::new(state.clone())
         .routes(ROUTES)

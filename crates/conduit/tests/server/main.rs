@@ -52,13 +52,13 @@ async fn length_later(body: Body, gate: State<Gate>) -> Result<String, Problem> 
 
 #[get("/panic")]
 async fn panic() -> &'static str {
-    panic!("as the test wants it")
+    panic!("requested by the test")
 }
 
 #[get("/panic-later")]
 async fn panic_later() -> &'static str {
     tokio::task::yield_now().await;
-    panic!("as the test wants it, later")
+    panic!("requested by the test, later")
 }
 
 #[get("/slow")]
@@ -97,7 +97,7 @@ async fn stream(count: Path<usize>) -> Body {
 async fn broken_stream() -> Body {
     let pieces = [
         Ok(b"a beginning".to_vec()),
-        Err(std::io::Error::other("as the test wants it")),
+        Err(std::io::Error::other("requested by the test")),
     ];
     Body::from_stream(Pieces(pieces.into(), false))
 }

@@ -6,7 +6,7 @@ use crate::support::serve;
 use crate::{GET, ROUTES, TestState, server};
 
 #[test]
-fn a_connection_serves_one_request_after_the_other() {
+fn a_connection_serves_consecutive_requests() {
     let server = server();
     let mut client = server.connect();
     for _ in 0..3 {
@@ -58,7 +58,7 @@ fn a_pipeline_larger_than_any_buffer_is_answered_whole() {
             let requests: String = (0..COUNT)
                 .map(|n| format!("GET /name/{n} HTTP/1.1\r\nhost: test\r\n\r\n"))
                 .collect();
-            std::io::Write::write_all(&mut writer, requests.as_bytes()).expect("the server takes the requests");
+            std::io::Write::write_all(&mut writer, requests.as_bytes()).expect("the server accepts the requests");
         });
         for number in 0..COUNT {
             assert_eq!(client.response().text(), number.to_string());
@@ -233,7 +233,7 @@ fn a_good_request_before_a_bad_one_is_answered() {
 }
 
 #[test]
-fn a_panic_is_a_500_problem_of_one_request_only() {
+fn a_panic_is_a_500_problem_of_one_request() {
     let server = server();
     let mut client = server.connect();
     for target in ["/panic", "/panic-later"] {
@@ -241,7 +241,7 @@ fn a_panic_is_a_500_problem_of_one_request_only() {
         let response = client.response();
         assert_eq!(response.status, 500);
         assert!(
-            !response.text().contains("as the test wants it"),
+            !response.text().contains("requested by the test"),
             "the message stays in the log"
         );
         assert_eq!(response.problem()["title"], "Internal Server Error");

@@ -34,7 +34,7 @@ async fn ready() -> Body {
 
 #[get("/ready-and-broken")]
 async fn ready_and_broken() -> Body {
-    let pieces = [Ok("one"), Err(std::io::Error::other("as the test wants it"))];
+    let pieces = [Ok("one"), Err(std::io::Error::other("requested by the test"))];
     Body::from_stream(Ready(pieces.into()))
 }
 
@@ -55,7 +55,7 @@ async fn nothings() -> Body {
 }
 
 #[test]
-fn pieces_that_are_there_leave_together_with_the_head() {
+fn ready_pieces_are_sent_together_with_the_head() {
     let server = serve(App::new(()).routes(routes![ready, ready_and_broken]));
     let mut stream = TcpStream::connect(server.address).expect("the server accepts");
     let mut ask = |target: &str| {
@@ -78,8 +78,8 @@ fn pieces_that_are_there_leave_together_with_the_head() {
 }
 
 #[test]
-fn a_stream_that_gives_nothing_without_an_end_leaves_others_their_turn() {
-    // It has one worker.
+fn an_endless_stream_of_empty_pieces_does_not_starve_others() {
+    // The server has one worker.
     let server = serve(App::new(()).routes(routes![hello, nothings]));
     let mut client = server.connect();
     client.send("GET /nothings HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -108,7 +108,7 @@ fn a_streamed_response_is_chunked_and_the_connection_continues() {
 }
 
 #[test]
-fn a_stream_that_fails_breaks_the_response_off() {
+fn a_stream_that_fails_aborts_the_response() {
     let server = server();
     let mut broken = server.connect();
     broken.send("GET /broken-stream HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -127,10 +127,10 @@ fn a_stream_that_fails_resets_a_client_of_http_1_0() {
     let server = server();
     let mut stream = TcpStream::connect(server.address).expect("the server accepts");
     let patience = Duration::from_secs(20);
-    stream.set_read_timeout(Some(patience)).expect("a time-out can be set");
+    stream.set_read_timeout(Some(patience)).expect("a timeout can be set");
     stream
         .write_all(b"GET /broken-stream HTTP/1.0\r\n\r\n")
-        .expect("the server takes the bytes");
+        .expect("the server accepts the bytes");
     let mut answer = Vec::new();
     let error = stream
         .read_to_end(&mut answer)
@@ -148,9 +148,9 @@ fn a_stream_waits_for_a_client_that_does_not_read() {
     // Each step of the clock gives the worker several turns.
     client.advance(Duration::from_secs(3));
     let before = state.asked.load(Relaxed);
-    assert!((1..64).contains(&before), "{before} pieces of 16 KiB were asked for");
+    assert!((1..64).contains(&before), "{before} pieces of 16 KiB were requested");
     client.advance(Duration::from_secs(3));
-    assert_eq!(state.asked.load(Relaxed), before, "nothing more is asked for");
+    assert_eq!(state.asked.load(Relaxed), before, "no further piece is requested");
     client.get("/").send().assert_status(200);
     assert!(reader.read(1 << 16).starts_with(b"HTTP/1.1 200 OK"));
     wait_for(|| state.asked.load(Relaxed) > before);

@@ -129,8 +129,8 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
-        stream.set_nodelay(true).expect("no delay can be set");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream.set_nodelay(true).expect("TCP_NODELAY can be set");
         Client {
             stream,
             pending: Vec::new(),
@@ -140,7 +140,7 @@ impl Client {
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream
             .write_all(bytes.as_ref())
-            .expect("the server takes the bytes");
+            .expect("the server accepts the bytes");
     }
 
     /// Sends as much as the server accepts, which may be less than all if it has closed.

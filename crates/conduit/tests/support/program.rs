@@ -51,7 +51,7 @@ impl Directory {
     /// The program under a separate name, so that it can be replaced.
     pub(crate) fn install(&self) -> PathBuf {
         let (file, new) = (self.path("app"), self.path("new"));
-        let program = std::env::current_exe().expect("a test knows its file");
+        let program = std::env::current_exe().expect("the path of the test is known");
         if fs::hard_link(&program, &new).is_err() {
             fs::copy(&program, &new).expect("the program can be copied");
         }
@@ -144,7 +144,7 @@ impl Program {
         self.signal(process, Signal::USR2);
         self.wait_for_log("a successor", |log| taken_over(log) > before);
         let next = || Some(self.process()).filter(|&now| now != process);
-        wait_for(next, || format!("the old process accepts yet: {}", self.log()))
+        wait_for(next, || format!("the old process still accepts: {}", self.log()))
     }
 }
 
@@ -258,7 +258,7 @@ impl<T: Read + Write> ProgramClient<T> {
                 let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
                 let length: usize = length.expect("a length").parse().expect("a number");
                 if body.len() >= length {
-                    assert_eq!(body.len(), length, "no more than was announced");
+                    assert_eq!(body.len(), length, "no more than declared");
                     self.closes |= head.contains("\r\nconnection: close");
                     return body.to_owned();
                 }

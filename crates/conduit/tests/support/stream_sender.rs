@@ -69,7 +69,7 @@ impl StreamSender {
             }
             self.next += 2;
         }
-        self.stream.write_all(&output).expect("the server takes the requests");
+        self.stream.write_all(&output).expect("the server accepts the requests");
         let mut ended = 0;
         let mut at = 0;
         while ended < count {

@@ -93,7 +93,7 @@ fn certificate_path_that_is_a_pipe_or_a_device_is_refused_at_the_start_and_later
         let error = with_files
             .listen("127.0.0.1:0")
             .err()
-            .expect("no server starts with it")
+            .expect("the server does not start with it")
             .to_string();
         let kind = if name == "chain.pem" { "a pipe" } else { "a device" };
         let fault = format!("{name}: it is {kind}; use a regular file");

@@ -272,7 +272,7 @@ fn connect(running: &Running, config: &Arc<ClientConfig>) -> Connection {
 }
 
 #[test]
-fn a_client_that_asks_for_nothing_receives_its_tickets() {
+fn a_client_without_a_request_receives_its_tickets() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");
     let running = serve(Tls::pem(chain, key));

@@ -201,7 +201,7 @@ fn serve(tls: Tls) -> Running {
 }
 
 #[test]
-fn both_versions_are_spoken_and_the_protocol_is_agreed_on() {
+fn both_versions_are_supported_and_the_protocol_is_negotiated() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");
     let running = serve(Tls::pem(chain, key));
@@ -394,7 +394,7 @@ fn files_that_change_are_read_again_and_broken_ones_are_not_used() {
 #[test]
 fn a_file_that_is_not_there_is_named_at_the_start() {
     let Err(error) = app(Tls::files("/nowhere/chain.pem", "/nowhere/key.pem")).listen("127.0.0.1:0") else {
-        panic!("there are no such files")
+        panic!("the files do not exist")
     };
     assert!(error.to_string().contains("/nowhere/chain.pem"), "{error}");
 }
@@ -532,7 +532,7 @@ fn http_redirects_to_https_with_hsts() {
 }
 
 #[test]
-fn records_cut_anywhere_are_put_together() {
+fn records_with_any_split_are_assembled() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");
     let running = serve(Tls::pem(chain, key));

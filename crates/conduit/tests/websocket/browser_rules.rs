@@ -152,7 +152,7 @@ fn an_optional_upgrade_is_absent_for_other_requests() {
 }
 
 #[test]
-fn layers_leave_the_response_with_101_as_it_is() {
+fn layers_do_not_change_a_response_with_101() {
     let app = App::new(())
         .routes(routes![echo])
         .layer(Compression::new())

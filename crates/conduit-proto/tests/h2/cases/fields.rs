@@ -131,7 +131,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "RFC 9218, 4",
-            "a priority that is not one is ignored",
+            "an invalid priority is ignored",
             with_fields(1, &[("priority", "u=9, i=2, \"")]),
             served(1),
         ),
@@ -321,7 +321,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         (
             "8.3.1",
-            "a scheme that is not one",
+            "an invalid scheme",
             &[GET, (":scheme", "1http"), PATH, AUTHORITY],
         ),
         (

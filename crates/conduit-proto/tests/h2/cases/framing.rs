@@ -334,7 +334,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "6.7",
-            "PING with ACK that answers none",
+            "PING with ACK without a PING of the server",
             frame(PING, ACK, 0, b"12345678"),
             ignored(),
         ),

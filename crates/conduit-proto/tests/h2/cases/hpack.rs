@@ -194,7 +194,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("RFC 7541, 5.2", "padding with a zero", headers("000178 811e"), error()),
         case(
             "RFC 7541, 5.2",
-            "nothing but padding of a byte",
+            "only one byte of padding",
             headers("000178 81ff"),
             error(),
         ),

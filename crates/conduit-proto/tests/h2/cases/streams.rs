@@ -330,7 +330,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "8.1",
-            "a field of connections in trailers",
+            "a connection-specific field in trailers",
             [post(1, "/", &[]), trailers(1, &[("connection", "close")])],
             Stream(1, E::PROTOCOL_ERROR),
         ),
@@ -366,7 +366,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "RFC 9110, 6.5.1",
-            "the length of a body in trailers is left out",
+            "the length of a body in trailers is omitted",
             [
                 post(1, "/", &[]),
                 data(1, b"hello"),
@@ -376,7 +376,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "8.1",
-            "a response begins with :status and has no field of connections",
+            "a response begins with :status and has no connection-specific field",
             get(1, "/"),
             Sent(|frames| {
                 let head = frames.iter().find_map(|frame| match frame {
@@ -393,7 +393,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "RFC 9110, 6.5.1",
-            "a field of framing in trailers is left out",
+            "a framing field in trailers is omitted",
             [post(1, "/", &[]), trailers(1, &[("host", "a"), ("a", "b")])],
             Events(|seen| seen.contains(&Seen::End(1, vec![("a".to_owned(), b"b".to_vec())]))),
         ),

@@ -47,7 +47,7 @@ fn the_limit_on_bodies_holds() {
 }
 
 #[test]
-fn an_incomplete_body_is_the_clients_fault() {
+fn an_incomplete_body_is_a_client_error() {
     let next = |asked, _: &mut Context<'_>| match asked {
         0 => Poll::Ready(Some(Ok(Bytes::from_static(b"half")))),
         _ => Poll::Ready(Some(Err(std::io::Error::other("secret of the outer server")))),
@@ -74,7 +74,7 @@ async fn first_piece(mut body: Body, go: State<Arc<Semaphore>>) -> String {
 }
 
 #[test]
-fn a_request_body_is_asked_for_its_pieces_as_they_are_read() {
+fn a_request_body_is_polled_only_when_it_is_read() {
     let go = Arc::new(Semaphore::new(0));
     let app = App::new(Arc::clone(&go)).routes(routes![first_piece]);
     let service = app.into_service().expect("threads can be started");
@@ -152,7 +152,7 @@ async fn breaks() -> Body {
 }
 
 #[test]
-fn a_response_is_asked_for_its_pieces_as_they_are_read_and_ends_when_it_is_dropped() {
+fn a_response_body_is_polled_only_when_it_is_read_and_ends_when_it_is_dropped() {
     let (dropped, is_dropped) = mpsc::channel();
     let asked = Arc::new(AtomicUsize::new(0));
     let notices = Notices {
@@ -197,7 +197,7 @@ fn a_response_is_asked_for_its_pieces_as_they_are_read_and_ends_when_it_is_dropp
 }
 
 #[test]
-fn a_body_that_panics_when_it_is_asked_for_its_length_is_a_500() {
+fn a_body_that_panics_in_its_size_hint_is_a_500() {
     struct Rude;
     impl HttpBody for Rude {
         type Data = Bytes;

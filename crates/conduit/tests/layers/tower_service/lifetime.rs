@@ -95,7 +95,10 @@ fn the_threads_end_with_the_last_clone() {
     let clone = service.clone();
     assert_eq!(block_on(ask(service, get("/new/7"))).1, "new 7");
     assert_eq!(block_on(ask(clone.clone(), get("/new/7"))).1, "new 7");
-    assert!(events.try_recv().is_err(), "they have ended while there is a clone");
+    assert!(
+        events.try_recv().is_err(),
+        "the threads have ended although a clone exists"
+    );
     drop(clone);
     assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
 }
@@ -127,7 +130,7 @@ fn ask_and_go(service: &AppService, path: &str, events: &mpsc::Receiver<&'static
 }
 
 #[test]
-fn a_caller_that_goes_is_a_client_that_goes() {
+fn a_dropped_call_is_a_disconnect() {
     let (service, go, events) = alive(LONG);
     ask_and_go(&service, "/aborted", &events);
     assert_eq!(events.recv_timeout(PATIENCE), Ok("dropped"));
@@ -144,7 +147,10 @@ fn a_caller_that_goes_is_a_client_that_goes() {
 fn handlers_without_a_caller_receive_the_shutdown_and_its_time() {
     let (service, _, events) = alive(LONG);
     ask_and_go(&service, "/until-notified", &events);
-    assert!(events.try_recv().is_err(), "the notification came while a clone exists");
+    assert!(
+        events.try_recv().is_err(),
+        "the notification arrived although a clone exists"
+    );
     drop(service);
     assert_eq!(events.recv_timeout(PATIENCE), Ok("notified"));
     assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
@@ -215,7 +221,7 @@ fn the_runtime_of_the_state_continues() {
     let app = App::open(async { Ok::<_, std::io::Error>(()) })
         .expect("a state")
         .routes(routes![new]);
-    let refused = app.into_local_service().expect_err("its runtime would not be driven");
+    let refused = app.into_local_service().expect_err("its runtime is not driven");
     assert_eq!(
         refused.to_string(),
         "cannot serve on this thread alone: App::open and App::open_per_worker need a server's threads: await the \

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[get("/late-panic")]
 async fn late_panic() -> &'static str {
     tokio::task::yield_now().await;
-    panic!("as it was asked to")
+    panic!("requested by the test")
 }
 
 /// A value that is not `Send` is held across an `await`.
@@ -53,11 +53,9 @@ fn service() -> AppService {
 /// Runs on a runtime of this thread, as a test of axum would.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime can be made").block_on(async {
-        tokio::time::timeout(PATIENCE, future)
-            .await
-            .expect("it does not take for ever")
-    })
+    runtime
+        .expect("a runtime can be made")
+        .block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("the call ends") })
 }
 
 fn get(target: &str) -> http::Request<Empty<Bytes>> {
@@ -112,7 +110,7 @@ where
 }
 
 #[test]
-fn a_request_is_answered() {
+fn a_request_gets_a_response() {
     block_on(async {
         let service = service();
         let (parts, text) = ask(service.clone(), get("/new/7")).await;
@@ -154,7 +152,7 @@ fn a_panic_is_a_500_and_the_thread_continues() {
 }
 
 #[test]
-fn many_threads_ask_at_once() {
+fn many_threads_call_concurrently() {
     let service = service();
     std::thread::scope(|scope| {
         for thread in 0..8 {
@@ -276,7 +274,7 @@ fn errors_have_the_form_of_the_application() {
         assert!(text.contains("Nearest routes"), "{text}");
         let (parts, text) = ask(service, get("/panics")).await;
         assert_eq!(parts.headers["content-type"], "application/problem+json");
-        assert!(text.contains("as it was asked to"), "{text}");
+        assert!(text.contains("requested by the test"), "{text}");
     });
 }
 
@@ -302,7 +300,7 @@ async fn informational() -> StatusCode {
 }
 
 #[test]
-fn framing_fields_of_a_handler_are_left_out() {
+fn framing_fields_of_a_handler_are_omitted() {
     let app = App::new(()).routes(routes![framed, nothing, informational]);
     let service = app.into_service().expect("threads can be started");
     block_on(async {
@@ -327,7 +325,7 @@ fn framing_fields_of_a_handler_are_left_out() {
 }
 
 #[test]
-fn no_answer_makes_a_tunnel() {
+fn no_response_opens_a_tunnel() {
     async fn yes_to_all(_: Request, _: Next) -> StatusCode {
         StatusCode::OK
     }

@@ -18,7 +18,7 @@ use crate::handlers::{echo, new, panics, stream};
 use crate::support::Client;
 
 #[test]
-fn an_axum_router_has_it_under_a_path_and_as_its_fallback() {
+fn an_axum_router_mounts_it_under_a_path_and_as_its_fallback() {
     async fn old() -> &'static str {
         "old"
     }
@@ -61,7 +61,7 @@ fn an_axum_router_has_it_under_a_path_and_as_its_fallback() {
 
 /// Another server may accept targets that this engine rejects: every view of such a target is the same nevertheless.
 #[test]
-fn every_view_of_a_target_that_another_server_has_read_is_the_same() {
+fn every_view_of_a_target_from_another_server_is_the_same() {
     #[get("/{*rest}")]
     async fn views(rest: Path<String>, request: Request) -> String {
         assert!(!rest.is_empty());
@@ -86,10 +86,10 @@ fn every_view_of_a_target_that_another_server_has_read_is_the_same() {
 }
 
 #[test]
-fn an_application_is_mounted_in_another_and_knows_the_target_as_it_came() {
+fn a_mounted_application_has_the_target_as_received() {
     async fn whereabouts(request: axum::extract::Request) -> String {
         let original = request.extensions().get::<conduit::tower::OriginalUri>();
-        format!("{} {}", original.expect("the target as it came").0, request.uri())
+        format!("{} {}", original.expect("the target as received").0, request.uri())
     }
     let router = axum::Router::new().fallback(whereabouts);
     let inner = App::new(())
@@ -142,7 +142,7 @@ where
 }
 
 #[test]
-fn hyper_serves_it_over_a_socket() {
+fn hyper_serves_an_application_over_a_socket() {
     let routes = routes![new, echo, stream, what, framed];
     let service = App::new(()).routes(routes).body_limit(1_000_000).into_service();
     let address = under_hyper(service.expect("threads can be started"));
@@ -185,7 +185,7 @@ fn hyper_serves_it_over_a_socket() {
 }
 
 #[test]
-fn a_client_that_goes_from_hyper_drops_the_handler() {
+fn a_disconnect_from_hyper_drops_the_handler() {
     let (service, _, events) = alive(LONG);
     let address = under_hyper(service);
     let mut client = Client::connect(address);
@@ -204,7 +204,7 @@ fn local() -> LocalAppService {
 }
 
 #[test]
-fn on_one_thread_nothing_need_be_send() {
+fn on_one_thread_handlers_need_not_be_send() {
     block_on(async {
         let service = local();
         assert_eq!(ask(service.clone(), get("/rc/8")).await.1, "9");
