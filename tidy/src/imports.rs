@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::source::Source;
 
-/// The chain of exports that a name may have.
+/// The maximum length of a chain of exports.
 const EXPORTS: usize = 8;
 
 /// The import of one file by another: the paths below `src`.

@@ -41,7 +41,7 @@ const WORDS: [(&str, &str); 27] = [
 ];
 
 /// Phrases that have a plainer alternative, and the alternative.
-const PHRASES: [(&[&str], &str); 26] = [
+const PHRASES: [(&[&str], &str); 51] = [
     (&["is", "none"], "does not exist, is not one"),
     (&["are", "none"], "do not exist"),
     (&["is", "no", "more"], "no longer exists"),
@@ -68,10 +68,35 @@ const PHRASES: [(&[&str], &str); 26] = [
     (&["goes", "on"], "continues"),
     (&["what", "it", "is", "around"], "the wrapped handler"),
     (&["all", "the", "same"], "nevertheless, too"),
+    (&["broke", "off"], "aborted, closed"),
+    (&["breaking", "off"], "aborting, closing"),
+    (&["for", "ever"], "permanently"),
+    (&["how", "often"], "the number of times"),
+    (&["again", "and", "again"], "repeatedly"),
+    (&["so", "many"], "this number of"),
+    (&["so", "often"], "this number of times"),
+    (&["looked", "at"], "checked, read"),
+    (&["looks", "at"], "checks, reads"),
+    (&["has", "gone"], "has disconnected, has ended"),
+    (&["is", "gone"], "does not exist, has ended"),
+    (&["are", "gone"], "do not exist, have ended"),
+    (&["hands", "over"], "passes, sends"),
+    (&["handed", "over"], "passed, sent"),
+    (&["has", "come"], "has arrived"),
+    (&["have", "come"], "have arrived"),
+    (&["let", "go"], "disconnected, released"),
+    (&["put", "together"], "joined, assembled"),
+    (&["leave", "out"], "omit"),
+    (&["leaves", "out"], "omits"),
+    (&["left", "out"], "omitted"),
+    (&["once", "more"], "again"),
+    (&["go", "on"], "continue"),
+    (&["under", "way"], "in progress"),
+    (&["taken", "for"], "treated as, parsed as"),
 ];
 
 /// Words that open a clause in place of a noun.
-const OPENINGS: [&str; 6] = ["What", "Whatever", "Who", "Whoever", "Whether", "How"];
+const OPENINGS: [&str; 7] = ["What", "Whatever", "Who", "Whoever", "Whose", "Whether", "How"];
 
 /// Words that a test's name must not have, besides those of prose: they open a clause in place of a noun.
 const NAME_CLAUSES: [&str; 2] = ["what", "who"];
@@ -138,10 +163,18 @@ pub(crate) fn check(source: &Source) -> Vec<Finding> {
 fn test_names(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut is_test = false;
+    let mut open_brackets = 0;
     for (index, line) in source.text.lines().enumerate() {
         let line = line.trim_start();
-        if line.starts_with("#[") {
-            is_test |= line.split(['(', ']']).next().is_some_and(|path| path.ends_with("test"));
+        // An attribute may extend over several lines, and a comment may follow it.
+        if line.starts_with("#[") || open_brackets > 0 {
+            let path = line.split(['(', ']']).next().filter(|_| open_brackets == 0);
+            is_test |= path.is_some_and(|path| path.ends_with("test"));
+            open_brackets += line.matches('[').count();
+            open_brackets = open_brackets.saturating_sub(line.matches(']').count());
+            continue;
+        }
+        if line.starts_with("//") {
             continue;
         }
         let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
@@ -163,27 +196,110 @@ fn test_names(source: &Source) -> Vec<Finding> {
     findings
 }
 
-/// The text of each line's comment or string literal, with its line.
+/// The text of each comment and string literal, with its line. A literal of several lines has a text for each of them.
 fn rust_prose(text: &str) -> Vec<(usize, String)> {
     let mut prose = Vec::new();
+    let mut literal: Option<Literal> = None;
     for (index, line) in text.lines().enumerate() {
-        let trimmed = line.trim_start();
-        let comment = ["///", "//!", "//"].iter().find_map(|mark| trimmed.strip_prefix(mark));
-        if let Some(comment) = comment {
-            prose.push((index + 1, without_code(comment)));
-            continue;
-        }
-        for literal in literals(line) {
-            // A literal with spaces is a sentence for a reader, one without is a name.
-            if literal.contains(' ') {
-                prose.push((index + 1, without_code(&literal)));
+        let mut texts = Vec::new();
+        let mut rest = line;
+        loop {
+            if let Some(open) = literal.take() {
+                let (text, after) = open.read(rest);
+                // A literal with spaces is a sentence for a reader, one without is a name.
+                texts.extend(Some(text).filter(|text| text.contains(' ')));
+                let Some(after) = after else {
+                    literal = Some(open);
+                    break;
+                };
+                rest = after;
+            }
+            match next_text(rest) {
+                Some(Text::Comment(comment)) => {
+                    texts.push(comment.to_owned());
+                    break;
+                }
+                Some(Text::Literal(open, after)) => {
+                    literal = Some(open);
+                    rest = after;
+                }
+                None => break,
             }
         }
-        if let Some((_, comment)) = line.split_once(" // ") {
-            prose.push((index + 1, without_code(comment)));
-        }
+        prose.extend(texts.iter().map(|text| (index + 1, without_code(text))));
     }
     prose
+}
+
+/// A string literal, of which the beginning has been read.
+struct Literal {
+    /// The number of `#` of a raw literal, which has no escapes.
+    raw: Option<usize>,
+}
+
+/// The next comment or string literal in a line.
+enum Text<'a> {
+    /// The text after the slashes.
+    Comment(&'a str),
+    /// The literal, and the line after its quotation mark.
+    Literal(Literal, &'a str),
+}
+
+impl Literal {
+    /// Returns the text up to the end of the literal, and the line after it; `None` if the literal continues in the next line.
+    fn read<'a>(&self, line: &'a str) -> (String, Option<&'a str>) {
+        if let Some(hashes) = self.raw {
+            let end = format!("\"{}", "#".repeat(hashes));
+            return match line.split_once(&end) {
+                Some((text, after)) => (text.to_owned(), Some(after)),
+                None => (line.to_owned(), None),
+            };
+        }
+        let mut text = String::new();
+        let mut characters = line.char_indices();
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '\\' => text.extend(characters.next().map(|(_, next)| if next == 'n' { ' ' } else { next })),
+                '"' => return (text, Some(&line[at + 1..])),
+                other => text.push(other),
+            }
+        }
+        (text, None)
+    }
+}
+
+/// Finds the next comment or literal in code. A quotation mark in a character literal begins no string.
+fn next_text(code: &str) -> Option<Text<'_>> {
+    let mut rest = code;
+    while let Some(at) = rest.find(['"', '\'', '/']) {
+        let start = code.len() - rest.len();
+        let (mark, after) = rest[at..].split_at(1);
+        let before = &code[..start + at];
+        match mark {
+            "\"" => {
+                let raw = before.trim_end_matches('#');
+                let is_raw = raw.ends_with('r')
+                    && !raw[..raw.len() - 1].ends_with(|letter: char| letter.is_alphanumeric() && letter != 'b');
+                let raw = is_raw.then(|| before.len() - raw.len());
+                return Some(Text::Literal(Literal { raw }, after));
+            }
+            "/" if after.starts_with('/') => {
+                return Some(Text::Comment(after.trim_start_matches(['/', '!'])));
+            }
+            "'" => {
+                let length = after.chars().next().map_or(0, char::len_utf8);
+                rest = match after.strip_prefix('\\') {
+                    Some(escaped) => escaped
+                        .get(1..)
+                        .and_then(|escaped| escaped.split_once('\''))
+                        .map_or("", |(_, after)| after),
+                    None => after[length..].strip_prefix('\'').unwrap_or(after),
+                };
+            }
+            _ => rest = after,
+        }
+    }
+    None
 }
 
 /// The comments of a language whose comments extend from a mark to the end of the line.
@@ -198,23 +314,6 @@ fn comments(text: &str, mark: &str) -> Vec<(usize, String)> {
     lines
         .filter_map(|(index, line)| Some((index + 1, comment(line)?)))
         .collect()
-}
-
-/// The string literals that begin and end in a line.
-fn literals(line: &str) -> Vec<String> {
-    let mut literals = Vec::new();
-    let mut current: Option<String> = None;
-    let mut characters = line.chars();
-    while let Some(character) = characters.next() {
-        match (&mut current, character) {
-            (Some(text), '\\') => text.extend(characters.next().filter(|next| *next != 'n')),
-            (Some(_), '"') => literals.extend(current.take()),
-            (Some(text), other) => text.push(other),
-            (None, '"') => current = Some(String::new()),
-            (None, _) => {}
-        }
-    }
-    literals
 }
 
 /// Lines outside of blocks of code.
@@ -243,6 +342,7 @@ fn without_code(text: &str) -> String {
 fn faults(text: &str, starts_sentence: bool) -> Vec<String> {
     let words: Vec<&str> = text
         .split(|character: char| !(character.is_alphanumeric() || character == '\''))
+        .map(|word| word.strip_suffix("'s").unwrap_or(word))
         .filter(|word| !word.is_empty())
         .collect();
     let mut faults = word_faults(&words);
@@ -324,6 +424,8 @@ mod tests {
     fn words_and_phrases_are_found_in_comments_messages_and_pages() {
         assert_eq!(count("a.rs", "/// The poller tells the worker.\n"), 1);
         assert_eq!(count("a.rs", "let x = \"nobody reads this\";\n"), 1);
+        assert_eq!(count("a.rs", "/// The lock is nobody's.\n"), 1);
+        assert_eq!(count("a.rs", "/// The peer broke off, and the rest is left out.\n"), 2);
         assert_eq!(count("a.rs", "let x = 1; // set anew\n"), 1);
         assert_eq!(count("a.md", "The file has a lock of its own.\n"), 1);
     }
@@ -342,12 +444,26 @@ mod tests {
         assert_eq!(count("a.rs", "/// Calls `tell`.\n"), 0);
         assert_eq!(count("a.md", "```rust\n// nobody\n```\n"), 0);
         assert_eq!(count("a.rs", "let x = \"tell\";\n"), 0);
+        assert_eq!(
+            count("a.rs", "let x = ('\"', '\\'', told(\"a\"), told::<'_>(b'\"'));\n"),
+            0
+        );
+    }
+
+    #[test]
+    fn literals_of_several_lines_are_prose() {
+        let literal = "let x = \"a line \\\n    that nobody reads, \\\"\n    told\"; told();\n";
+        assert_eq!(count("a.rs", &format!("fn f() {{}}\n{literal}")), 2);
+        let raw = "let x = r#\"a \"line\n    that nobody reads\"#; told(); // told\n";
+        assert_eq!(count("a.rs", raw), 2);
+        assert_eq!(check(&crate::source("a.rs", raw))[0].line, 2);
     }
 
     #[test]
     fn a_sentence_does_not_open_with_a_clause() {
         assert_eq!(count("a.rs", "/// What the poller returns.\n"), 1);
         assert_eq!(count("a.rs", "/// The length. Whether it fits.\n"), 1);
+        assert_eq!(count("a.rs", "/// Whose turn it is.\n"), 1);
         assert_eq!(count("a.rs", "/// The answer depends on\n/// What follows.\n"), 0);
         assert_eq!(count("a.md", "How to build it\n"), 0);
         assert_eq!(count("a.md", "What does it cost?\n"), 0);
@@ -369,6 +485,9 @@ mod tests {
         );
         assert_eq!(count("a.rs", "#[test]\nfn reset_is_reported_as_readable() {}\n"), 0);
         assert_eq!(count("a.rs", "fn told() {}\n#[cfg(test)]\nmod tests {}\n"), 0);
+        let attribute = "#[test]\n#[cfg(any(\n    unix,\n    windows\n))]\n// A comment.\n";
+        assert_eq!(count("a.rs", &format!("{attribute}fn a_reset_is_told() {{}}\n")), 1);
+        assert_eq!(count("a.rs", &format!("{attribute}fn a() {{}}\nfn told() {{}}\n")), 0);
     }
 
     #[test]

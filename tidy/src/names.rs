@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::Finding;
 use crate::source::Source;
 
-/// Names that describe no role, and standard terms for what they named here.
+/// Names that describe no role, and the standard terms for them.
 const UNCLEAR: [(&str, &str); 17] = [
     ("Letter", "Command"),
     ("Outbox", "CommandSender"),

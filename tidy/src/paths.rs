@@ -13,7 +13,7 @@ struct Tree<'a> {
     roots: BTreeSet<&'a str>,
 }
 
-/// Finds words in backticks that are a path of this repository by their form, and name none of `files`. A page may leave out
+/// Finds words in backticks that are a path of this repository by their form, and name none of `files`. A page may omit
 /// the beginning of a path: `link/mod.rs`.
 pub(crate) fn check(files: &[String], sources: &[Source]) -> Vec<Finding> {
     let tree = Tree::of(files);
