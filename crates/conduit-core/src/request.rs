@@ -535,12 +535,7 @@ impl Request {
 
     /// A request that another server has read; missing information about the peer is unknown.
     #[cfg(feature = "tower")]
-    pub fn assembled(
-        request: http::Request<Body>,
-        peer: Option<SocketAddr>,
-        info: Option<Rc<ConnectionInfo>>,
-        body_limit: u64,
-    ) -> Self {
+    pub fn assembled(request: http::Request<Body>, peer: Option<SocketAddr>, info: Option<Rc<ConnectionInfo>>) -> Self {
         let (head, body) = request.into_parts();
         let mut request = Request::blank();
         let parts = request.parts_mut();
@@ -565,7 +560,6 @@ impl Request {
         parts.foreign = Some(body);
         parts.peer = peer;
         parts.info = info;
-        parts.body_limit = body_limit;
         request
     }
 
@@ -589,11 +583,10 @@ impl Request {
     }
 
     /// Sets the parts that are not in the head.
-    pub fn arrived(&mut self, peer: SocketAddr, info: Option<&Rc<ConnectionInfo>>, body_limit: u64) {
+    pub fn arrived(&mut self, peer: SocketAddr, info: Option<&Rc<ConnectionInfo>>) {
         let parts = self.parts_mut();
         parts.peer = Some(peer);
         parts.info = info.cloned();
-        parts.body_limit = body_limit;
         parts.body = Some(parts.head.body());
     }
 

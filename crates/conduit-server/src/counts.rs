@@ -20,7 +20,7 @@ pub struct Counts {
     pub closed: Counter,
     /// TLS handshakes that failed.
     pub failed_handshakes: Counter,
-    /// Requests whose head is valid.
+    /// Requests whose exchange has begun.
     pub requests: Counter,
     /// WebSockets that were opened.
     pub websockets_opened: Counter,
@@ -86,7 +86,7 @@ pub struct Statistics {
     pub failed_certificate_reloads: u64,
     /// The time at which the first of the certificates in use expires; `None` without TLS.
     pub certificates_not_after: Option<SystemTime>,
-    /// Requests whose head was read and is valid.
+    /// Requests that were served. The head is valid, and so is the part of the body that was read with it.
     pub requests: u64,
     /// WebSockets that were opened.
     pub opened_websockets: u64,

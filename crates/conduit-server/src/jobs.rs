@@ -122,12 +122,11 @@ impl Service {
         }
         let mut environment = self.environment.borrow_mut();
         environment.now = self.now();
-        environment.counts().requests.add(1);
         // Another library reports the end and the length of the body.
         let assembled = catch_unwind(AssertUnwindSafe(|| match &source {
             JobSource::Process(Some(info)) => {
                 let info = Rc::new(ConnectionInfo::clone(info));
-                Request::assembled(request(), peer, Some(info), self.config.body_bytes)
+                Request::assembled(request(), peer, Some(info))
             }
             _ => assemble(request(), peer, &self.config),
         }));
@@ -272,7 +271,7 @@ pub fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: 
             ..ConnectionInfo::default()
         })
     });
-    Request::assembled(request, peer, info, config.body_bytes)
+    Request::assembled(request, peer, info)
 }
 
 /// The framing of a response that another library sends, by the method of its request.

@@ -265,6 +265,7 @@ impl Service {
             handlers: work.clone(),
             watch: Watch::new(Arc::clone(&config.observer), false),
             disconnect: config.disconnect,
+            body_limit: config.body_bytes,
             redirect: None,
             now: 1,
         };

@@ -105,6 +105,16 @@ fn the_last_request_of_a_connection_is_answered_with_a_close() {
 }
 
 #[test]
+fn requests_that_are_invalid_in_their_first_bytes_are_not_counted_as_served() {
+    let server = serve(App::new(()).routes(routes![home, echo]));
+    let invalid = "POST /echo HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\nno length\r\n";
+    assert_eq!(server.request(invalid).status, 400);
+    assert_eq!(server.handle().statistics().requests, 0);
+    assert_eq!(server.request("GET / HTTP/1.1\r\nhost: test\r\n\r\n").status, 200);
+    assert_eq!(server.handle().statistics().requests, 1);
+}
+
+#[test]
 fn each_rejection_because_of_size_is_counted_under_its_limit() {
     let server = serve(
         App::new(())

@@ -89,6 +89,7 @@ impl Exchange {
         redirects: bool,
         environment: &mut Environment,
     ) -> Outcome {
+        environment.accept(&mut request);
         let redirect = environment.redirect.filter(|_| redirects);
         // A redirected request has no route.
         let route = match redirect {
@@ -108,6 +109,7 @@ impl Exchange {
     /// span, and another library reports it.
     #[cfg(feature = "tower")]
     pub(super) fn begin_within(&mut self, span: Span, mut request: Request, environment: &mut Environment) -> Outcome {
+        environment.accept(&mut request);
         self.route = environment.application.route(&mut request);
         self.started = environment.now;
         self.record = environment.watch.within(span);
@@ -415,6 +417,8 @@ pub(super) struct Environment {
     pub(super) watch: Watch,
     /// The action at the end of a client whose route has chosen none.
     pub(super) disconnect: Disconnect,
+    /// The limit of a request's body in bytes, unless the handler or a layer has another.
+    pub(super) body_limit: u64,
     /// The HTTPS port to which requests over plain TCP are redirected; `None` serves them.
     pub(super) redirect: Option<u16>,
     /// Seconds since the thread started to serve.
@@ -432,6 +436,7 @@ impl Environment {
             handlers: self.handlers.clone(),
             watch,
             disconnect: self.disconnect,
+            body_limit: self.body_limit,
             redirect: None,
             now: self.now,
         }
@@ -441,6 +446,13 @@ impl Environment {
     #[inline]
     pub(super) fn counts(&self) -> &Counts {
         &self.counts[self.worker]
+    }
+
+    /// Counts a request, and sets the limit of its body.
+    #[inline]
+    fn accept(&self, request: &mut Request) {
+        self.counts().requests.add(1);
+        request.set_body_limit(self.body_limit);
     }
 
     /// Calls the application with a request whose route was looked up. A handler that is not ready continues as a task:

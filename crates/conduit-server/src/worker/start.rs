@@ -107,6 +107,7 @@ impl<S: 'static> WorkerStart<S> {
             handlers: work.clone(),
             watch: Watch::new(Arc::clone(&config.observer), counts_routes),
             disconnect: config.disconnect,
+            body_limit: config.body_bytes,
             redirect,
             now: 1,
         };

@@ -137,7 +137,8 @@ impl<B: RequestBody> Service<http::Request<B>> for LocalAppService {
         let local = Rc::clone(&self.0);
         Box::pin(async move {
             let peer = peer_of(&request);
-            let request = assemble(request.map(RequestBody::into_body), peer, &local.config);
+            let mut request = assemble(request.map(RequestBody::into_body), peer, &local.config);
+            request.set_body_limit(local.config.body_bytes);
             let framing = ResponseFraming::of(&request);
             let mut request = Some(request);
             let outcome = poll_fn(|context| match request.take() {

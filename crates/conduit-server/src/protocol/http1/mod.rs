@@ -160,8 +160,7 @@ impl Http1 {
     #[inline]
     fn accept(&mut self, link: &mut Link, shared: &mut Shared) -> Request {
         let mut request = std::mem::replace(&mut shared.request, Request::blank());
-        request.arrived(link.peer(), link.info.as_ref(), shared.config.body_bytes);
-        shared.counts().requests.add(1);
+        request.arrived(link.peer(), link.info.as_ref());
         self.requests += 1;
         if shared.config.informs_http1 {
             request.set_informer(self.sender(link, shared).for_body());

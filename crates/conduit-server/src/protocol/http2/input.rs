@@ -124,8 +124,7 @@ impl Http2 {
         }
         let mut request = std::mem::replace(&mut shared.request, Request::blank());
         request.head_mut().add_host();
-        request.arrived(link.peer(), link.info.as_ref(), shared.config.body_bytes);
-        shared.counts().requests.add(1);
+        request.arrived(link.peer(), link.info.as_ref());
         self.requests += 1;
         if self.requests == shared.config.requests {
             shared.counts().record_limit_hit(Limit::Requests);

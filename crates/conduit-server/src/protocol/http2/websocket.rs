@@ -163,7 +163,7 @@ impl Http2 {
         };
         let has_ended = request.head().body() == BodyLength::None;
         request.head_mut().tunnel_as_get();
-        request.arrived(link.peer(), link.info.as_ref(), shared.config.body_bytes);
+        request.arrived(link.peer(), link.info.as_ref());
         let stream = &mut self.streams[id.slot()];
         if !is_websocket {
             let detail = "this protocol of an extended CONNECT is not supported: send ':protocol: websocket'";
