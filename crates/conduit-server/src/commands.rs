@@ -15,6 +15,9 @@ use crate::body::{BodyError, BodyEvent, BodyEventSender, BodyEvents};
 use crate::exchange_id::ExchangeId;
 use crate::response::Response;
 
+/// The trailers after a response's stream, or its error.
+pub(crate) type StreamEnd = Result<Option<Box<HeaderMap>>, BodyError>;
+
 /// An event on an exchange besides input, room for output, and time.
 pub(crate) enum Command {
     /// The handler has responded.
@@ -22,7 +25,7 @@ pub(crate) enum Command {
     /// The response's stream has returned a piece.
     Piece(Bytes),
     /// The response's stream has ended, with these trailers, or has failed.
-    StreamEnd(Result<Option<Box<HeaderMap>>, BodyError>),
+    StreamEnd(StreamEnd),
     /// The handler sends an informational response.
     Inform(Box<(StatusCode, HeaderMap)>),
     /// The next bytes of the response's file are in memory.

@@ -209,13 +209,11 @@ impl fmt::Display for BodyError {
         match self {
             Self::TooLong { excess } => write!(
                 f,
-                "the response body has {excess} bytes more than its head declared, which were discarded: \
-                 declare the actual length, or none"
+                "the response body has {excess} bytes more than its head declared: declare the actual length, or none"
             ),
             Self::TooShort { missing } => write!(
                 f,
-                "the response body has {missing} bytes fewer than its head declared, so the connection closes: \
-                 declare the actual length, or none"
+                "the response body has {missing} bytes fewer than its head declared: declare the actual length, or none"
             ),
         }
     }

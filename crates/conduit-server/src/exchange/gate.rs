@@ -12,7 +12,7 @@ use http::HeaderMap;
 
 use crate::blocking::{Instrumentation, PollScope, WorkerCounts};
 use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
-use crate::commands::{Command, CommandSender, register};
+use crate::commands::{Command, CommandSender, StreamEnd, register};
 use crate::panics::{discard, message};
 
 /// Opens for each piece of a response's stream, and closes with the exchange.
@@ -230,9 +230,6 @@ pub(super) struct Pump {
     gate: Rc<StreamGate>,
     sender: CommandSender,
 }
-
-/// The trailers after the stream, or its error.
-type StreamEnd = Result<Option<Box<HeaderMap>>, BodyError>;
 
 impl Pump {
     pub(super) fn new(stream: ResponseStream, gate: Rc<StreamGate>, sender: CommandSender) -> Self {

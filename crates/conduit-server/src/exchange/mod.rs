@@ -13,6 +13,7 @@
 //! `end` when the response is written, or `cancel`. [`Environment`] has the application and the state of its thread.
 
 mod gate;
+mod response;
 mod streams;
 
 use std::future::Future;

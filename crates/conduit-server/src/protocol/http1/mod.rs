@@ -234,7 +234,7 @@ impl Http1 {
         if link.has_uncopied() {
             let unsent_bytes = link.uncopied_left();
             if let Some(error) = link.take_failure() {
-                self.abort_response(&error.to_string(), unsent_bytes, link, shared);
+                self.abort_response(&error, unsent_bytes, link, shared);
             }
             let sender = self.sender(link, shared);
             link.load_file(sender);
@@ -282,7 +282,7 @@ impl Http1 {
                     }
                 }
             }
-            Command::StreamEnd(result) => self.end_stream(result, link, shared),
+            Command::StreamEnd(end) => self.end_stream(end, link, shared),
             Command::Inform(inform) => {
                 if self.exchange.is_handling() {
                     let (status, headers) = *inform;

@@ -1,12 +1,15 @@
 //! The responses of HTTP/1.1: heads, the part of the body that is ready, and responses that fail.
 
+use std::fmt::Display;
+
 use bytes::Bytes;
 use conduit_proto::h1::{self, BodyLength, Phase};
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::Http1;
-use crate::body::{Body, BodyError, BodyKind};
+use crate::body::{Body, BodyKind};
+use crate::commands::StreamEnd;
 use crate::exchange::{ReadyPiece, replace_invalid};
 use crate::limit::Limit;
 use crate::link::{Link, UNCOPIED_BYTES, Uncopied};
@@ -165,8 +168,8 @@ impl Http1 {
     /// Writes a piece of the response's stream. Returns false if that aborted the response.
     pub(super) fn write_piece_or_abort(&mut self, piece: Bytes, link: &mut Link, shared: &mut Shared) -> bool {
         let length = piece.len() as u64;
-        if self.write_piece(piece, link).is_err() {
-            self.abort_response("the stream is longer than its declared length", 0, link, shared);
+        if let Err(error) = self.write_piece(piece, link) {
+            self.abort_response(&error, 0, link, shared);
             return false;
         }
         self.exchange.record_body(length);
@@ -186,30 +189,19 @@ impl Http1 {
         Ok(())
     }
 
-    pub(super) fn end_stream(
-        &mut self,
-        result: Result<Option<Box<HeaderMap>>, BodyError>,
-        link: &mut Link,
-        shared: &mut Shared,
-    ) {
-        if !self.exchange.is_streaming() {
-            return;
-        }
-        match result {
-            Ok(trailers) => match self.engine.write_end(&mut link.output, trailers.as_deref()) {
-                Ok(()) => {
-                    self.exchange.end_stream();
-                    self.end_response(shared);
-                }
-                Err(_) => self.abort_response("the stream is shorter than its declared length", 0, link, shared),
-            },
-            Err(error) => self.abort_response(&error.to_string(), 0, link, shared),
+    pub(super) fn end_stream(&mut self, end: StreamEnd, link: &mut Link, shared: &mut Shared) {
+        let write = |trailers: Option<&HeaderMap>| self.engine.write_end(&mut link.output, trailers);
+        match self.exchange.finish_stream(end, write) {
+            Some(Ok(())) => self.end_response(shared),
+            Some(Err(error)) => self.abort_response(&error, 0, link, shared),
+            None => {}
         }
     }
 
     /// Aborts a response that cannot be completed: its client reads a close within it. `unsent_bytes` of its body were
     /// recorded and are not sent.
-    pub(super) fn abort_response(&mut self, error: &str, unsent_bytes: u64, link: &Link, shared: &mut Shared) {
+    pub(super) fn abort_response(&mut self, error: &dyn Display, unsent_bytes: u64, link: &Link, shared: &mut Shared) {
+        let error = error.to_string();
         tracing::warn!(peer = %link.peer(), error, "aborted a response");
         if self.engine.ends_with_stream() {
             self.resets = true;
@@ -222,18 +214,10 @@ impl Http1 {
     pub(super) fn refuse(&mut self, problem: Problem, link: &mut Link, shared: &mut Shared) {
         self.drop_request_body();
         if self.engine.can_answer() {
-            let mut response = shared.environment.application.show(problem.into_response());
+            let mut response = self.exchange.refuse(problem, link.client(), &shared.environment);
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
-            if !self.exchange.has_record() {
-                let bytes = response.body().len().unwrap_or_default();
-                shared
-                    .environment
-                    .watch
-                    .refused(link.client(), response.status(), bytes);
-            }
-            self.exchange.replace_handler();
             self.respond(response, link, shared);
         } else if self.exchange.is_streaming() {
             // The response continues; without a body to wait for, no deadline can pass again.

@@ -259,7 +259,7 @@ impl Http2 {
                     }
                 }
             }
-            Command::StreamEnd(result) => self.end_stream(id, result, link, shared),
+            Command::StreamEnd(end) => self.end_stream(id, end, link, shared),
             Command::Inform(inform) => {
                 let (status, headers) = *inform;
                 self.engine.inform(&mut link.output, id, status, &headers);

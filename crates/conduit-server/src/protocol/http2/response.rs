@@ -1,6 +1,7 @@
 //! The responses of HTTP/2: heads, bodies within windows and room, and responses that fail.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::io;
 
 use bytes::{Buf as _, Bytes};
@@ -9,10 +10,10 @@ use conduit_proto::h2::{self, ErrorCode, Http2Connection};
 use http::HeaderMap;
 use http::header::STRICT_TRANSPORT_SECURITY;
 
-use super::stream::Outgoing;
+use super::stream::{Outgoing, Stream};
 use super::{Http2, SendTurn};
-use crate::body::{Body, BodyError, BodyKind};
-use crate::commands::Command;
+use crate::body::{Body, BodyKind};
+use crate::commands::{Command, StreamEnd};
 use crate::exchange::{ReadyPiece, replace_invalid};
 use crate::file::FilePart;
 use crate::link::{Link, UNCOPIED_BYTES, read_to};
@@ -157,9 +158,12 @@ impl Http2 {
         shared: &mut Shared,
     ) -> bool {
         self.streams[id.slot()].exchange.record_body(piece.len() as u64);
-        let Ok(taken) = write_part(&mut self.engine, link, id, &mut piece, false) else {
-            self.abort_response(id, "the stream is longer than its declared length", link, shared);
-            return false;
+        let taken = match write_part(&mut self.engine, link, id, &mut piece, false) {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.abort_response(id, &error, link, shared);
+                return false;
+            }
         };
         self.record_written(id, taken, shared);
         if piece.is_empty() {
@@ -172,34 +176,19 @@ impl Http2 {
         true
     }
 
-    pub(super) fn end_stream(
-        &mut self,
-        id: h2::StreamId,
-        result: Result<Option<Box<HeaderMap>>, BodyError>,
-        link: &mut Link,
-        shared: &mut Shared,
-    ) {
-        let Some(stream) = self.stream(id).filter(|stream| stream.exchange.is_streaming()) else {
-            return;
+    pub(super) fn end_stream(&mut self, id: h2::StreamId, end: StreamEnd, link: &mut Link, shared: &mut Shared) {
+        let Stream { exchange, outgoing, .. } = &mut self.streams[id.slot()];
+        let write = |trailers: Option<&HeaderMap>| {
+            debug_assert!(outgoing.is_nothing(), "a stream ends after its last piece is written");
+            self.engine.write_end(&mut link.output, id, trailers)
         };
-        match result {
-            Ok(trailers) => {
-                debug_assert!(
-                    stream.outgoing.is_nothing(),
-                    "a stream ends after its last piece is written"
-                );
-                if self
-                    .engine
-                    .write_end(&mut link.output, id, trailers.as_deref())
-                    .is_err()
-                {
-                    return self.abort_response(id, "the stream is shorter than its declared length", link, shared);
-                }
+        match exchange.finish_stream(end, write) {
+            Some(Ok(())) => {
                 self.streaming -= 1;
-                self.streams[id.slot()].exchange.end_stream();
                 self.free(id, shared);
             }
-            Err(error) => self.abort_response(id, &error.to_string(), link, shared),
+            Some(Err(error)) => self.abort_response(id, &error, link, shared),
+            None => {}
         }
     }
 
@@ -307,9 +296,9 @@ impl Http2 {
                     discard(bytes);
                     (taken, Outgoing::Nothing)
                 }
-                Err(_) => {
+                Err(error) => {
                     stream.outgoing = Outgoing::Piece(bytes);
-                    return self.abort_response(id, "the stream is longer than its declared length", link, shared);
+                    return self.abort_response(id, &error, link, shared);
                 }
             },
             Outgoing::File(part) => return self.write_file(id, part, link, shared),
@@ -353,13 +342,14 @@ impl Http2 {
             }
             Err(error) => {
                 stream.outgoing = Outgoing::File(part);
-                self.abort_response(id, &error.to_string(), link, shared);
+                self.abort_response(id, &error, link, shared);
             }
         }
     }
 
     /// Aborts a response that cannot be completed, by a reset of its stream.
-    pub(super) fn abort_response(&mut self, id: h2::StreamId, error: &str, link: &mut Link, shared: &mut Shared) {
+    fn abort_response(&mut self, id: h2::StreamId, error: &dyn Display, link: &mut Link, shared: &mut Shared) {
+        let error = error.to_string();
         tracing::warn!(peer = %link.peer(), stream = id.number(), error, "aborted a response");
         self.engine.reset(&mut link.output, id, ErrorCode::INTERNAL_ERROR);
         self.cancel_stream(id, shared);
@@ -367,25 +357,14 @@ impl Http2 {
 
     /// Responds in place of a handler, if there was no response yet, or else resets the stream.
     pub(super) fn refuse(&mut self, id: h2::StreamId, problem: Problem, link: &mut Link, shared: &mut Shared) {
-        let response = shared.environment.application.show(problem.into_response());
-        let Some(stream) = self.stream(id) else {
-            return discard(response);
-        };
+        let Some(stream) = self.stream(id) else { return };
         stream.exchange.cancel_body();
         if stream.exchange.is_streaming() || !stream.outgoing.is_nothing() {
-            discard(response);
             self.engine.reset(&mut link.output, id, ErrorCode::CANCEL);
             return self.cancel_stream(id, shared);
         }
-        if !stream.exchange.has_record() {
-            let bytes = response.body().len().unwrap_or_default();
-            shared
-                .environment
-                .watch
-                .refused(link.client(), response.status(), bytes);
-        }
         let outlives_stream = stream.exchange.outlives_stream();
-        stream.exchange.replace_handler();
+        let response = stream.exchange.refuse(problem, link.client(), &shared.environment);
         if outlives_stream {
             self.detach(id);
         }
