@@ -10,7 +10,6 @@ use super::frame;
 use super::glitch::{Bucket, Verdict};
 use super::hpack::{Decoder, Encoder};
 use super::priority::Priority;
-use super::receive::Step;
 use super::settings::{self, PeerSettings};
 use super::stream::{RequestState, Resets, ResponseState, Stream, StreamId, Streams};
 use super::{Http2Event, Http2Limits, ResetCause};
@@ -76,6 +75,14 @@ pub(super) enum Input {
     /// At the header of CONTINUATION.
     Block(Box<Block>),
     Closed,
+}
+
+/// A step in the input.
+pub(super) enum Step<'a> {
+    /// The number of consumed bytes; the state has changed.
+    Continue(usize),
+    /// The number of consumed bytes, and an event.
+    Event(usize, Http2Event<'a>),
 }
 
 /// A field block that continues in CONTINUATION.

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::Http2Event;
-use super::connection::{Http2Connection, Input};
+use super::connection::{Http2Connection, Input, Step};
 use super::error::Http2Reason;
 use super::frame::{FrameHeader, HEADER_BYTES, flags};
-use super::receive::Step;
 use super::stream::{RequestState, Stream, StreamId};
 
 /// Shorter DATA costs more work than its bytes are worth. The prefix of a gRPC message alone has five bytes.

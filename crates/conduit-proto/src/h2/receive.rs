@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::{Http2Connection, Input, SHUTDOWN_PING, Shutdown};
+use super::connection::{Http2Connection, Input, SHUTDOWN_PING, Shutdown, Step};
 use super::error::{ErrorCode, Http2Reason};
 use super::frame::{self, FrameHeader, FrameKind, HEADER_BYTES, MAX_PAYLOAD, flags, number};
 use super::preface::{PREFACE, Preface, detect_preface};
@@ -16,14 +16,6 @@ const CREDIT: u32 = 3;
 const MAX_CREDIT: u32 = 4096;
 /// The number of priorities that are kept for idle streams.
 const EARLY_PRIORITIES: usize = 16;
-
-/// A step in the input.
-pub(super) enum Step<'a> {
-    /// The number of consumed bytes; the state has changed.
-    Continue(usize),
-    /// The number of consumed bytes, and an event.
-    Event(usize, Http2Event<'a>),
-}
 
 /// The result of processing a whole frame.
 pub(super) type Handled<'a> = Result<Option<Http2Event<'a>>, Http2Reason>;
