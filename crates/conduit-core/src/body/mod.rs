@@ -7,7 +7,6 @@ mod limited;
 mod trailers;
 
 use std::fmt;
-use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -19,7 +18,6 @@ use http::HeaderMap;
 pub use self::error::{BodyError, BoxError};
 pub(crate) use self::incoming::{BodyEventSender, Channel, Incoming};
 pub(crate) use self::kind::{BodyKind, PieceStream};
-use self::trailers::WithTrailers;
 use crate::file::FilePart;
 use crate::pool::Buffer;
 
@@ -77,32 +75,6 @@ impl Body {
         E: Into<BoxError>,
     {
         Body(BodyKind::Stream(Box::pin(stream), Some(length)))
-    }
-
-    /// Sends these fields after the body (RFC 9110, section 6.5), such as a checksum of the body: the future is polled after
-    /// the last chunk. Fields that frame, route or authenticate a message are omitted. The trailers of a body that has some are
-    /// sent too.
-    ///
-    /// HTTP/1.1 has trailers only in the chunked transfer coding, so the body declares no length, and a client of HTTP/1.0
-    /// receives none. A client may ignore them, and a proxy may remove them.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use conduit::prelude::*;
-    /// use http::{HeaderMap, HeaderValue};
-    ///
-    /// #[get("/measured")]
-    /// async fn measured() -> Body {
-    ///     let fields = HeaderMap::from_iter([(http::HeaderName::from_static("x-rows"), HeaderValue::from_static("2"))]);
-    ///     Body::from("a,b").with_trailers(std::future::ready(fields))
-    /// }
-    ///
-    /// let client = conduit::testing::TestClient::new(App::new(()).routes(routes![measured]));
-    /// assert_eq!(client.get("/measured").send().text(), "a,b");
-    /// ```
-    pub fn with_trailers(self, trailers: impl Future<Output = HeaderMap> + 'static) -> Self {
-        Body::from_pieces(WithTrailers::new(self, Box::pin(trailers)))
     }
 
     /// The bytes of a file from `range.start` to `range.end`, counted from its beginning; a range that ends before it starts

@@ -1,4 +1,4 @@
-//! A body with fields after it.
+//! Trailer fields of a body.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,8 +10,36 @@ use http::HeaderMap;
 
 use super::{Body, BoxError, PieceStream};
 
+impl Body {
+    /// Sends these fields after the body (RFC 9110, section 6.5), such as a checksum of the body: the future is polled after
+    /// the last chunk. Fields that frame, route or authenticate a message are omitted. The trailers of a body that has some are
+    /// sent too.
+    ///
+    /// HTTP/1.1 has trailers only in the chunked transfer coding, so the body declares no length, and a client of HTTP/1.0
+    /// receives none. A client may ignore them, and a proxy may remove them.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    /// use http::{HeaderMap, HeaderValue};
+    ///
+    /// #[get("/measured")]
+    /// async fn measured() -> Body {
+    ///     let fields = HeaderMap::from_iter([(http::HeaderName::from_static("x-rows"), HeaderValue::from_static("2"))]);
+    ///     Body::from("a,b").with_trailers(std::future::ready(fields))
+    /// }
+    ///
+    /// let client = conduit::testing::TestClient::new(App::new(()).routes(routes![measured]));
+    /// assert_eq!(client.get("/measured").send().text(), "a,b");
+    /// ```
+    pub fn with_trailers(self, trailers: impl Future<Output = HeaderMap> + 'static) -> Self {
+        Body::from_pieces(WithTrailers::new(self, Box::pin(trailers)))
+    }
+}
+
 /// A body, and the future of its trailers.
-pub(super) struct WithTrailers {
+struct WithTrailers {
     body: Body,
     trailers: Trailers,
 }
@@ -29,7 +57,7 @@ enum BodyState {
 }
 
 impl WithTrailers {
-    pub(super) fn new(body: Body, trailers: Pin<Box<dyn Future<Output = HeaderMap>>>) -> Self {
+    fn new(body: Body, trailers: Pin<Box<dyn Future<Output = HeaderMap>>>) -> Self {
         WithTrailers {
             body,
             trailers: Trailers::Pending(trailers, BodyState::Open),
