@@ -20,10 +20,9 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use self::carried::Carried;
 pub use self::carried::{Cause, IntoProblem, Never};
 pub use self::fault::{Fault, LISTED_FAULTS, Step};
-use crate::body::{Body, BodyError, BodyKind, BoxError};
+use crate::body::{Body, BodyError, BodyKind};
 pub use crate::excerpt::Excerpt;
 use crate::excerpt::logged_message;
 use crate::openapi::Operation;
@@ -259,11 +258,6 @@ impl Problem {
         &self.0.causes
     }
 
-    /// The problem as an error, which `?` converts into the same problem again. `#[derive(Problem)]` uses it.
-    pub fn into_error(self) -> BoxError {
-        Box::new(Carried(self))
-    }
-
     /// The problem's members as JSON, in a buffer of the worker's pool.
     fn to_json(&self) -> Buffer {
         let mut buffer = Buffer::take();
@@ -367,22 +361,6 @@ impl fmt::Display for Problem {
         match &self.0.detail {
             Some(detail) => write!(f, ": {detail}"),
             None => Ok(()),
-        }
-    }
-}
-
-// `Problem` does not convert into a boxed error, so that this implementation can cover every type that does: each
-// `std::error::Error` that can be sent between threads, boxed errors, `anyhow::Error`, `eyre::Report`, and types with
-// `#[derive(Problem)]`, which carry their problem. All of them are `Unpin`, except for an error whose derive brings a conversion of
-// the type itself.
-impl<E: Into<BoxError> + Unpin> From<E> for Problem {
-    fn from(error: E) -> Self {
-        match error.into().downcast::<Carried>() {
-            Ok(carried) => carried.0,
-            Err(error) => match error.downcast_ref::<BodyError>() {
-                Some(error) => Problem::of_body_error(error),
-                None => Problem::internal(&*error),
-            },
         }
     }
 }
