@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use http::StatusCode;
 
-use super::{CrossOrigin, Handler};
+use super::handler::Handler;
+use crate::cross_origin::CrossOrigin;
 use crate::method::is_safe;
 use crate::openapi::Operation;
 

@@ -6,7 +6,7 @@
     reason = "the twin of this file, with the feature, keeps the descriptions"
 )]
 
-use super::Handler;
+use super::handler::Handler;
 use crate::openapi::Operation;
 
 /// The descriptions of an application's handlers; without the feature `openapi` it stays empty.
