@@ -72,6 +72,6 @@ pub mod internal {
         pub use crate::openapi::info::Webhook;
         pub use crate::openapi::name_map::NameMap;
         pub use crate::openapi::operation::{BodyExample, Content, OperationLink, OperationParts, PROBLEM};
-        pub use crate::openapi::schemas::{SchemaType, TypeKey};
+        pub use crate::openapi::schema_type::{SchemaType, TypeKey};
     }
 }

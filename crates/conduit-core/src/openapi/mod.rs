@@ -14,9 +14,12 @@ pub(crate) mod name_map;
 pub(crate) mod operation;
 mod parameter;
 mod registry;
-#[cfg_attr(feature = "openapi", path = "schemas.rs")]
-#[cfg_attr(not(feature = "openapi"), path = "without_schemas.rs")]
-pub(crate) mod schemas;
+mod schema_of;
+#[cfg_attr(feature = "openapi", path = "schema_type.rs")]
+#[cfg_attr(not(feature = "openapi"), path = "without_schema_type.rs")]
+pub(crate) mod schema_type;
+#[cfg(feature = "openapi")]
+mod schemas;
 mod security;
 
 pub use info::Info;
@@ -24,8 +27,8 @@ pub use kind::ProblemKind;
 pub use operation::{Answer, DocComment, Operation};
 pub use parameter::{Parameter, name_in_head};
 pub use registry::{Direction, SchemaRegistry};
-pub use schemas::{HasNoSchema, SchemaOf};
-pub(crate) use schemas::{SchemaType, TypeKey};
+pub use schema_of::{HasNoSchema, SchemaOf};
+pub(crate) use schema_type::{SchemaType, TypeKey};
 #[cfg(feature = "openapi")]
 pub use schemas::{ToolInput, require_tool_input};
 pub use security::SecurityScheme;

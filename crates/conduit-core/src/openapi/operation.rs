@@ -3,6 +3,7 @@
 mod answers;
 mod documentation;
 mod examples;
+mod parts;
 
 use std::mem;
 use std::rc::Rc;
@@ -11,16 +12,12 @@ use conduit_route::ParameterPlace;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-pub use self::answers::Answer;
 pub use self::documentation::DocComment;
-pub use self::examples::{BodyExample, OperationLink};
+pub use self::parts::{Answer, BodyExample, Content, OperationLink, OperationParts, PROBLEM};
 use super::fields::{fields, has_null, insert, without_null};
 use super::name_map::NameMap;
 use super::parameter::name_in_head;
 use super::{Direction, Parameter, SchemaRegistry, SecurityScheme, TypeKey};
-
-/// The media type of problems (RFC 9457, section 6.1).
-pub const PROBLEM: &str = "application/problem+json";
 
 /// The requests and responses of a handler: an operation of OpenAPI 3.1 under construction.
 ///
@@ -80,44 +77,6 @@ pub struct Operation {
     pub(super) schemas: Rc<dyn SchemaRegistry>,
     context: Context,
 }
-
-/// The parts of an operation that the document takes over.
-#[derive(Default)]
-pub struct OperationParts {
-    /// The first line of the doc comment.
-    pub summary: Option<String>,
-    /// The rest of the doc comment.
-    pub description: Option<String>,
-    /// The handler is deprecated.
-    pub deprecated: bool,
-    /// The document omits the operation.
-    pub hidden: bool,
-    /// The parameters of the request.
-    pub parameters: Vec<Parameter>,
-    /// The body of the request.
-    pub body: Option<Content>,
-    /// A request without a body is rejected.
-    pub body_is_required: bool,
-    /// The encoding of the fields of forms, by media type.
-    pub encodings: Map<String, Value>,
-    /// By status: `200`, `4XX`, `default`.
-    pub responses: NameMap<Answer>,
-    /// The response is a page of a list, whose `cursor` is in the query.
-    pub is_paged: bool,
-    /// Examples of bodies.
-    pub examples: Vec<BodyExample>,
-    /// Links from responses.
-    pub links: Vec<OperationLink>,
-    /// The security schemes that the alternatives name.
-    pub security_schemes: Map<String, Value>,
-    /// A layer without a description is around the handler.
-    pub has_open_layers: bool,
-    /// The parts that could not be described, in words.
-    pub gaps: Vec<String>,
-}
-
-/// Media types and the schemas of their content; one media type may have several.
-pub type Content = NameMap<Vec<Value>>;
 
 /// Security schemes that admit a request together, each with its scopes; an empty list admits every request.
 pub(super) type Alternative = NameMap<Vec<String>>;

@@ -3,25 +3,13 @@
 use std::mem;
 
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::fields::insert;
 use super::super::name_map::NameMap;
 use super::super::{ProblemKind, TypeKey};
-use super::{Content, Context, DescribedStatus, Operation, PROBLEM, Side};
-
-/// The known responses with one status.
-#[derive(Debug, Default)]
-pub struct Answer {
-    /// The descriptions, each a sentence.
-    pub descriptions: Vec<String>,
-    /// Header objects by name.
-    pub headers: Map<String, Value>,
-    /// Schemas by media type.
-    pub content: Content,
-    /// Set if the response may have header fields that are known only at run time.
-    pub has_open_headers: bool,
-}
+use super::parts::{Answer, PROBLEM};
+use super::{Context, DescribedStatus, Operation, Side};
 
 /// The responses.
 impl Operation {
@@ -279,13 +267,6 @@ impl Operation {
 /// A header field with any text.
 fn text_field(description: &str) -> Value {
     json!({ "description": description, "schema": { "type": "string" } })
-}
-
-impl Answer {
-    /// Returns whether this is a problem of which no detail is known.
-    pub(crate) fn is_any_problem(&self) -> bool {
-        !self.content.is_empty() && self.content.keys().all(|kind| kind == PROBLEM)
-    }
 }
 
 /// Methods for the other crates of the workspace.

@@ -5,28 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::Operation;
-
-/// An example of a body.
-#[derive(Clone, Debug)]
-pub struct BodyExample {
-    /// The status of a response; `None` for the request.
-    pub status: Option<StatusCode>,
-    /// The "Example Object".
-    pub name: String,
-    /// The value.
-    pub value: Value,
-}
-
-/// A link from a response to another operation.
-#[derive(Clone, Debug)]
-pub struct OperationLink {
-    /// The status of the response.
-    pub status: StatusCode,
-    /// The handler of the other operation: `app::users::show`.
-    pub handler: &'static str,
-    /// The values of its parameters, by name.
-    pub parameters: Value,
-}
+use super::parts::{BodyExample, OperationLink};
 
 /// Examples.
 impl Operation {
