@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 
-use super::HubError;
 use super::engine::{Replica, TopicSnapshot};
+use super::error::HubError;
 use super::message::Position;
 use super::request::{Membership, PublishRequest, Request};
 use super::topic_server::{

@@ -6,9 +6,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::config::HubConfig;
+use super::error::HubError;
 use super::message::Position;
 use super::shared::SharedTopics;
-use super::{HubConfig, HubError};
 
 /// The result of a request to an engine.
 pub type EngineFuture<T> = Pin<Box<dyn Future<Output = Result<T, HubError>> + Send>>;

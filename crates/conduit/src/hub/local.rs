@@ -10,10 +10,10 @@ use std::task::{Context, Poll, Waker};
 use slab::Slab;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::message::Notice;
+use super::error::HubError;
+use super::message::{Notice, StartFrom};
 use super::ring::{Next, Ring};
-use super::shared::{Inbox, Replay, ReplayFrom, SharedTopics};
-use super::{Hub, HubError};
+use super::shared::{Inbox, Replay, SharedTopics};
 
 thread_local! {
     /// The hubs with subscribers on this thread, by their numbers.
@@ -44,14 +44,14 @@ pub(super) struct Subscriber {
 
 impl LocalHub {
     /// Returns the hub on this thread. The first subscriber creates it; its task ends after the last one.
-    fn of(hub: &Hub) -> Rc<Self> {
-        let number = hub.0.number;
+    fn of(shared: &Arc<SharedTopics>) -> Rc<Self> {
+        let number = shared.number;
         if let Some(local) = HUBS.with_borrow(|hubs| hubs.get(&number).cloned()) {
             return local;
         }
         let (inbox, receiver) = Inbox::new();
         let local = Rc::new(LocalHub {
-            shared: Arc::clone(&hub.0),
+            shared: Arc::clone(shared),
             inbox,
             topics: RefCell::default(),
             subscriptions: Cell::new(0),
@@ -109,8 +109,12 @@ impl LocalTopic {
 
 impl Subscriber {
     /// Subscribes on this thread.
-    pub(super) fn new(hub: &Hub, name: &Arc<str>, from: ReplayFrom) -> Result<(Self, Replay), HubError> {
-        let hub = LocalHub::of(hub);
+    pub(super) fn new(
+        shared: &Arc<SharedTopics>,
+        name: &Arc<str>,
+        from: StartFrom,
+    ) -> Result<(Self, Replay), HubError> {
+        let hub = LocalHub::of(shared);
         if hub.subscriptions.get() >= hub.shared.config.worker_subscriptions {
             return Err(HubError::Full { what: "subscriptions" });
         }

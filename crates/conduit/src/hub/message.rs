@@ -1,4 +1,4 @@
-//! Messages of a topic, and their positions.
+//! Messages of a topic, their positions, and the beginning of a subscription.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,6 +8,8 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+
+use crate::events::LastEventId;
 
 /// The approximate memory of a message besides its bytes.
 const MESSAGE_BYTES: usize = 160;
@@ -71,6 +73,29 @@ impl FromStr for Position {
         (position.to_string() == text)
             .then_some(position)
             .ok_or(InvalidPosition)
+    }
+}
+
+/// The first message of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFrom {
+    /// The next message.
+    Now,
+    /// The oldest message of the history.
+    History,
+    /// The message after this position. [`Update::Missed`](super::Update::Missed) comes first if the history no longer has it,
+    /// and then all that the history has.
+    After(Position),
+}
+
+/// Continues after the last event of a client; a client without one begins with the next message. A text that is not a
+/// position has missed messages.
+impl From<LastEventId> for StartFrom {
+    fn from(last: LastEventId) -> Self {
+        match &last.0 {
+            None => StartFrom::Now,
+            Some(_) => StartFrom::After(last.parse().unwrap_or_default()),
+        }
     }
 }
 

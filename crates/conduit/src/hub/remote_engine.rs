@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::HubError;
 use super::driver::Driver;
 use super::engine::{EngineFuture, HubEngine, Replica};
+use super::error::HubError;
 use super::message::Position;
 use super::request::{Membership, Pending, Permit, PublishRequest, Request, WaitingRequests};
 use super::topic_server::{RemoteEngineConfig, TopicServer};

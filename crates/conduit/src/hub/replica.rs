@@ -5,21 +5,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::HubError;
 use super::engine::{EngineFuture, HubEngine, TopicSnapshot};
+use super::error::HubError;
 use super::message::{self, Change, Message, Position};
 use super::shared::{SharedTopic, SharedTopics, TopicShard};
-
-/// The part of a topic that only an engine uses.
-#[derive(Default)]
-pub(super) struct ReplicaState {
-    /// The engine has sent a snapshot, and updates follow it.
-    is_followed: bool,
-    /// The number of operations that require the topic.
-    pub(super) pins: usize,
-    /// The members, and the processes that have made each present.
-    pub(super) present: BTreeMap<Arc<str>, Vec<u64>>,
-}
 
 /// Keeps a topic in the replica until it is dropped.
 pub(super) struct TopicPin<'a> {

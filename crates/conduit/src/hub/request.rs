@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::HubError;
+use super::error::HubError;
 use super::message::Position;
 use super::topic_server::RemoteEngineConfig;
 

@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::config::HubConfig;
 use super::engine::HubEngine;
-use super::message::{self, Change, Message, Notice, Position};
-use super::replica::ReplicaState;
-use super::{HubConfig, HubError};
+use super::error::HubError;
+use super::message::{self, Change, Message, Notice, Position, StartFrom};
 use crate::server::clock;
 
 /// The number of parts, each with a lock.
@@ -62,6 +62,17 @@ pub(super) struct SharedTopic {
     is_listed_as_due: bool,
 }
 
+/// The part of a topic that only an engine uses.
+#[derive(Default)]
+pub(super) struct ReplicaState {
+    /// The engine has sent a snapshot, and updates follow it.
+    pub(super) is_followed: bool,
+    /// The number of operations that require the topic.
+    pub(super) pins: usize,
+    /// The members, and the processes that have made each present.
+    pub(super) present: BTreeMap<Arc<str>, Vec<u64>>,
+}
+
 /// The queue of notices to a worker.
 pub(super) struct Inbox {
     sender: mpsc::UnboundedSender<(Arc<str>, Notice)>,
@@ -106,14 +117,6 @@ pub(super) struct Replay {
     pub(super) last_notice: u64,
     /// The position of the last message before the subscription.
     pub(super) last: Position,
-}
-
-/// The beginning of a subscription.
-#[derive(Clone, Copy)]
-pub(super) enum ReplayFrom {
-    Now,
-    History,
-    After(Position),
 }
 
 impl SharedTopics {
@@ -301,15 +304,15 @@ impl SharedTopics {
     }
 
     /// Subscribes a worker unless it is subscribed already, and returns the messages from this point on.
-    pub(super) fn subscribe(&self, name: &Arc<str>, inbox: &Arc<Inbox>, from: ReplayFrom) -> Result<Replay, HubError> {
+    pub(super) fn subscribe(&self, name: &Arc<str>, inbox: &Arc<Inbox>, from: StartFrom) -> Result<Replay, HubError> {
         self.with(name, |topic| {
             if !topic.workers.iter().any(|known| Arc::ptr_eq(known, inbox)) {
                 topic.workers.push(Arc::clone(inbox));
             }
             let (after, has_gap) = match from {
-                ReplayFrom::Now => (topic.last, false),
-                ReplayFrom::History => (Position::default(), false),
-                ReplayFrom::After(position) => {
+                StartFrom::Now => (topic.last, false),
+                StartFrom::History => (Position::default(), false),
+                StartFrom::After(position) => {
                     let is_known = position >= topic.complete_after && position <= topic.last;
                     (if is_known { position } else { Position::default() }, !is_known)
                 }

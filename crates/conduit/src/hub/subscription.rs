@@ -11,10 +11,10 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 
+use super::family::TopicFamily;
 use super::local::Subscriber;
 use super::message::{Change, Message, Position, Published};
 use super::shared::Replay;
-use super::topic::TopicFamily;
 use crate::BoxError;
 use crate::events::Events;
 

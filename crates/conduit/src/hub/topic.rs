@@ -1,91 +1,35 @@
-//! Topics of one kind, and the handle of one topic.
+//! The handle of a topic, and the presence of members.
 
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::engine::EngineFuture;
+use super::error::HubError;
+use super::family::{Access, TopicFamily};
 use super::local::Subscriber;
-use super::message::{Position, Published};
-use super::shared::ReplayFrom;
+use super::message::{Position, Published, StartFrom};
+use super::shared::SharedTopics;
 use super::subscription::Subscription;
-use super::{Hub, HubError};
-use crate::events::{Events, LastEventId};
-use crate::problem::Problem;
+use crate::events::Events;
 
 /// The maximum length of a key and of a member's name, in bytes.
 const KEY_BYTES: usize = 512;
 
-/// Topics of one kind: the type of their messages, and the rule for the clients that may use them.
-///
-/// The [module](super) has an example.
-pub trait TopicFamily: 'static {
-    /// The name of the family, unique in the application.
-    const NAME: &'static str;
-
-    /// The messages, which serde writes as JSON.
-    type Message: Serialize + DeserializeOwned + 'static;
-
-    /// The authenticated client, with everything that the decision needs, such as a database pool.
-    type Client: ?Sized;
-
-    /// Decides on the access of a client to the topic with this key. [`Hub::authorize`] calls it: this is the only place
-    /// that permits a client to use a topic.
-    ///
-    /// # Errors
-    ///
-    /// The problem that a client without access receives, such as 403 or 404.
-    fn authorize(client: &Self::Client, key: &str) -> impl Future<Output = Result<Access, Problem>>;
-}
-
-/// The access of a client to a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// The client receives messages, and sees the members.
-    Subscribe,
-    /// The client also publishes, and may be a member.
-    PublishAndSubscribe,
-}
-
-/// The first message of a subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartFrom {
-    /// The next message.
-    Now,
-    /// The oldest message of the history.
-    History,
-    /// The message after this position. [`Update::Missed`](super::Update::Missed) comes first if the history no longer has it,
-    /// and then all that the history has.
-    After(Position),
-}
-
-/// Continues after the last event of a client; a client without one begins with the next message. A text that is not a
-/// position has missed messages.
-impl From<LastEventId> for StartFrom {
-    fn from(last: LastEventId) -> Self {
-        match &last.0 {
-            None => StartFrom::Now,
-            Some(_) => StartFrom::After(last.parse().unwrap_or_default()),
-        }
-    }
-}
-
 /// A topic that a client may use. Clones are the same topic.
 pub struct Topic<F: TopicFamily> {
-    hub: Hub,
+    shared: Arc<SharedTopics>,
     name: Arc<str>,
     access: Access,
     _family: PhantomData<fn() -> F>,
 }
 
 impl<F: TopicFamily> Topic<F> {
-    pub(super) fn new(hub: Hub, key: &str, access: Access) -> Result<Self, HubError> {
+    pub(super) fn new(shared: Arc<SharedTopics>, key: &str, access: Access) -> Result<Self, HubError> {
         Ok(Topic {
-            hub,
+            shared,
             // NUL ends the name of the family, so that no key leads to a topic of another family.
             name: [F::NAME, "\0", checked(key)?].concat().into(),
             access,
@@ -111,7 +55,7 @@ impl<F: TopicFamily> Topic<F> {
 
     /// Publishes a value that has the JSON of a message.
     pub(crate) async fn publish_json(&self, message: &impl Serialize) -> Result<Position, HubError> {
-        match &self.hub.0.engine {
+        match &self.shared.engine {
             None => self.publish_value(message, |_| ()),
             Some(_) => self.queue(message)?.await,
         }
@@ -120,7 +64,7 @@ impl<F: TopicFamily> Topic<F> {
     /// Queues a value that has the JSON of a message, for an engine: it is published although the future is dropped.
     pub(crate) fn queue(&self, message: &impl Serialize) -> Result<EngineFuture<Position>, HubError> {
         let json = self.encode(message)?;
-        let engine = self.hub.0.engine.as_ref().ok_or(HubError::Unavailable)?;
+        let engine = self.shared.engine.as_ref().ok_or(HubError::Unavailable)?;
         Ok(engine.publish(Arc::clone(&self.name), json))
     }
 
@@ -132,7 +76,7 @@ impl<F: TopicFamily> Topic<F> {
         note: impl FnOnce(&Published<F::Message>),
     ) -> Result<Position, HubError> {
         let json = self.encode(message)?;
-        self.hub.0.publish(&self.name, json, |message| {
+        self.shared.publish(&self.name, json, |message| {
             note(&Published::new(Arc::clone(message)));
         })
     }
@@ -141,7 +85,7 @@ impl<F: TopicFamily> Topic<F> {
     fn encode(&self, message: &impl Serialize) -> Result<Arc<str>, HubError> {
         self.check_publish()?;
         let json = serde_json::to_string(message).map_err(|_| HubError::NotJson)?;
-        let limit_bytes = self.hub.0.config.message_bytes;
+        let limit_bytes = self.shared.config.message_bytes;
         match json.len() > limit_bytes {
             true => Err(HubError::LongMessage { limit_bytes }),
             false => Ok(json.into()),
@@ -165,14 +109,9 @@ impl<F: TopicFamily> Topic<F> {
     ///
     /// Panics outside a `LocalRuntime` and a `LocalSet`; each worker of a server has one.
     pub async fn subscribe(&self, from: impl Into<StartFrom>) -> Result<Subscription<F>, HubError> {
-        let from = match from.into() {
-            StartFrom::Now => ReplayFrom::Now,
-            StartFrom::History => ReplayFrom::History,
-            StartFrom::After(position) => ReplayFrom::After(position),
-        };
         // The topic stays in the replica until the worker subscribes.
-        let _pin = self.hub.0.follow(&self.name).await?;
-        let (subscriber, replay) = Subscriber::new(&self.hub, &self.name, from)?;
+        let _pin = self.shared.follow(&self.name).await?;
+        let (subscriber, replay) = Subscriber::new(&self.shared, &self.name, from.into())?;
         Ok(Subscription::new(subscriber, replay))
     }
 
@@ -196,12 +135,11 @@ impl<F: TopicFamily> Topic<F> {
     pub async fn join(&self, member: &str) -> Result<Presence, HubError> {
         self.check_publish()?;
         let member: Arc<str> = checked(member)?.into();
-        let shared = &self.hub.0;
-        let Some(engine) = &shared.engine else {
-            shared.join(&self.name, &member)?;
+        let Some(engine) = &self.shared.engine else {
+            self.shared.join(&self.name, &member)?;
             return Ok(self.presence(member));
         };
-        let joined = shared.join_engine(&**engine, &self.name, &member)?;
+        let joined = self.shared.join_engine(&**engine, &self.name, &member)?;
         // Dropping it after an error ends the presence.
         let presence = self.presence(member);
         joined.await?;
@@ -210,7 +148,7 @@ impl<F: TopicFamily> Topic<F> {
 
     fn presence(&self, member: Arc<str>) -> Presence {
         Presence {
-            hub: self.hub.clone(),
+            shared: Arc::clone(&self.shared),
             topic: Arc::clone(&self.name),
             member,
         }
@@ -223,8 +161,8 @@ impl<F: TopicFamily> Topic<F> {
     ///
     /// Returns [`HubError::Unavailable`] if the engine cannot start to follow a topic that this process does not follow yet.
     pub async fn present(&self) -> Result<Vec<String>, HubError> {
-        let _pin = self.hub.0.follow(&self.name).await?;
-        Ok(self.hub.0.present(&self.name))
+        let _pin = self.shared.follow(&self.name).await?;
+        Ok(self.shared.present(&self.name))
     }
 }
 
@@ -238,7 +176,7 @@ fn checked(text: &str) -> Result<&str, HubError> {
 impl<F: TopicFamily> Clone for Topic<F> {
     fn clone(&self) -> Self {
         Topic {
-            hub: self.hub.clone(),
+            shared: Arc::clone(&self.shared),
             name: Arc::clone(&self.name),
             access: self.access,
             _family: PhantomData,
@@ -259,7 +197,7 @@ impl<F: TopicFamily> fmt::Debug for Topic<F> {
 /// The presence of a member in a topic, which ends with its drop.
 #[must_use = "the member leaves when this is dropped"]
 pub struct Presence {
-    hub: Hub,
+    shared: Arc<SharedTopics>,
     topic: Arc<str>,
     member: Arc<str>,
 }
@@ -273,7 +211,7 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.hub.0.leave(&self.topic, &self.member);
+        self.shared.leave(&self.topic, &self.member);
     }
 }
 

@@ -5,9 +5,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::config::HubConfig;
 use super::engine::TopicSnapshot;
+use super::error::HubError;
 use super::message::Position;
-use super::{HubConfig, HubError};
 
 /// The bounds of the queues of a [`RemoteEngine`](super::remote::RemoteEngine), and its times.
 #[derive(Clone, Debug)]

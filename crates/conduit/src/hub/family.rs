@@ -1,0 +1,39 @@
+//! Topics of one kind, and the access of clients to them.
+
+use std::future::Future;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// Topics of one kind: the type of their messages, and the rule for the clients that may use them.
+///
+/// The [module](super) has an example.
+pub trait TopicFamily: 'static {
+    /// The name of the family, unique in the application.
+    const NAME: &'static str;
+
+    /// The messages, which serde writes as JSON.
+    type Message: Serialize + DeserializeOwned + 'static;
+
+    /// The authenticated client, with everything that the decision needs, such as a database pool.
+    type Client: ?Sized;
+
+    /// Decides on the access of a client to the topic with this key. [`Hub::authorize`](super::Hub::authorize) calls it: this is the only place
+    /// that permits a client to use a topic.
+    ///
+    /// # Errors
+    ///
+    /// The problem that a client without access receives, such as 403 or 404.
+    fn authorize(client: &Self::Client, key: &str) -> impl Future<Output = Result<Access, Problem>>;
+}
+
+/// The access of a client to a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The client receives messages, and sees the members.
+    Subscribe,
+    /// The client also publishes, and may be a member.
+    PublishAndSubscribe,
+}
