@@ -9,20 +9,21 @@ pub struct HubConfig {
     pub topics: usize,
     /// The maximum number of subscriptions of a worker. Default: 100,000.
     pub worker_subscriptions: usize,
-    /// The maximum number of members that are present in a topic. Default: 10,000.
+    /// The maximum number of members of a topic. Default: 10,000.
     pub members: usize,
     /// The maximum number of messages in the history of a topic; 0 keeps no history. Default: 100.
     pub history_messages: usize,
-    /// The maximum number of bytes in the history of a topic, and of the messages of a topic that slow subscribers on a worker have
-    /// not received. Default: 256 KiB.
+    /// The maximum number of bytes in the history of a topic, and of the messages of a topic that slow subscribers on a
+    /// worker have not received. Default: 256 KiB.
     pub history_bytes: usize,
-    /// The time for which a message stays in the history. Default: 5 minutes.
+    /// The time after which a message leaves the history. Default: 5 minutes.
     pub history_time: Duration,
     /// The maximum number of bytes in the histories of all topics. Default: 64 MiB.
     pub memory_bytes: usize,
     /// The maximum length of a message in bytes. Default: 64 KiB.
     pub message_bytes: usize,
-    /// The number of messages by which a subscriber may lag before its [`LagPolicy`](super::LagPolicy) applies. Default: 256.
+    /// The number of messages by which a subscriber may lag before its [`LagPolicy`](super::LagPolicy) applies. Default:
+    /// 256.
     pub lag_messages: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The task of a remote engine: it connects, carries out the requests of the hub in their order, and updates the replica.
+//! The task of a remote engine: it connects, executes the requests of the hub in their order, and updates the replica.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::pin;
@@ -21,16 +21,16 @@ use crate::health::Dependency;
 /// The pauses before another attempt to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The interval in which requests that wait for a connection are checked.
+/// The interval between checks of the requests that wait for a connection.
 const CHECK: Duration = Duration::from_millis(20);
 /// The maximum number of requests of one kind that are sent together, and of the bytes of their messages.
 const BATCH: usize = 128;
 const BATCH_BYTES: usize = 1024 * 1024;
 /// The maximum number of topics whose messages are in memory at once.
 const READ_AT_ONCE: usize = 16;
-/// The interval in which topics without a message, which the server removes after a minute, receive the full time to live.
+/// The interval between refreshes of topics without a message, which the server removes after a minute.
 const FRESH: Duration = Duration::from_secs(20);
-/// The pause between two removals of expired state, in which requests are carried out.
+/// The pause between two removals of expired state, in which the driver executes requests.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(50);
 /// The maximum number of topics that are checked at each renewal of the lease.
 const CHECKED_AT_ONCE: usize = 4096;
@@ -43,29 +43,29 @@ pub(super) struct Driver<S> {
     dependency: Dependency,
     /// Identifies this process among those that use the server.
     process: u64,
-    /// Requests in their order, which have not succeeded.
+    /// The requests that have not succeeded, in their order.
     backlog: VecDeque<Request>,
-    /// The topics that are followed, and the last position that the replica has.
+    /// The followed topics, each with the last position of the replica.
     topics: HashMap<Arc<str>, Position>,
-    /// Topics without a message since the last refresh of those.
+    /// Topics that had no message when they were last read, since the last refresh of such topics.
     fresh: HashSet<Arc<str>>,
-    /// Topics whose state the server has refused; each renewal of the lease tries again.
+    /// Topics that the server has refused to read; each renewal of the lease reads them again.
     stale: HashSet<Arc<str>>,
-    /// The members that this process has made present.
+    /// The members that this process has added.
     members: HashSet<Membership>,
-    /// The members that have left without a connection. The server may have those with `true`; others only join by a request
-    /// of the backlog.
+    /// The members that have left while there was no connection: `true` if the server may have the member, `false` if only a
+    /// request of the backlog adds it.
     leaving: HashMap<Membership, bool>,
     /// The other processes with members in a topic of the replica.
     processes: HashSet<u64>,
-    /// The number of topics that the present round of checks has read.
+    /// The number of topics that the current round of checks has read.
     checked: usize,
 }
 
 /// The relation of a message to the replica.
 enum Receipt {
     Next,
-    /// Messages before it are missing, or the topic has begun again.
+    /// Messages before it are missing, or the topic was created again.
     Gap,
     /// The replica has the message, or the topic is not followed.
     Ignored,
@@ -109,7 +109,7 @@ impl<S: TopicServer> Driver<S> {
         }
     }
 
-    /// Connects, as often as necessary. Returns `None` after the end of the hub.
+    /// Connects, with retries. Returns `None` when the hub was dropped.
     async fn connect(&mut self, loss: Option<SessionError>) -> Option<S::Session> {
         if self.dependency.set_available(false) {
             let error = loss.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -152,8 +152,8 @@ impl<S: TopicServer> Driver<S> {
         }
     }
 
-    /// Takes a request without a connection. The end of a subscription or of a presence changes the state at once, so that
-    /// the backlog has only requests whose callers wait.
+    /// Handles a request while there is no connection. Applies the end of a subscription or of a presence at once, so that
+    /// the backlog has only requests with a waiting caller.
     fn defer(&mut self, request: Request) {
         match request {
             Request::Unfollow(topic) => drop(self.forget(&topic)),
@@ -177,12 +177,12 @@ impl<S: TopicServer> Driver<S> {
         self.topics.remove(topic).is_some()
     }
 
-    /// Ends the requests that do not wait any longer.
+    /// Fails the requests whose deadline has passed, and removes the requests without a caller.
     fn end_expired(&mut self) {
         let now = Instant::now();
         let has_history = self.replica.config().history_messages > 0;
         self.backlog.retain_mut(|request| {
-            // Without a history, a repetition cannot be recognised.
+            // Without a history, the server cannot detect a repeated message.
             let is_unknown = matches!(&*request, Request::Publish(request) if request.was_sent && !has_history);
             let is_abandoned = matches!(&*request, Request::Follow(_, pending, _) if pending.is_abandoned());
             !(is_abandoned || request.end_if(|deadline| is_unknown || deadline <= now))
@@ -198,7 +198,7 @@ impl<S: TopicServer> Driver<S> {
             .retain(|membership, is_known| *is_known || joining.contains(membership));
     }
 
-    /// Serves requests until a connection is lost, or until the end of the hub.
+    /// Serves requests until a connection is lost, or until the hub is dropped.
     async fn serve(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         self.renew_lease(session).await?;
         let topics: Vec<_> = self.topics.keys().cloned().collect();
@@ -213,7 +213,7 @@ impl<S: TopicServer> Driver<S> {
         let mut removals = interval_of(lease_third);
         loop {
             while !self.backlog.is_empty() {
-                self.carry_out(session).await?;
+                self.execute(session).await?;
             }
             self.end_presences(session).await?;
             tokio::select! {
@@ -253,8 +253,8 @@ impl<S: TopicServer> Driver<S> {
         }
     }
 
-    /// Carries out the first requests of the backlog, which are of one kind. After an error they are still there.
-    async fn carry_out(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
+    /// Executes the first requests of the backlog that are of one kind. After an error they remain in the backlog.
+    async fn execute(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         match self.backlog.front() {
             Some(Request::Publish(_)) => self.publish(session).await,
             Some(Request::Follow(..)) => self.follow(session).await,
@@ -355,7 +355,7 @@ impl<S: TopicServer> Driver<S> {
         let count = changes.len();
         let changed = session.change_members(self.process, &changes).await;
         if changed.is_err() {
-            // The server may have these members, and their callers may not wait for another connection.
+            // The server may have added these members, and their callers may not wait for another connection.
             for request in self.backlog.iter().take(count) {
                 if let Request::Join(membership, ..) = request {
                     self.members.insert(membership.clone());
@@ -383,7 +383,7 @@ impl<S: TopicServer> Driver<S> {
         Ok(())
     }
 
-    /// Subscribes to topics, and brings the replica to the state of the server.
+    /// Subscribes to topics, and synchronizes the replica with the server.
     async fn subscribe(&mut self, session: &mut S::Session, topics: &[Arc<str>]) -> Result<(), SessionError> {
         for topics in topics.chunks(BATCH) {
             match unless_lost(session.subscribe(topics).await)? {
@@ -394,7 +394,7 @@ impl<S: TopicServer> Driver<S> {
         Ok(())
     }
 
-    /// Brings topics of the replica to the state of the server. Those that the server refuses are stale.
+    /// Synchronizes topics of the replica with the server. Topics that the server refuses to read become stale.
     async fn synchronize(&mut self, session: &mut S::Session, topics: &[Arc<str>]) -> Result<(), SessionError> {
         for topics in topics.chunks(READ_AT_ONCE) {
             let known = |topic: &Arc<str>| (Arc::clone(topic), self.topics.get(topic).copied());
@@ -408,7 +408,7 @@ impl<S: TopicServer> Driver<S> {
                 .filter(|(topic, snapshot)| snapshot.as_ref().is_ok_and(|snapshot| is_incomplete(topic, snapshot)))
                 .map(|(topic, _)| Arc::clone(topic))
                 .collect();
-            // The server may have the messages between the replica and the snapshot. The members follow all messages.
+            // The server may have the messages between the replica and the snapshot. Its members apply after these messages.
             self.catch_up(session, &incomplete).await?;
             for (topic, snapshot) in snapshots {
                 match snapshot {
@@ -444,7 +444,7 @@ impl<S: TopicServer> Driver<S> {
     async fn update(&mut self, session: &mut S::Session, update: RemoteUpdate) -> Result<(), SessionError> {
         match update {
             RemoteUpdate::Message(topic, position, json) => match self.receive(&topic, position, json) {
-                // Messages between are missing here, or the topic has begun again.
+                // The replica lacks the messages before this one, or the topic was created again.
                 Receipt::Gap => self.synchronize(session, &[topic]).await,
                 Receipt::Next | Receipt::Ignored => Ok(()),
             },
@@ -469,7 +469,7 @@ impl<S: TopicServer> Driver<S> {
         }
     }
 
-    /// Passes a message on to the replica if it is the next one of its topic.
+    /// Forwards a message to the replica if it is the next one of its topic.
     fn receive(&mut self, topic: &Arc<str>, position: Position, json: Arc<str>) -> Receipt {
         let Some(last) = self.topics.get_mut(topic) else {
             return Receipt::Ignored;
@@ -486,7 +486,7 @@ impl<S: TopicServer> Driver<S> {
         }
     }
 
-    /// Reads the messages of topics after those that the replica has.
+    /// Reads the messages of topics that the replica lacks.
     async fn read_messages(&mut self, session: &mut S::Session, topics: Vec<Arc<str>>) -> Result<(), SessionError> {
         for topics in topics.chunks(READ_AT_ONCE) {
             let gaps = self.catch_up(session, topics).await?;
@@ -495,8 +495,8 @@ impl<S: TopicServer> Driver<S> {
         Ok(())
     }
 
-    /// Passes the messages of topics after those that the replica has on to it, until the server has no more. Returns the topics
-    /// with a gap. Those that the server refuses are stale.
+    /// Reads the messages of topics that the replica lacks and forwards them to it, until the server has no more. Returns
+    /// the topics with a gap. Topics that the server refuses to read become stale.
     async fn catch_up(&mut self, session: &mut S::Session, topics: &[Arc<str>]) -> Result<Vec<Arc<str>>, SessionError> {
         let mut lagging = topics.to_vec();
         let mut gaps = Vec::new();
@@ -523,7 +523,8 @@ impl<S: TopicServer> Driver<S> {
         Ok(gaps)
     }
 
-    /// Reads the messages of some topics whose hints may be lost, such as those of a process that ended after publishing.
+    /// Reads the messages of some topics whose hints may be lost, for example because a process ended between publishing and
+    /// sending the hint.
     async fn check(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         if !S::Session::SENDS_HINTS {
             return Ok(());
@@ -542,7 +543,7 @@ impl<S: TopicServer> Driver<S> {
         self.read_messages(session, topics).await
     }
 
-    /// Renews the lease of this process, and removes the members of those that have lost theirs.
+    /// Renews the lease of this process, and removes the members of processes whose lease has expired.
     async fn renew_lease(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         let lease = unless_lost(session.renew_lease(self.process, self.config.lease).await)?;
         let Some(lease) = lease else { return Ok(()) };
@@ -557,7 +558,7 @@ impl<S: TopicServer> Driver<S> {
         Ok(())
     }
 
-    /// Makes the members of this process present again: the server or the other processes may have lost them.
+    /// Announces the members of this process: the server or the other processes may have lost them.
     async fn announce_members(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         let change = |membership| change_of(MemberChangeKind::Announce, membership);
         let changes: Vec<_> = self.members.iter().map(change).collect();
@@ -567,7 +568,7 @@ impl<S: TopicServer> Driver<S> {
         Ok(())
     }
 
-    /// Removes the members from the server that have left without a connection.
+    /// Removes from the server the members that have left while there was no connection.
     async fn end_presences(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         while !self.leaving.is_empty() {
             let members: Vec<_> = self.leaving.keys().take(BATCH).cloned().collect();
@@ -588,7 +589,7 @@ impl<S: TopicServer> Driver<S> {
         Ok(())
     }
 
-    /// The hub has ended: its members leave at once.
+    /// Removes all members of this process, after the drop of the hub.
     async fn leave(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         self.leaving
             .extend(self.members.drain().map(|membership| (membership, true)));
@@ -609,7 +610,8 @@ fn change_of(kind: MemberChangeKind, membership: &Membership) -> MemberChange {
     }
 }
 
-/// Logs an error that concerns one request, such as that of a full server; returns one that ends the session.
+/// Logs an error that concerns one request, such as a rejection by a full server, and returns `None`; returns an error that
+/// ends the session.
 fn unless_lost<T>(result: Result<T, SessionError>) -> Result<Option<T>, SessionError> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -621,7 +623,7 @@ fn unless_lost<T>(result: Result<T, SessionError>) -> Result<Option<T>, SessionE
     }
 }
 
-/// An interval whose ticks keep their distance after a delay.
+/// An interval that delays all later ticks after a delayed one.
 fn interval_of(period: Duration) -> Interval {
     let mut interval = interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,4 @@
-//! The interface of engines, which carry the messages of a hub between processes.
+//! The interface of engines, which transfer the messages of a hub between processes.
 
 use std::fmt;
 use std::future::Future;
@@ -14,44 +14,46 @@ use super::shared::SharedTopics;
 /// The result of a request to an engine.
 pub type EngineFuture<T> = Pin<Box<dyn Future<Output = Result<T, HubError>> + Send>>;
 
-/// Carries the messages and the members of a hub's topics between processes: [`Hub::with_engine`](super::Hub::with_engine).
-/// A hub without an engine serves one process.
+/// Transfers the messages and the members of a hub's topics between processes:
+/// [`Hub::with_engine`](super::Hub::with_engine). A hub without an engine serves one process.
 ///
-/// The engine assigns the [`Position`]s and has the history of all topics. The hub of each process has a [`Replica`] of the
-/// topics that the process follows: those with a subscriber or a member, and those that had one within the time of the history.
-/// Subscriptions, replays after a position, and the delivery to workers use the replica alone. The engine updates it from a
-/// separate task or thread: first with a [`TopicSnapshot`], then with each message. After a loss of its connection, it
-/// sends another snapshot of each topic. Subscribers then receive the messages that they lack, or first
-/// [`Update::Missed`](super::Update::Missed) if the snapshot does not have all of these.
+/// The engine assigns the [`Position`]s and keeps the history of all topics. The hub of each process has a [`Replica`] of
+/// the topics that the process follows: topics with a subscriber or a member, and topics that had one within the time of the
+/// history. Subscriptions, replays after a position, and the delivery to workers use the replica alone. The engine updates
+/// it from a separate task or thread: first with a [`TopicSnapshot`], then with each message. After a loss of its
+/// connection, it sends another snapshot of each topic. Subscribers then receive the messages that they lack. They first
+/// receive [`Update::Missed`](super::Update::Missed) if the snapshot lacks some of these messages.
 ///
-/// All calls return at once. Their order is that of their effects: an engine queues its requests in the call, and not when a
-/// future is first polled. The hub makes some calls while it holds a lock, so an engine uses the replica in none of them. The
-/// queues are bounded: a request that does not fit is [`HubError::Full`], and one that the engine cannot carry out is
-/// [`HubError::Unavailable`].
+/// No call blocks. The calls take effect in their order: an engine queues a request in the call, not when its future is
+/// first polled. The hub holds a lock during some calls, so an engine must not use the replica inside a call. The queues are
+/// bounded: a request fails with [`HubError::Full`] if its queue is full, and with [`HubError::Unavailable`] if the engine
+/// cannot execute it.
 pub trait HubEngine: Send + Sync + 'static {
-    /// Begins to update this replica. The hub calls it once, first.
+    /// Starts to update this replica. The hub calls it once, before the other methods.
     fn start(&self, replica: Replica);
 
-    /// Publishes a message, which the replicas of all processes that follow the topic receive. Keeps it in the history within
-    /// [the bounds of the hub](Replica::config).
+    /// Publishes a message to the replicas of all processes that follow the topic, and keeps it in the history within [the
+    /// bounds of the hub](Replica::config).
     fn publish(&self, topic: Arc<str>, json: Arc<str>) -> EngineFuture<Position>;
 
-    /// Follows a topic. The future is ready after [`Replica::synchronize`]. A topic that is already followed is not an error.
+    /// Starts the updates of a topic. The future resolves after the call of [`Replica::synchronize`]. Following a followed
+    /// topic is not an error.
     fn follow(&self, topic: Arc<str>) -> EngineFuture<()>;
 
     /// Ends the updates of a topic.
     fn unfollow(&self, topic: &Arc<str>);
 
-    /// Makes a member present in a topic that this process follows, as long as this process has contact with the engine. The
-    /// future is ready after [`Replica::joined`]. A member that is already present is not an error.
+    /// Adds a member to a topic that this process follows. The member is present until [`leave`](Self::leave), or until this
+    /// process loses contact with the engine. The future resolves after the call of [`Replica::joined`]. Adding a present
+    /// member is not an error.
     fn join(&self, topic: Arc<str>, member: Arc<str>) -> EngineFuture<()>;
 
-    /// Ends the presence of a member that this process has made present.
+    /// Removes a member that this process has added.
     fn leave(&self, topic: &Arc<str>, member: &Arc<str>);
 }
 
-/// The topics of a hub that its process follows. An engine updates it; updates of other topics, and of a hub that was dropped,
-/// have no effect.
+/// The copy of the topics that a process follows, which the engine updates. Updates of other topics, and updates after the
+/// drop of the hub, have no effect.
 #[derive(Clone)]
 pub struct Replica {
     shared: Weak<SharedTopics>,
@@ -61,14 +63,14 @@ pub struct Replica {
 /// The state of a topic in an engine.
 #[derive(Clone, Debug, Default)]
 pub struct TopicSnapshot {
-    /// The position of the last message; without a message, the epoch of the topic with the number 0.
+    /// The position of the last message; for a topic without a message, its epoch with the number 0.
     pub last: Position,
-    /// The snapshot has all messages after this position: at most one before the oldest, and the last position if it has none.
-    /// A snapshot for a replica that has earlier messages may begin after its last one.
+    /// The position after which the snapshot has all messages: the position directly before the oldest message, or `last` if
+    /// the snapshot has no message. A snapshot may omit the messages that the replica already has.
     pub complete_after: Position,
     /// The messages, in the order of their positions.
     pub messages: Vec<EngineMessage>,
-    /// The members, each with the process that has made it present. The number of a process is arbitrary, and unique among the
+    /// The members, each with the process that has added it. The number of a process is arbitrary, and unique among the
     /// processes.
     pub members: Vec<(u64, Arc<str>)>,
 }
@@ -97,7 +99,7 @@ impl Replica {
         &self.config
     }
 
-    /// Returns whether the hub was dropped. The engine then ends.
+    /// Returns whether the hub was dropped. The engine should then end.
     pub fn is_dropped(&self) -> bool {
         self.shared.strong_count() == 0
     }
@@ -109,17 +111,17 @@ impl Replica {
         self.with(|shared| shared.synchronize(topic, snapshot));
     }
 
-    /// Adds the message after the last one. A message that the replica already has is ignored.
+    /// Appends a message. The replica ignores a message that it already has.
     pub fn receive(&self, topic: &str, position: Position, json: Arc<str>) {
         self.with(|shared| shared.receive(topic, position, json));
     }
 
-    /// Records that a process has made a member present.
+    /// Records that a process has added a member.
     pub fn joined(&self, topic: &str, process: u64, member: Arc<str>) {
         self.with(|shared| shared.joined(topic, process, member));
     }
 
-    /// Records that a process has ended the presence of a member.
+    /// Records that a process has removed a member.
     pub fn left(&self, topic: &str, process: u64, member: &str) {
         self.with(|shared| shared.left(topic, process, member));
     }

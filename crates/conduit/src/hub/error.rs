@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, conduit_macros::Problem)]
 #[non_exhaustive]
 pub enum HubError {
-    /// The family has permitted the client to subscribe only.
+    /// The family permits the client only to subscribe.
     #[problem(status = 403, title = "Not permitted", detail = "this client may not publish here")]
     NotPermitted,
     /// The key of the topic or the name of a member is too long.
@@ -29,7 +29,7 @@ pub enum HubError {
         /// The limit.
         limit_bytes: usize,
     },
-    /// The message cannot be written as JSON, such as a map with keys that are not strings.
+    /// The message cannot be serialized as JSON, such as a map with keys that are not strings.
     #[problem(status = 500, title = "The message is not JSON")]
     NotJson,
     /// The engine of the hub did not respond in time. The message may have been published.
@@ -39,7 +39,7 @@ pub enum HubError {
         detail = "the connection between the servers is interrupted; try again later"
     )]
     Unavailable,
-    /// A bound of [`HubConfig`](super::HubConfig) or of the engine is reached.
+    /// The hub has reached a bound of its [`HubConfig`](super::HubConfig), or a bound of its engine.
     #[problem(
         status = 503,
         title = "Too many live connections",
@@ -62,7 +62,7 @@ impl fmt::Display for HubError {
                     "a message is longer than {limit_bytes} bytes, which HubConfig::message_bytes sets"
                 )
             }
-            HubError::NotJson => f.write_str("a message cannot be written as JSON"),
+            HubError::NotJson => f.write_str("a message cannot be serialized as JSON"),
             HubError::Unavailable => f.write_str("the engine of the hub does not respond"),
             HubError::Full { what } => write!(
                 f,

@@ -17,15 +17,15 @@ pub trait TopicFamily: 'static {
     /// The messages, which serde writes as JSON.
     type Message: Serialize + DeserializeOwned + 'static;
 
-    /// The authenticated client, with everything that the decision needs, such as a database pool.
+    /// The authenticated client, with all data that the decision requires, such as a database pool.
     type Client: ?Sized;
 
-    /// Decides on the access of a client to the topic with this key. [`Hub::authorize`](super::Hub::authorize) calls it: this is the only place
-    /// that permits a client to use a topic.
+    /// Returns the access of a client to the topic with this key. [`Hub::authorize`](super::Hub::authorize) calls it: no
+    /// other function permits a client to use a topic.
     ///
     /// # Errors
     ///
-    /// The problem that a client without access receives, such as 403 or 404.
+    /// Returns the problem that a client without access receives, such as 403 or 404.
     fn authorize(client: &Self::Client, key: &str) -> impl Future<Output = Result<Access, Problem>>;
 }
 

@@ -1,4 +1,4 @@
-//! The part of a hub on one worker: its subscribers, and the task that passes notices on to them.
+//! The part of a hub on one worker: its subscribers, and the task that forwards notices to them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ pub(super) struct Subscriber {
 }
 
 impl LocalHub {
-    /// Returns the hub on this thread. The first subscriber creates it; its task ends after the last one.
+    /// Returns the hub on this thread. The first subscriber creates it; its task ends when the last subscriber is dropped.
     fn of(shared: &Arc<SharedTopics>) -> Rc<Self> {
         let number = shared.number;
         if let Some(local) = HUBS.with_borrow(|hubs| hubs.get(&number).cloned()) {
@@ -57,7 +57,7 @@ impl LocalHub {
             subscriptions: Cell::new(0),
         });
         HUBS.with_borrow_mut(|hubs| hubs.insert(number, Rc::clone(&local)));
-        tokio::task::spawn_local(pass_on(Rc::downgrade(&local), receiver));
+        tokio::task::spawn_local(forward(Rc::downgrade(&local), receiver));
         local
     }
 
@@ -83,8 +83,8 @@ impl LocalHub {
     }
 }
 
-/// Passes the notices of other threads on to the subscribers of this one.
-async fn pass_on(hub: std::rc::Weak<LocalHub>, mut notices: UnboundedReceiver<(Arc<str>, Notice)>) {
+/// Forwards the notices of other threads to the subscribers of this thread.
+async fn forward(hub: std::rc::Weak<LocalHub>, mut notices: UnboundedReceiver<(Arc<str>, Notice)>) {
     while let Some((topic, notice)) = notices.recv().await {
         let Some(hub) = hub.upgrade() else { return };
         hub.deliver(&topic, notice);

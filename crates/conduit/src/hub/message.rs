@@ -18,20 +18,20 @@ const MESSAGE_BYTES: usize = 160;
 /// identity of an event, such as `18c2a-7`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// The time when the topic began, in milliseconds since 1970.
+    /// The time of the topic's creation, in milliseconds since 1970.
     pub(super) epoch: u64,
     /// The number of the message, from 1 on.
     pub(super) number: u64,
 }
 
 impl Position {
-    /// Creates the position of an engine's message. A topic that begins again, for example after the loss of its history, has a
-    /// larger `epoch`, and its messages are numbered from 1 on.
+    /// Creates the position of an engine's message. A topic that is created again, for example after the loss of its
+    /// history, has a larger `epoch`, and its messages are numbered from 1 on.
     pub fn new(epoch: u64, number: u64) -> Self {
         Position { epoch, number }
     }
 
-    /// The number of the topic's beginning: in a hub without an engine, its time in milliseconds since 1970.
+    /// The number of the topic's creation: in a hub without an engine, its time in milliseconds since 1970.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -83,13 +83,13 @@ pub enum StartFrom {
     Now,
     /// The oldest message of the history.
     History,
-    /// The message after this position. [`Update::Missed`](super::Update::Missed) comes first if the history no longer has it,
-    /// and then all that the history has.
+    /// The message after this position. If the history no longer has it, the subscription starts with
+    /// [`Update::Missed`](super::Update::Missed) and then the whole history.
     After(Position),
 }
 
-/// Continues after the last event of a client; a client without one begins with the next message. A text that is not a
-/// position has missed messages.
+/// Continues after the last event of a client; a client without a last event starts with the next message. A value that is
+/// not a position counts as one that is no longer in the history.
 impl From<LastEventId> for StartFrom {
     fn from(last: LastEventId) -> Self {
         match &last.0 {
@@ -117,7 +117,7 @@ impl Message {
         }
     }
 
-    /// The memory that the message takes.
+    /// The memory of the message.
     pub(super) fn cost(&self) -> usize {
         cost(&self.json)
     }
@@ -131,7 +131,7 @@ impl Message {
     }
 }
 
-/// The memory that a message with this JSON takes.
+/// The memory of a message with this JSON.
 pub(super) fn cost(json: &str) -> usize {
     2 * json.len() + MESSAGE_BYTES
 }
@@ -150,12 +150,12 @@ impl<M> Published<M> {
         }
     }
 
-    /// The position, after which a subscriber may continue.
+    /// The position. A subscriber may [continue after it](StartFrom::After).
     pub fn position(&self) -> Position {
         self.message.position
     }
 
-    /// The JSON of the message, which all subscribers share: `send_shared` of a WebSocket sends it.
+    /// The JSON of the message, which all subscribers share: `send_shared` of a WebSocket sends it without a copy.
     pub fn json(&self) -> &Arc<str> {
         &self.message.json
     }
@@ -171,8 +171,8 @@ impl<M: DeserializeOwned> Published<M> {
     ///
     /// # Errors
     ///
-    /// When serde cannot read the JSON that it wrote for an `M`: a `NaN`, for example, is `null`. A subscriber should ignore such a
-    /// message: if it ends instead, one client can end all subscribers.
+    /// Returns an error if serde cannot deserialize the JSON that it serialized for an `M`: a `NaN`, for example, becomes
+    /// `null`. A subscriber should ignore such a message: if it ends instead, one client can end all subscribers.
     pub fn value(&self) -> serde_json::Result<M> {
         serde_json::from_str(self.json())
     }
@@ -196,7 +196,7 @@ impl<M> fmt::Debug for Published<M> {
 /// A command to the workers with a subscriber.
 #[derive(Clone)]
 pub(super) struct Notice {
-    /// The number among all notices of the topic: a subscriber ignores those from before its beginning.
+    /// The sequence number among the notices of the topic: a subscriber ignores the notices that precede its subscription.
     pub(super) number: u64,
     pub(super) change: Change,
 }
@@ -207,7 +207,7 @@ pub(super) enum Change {
     Message(Arc<Message>),
     Joined(Arc<str>),
     Left(Arc<str>),
-    /// Messages before the next one are lost.
+    /// Messages were lost before the next notice.
     Missed,
 }
 

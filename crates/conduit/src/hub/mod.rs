@@ -1,8 +1,8 @@
 //! Topics: messages that reach the event streams and WebSockets of all clients that subscribe.
 //!
-//! A [`Hub`] is a part of the application's state. A [`TopicFamily`] declares topics of one kind: the type of their messages,
-//! and the one function that decides which client may use which topic. [`Hub::authorize`] calls it, and returns the
-//! [`Topic`].
+//! A [`Hub`] is a part of the application's state. A [`TopicFamily`] declares topics of one kind: the type of their
+//! messages, and the one function that decides which client may use which topic. [`Hub::authorize`] calls it, and returns
+//! the [`Topic`].
 //!
 //! # Example
 //!
@@ -104,10 +104,10 @@ use crate::problem::Problem;
 ///   [`Update::Missed`] where the history no longer has them.
 /// - **Cost**: a message is encoded once. Each worker with a subscriber gets one command for it and takes no lock to
 ///   deliver it; its bytes are shared by all subscribers.
-/// - **Bounds**: those of [`HubConfig`]. A subscriber that is slow follows its [`LagPolicy`].
+/// - **Bounds**: those of [`HubConfig`]. The [`LagPolicy`] of a slow subscriber applies.
 ///
-/// A hub is a part of one process. [`with_engine`](Self::with_engine) connects the hubs of several processes with the same
-/// guarantees, which each engine limits in its documentation.
+/// A hub serves one process. [`with_engine`](Self::with_engine) connects the hubs of several processes with the same
+/// guarantees, except for the limitations that the documentation of the engine lists.
 #[derive(Clone)]
 pub struct Hub(Arc<SharedTopics>);
 
@@ -122,7 +122,8 @@ impl Hub {
         Hub(Arc::new(SharedTopics::new(config, None)))
     }
 
-    /// Creates a hub with these bounds that shares its topics with the hubs of other processes, which must have the same bounds.
+    /// Creates a hub with these bounds that shares its topics with the hubs of other processes. All of them must have the
+    /// same bounds.
     pub fn with_engine(config: HubConfig, engine: impl HubEngine) -> Self {
         let engine: Arc<dyn HubEngine> = Arc::new(engine);
         let shared = Arc::new(SharedTopics::new(config, Some(Arc::clone(&engine))));
@@ -144,7 +145,8 @@ impl Hub {
         Ok(Topic::new(Arc::clone(&self.0), key, access)?)
     }
 
-    /// Returns the topic with this key for the application itself, such as a job that publishes, without a check.
+    /// Returns the topic with this key without an authorization check, for code of the application such as a job that
+    /// publishes.
     ///
     /// # Errors
     ///

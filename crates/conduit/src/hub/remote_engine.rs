@@ -1,4 +1,4 @@
-//! The engine of a hub whose topics are in a server.
+//! The engine of a hub that keeps the topics in a server.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -16,12 +16,12 @@ use super::request::{Membership, Pending, Permit, PublishRequest, Request, Waiti
 use super::topic_server::{RemoteEngineConfig, TopicServer};
 use crate::health::Dependency;
 
-/// An engine whose topics are in a server. It has a thread for all topics and workers of the process.
+/// An engine that keeps the topics in a server. It runs one thread for all topics and workers of the process.
 pub struct RemoteEngine<S> {
     sender: mpsc::UnboundedSender<Request>,
     numbers: AtomicU64,
     waiting: Arc<WaitingRequests>,
-    /// The new subscribers and members that wait.
+    /// The new subscribers and members that wait for a response.
     entering: Arc<WaitingRequests>,
     config: RemoteEngineConfig,
     /// The parts that the thread takes at its start.
@@ -59,7 +59,7 @@ impl<S: TopicServer> RemoteEngine<S> {
     }
 
     fn send(&self, request: Request) {
-        // It fails after a panic of the thread, and drops the reply.
+        // Sending fails after a panic of the thread, and drops the reply.
         let _ = self.sender.send(request);
     }
 }
@@ -78,7 +78,7 @@ impl<S: TopicServer> HubEngine for RemoteEngine<S> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             match runtime {
                 Ok(runtime) => runtime.block_on(driver.run()),
-                Err(error) => tracing::error!(%error, "the thread of the engine in {} has no runtime", S::NAME),
+                Err(error) => tracing::error!(%error, "the runtime of the engine in {} cannot be created", S::NAME),
             }
         });
         if let Err(error) = started {

@@ -1,4 +1,4 @@
-//! The topics of an engine in the memory of this process.
+//! The topics of an engine in the memory of this process, and its updates.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,8 +43,8 @@ impl SharedTopics {
         Ok(Some(pin))
     }
 
-    /// Counts a connection of a member, and follows the topic. The future is ready when the engine knows the member; its
-    /// requests are queued already.
+    /// Counts a connection of a member, and follows the topic. The future resolves when the engine has added the member; its
+    /// requests are queued before this function returns.
     pub(super) fn join_engine(
         &self,
         engine: &dyn HubEngine,
@@ -54,7 +54,7 @@ impl SharedTopics {
         self.with(name, |topic| {
             topic.count_member(member, self.config.members)?;
             let followed = (!topic.replica.is_followed).then(|| engine.follow(Arc::clone(name)));
-            // The lock keeps the order of this call and that of a `leave`.
+            // The lock orders the calls of `join` and `leave`.
             let joined = engine.join(Arc::clone(name), Arc::clone(member));
             Ok(Box::pin(async move {
                 if let Some(followed) = followed {
@@ -171,7 +171,7 @@ impl SharedTopics {
 }
 
 impl SharedTopic {
-    /// Ends the presence of all members that a process has made present.
+    /// Removes all members that a process has added.
     fn end_presences(&mut self, name: &Arc<str>, process: u64) {
         let mut left = Vec::new();
         self.replica.present.retain(|member, processes| {

@@ -12,7 +12,8 @@ use super::topic_server::RemoteEngineConfig;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, HubError>>;
 
-/// The maximum number of new subscribers and members that wait: enough for the clients of a process that connect again at once.
+/// The maximum number of new subscribers and members that wait: enough for the clients of a process that connect again at
+/// once.
 const WAITING_REQUESTS: usize = 32 * 1024;
 
 pub(super) enum Request {
@@ -20,7 +21,7 @@ pub(super) enum Request {
     Follow(
         Arc<str>,
         Pending<()>,
-        #[expect(dead_code, reason = "dropping it frees the place")] Permit,
+        #[expect(dead_code, reason = "dropping it frees the slot")] Permit,
     ),
     Unfollow(Arc<str>),
     Join(Membership, Pending<()>, Permit),
@@ -45,7 +46,7 @@ pub(super) struct PublishRequest {
     pub(super) json: Arc<str>,
     /// Identifies the message among those of all processes.
     pub(super) number: u64,
-    /// An attempt was made whose result is unknown.
+    /// The request was sent, and its result is unknown.
     pub(super) was_sent: bool,
     pub(super) pending: Pending<Position>,
     pub(super) _permit: Permit,
@@ -59,7 +60,7 @@ impl<T> Pending<T> {
         }
     }
 
-    /// Returns whether the caller has been dropped.
+    /// Returns whether the caller was dropped.
     pub(super) fn is_abandoned(&self) -> bool {
         self.reply.as_ref().is_none_or(Reply::is_closed)
     }
@@ -73,7 +74,7 @@ impl<T> Pending<T> {
 }
 
 impl Request {
-    /// Ends a request that does not wait any longer. Returns whether it has ended.
+    /// Fails a request for whose deadline `is_over` returns true. Returns whether it has failed.
     pub(super) fn end_if(&mut self, is_over: impl Fn(Instant) -> bool) -> bool {
         match self {
             Request::Publish(PublishRequest { pending, .. }) if is_over(pending.deadline) => {

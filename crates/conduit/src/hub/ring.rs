@@ -1,10 +1,10 @@
-//! The notices of a topic that some subscriber of a worker has not taken yet.
+//! The notices of a topic that a subscriber of a worker has not taken yet.
 
 use std::collections::VecDeque;
 
 use super::message::{Change, Notice};
 
-/// A queue that several readers share: a notice leaves it when all of them have taken it, or when there are too many.
+/// A queue with several readers. It removes a notice when all readers have taken it, or when it exceeds its bounds.
 #[derive(Default)]
 pub(super) struct Ring {
     entries: VecDeque<RingEntry>,
@@ -18,7 +18,7 @@ pub(super) struct Ring {
 
 struct RingEntry {
     notice: Notice,
-    /// The number of readers that have not taken it.
+    /// The number of readers that have not taken the notice.
     readers: usize,
 }
 
@@ -37,7 +37,7 @@ impl Ring {
         self.end()
     }
 
-    /// Removes a reader. Returns whether there are others.
+    /// Removes a reader. Returns whether others remain.
     pub(super) fn leave(&mut self, cursor: u64) -> bool {
         self.readers -= 1;
         let from = cursor.max(self.start) - self.start;
@@ -52,7 +52,7 @@ impl Ring {
         self.start + self.entries.len() as u64
     }
 
-    /// Adds a notice, and removes the oldest ones above the bounds.
+    /// Adds a notice, and removes the oldest notices above the bounds.
     pub(super) fn push(&mut self, notice: Notice, limit: usize, limit_bytes: usize) {
         if let Change::Message(_) = notice.change {
             self.last_message = self.end();
@@ -65,12 +65,12 @@ impl Ring {
         }
     }
 
-    /// Removes all notices: readers that have not taken them lag.
+    /// Removes all notices: each reader lags.
     pub(super) fn clear(&mut self) {
         while !self.entries.is_empty() {
             self.pop();
         }
-        // A reader that has taken all entries has still missed the notices that never arrived.
+        // A reader that has taken all entries lags too: it has missed the notices that never arrived.
         self.start += 1;
     }
 
@@ -90,7 +90,7 @@ impl Ring {
         Next::Notice(notice)
     }
 
-    /// Returns whether a message follows the one before this cursor.
+    /// Returns whether the ring has a message at or after this cursor.
     pub(super) fn has_later_message(&self, cursor: u64) -> bool {
         self.last_message >= cursor && !self.entries.is_empty()
     }

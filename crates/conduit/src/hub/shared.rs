@@ -19,12 +19,13 @@ use crate::server::clock;
 
 /// The number of parts, each with a lock.
 const SHARDS: usize = 16;
-/// The maximum number of bytes of notices that wait for a worker. A blocked worker loses further ones, and its subscribers lag.
+/// The maximum number of bytes of notices that wait for a worker. A blocked worker loses further ones, and its subscribers
+/// lag.
 const INBOX_BYTES: usize = 16 * 1024 * 1024;
 
 pub(super) struct SharedTopics {
     pub(super) config: HubConfig,
-    /// Carries messages between processes. Without one, this process has all of them.
+    /// Transfers messages between processes. Without an engine, all messages stay in this process.
     pub(super) engine: Option<Arc<dyn HubEngine>>,
     /// Identifies the hub on each thread.
     pub(super) number: u64,
@@ -51,7 +52,7 @@ pub(super) struct SharedTopic {
     notices: u64,
     history: VecDeque<Arc<Message>>,
     history_bytes: usize,
-    /// A message has left the history, or was not kept: positions before this one have a gap.
+    /// The last position whose message the history lacks: a replay from an earlier position has a gap.
     complete_after: Position,
     workers: Vec<Arc<Inbox>>,
     /// The members, and the number of their connections to this process.
@@ -67,9 +68,9 @@ pub(super) struct SharedTopic {
 pub(super) struct ReplicaState {
     /// The engine has sent a snapshot, and updates follow it.
     pub(super) is_followed: bool,
-    /// The number of operations that require the topic.
+    /// The number of operations in progress that require the topic.
     pub(super) pins: usize,
-    /// The members, and the processes that have made each present.
+    /// The members, each with the processes that have added it.
     pub(super) present: BTreeMap<Arc<str>, Vec<u64>>,
 }
 
@@ -77,7 +78,7 @@ pub(super) struct ReplicaState {
 pub(super) struct Inbox {
     sender: mpsc::UnboundedSender<(Arc<str>, Notice)>,
     waiting_bytes: AtomicUsize,
-    /// The number of dropped notices. The worker treats them as missed by all of its subscribers.
+    /// The number of dropped notices. The worker reports a loss to all of its subscribers.
     pub(super) dropped: AtomicU64,
 }
 
@@ -99,7 +100,7 @@ impl Inbox {
             self.dropped.fetch_add(1, Ordering::Release);
             return;
         }
-        // It fails when the worker has ended.
+        // Sending fails when the worker has ended.
         let _ = self.sender.send((Arc::clone(topic), notice));
     }
 
@@ -108,10 +109,10 @@ impl Inbox {
     }
 }
 
-/// The messages that a new subscriber continues with.
+/// The messages that a new subscriber receives first.
 pub(super) struct Replay {
     pub(super) messages: VecDeque<Arc<Message>>,
-    /// Messages before them are lost.
+    /// Messages before these are lost.
     pub(super) has_gap: bool,
     /// Notices up to this number precede the subscription.
     pub(super) last_notice: u64,
@@ -148,7 +149,8 @@ impl SharedTopics {
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls a function with a topic, which is created if it does not exist. Expired messages and topics of its shard are removed.
+    /// Calls a function with a topic, which is created if it does not exist. Expired messages and topics of its shard are
+    /// removed.
     pub(super) fn with<T>(
         &self,
         name: &Arc<str>,
@@ -199,8 +201,8 @@ impl SharedTopics {
         now.max(last.saturating_add(1))
     }
 
-    /// Removes messages that are too old, and topics without a subscriber and a member: at once those that have had no message,
-    /// and others after the time of the history without an operation.
+    /// Removes expired messages and unused topics. A topic is removed when it has been unused for the time of the history,
+    /// or at once if it never had a message.
     fn remove_expired(&self, shard: &mut TopicShard, now: Instant) {
         while let Some(name) = shard.take_due(now) {
             let Some(topic) = shard.topics.get_mut(&name) else {
@@ -223,7 +225,7 @@ impl SharedTopics {
         }
     }
 
-    /// Removes expired messages of all shards if the histories have no memory for a further one of this size.
+    /// Removes expired messages of all shards if a further message of this size would exceed the memory of the histories.
     pub(super) fn make_room(&self, further_bytes: usize) {
         if self.history_bytes.load(Ordering::Relaxed) + further_bytes <= self.config.memory_bytes {
             return;
@@ -234,7 +236,7 @@ impl SharedTopics {
         }
     }
 
-    /// Removes messages that are too old, and as many as a further one of this size requires.
+    /// Removes expired messages, and the oldest messages until a further message of this size fits.
     fn trim(&self, topic: &mut SharedTopic, further_bytes: usize, now: Instant) {
         let config = &self.config;
         let further = usize::from(further_bytes > 0);
@@ -255,7 +257,7 @@ impl SharedTopics {
         }
     }
 
-    /// Publishes a message to all workers with a subscriber, and keeps it in the history. Calls `note` before that.
+    /// Calls `note` with the message, keeps it in the history, and sends it to all workers with a subscriber.
     pub(super) fn publish(
         &self,
         name: &Arc<str>,
@@ -276,7 +278,7 @@ impl SharedTopics {
         })
     }
 
-    /// Adds the message after the last one to the history, and sends it to the workers.
+    /// Appends a message to the history, and sends it to the workers.
     pub(super) fn append(&self, topic: &mut SharedTopic, name: &Arc<str>, message: Arc<Message>, now: Instant) {
         let cost = message.cost();
         self.trim(topic, cost, now);
@@ -294,7 +296,7 @@ impl SharedTopics {
         topic.notify(name, Change::Message(message));
     }
 
-    /// Removes all messages of a topic, which continues after this position.
+    /// Removes all messages of a topic, and sets its last position.
     pub(super) fn clear_history(&self, topic: &mut SharedTopic, after: Position) {
         self.history_bytes.fetch_sub(topic.history_bytes, Ordering::Relaxed);
         topic.history_bytes = 0;
@@ -303,7 +305,7 @@ impl SharedTopics {
         topic.last = after;
     }
 
-    /// Subscribes a worker unless it is subscribed already, and returns the messages from this point on.
+    /// Subscribes a worker unless it is subscribed already, and returns the messages from this position on.
     pub(super) fn subscribe(&self, name: &Arc<str>, inbox: &Arc<Inbox>, from: StartFrom) -> Result<Replay, HubError> {
         self.with(name, |topic| {
             if !topic.workers.iter().any(|known| Arc::ptr_eq(known, inbox)) {
@@ -327,7 +329,7 @@ impl SharedTopics {
         })
     }
 
-    /// Unsubscribes a worker that has no more subscribers of a topic.
+    /// Unsubscribes a worker whose last subscriber of a topic was dropped.
     pub(super) fn unsubscribe(&self, name: &Arc<str>, inbox: &Arc<Inbox>) {
         // The topic exists.
         let _ = self.with(name, |topic| {
@@ -376,7 +378,7 @@ impl SharedTopics {
 }
 
 impl TopicShard {
-    /// Takes the next topic that is due from the list.
+    /// Removes the next topic that is due from the list, and returns its name.
     fn take_due(&mut self, now: Instant) -> Option<Arc<str>> {
         let next = self.due.peek_mut().filter(|next| next.0.0 <= now)?;
         let Reverse((_, name)) = PeekMut::pop(next);
@@ -402,7 +404,8 @@ impl SharedTopic {
     fn due(&self, history_time: Duration) -> Option<Instant> {
         match self.history.front() {
             Some(oldest) => oldest.published.checked_add(history_time),
-            // Without any message, nothing is lost: clients that invent keys must not fill the limit of topics.
+            // Removing a topic without a message loses nothing, and keys that clients invent do not exhaust the limit of
+            // topics.
             None if self.is_unused() && self.last.number == 0 => Some(self.last_used),
             None if self.is_unused() => self.last_used.checked_add(history_time),
             None => None,

@@ -1,4 +1,4 @@
-//! A subscriber's view of a topic.
+//! Subscriptions: the updates of a topic that a subscriber receives.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::shared::Replay;
 use crate::BoxError;
 use crate::events::Events;
 
-/// The treatment of a subscriber that takes its messages too slowly: one that lags by more than
+/// The policy for a slow subscriber: a subscriber that lags by more than
 /// [`HubConfig::lag_messages`](super::HubConfig::lag_messages) or
 /// [`HubConfig::history_bytes`](super::HubConfig::history_bytes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub enum LagPolicy {
     /// The oldest messages are dropped, and the subscriber receives [`Update::Missed`].
     #[default]
     DropOldest,
-    /// Only the latest message is of interest: a subscriber that has several waiting receives the last one, and
-    /// [`Update::Missed`] only if that may be lost.
+    /// The subscriber receives only the latest of its waiting messages, and [`Update::Missed`] only if that message may be
+    /// lost.
     KeepLatest,
     /// The subscription ends. A client of an event stream connects again and continues from the history.
     Close,
@@ -42,12 +42,12 @@ pub enum Update<M> {
     Joined(Arc<str>),
     /// A member is no longer present, after [`Subscription::with_presence`].
     Left(Arc<str>),
-    /// Messages are lost: the subscriber was too slow, or the history no longer has the messages after its position. It
-    /// needs the state that they have changed from elsewhere.
+    /// Messages are lost: the subscriber was too slow, or the history no longer has the messages after its position. The
+    /// subscriber must read the state that these messages have changed from its source, such as a database.
     Missed,
 }
 
-/// The updates of a topic, also as a [`Stream`]. It belongs to the worker on which it was created.
+/// The updates of a topic, also as a [`Stream`]. A subscription belongs to the worker that has created it.
 pub struct Subscription<F: TopicFamily> {
     subscriber: Subscriber,
     replay: VecDeque<Arc<Message>>,
@@ -77,7 +77,7 @@ impl<F: TopicFamily> Subscription<F> {
         }
     }
 
-    /// Sets the treatment of this subscriber when it is slow. Default: [`LagPolicy::DropOldest`].
+    /// Sets the policy for this subscriber when it is slow. Default: [`LagPolicy::DropOldest`].
     pub fn on_lag(mut self, policy: LagPolicy) -> Self {
         self.policy = policy;
         self
@@ -93,7 +93,7 @@ impl<F: TopicFamily> Subscription<F> {
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped, as in `tokio::select!`, takes no update.
+    /// A future that is dropped before it is ready, as in `tokio::select!`, consumes no update.
     pub async fn next(&mut self) -> Option<Update<F::Message>> {
         poll_fn(|context| self.poll_update(context)).await
     }
@@ -108,8 +108,9 @@ impl<F: TopicFamily> Subscription<F> {
         self.last
     }
 
-    /// Converts the updates to an event stream. A message is an event with its position as the ID. [`Update::Missed`] is an event
-    /// `missed` with the data `null`; a member's arrival and departure are events `joined` and `left` with the name as JSON.
+    /// Converts the updates to an event stream. A message is an event with its position as the ID. [`Update::Missed`] is an
+    /// event `missed` with the data `null`; the arrival and the departure of a member are events `joined` and `left` with
+    /// the name as JSON.
     pub fn into_events(self) -> Events<F::Message> {
         Events::from_encoded(Box::pin(EncodedUpdates(self)))
     }
@@ -130,7 +131,7 @@ impl<F: TopicFamily> Subscription<F> {
         loop {
             let notice = ready!(self.subscriber.poll_next(context));
             if notice.as_ref().is_some_and(|notice| notice.number <= self.last_notice) {
-                // The replay had it.
+                // The replay contains it.
                 continue;
             }
             let change = notice.map_or(Change::Missed, |notice| notice.change);

@@ -42,13 +42,15 @@ impl<F: TopicFamily> Topic<F> {
         &self.name[F::NAME.len() + 1..]
     }
 
-    /// Publishes a message to all subscribers. The JSON of a message must be readable as one: a `NaN` or an infinite number is
-    /// written as `null`, which no subscriber reads as a number. Check values of clients before they are published.
+    /// Publishes a message to all subscribers. The JSON of a message must deserialize as a message: serde serializes a `NaN`
+    /// or an infinite number as `null`, which does not deserialize as a number. Validate the values of clients before you
+    /// publish them.
     ///
     /// # Errors
     ///
-    /// [`HubError::NotPermitted`] for a client that may only subscribe, [`HubError::LongMessage`], [`HubError::NotJson`], and
-    /// [`HubError::Full`] if the topic does not exist and there are too many. With an engine also [`HubError::Unavailable`].
+    /// [`HubError::NotPermitted`] for a client that may only subscribe, [`HubError::LongMessage`], [`HubError::NotJson`],
+    /// and [`HubError::Full`] if the topic does not exist and the hub has reached its limit of topics. With an engine also
+    /// [`HubError::Unavailable`].
     pub async fn publish(&self, message: &F::Message) -> Result<Position, HubError> {
         self.publish_json(message).await
     }
@@ -61,7 +63,7 @@ impl<F: TopicFamily> Topic<F> {
         }
     }
 
-    /// Queues a value that has the JSON of a message, for an engine: it is published although the future is dropped.
+    /// Queues a value that has the JSON of a message, for an engine, which publishes it even if the future is dropped.
     pub(crate) fn queue(&self, message: &impl Serialize) -> Result<EngineFuture<Position>, HubError> {
         let json = self.encode(message)?;
         let engine = self.shared.engine.as_ref().ok_or(HubError::Unavailable)?;
@@ -103,7 +105,7 @@ impl<F: TopicFamily> Topic<F> {
     ///
     /// # Errors
     ///
-    /// [`HubError::Full`] if there are too many topics or subscriptions.
+    /// [`HubError::Full`] if the hub has reached its limit of topics or of subscriptions.
     ///
     /// # Panics
     ///
@@ -124,14 +126,14 @@ impl<F: TopicFamily> Topic<F> {
         Ok(self.subscribe(from).await?.into_events())
     }
 
-    /// Makes a member present until the value is dropped. Subscribers [with presence](Subscription::with_presence) are
-    /// notified of the first connection of a member, and of the end of the last one. A client that subscribes before it joins
-    /// is notified of itself, too.
+    /// Adds a member until the returned value is dropped. Subscribers [with presence](Subscription::with_presence) receive
+    /// the arrival of a member at its first `join`, and its departure at the drop of its last presence. A client that
+    /// subscribes before it joins receives its own arrival, too.
     ///
     /// # Errors
     ///
     /// [`HubError::NotPermitted`] for a client that may only subscribe, [`HubError::LongKey`] for a name of more than 512
-    /// bytes, and [`HubError::Full`] if the topic has too many members.
+    /// bytes, and [`HubError::Full`] if the topic has reached its limit of members.
     pub async fn join(&self, member: &str) -> Result<Presence, HubError> {
         self.check_publish()?;
         let member: Arc<str> = checked(member)?.into();
@@ -154,8 +156,8 @@ impl<F: TopicFamily> Topic<F> {
         }
     }
 
-    /// The members that are present, in the order of their names. A subscriber [with presence](Subscription::with_presence)
-    /// that has received the arrival of a member finds it here.
+    /// The present members, in the order of their names. A subscriber [with presence](Subscription::with_presence) that has
+    /// received the arrival of a member finds it here.
     ///
     /// # Errors
     ///
@@ -194,7 +196,7 @@ impl<F: TopicFamily> fmt::Debug for Topic<F> {
     }
 }
 
-/// The presence of a member in a topic, which ends with its drop.
+/// The presence of a member in a topic, which ends when this value is dropped.
 #[must_use = "the member leaves when this is dropped"]
 pub struct Presence {
     shared: Arc<SharedTopics>,

@@ -1,4 +1,4 @@
-//! The interface of a server that has the topics of an engine.
+//! The interface of a server that keeps the topics of an engine.
 
 use std::fmt;
 use std::future::Future;
@@ -14,13 +14,13 @@ use super::message::Position;
 #[derive(Clone, Debug)]
 pub struct RemoteEngineConfig {
     /// The time for which a publisher, a new subscriber and a new member wait while the server is unavailable; then they
-    /// receive [`HubError::Unavailable`]. Zero is an error at once. Default: 10 s.
+    /// receive [`HubError::Unavailable`]. With zero, they fail at once. Default: 10 s.
     pub queue_timeout: Duration,
-    /// The maximum number of messages that wait. A further one is [`HubError::Full`]. Default: 1,000.
+    /// The maximum number of messages that wait. Further messages fail with [`HubError::Full`]. Default: 1,000.
     pub waiting_messages: usize,
     /// The maximum number of bytes of messages that wait. Default: 8 MiB.
     pub waiting_bytes: usize,
-    /// The time for which the members of a process remain present after its last sign of life. Default: 15 s.
+    /// The time for which the members of a process remain present after it has last renewed its lease. Default: 15 s.
     pub lease: Duration,
     /// The maximum time for a response of the server, after which the engine reconnects. Default: 5 s.
     pub response_timeout: Duration,
@@ -38,19 +38,19 @@ impl Default for RemoteEngineConfig {
     }
 }
 
-/// The maximum time to live, a hundred years: every server can add it to its current time.
+/// The maximum time to live, a hundred years: the sum with the current time is in the range of every server.
 const LONGEST_TIME: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
-/// The time for which a server keeps a topic that no process follows: twice the time of the history, at least a minute and at
-/// most a hundred years.
+/// The time for which a server keeps a topic that no process follows: twice the time of the history, at least a minute and
+/// at most a hundred years.
 pub fn time_to_live(config: &HubConfig) -> Duration {
     let twice = config.history_time.saturating_mul(2);
     twice.clamp(Duration::from_secs(60), LONGEST_TIME)
 }
 
-/// A server that has the topics of an engine.
+/// A server that keeps the topics of an engine.
 pub trait TopicServer: Send + 'static {
-    /// The connections of an engine to the server, until one is lost.
+    /// The connections of an engine to the server, which end when one is lost.
     type Session: TopicSession;
 
     /// The name of the server in the log.
@@ -67,10 +67,11 @@ pub trait TopicServer: Send + 'static {
     ) -> impl Future<Output = Result<Self::Session, SessionError>> + 'static;
 }
 
-/// The requests of an engine to its server. All futures run on the thread of the engine, one at a time, and to their end except
-/// for [`update`](Self::update).
+/// The requests of an engine to its server. All futures run on the thread of the engine, one at a time, and to completion
+/// except for [`update`](Self::update).
 ///
-/// Each request is atomic among all processes, and repeated by another session if this one is lost meanwhile.
+/// Each request is atomic with respect to all processes. If the session is lost during a request, the next session repeats
+/// it.
 pub trait TopicSession {
     /// Set if the session reports messages as [`RemoteUpdate::Published`], which may be lost. Default: false.
     const SENDS_HINTS: bool = false;
@@ -88,19 +89,19 @@ pub trait TopicSession {
     /// Ends the updates of a topic.
     fn unsubscribe(&mut self, topic: &Arc<str>) -> impl Future<Output = Result<(), SessionError>>;
 
-    /// Reads topics, which begin where they are missing. Each snapshot has at least the messages after the position that this
-    /// process has, as far as they are within the bounds of the history. A topic whose last position is before this one has
-    /// lost messages, and begins again with a larger epoch. The members of a snapshot are
-    /// those of the moment of its messages or an earlier one: the end of a presence follows its messages. The engine reads at
-    /// most 16 topics at once.
+    /// Reads topics, and creates missing ones. Each snapshot has at least the messages after the given position, which is
+    /// the last one of this process, within the bounds of the history. A topic whose last position precedes the given one
+    /// has lost messages: the server creates it again with a larger epoch. The server reads the members at the same time as
+    /// the messages or earlier, so that the departure of a member follows its messages. The engine reads at most 16 topics
+    /// at once.
     fn read(
         &mut self,
         topics: &[(Arc<str>, Option<Position>)],
     ) -> impl Future<Output = Result<Vec<Result<TopicSnapshot, String>>, SessionError>>;
 
-    /// Reads the messages after these positions, in the order of each topic: all, or the first ones, for at most 16 topics. The
-    /// engine calls it after
-    /// [`RemoteUpdate::Published`], and from time to time if the session [sends hints](Self::SENDS_HINTS).
+    /// Reads the messages after these positions, in the order of each topic: all, or the first ones, for at most 16 topics.
+    /// The engine calls it after [`RemoteUpdate::Published`], and periodically if the session [sends
+    /// hints](Self::SENDS_HINTS).
     fn read_after(
         &mut self,
         topics: &[(Arc<str>, Position)],
@@ -109,19 +110,20 @@ pub trait TopicSession {
         std::future::ready(Ok(LaterMessages::default()))
     }
 
-    /// Removes expired state, a bounded part of it. Returns whether more may remain: the engine then calls it again soon.
+    /// Removes a bounded part of the expired state. Returns whether more may remain: the engine then calls it again soon.
     fn remove_expired(&mut self) -> impl Future<Output = Result<bool, SessionError>> {
         std::future::ready(Ok(false))
     }
 
-    /// Publishes messages in their order. A retry of a published message returns its original position. Returns a position
-    /// or an error for each.
+    /// Publishes messages in their order. A retry of a published message returns its original position. The result has a
+    /// position or an error for each message.
     fn publish(
         &mut self,
         messages: &[RemoteMessage],
     ) -> impl Future<Output = Result<Vec<Result<Position, String>>, SessionError>>;
 
-    /// Changes the members of this process in their order. Returns [`HubError::Full`] for a topic that has reached its limit.
+    /// Applies the changes to the members of this process in their order. Returns [`HubError::Full`] for a topic that has
+    /// reached its limit of members.
     fn change_members(
         &mut self,
         process: u64,
@@ -144,13 +146,13 @@ pub trait TopicSession {
 pub enum RemoteUpdate {
     /// A message.
     Message(Arc<str>, Position, Arc<str>),
-    /// A process has made a member present.
+    /// A process has added a member.
     Joined(Arc<str>, u64, Arc<str>),
-    /// A process has ended the presence of a member.
+    /// A process has removed a member.
     Left(Arc<str>, u64, Arc<str>),
-    /// Topics have messages that the engine is to [read](TopicSession::read_after).
+    /// Topics have new messages. The engine [reads them](TopicSession::read_after).
     Published(Vec<Arc<str>>),
-    /// Topics have changes that the engine is to [read](TopicSession::read).
+    /// Topics have changed. The engine [reads them](TopicSession::read).
     Changed(Vec<Arc<str>>),
 }
 
@@ -192,7 +194,7 @@ pub struct MemberChange {
 pub enum MemberChangeKind {
     /// The member joins.
     Join,
-    /// The member is present; the other processes may have lost it.
+    /// The member is present already; the server or the other processes may have lost it.
     Announce,
     /// The member leaves.
     Leave,
@@ -201,7 +203,7 @@ pub enum MemberChangeKind {
 /// The result of a renewed lease.
 #[derive(Clone, Debug)]
 pub struct ProcessLease {
-    /// The lease had ended, and the presence of the members of this process with it.
+    /// The lease had expired, and the server has removed the members of this process.
     pub had_ended: bool,
     /// The processes with a lease.
     pub live: Vec<u64>,
@@ -210,9 +212,9 @@ pub struct ProcessLease {
 /// The error of a request to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionError {
-    /// The connection is lost or does not respond: another one repeats the request.
+    /// The connection was lost or does not respond. The next session repeats the request.
     Lost(String),
-    /// The server refuses the request, such as one that is full.
+    /// The server rejects the request, for example because it is full.
     Refused(String),
 }
 

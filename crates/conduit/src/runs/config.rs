@@ -9,11 +9,11 @@ pub struct RunsConfig {
     pub runs: usize,
     /// The maximum number of runs in progress of one owner. Default: 10.
     pub runs_of_owner: usize,
-    /// The time for which a finished run remains for its client. Default: 5 minutes.
+    /// The time for which a client can follow a finished run. Default: 5 minutes.
     pub retention: Duration,
-    /// The maximum number of finished runs that remain; the oldest are removed first. Default: 1,000.
+    /// The maximum number of finished runs that are kept; the oldest are removed first. Default: 1,000.
     pub finished_runs: usize,
-    /// The maximum number of updates of a run that remain for clients that connect again. Default: 100.
+    /// The maximum number of updates of a run that are kept for clients that reconnect. Default: 100.
     pub updates: usize,
 }
 

@@ -22,7 +22,7 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::response::{IntoResponse, NoContent, Response};
 
-/// The topics of runs. The registry checks their owners.
+/// The topics of runs. The registry checks the owner.
 pub(super) struct RunFamily<P>(PhantomData<fn() -> P>);
 
 impl<P: Serialize + DeserializeOwned + 'static> TopicFamily for RunFamily<P> {
@@ -39,7 +39,8 @@ impl<P: Serialize + DeserializeOwned + 'static> TopicFamily for RunFamily<P> {
 #[derive(Clone, Copy)]
 pub(crate) struct FollowsRun;
 
-/// The updates of a run as an event stream, which ends after the last one; a 204 for a client that has received the last update.
+/// The updates of a run as an event stream, which ends after the last update; a 204 for a client that has already received
+/// the last update.
 pub struct RunEvents<P>(Option<Events<RunUpdate<P>>>);
 
 impl<P: Serialize + DeserializeOwned + 'static> RunEvents<P> {
@@ -136,7 +137,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Stream for UntilLast<P> {
             Some(Update::Message(message)) => {
                 self.has_ended = message.value().is_ok_and(|update| update.is_last());
             }
-            // A run that ends later publishes its last update after this loss.
+            // A run that ends later publishes its last update after these lost messages.
             Some(Update::Missed) => self.is_last_lost = self.record.last().is_some(),
             _ => {}
         }

@@ -57,7 +57,8 @@
 //! # Guarantees
 //!
 //! - **Owner**: a run can be found only by the owner that started it; for others it does not exist (404).
-//! - **Bounds**: [`RunsConfig`] limits the runs in progress, in total and per owner, and the time for which a finished one remains.
+//! - **Bounds**: [`RunsConfig`] limits the runs in progress, in total and per owner, and the time for which a finished run
+//!   is kept.
 //! - **Shutdown**: a shutdown waits for runs as it does for [`Tasks`], and logs the name and age of each run that it aborts. A run
 //!   ends with its process: keep work that must survive it in a database.
 //! - **Processes**: with [an engine](Runs::with_engine), the clients of a run may use any process.
@@ -136,7 +137,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
     /// Starts work on this worker, which continues without its client. The log contains `name`. [`find`](Self::find) requires the
     /// same `owner`, such as the ID of the authenticated user. The work need not be `Send`.
     ///
-    /// It returns `()` or a `Result`, whose error is logged. A cancelled run is dropped at its current `await`.
+    /// The work returns `()` or a `Result`, whose error is logged. Cancellation drops the work at its current `await`.
     ///
     /// # Errors
     ///
@@ -206,7 +207,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
                 let key = shared::key(owner, id);
                 (self.hub.trusted(&key)?, Some(self.hub.trusted(&key)?))
             }
-            // The registry compares the owner.
+            // The registry checks the owner.
             false => (self.hub.trusted(id)?, None),
         };
         Ok(Run {
@@ -251,7 +252,7 @@ where
     end.last = Some(last);
 }
 
-/// Publishes the last update when the task of a run ends in any way.
+/// Publishes the last update when the task of a run ends: by its return, a panic or a drop.
 struct RunEnd<P: Serialize + DeserializeOwned + 'static> {
     registry: Arc<Registry>,
     record: Arc<RunRecord>,
@@ -276,7 +277,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Drop for RunEnd<P> {
 
 impl<P: Serialize + DeserializeOwned + 'static> RunEnd<P> {
     fn publish_last(&self, last: &RunUpdate<P>) {
-        // A stream that missed the update reads it from the record, so set it there before publishing.
+        // A stream that has missed the update reads it from the record, so the record has it before the topic.
         let published = self.topic.publish_value(last, |update| {
             self.record.set_last(LastUpdate {
                 position: Some(update.position()),
@@ -328,7 +329,7 @@ impl<P> fmt::Debug for Runs<P> {
     }
 }
 
-/// A run that its owner has started.
+/// A run, as its owner sees it.
 pub struct Run<P: Serialize + DeserializeOwned + 'static> {
     id: Box<str>,
     /// The record, if this process has started the run.
@@ -349,8 +350,8 @@ impl<P: Serialize + DeserializeOwned + 'static> Run<P> {
         self.record.as_ref().is_some_and(|record| record.last().is_some())
     }
 
-    /// Cancels the run, if it has not ended: its future is dropped at its current `await`. The process of the run receives the request
-    /// through the engine.
+    /// Cancels the run if it has not ended: drops its future at the current `await`. A request for a run of another process
+    /// reaches that process through the engine.
     ///
     /// # Errors
     ///
@@ -401,15 +402,15 @@ impl<P: Serialize + DeserializeOwned + 'static> fmt::Debug for Run<P> {
 /// Reports the progress of a run to its clients.
 pub struct RunReporter<P: Serialize + DeserializeOwned + 'static> {
     topic: Topic<RunFamily<P>>,
-    /// The hub has accepted the latest progress.
+    /// Set if the hub has accepted the latest progress.
     is_delivered: AtomicBool,
 }
 
 impl<P: Serialize + DeserializeOwned + 'static> RunReporter<P> {
     /// Reports progress, whether or not a client follows the run.
     ///
-    /// A hub that is full, or whose engine is unavailable, does not fail the run: the log has a warning, the clients do not
-    /// receive this progress, and the next report replaces it. An engine may first wait for its server, by default for 10 s.
+    /// A full hub or an unavailable engine does not fail the run: this method logs a warning, the clients do not receive this
+    /// progress, and the next report replaces it. An engine may first wait for its server, by default for 10 s.
     ///
     /// # Errors
     ///

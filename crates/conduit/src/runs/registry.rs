@@ -1,4 +1,4 @@
-//! The runs in progress, and those that have ended lately.
+//! The runs in progress, and the finished runs that are kept.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -37,9 +37,9 @@ pub(super) struct RunRecord {
     last: OnceLock<LastUpdate>,
 }
 
-/// The last update of a run, which is kept for as long as the run, whether or not the hub has it.
+/// The last update of a run, which the record keeps even if the hub has removed it.
 pub(super) struct LastUpdate {
-    /// The position; `None` if the hub had too many topics.
+    /// The position; `None` if the hub has rejected the update, or if an engine publishes it.
     pub(super) position: Option<Position>,
     /// The bytes of the event.
     pub(super) event: Bytes,
@@ -61,7 +61,7 @@ impl RunRecord {
     }
 
     pub(super) fn cancel(&self) {
-        // It is kept until the task waits for it.
+        // The permit is kept until the task waits for it.
         self.cancelled.notify_one();
     }
 
@@ -136,7 +136,7 @@ impl Registry {
         self.forget(&mut state);
     }
 
-    /// Removes the runs that have ended too long ago, and the oldest of too many.
+    /// Removes the finished runs after their retention, and the oldest of too many.
     fn forget(&self, state: &mut RegistryState) {
         let now = Instant::now();
         while let Some((until, id)) = state.ended.front()

@@ -1,4 +1,4 @@
-//! Runs that several processes share: a topic has the updates, and its member is the process of the run.
+//! Runs that several processes share: a topic has the updates of a run, and a member while the run is in progress.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -40,7 +40,7 @@ pub(super) fn key(owner: &str, id: &str) -> String {
     format!("{:x}:{id}", Sha256::digest(owner))
 }
 
-/// Keeps the presence of a run until the future is dropped, and cancels the run on request of another process.
+/// Keeps the presence of a run until the future is dropped, and cancels the run at the request of another process.
 pub(super) async fn control(
     presence: Presence,
     cancels: Topic<CancelFamily>,
@@ -76,7 +76,7 @@ pub(super) async fn drive_shared(driven: impl Future<Output = ()>, control: impl
     .await;
 }
 
-/// The updates of a run that any process has started.
+/// Returns the updates of a run that any process has started.
 pub(super) async fn events<P>(topic: &Topic<RunFamily<P>>, last: LastEventId) -> Result<RunEvents<P>, Problem>
 where
     P: Serialize + DeserializeOwned + 'static,
@@ -105,7 +105,7 @@ pub(super) async fn cancel<P>(topic: &Topic<RunFamily<P>>, cancels: &Topic<Cance
 where
     P: Serialize + DeserializeOwned + 'static,
 {
-    // The process knows the members of a topic while it has a subscription.
+    // The process has the members of a topic while it has a subscription.
     let updates = topic.subscribe(StartFrom::Now).await?;
     if !topic.present().await?.is_empty() {
         cancels.publish(&()).await?;
@@ -115,7 +115,7 @@ where
     Ok(())
 }
 
-/// Updates as the bytes of events, until the last one, or until the process of the run has ended without it.
+/// Updates as the bytes of events, until the last update, or until the process of the run has ended without a last update.
 struct SharedUpdates<P: Serialize + DeserializeOwned + 'static> {
     updates: Subscription<RunFamily<P>>,
     is_in_progress: bool,
