@@ -265,7 +265,7 @@ impl PipeState {
         self.server = self.server.max(state);
     }
 
-    /// Returns whether the connection takes no bytes of the client: one of its ends is gone.
+    /// Returns whether the connection takes no bytes of the client: the server or the client has closed it.
     fn is_closed_for_client(&self) -> bool {
         self.server == ServerState::Gone || self.client.is_gone()
     }
