@@ -14,7 +14,6 @@ mod respond;
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::rc::Rc;
 
 pub(crate) use self::build::{EndpointBuilder, LayerBuilder};
@@ -29,7 +28,8 @@ pub use conduit_route::{
     table,
 };
 
-use crate::endpoint::{Slot, handler_endpoint, slot};
+use crate::endpoint::handler_endpoint;
+pub use crate::endpoint::{CallSlot, ServingFuture};
 use crate::extract::FromRef;
 use crate::layer::erased::{EndpointWrapper, endpoint_wrapper};
 use crate::layer::{Continuation, Middleware};
@@ -65,18 +65,12 @@ impl<S: 'static, V: 'static, M: 'static, H: Handler<S, V, M>> Node<S, V> for Lea
     }
 
     fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
-        connecting.add(handler_endpoint(state, handler_slot::<S, V, M, H>), H::CROSS_ORIGIN);
+        connecting.add(handler_endpoint(state, H::serve), H::CROSS_ORIGIN);
     }
 
     fn describe(&self, descriptions: &mut Descriptions) {
         descriptions.add::<S, V, M, H>();
     }
-}
-
-/// The memory for the futures of a handler.
-fn handler_slot<S: 'static, V: 'static, M: 'static, H: Handler<S, V, M>>(state: &Rc<S>) -> Pin<Box<dyn Slot>> {
-    let state = Rc::clone(state);
-    slot(move |request| H::call(request, Rc::clone(&state)))
 }
 
 /// A list of routes: [`Routes`] or [`NestedRoutes`].

@@ -326,11 +326,11 @@ impl Function {
             {
                 #cross_origin
 
-                fn call(
-                    __request: ::conduit::Request,
+                fn serve(
                     __state: ::std::rc::Rc<__State>,
-                ) -> impl ::core::future::Future<Output = ::conduit::Response> + 'static {
-                    ::conduit::route::#respond(__request, __state, || (#(#sources,)* #function, #convert))
+                    __call: ::std::rc::Rc<::conduit::route::CallSlot>,
+                ) -> ::conduit::route::ServingFuture {
+                    ::conduit::route::#respond(__state, __call, || (#(#sources,)* #function, #convert))
                 }
 
                 #description
@@ -372,11 +372,11 @@ impl Function {
         items.push(quote! {
             #[allow(clippy::future_not_send)]
             impl<__State: 'static, __Values: 'static> ::conduit::route::Handler<__State, __Values, ()> for #ident {
-                fn call(
-                    _: ::conduit::Request,
+                fn serve(
                     _: ::std::rc::Rc<__State>,
-                ) -> impl ::core::future::Future<Output = ::conduit::Response> + 'static {
-                    ::core::future::pending()
+                    _: ::std::rc::Rc<::conduit::route::CallSlot>,
+                ) -> ::conduit::route::ServingFuture {
+                    ::std::boxed::Box::pin(::core::future::pending())
                 }
             }
         });

@@ -34,7 +34,7 @@ impl Operation {
 impl<R: IntoResponse> Returned<R> {
     /// Adds the responses.
     pub fn describe(self, operation: &mut Operation) {
-        operation.returned::<R>();
+        operation.returned_as(type_name::<R>(), R::describe);
     }
 }
 

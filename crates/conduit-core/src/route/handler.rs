@@ -1,15 +1,13 @@
 //! The traits of handlers, which the route attributes implement.
 
-use std::future::Future;
 use std::rc::Rc;
 
 use conduit_route::Definition;
 use http::StatusCode;
 
 use crate::cross_origin::CrossOrigin;
+use crate::endpoint::{CallSlot, ServingFuture};
 use crate::openapi::Operation;
-use crate::request::Request;
-use crate::response::Response;
 
 /// A handler's place in the application: its method and path. The route attributes implement it.
 #[diagnostic::on_unimplemented(
@@ -62,8 +60,8 @@ pub struct NotARoute;
 /// Suppresses a second error: the compiler already reports that the entry is not a [`Route`].
 #[diagnostic::do_not_recommend]
 impl<S: 'static, V: 'static> Handler<S, V, ()> for NotARoute {
-    fn call(_: Request, _: Rc<S>) -> impl Future<Output = Response> + 'static {
-        std::future::pending()
+    fn serve(_: Rc<S>, _: Rc<CallSlot>) -> ServingFuture {
+        Box::pin(std::future::pending())
     }
 }
 
@@ -79,8 +77,9 @@ pub trait Handler<S, V, M>: 'static {
     /// evaluation fails if two arguments take the body.
     const CROSS_ORIGIN: CrossOrigin = CrossOrigin::Harmless;
 
-    /// Extracts the arguments from the request, calls the function, and converts its return value into a response.
-    fn call(request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static;
+    /// Makes the future that extracts the arguments from each request, calls the function, and converts its return value into the
+    /// response.
+    fn serve(state: Rc<S>, call: Rc<CallSlot>) -> ServingFuture;
 
     /// Adds the input of the arguments and the responses to the description of an operation. The default adds
     /// nothing.

@@ -3,10 +3,12 @@
 //! A route attribute generates a call of one of these functions. The compiler checks their code once, in this crate; statements
 //! that the attribute generated would be checked for each handler.
 
+use std::convert::Infallible;
 use std::future::{self, Future};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+use crate::endpoint::{CallSlot, ServingFuture};
 use crate::extract::FromRequest;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -89,9 +91,6 @@ macro_rules! respond {
             type Returned: Future;
             /// Converts the output of the future.
             type Convert: Fn(<Self::Returned as Future>::Output) -> Response + Copy;
-
-            /// Returns the parts.
-            fn parts(self) -> ($(Self::$source,)* Self::Function, Self::Convert);
         }
 
         impl<S, Parts, $($source,)* Function, Returned, Convert> $parts<S> for Parts
@@ -106,31 +105,34 @@ macro_rules! respond {
             type Function = Function;
             type Returned = Returned;
             type Convert = Convert;
-
-            #[inline]
-            fn parts(self) -> ($($source,)* Function, Convert) {
-                self()
-            }
         }
 
-        /// Takes the arguments in their order, calls the handler, and converts its return value into a response. The first
-        /// rejection is the response.
-        #[allow(unused_mut, unused_variables)]
-        pub fn $name<S, Parts: $parts<S>>(
-            mut request: Request,
-            state: Rc<S>,
-            handler: Parts,
-        ) -> impl Future<Output = Response> {
-            async move {
-                let ($($argument,)* function, convert) = handler.parts();
-                $(
-                    let $argument = match $argument.take(&mut request, &state).await {
-                        Ok(value) => value,
-                        Err(rejection) => return rejection.into_response(),
+        /// For each request takes the arguments in their order, calls the handler, and converts its return value into the response.
+        /// The first rejection is the response.
+        #[allow(unused_labels, unused_mut, unused_variables)]
+        pub fn $name<S: 'static, Parts>(state: Rc<S>, call: Rc<CallSlot>, parts: Parts) -> ServingFuture
+        where
+            Parts: $parts<S> + Fn() -> ($(<Parts as $parts<S>>::$source,)* Parts::Function, Parts::Convert) + 'static,
+        {
+            let future: Box<dyn Future<Output = Infallible>> = Box::new(async move {
+                loop {
+                    let mut request = call.request().await;
+                    let ($($argument,)* function, convert) = parts();
+                    let response = 'response: {
+                        $(
+                            let $argument = match $argument.take(&mut request, &state).await {
+                                Ok(value) => value,
+                                Err(rejection) => break 'response rejection.into_response(),
+                            };
+                        )*
+                        convert(function($($argument),*).await)
                     };
-                )*
-                convert(function($($argument),*).await)
-            }
+                    drop(request);
+                    call.respond(response);
+                }
+            });
+            // After the coercion: `Box::pin` would be compiled for each handler.
+            Box::into_pin(future)
         }
     };
 }
