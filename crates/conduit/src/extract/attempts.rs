@@ -20,11 +20,16 @@ impl Pairs<'_> {
             last: None,
             before: None,
         };
-        let value = match self.attempts(&mut values)? {
-            Attempt::Last => values.last,
-            Attempt::Before => values.before,
+        // Without `?` and `expect`, which would be compiled for each type.
+        let value = match self.attempts(&mut values) {
+            Ok(Attempt::Last) => values.last,
+            Ok(Attempt::Before) => values.before,
+            Err(error) => return Err(error),
         };
-        Ok(value.expect("a successful attempt stores its value"))
+        match value {
+            Some(value) => Ok(value),
+            None => unreachable!("a successful attempt stores its value"),
+        }
     }
 
     /// Reads a value until no text has another form to try. Compiled once for all value types.

@@ -94,7 +94,11 @@ impl<S, T: Readable> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        let body = body_of_type(request, "application/json", is_json).await?;
+        // `?` would be three more functions for each type.
+        let body = match body_of_type(request, "application/json", is_json).await {
+            Ok(body) => body,
+            Err(problem) => return Err(problem),
+        };
         match from_json(&body) {
             Ok(value) => {
                 request.was_read(body);
@@ -179,9 +183,11 @@ impl<S, T: Readable> FromRequest<S> for Query<T> {
 
     // Building a ready future takes less code per type than the state machine of an `async fn`.
     fn from_request(request: &mut Request, _: &S) -> impl Future<Output = Result<Self, Problem>> {
-        ready(match query_pairs(request).map(Pairs::read) {
-            Ok(Ok(value)) => Ok(Query(value)),
-            Ok(Err(error)) => Err(rejected("query", StatusCode::BAD_REQUEST, &error)),
+        ready(match query_pairs(request) {
+            Ok(pairs) => match pairs.read() {
+                Ok(value) => Ok(Query(value)),
+                Err(error) => Err(rejected("query", StatusCode::BAD_REQUEST, &error)),
+            },
             Err(problem) => Err(problem),
         })
     }

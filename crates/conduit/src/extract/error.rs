@@ -284,12 +284,17 @@ impl Error {
         self
     }
 
-    /// Adds the name that a visitor rejected, unless the error already has one.
+    /// Adds the name of the rejected value, unless the error already has one.
     pub(super) fn of_name(self, name: &str) -> Self {
         match self.0.steps.is_empty() {
             true => self.in_field(name),
             false => self,
         }
+    }
+
+    /// Completes the error of a visitor that rejected this name.
+    pub(super) fn of_rejected_name(self, name: &str) -> Self {
+        self.settled_with(Hint::Unknown, name).of_name(name)
     }
 
     /// Adds the index of the list element that contains the value.

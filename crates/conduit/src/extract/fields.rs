@@ -52,7 +52,10 @@ impl<'de, 'a: 'de> de::Deserializer<'de> for Root<'de, 'a> {
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_map(self.groups_of_struct(names)?)
+        match self.groups_of_struct(names) {
+            Ok(groups) => visitor.visit_map(groups),
+            Err(error) => Err(error),
+        }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -253,7 +256,7 @@ impl<'de, 'a: 'de> de::MapAccess<'de> for Groups<'de, 'a> {
         match self.current {
             Some((name, _)) => match seed.deserialize(TextDeserializer(Cow::Borrowed(name))) {
                 Ok(key) => Ok(Some(key)),
-                Err(error) => Err(error.of_name(name)),
+                Err(error) => Err(error.of_rejected_name(name)),
             },
             None => Ok(None),
         }
@@ -361,7 +364,7 @@ impl<'de, 'a: 'de> de::EnumAccess<'de> for OneVariant<'de, 'a> {
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Error> {
         let variant = seed
             .deserialize(TextDeserializer(Cow::Borrowed(self.name)))
-            .map_err(|error| error.of_name(self.name))?;
+            .map_err(|error| error.of_rejected_name(self.name))?;
         Ok((variant, self))
     }
 }

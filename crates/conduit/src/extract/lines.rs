@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::{self, DeserializeSeed, Visitor};
 
-use super::error::Error;
+use super::error::{Error, Hint};
 use super::fields::Node;
 use super::text::TextDeserializer;
 
@@ -26,7 +26,10 @@ impl<'de> de::MapAccess<'de> for Named<'de> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         self.current = self.rest.next();
         match &self.current {
-            Some((name, _)) => seed.deserialize(TextDeserializer(Cow::Borrowed(name))).map(Some),
+            Some((name, _)) => seed
+                .deserialize(TextDeserializer(Cow::Borrowed(name)))
+                .map(Some)
+                .map_err(|error| error.settled_with(Hint::Unknown, name)),
             None => Ok(None),
         }
     }

@@ -16,13 +16,16 @@ use super::text::TextDeserializer;
 pub(super) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     let mut parser = serde_json::Deserializer::from_slice(text);
     let slot = Slot::default();
-    let value = T::deserialize(Located {
+    let located = Located {
         inner: &mut parser,
         slot: &slot,
-    })?;
-    match parser.end() {
-        Ok(()) => Ok(value),
-        Err(error) => Err(Error::of_parser(error)),
+    };
+    match T::deserialize(located) {
+        Ok(value) => match parser.end() {
+            Ok(()) => Ok(value),
+            Err(error) => Err(Error::of_parser(error)),
+        },
+        Err(error) => Err(error),
     }
 }
 
@@ -320,12 +323,14 @@ impl<'de, A: de::MapAccess<'de>> de::MapAccess<'de> for LocatedMap<'_, 'de, A> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        if !self.next_name()? {
-            return Ok(None);
+        match self.next_name() {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => return Err(error),
         }
         match seed.deserialize(TextDeserializer(self.name.clone())) {
             Ok(key) => Ok(Some(key)),
-            Err(error) => Err(error.of_name(&self.name)),
+            Err(error) => Err(error.of_rejected_name(&self.name)),
         }
     }
 
@@ -354,7 +359,9 @@ impl<'s, 'de, A: de::EnumAccess<'de>> de::EnumAccess<'de> for LocatedEnum<'s, A>
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self::Variant), Error> {
         let LocatedEnum { inner, slot } = self;
         let (Name(name), inner) = inner.variant::<Name<'de>>().map_err(|error| slot.take(error))?;
-        let variant = seed.deserialize(TextDeserializer(name.clone()))?;
+        let variant = seed
+            .deserialize(TextDeserializer(name.clone()))
+            .map_err(|error| error.settled_with(Hint::Unknown, &name))?;
         Ok((variant, LocatedVariant { inner, slot, name }))
     }
 }

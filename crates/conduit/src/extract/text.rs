@@ -76,6 +76,14 @@ impl<'de> de::Deserializer<'de> for TextDeserializer<'de> {
         self.visit(Hint::Unknown, visitor)
     }
 
+    // Compiled for the names of each derived struct, so the caller completes an error: with `of_rejected_name`.
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0 {
+            Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+            Cow::Owned(text) => visitor.visit_str(&text),
+        }
+    }
+
     fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0.parse::<char>() {
             Ok(value) => visitor
@@ -123,6 +131,6 @@ impl<'de> de::Deserializer<'de> for TextDeserializer<'de> {
     }
 
     forward_to_deserialize_any! {
-        str string bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
+        str string bytes byte_buf unit unit_struct tuple tuple_struct ignored_any
     }
 }
