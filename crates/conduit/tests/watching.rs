@@ -307,6 +307,11 @@ fn access_log_contains_invalid_requests() {
     assert_eq!((&fields["peer"], &fields["method"]), (&"127.0.0.1".into(), &"".into()));
     assert_eq!(fields["client"], "127.0.0.1");
     assert!(fields["bytes"].as_u64() > Some(0));
+    let mut client = server.connect();
+    client.send("HEAD /users/7 HTTP/2.0\r\nhost: test\r\n\r\n");
+    assert_eq!(client.response_to("HEAD").status, 505);
+    let fields = line(|line| line["target"] == "conduit::access" && line["fields"]["status"] == 505)["fields"].clone();
+    assert_eq!(fields["bytes"], 0, "the response to HEAD has no content");
 
     let server = serve(App::new(()).routes(routes![user]).access_log(AccessLog::Combined));
     server.request("GET /users/7 HTTP/2.0\r\nhost: test\r\n\r\n");

@@ -33,6 +33,8 @@ pub struct Connection {
     fields: u32,
     /// The request has version HTTP/1.0.
     pub(super) old: bool,
+    /// The method of the request, or of a head that is incomplete or invalid, on which its refusal depends. It is `Other`
+    /// until the token of the method is complete.
     pub(super) method: MethodKind,
     /// The connection may persist after this response.
     pub(super) keep_alive: bool,
@@ -183,6 +185,13 @@ impl Connection {
         !self.method.has_final(status)
     }
 
+    /// Returns whether the response has no body because the method is `HEAD` (RFC 9110, section 9.3.2). The method of a
+    /// head that is incomplete or invalid counts once its token is complete.
+    #[must_use]
+    pub fn is_head_only(&self) -> bool {
+        self.method == MethodKind::Head
+    }
+
     /// Returns whether the response has a body to write: its head is written, and neither the method nor the status
     /// forbids a body. If false, the caller need not produce one.
     #[must_use]
@@ -255,6 +264,7 @@ impl Connection {
     fn next_request(&mut self) {
         self.reading = Reading::START;
         self.writing = Writing::Nothing;
+        self.method = MethodKind::Other;
     }
 
     /// Records an error: it ends reading, and the connection closes after the response.
@@ -265,7 +275,6 @@ impl Connection {
             // The head is incomplete, so the response is one to an HTTP/1.1 request.
             self.writing = Writing::Waiting;
             self.old = false;
-            self.method = MethodKind::Other;
         }
         error
     }
@@ -303,25 +312,23 @@ impl Connection {
         if progress == Progress::START && matches!(input.first(), Some(b'\r' | b'\n')) {
             start = skip_blank_lines(input, &mut blank_lines)?;
         }
-        let parsed = match input.get(start) {
+        let window = &input[start..];
+        let parsed = match window.first() {
             // No byte, or a CR that may start an empty line.
-            None | Some(b'\r') => None,
+            None | Some(b'\r') => Ok(None),
             // No method starts with this byte: another protocol, such as TLS, is rejected at its first byte.
             Some(&byte) if !scan::is_token_byte(byte) => {
                 return Err(RequestError::at(Reason::Method, 0));
             }
-            Some(_) => head.parse(&input[start..], &mut progress, limits)?,
+            Some(_) => head.parse(window, &mut progress, limits),
         };
-        match parsed {
-            None => {
-                self.reading = Reading::Head { progress, blank_lines };
-                Ok((start, Event::NeedMore))
-            }
-            Some(length) => {
-                self.begin_request(head, length, limits);
-                Ok((start + length, Event::Request))
-            }
+        if let Ok(Some(length)) = parsed {
+            self.begin_request(head, length, limits);
+            return Ok((start + length, Event::Request));
         }
+        self.method = first_method(window);
+        self.reading = Reading::Head { progress, blank_lines };
+        parsed.map(|_| (start, Event::NeedMore))
     }
 
     #[inline]
@@ -394,6 +401,15 @@ impl Connection {
 impl Default for Connection {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The method at the start of a head that is incomplete or invalid, once its token is complete.
+fn first_method(window: &[u8]) -> MethodKind {
+    if window.starts_with(b"HEAD ") {
+        MethodKind::Head
+    } else {
+        MethodKind::Other
     }
 }
 

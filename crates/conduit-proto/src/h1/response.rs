@@ -29,8 +29,8 @@ impl Connection {
     /// read during the response; if more than [`DRAIN_BYTES`] of it remain at the end of the response, the connection
     /// closes.
     ///
-    /// Without a request, such as for a 408, the response closes the connection. A second head is an error of the
-    /// caller; it is discarded and closes the connection.
+    /// Without a request, such as for a 408, the response closes the connection. It has no body if the incomplete head
+    /// begins with `HEAD` and a space. A second head is an error of the caller; it is discarded and closes the connection.
     pub fn write_head(
         &mut self,
         out: &mut Vec<u8>,
@@ -51,7 +51,6 @@ impl Connection {
         if self.writing == Writing::Nothing {
             self.abort();
             self.old = false;
-            self.method = MethodKind::Other;
         }
         if self.continue_pending {
             self.keep_alive = false;

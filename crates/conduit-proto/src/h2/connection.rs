@@ -256,6 +256,13 @@ impl Http2Connection {
         status.is_informational() || status.is_success() && is_connect()
     }
 
+    /// Returns whether the response has no body because the method is `HEAD` (RFC 9110, section 9.3.2).
+    #[must_use]
+    pub fn is_head_only(&self, stream: StreamId) -> bool {
+        let stream = self.streams.get(stream);
+        stream.is_some_and(|stream| stream.method == MethodKind::Head)
+    }
+
     /// Returns whether the client has acknowledged the server's SETTINGS.
     #[must_use]
     pub fn is_settings_acknowledged(&self) -> bool {

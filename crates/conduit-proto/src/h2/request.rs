@@ -73,6 +73,8 @@ struct Assembly<'a> {
     priority: Priority,
     /// The first rule that the section violates, or the limit that it exceeds.
     fault: Option<Http2Reason>,
+    /// After the fault, `:method` may follow among the pseudo-fields: the response depends on it, too.
+    seeks_method: bool,
 }
 
 /// The properties of a request that are not in the [`Head`].
@@ -95,7 +97,18 @@ impl<'a> Assembly<'a> {
             expects_continue: false,
             priority: Priority::default(),
             fault: None,
+            seeks_method: false,
         }
+    }
+
+    /// Takes a field after the fault. At most one of each kind precedes `:method`, which bounds the work.
+    #[cold]
+    fn seek_method(&mut self, kind: FieldKind, field: Field) {
+        let is_first = kind.is_pseudo() && self.pseudo[kind as usize].is_none();
+        if is_first {
+            self.pseudo[kind as usize] = Some((field.value, field.value_end));
+        }
+        self.seeks_method = is_first && kind != FieldKind::Method;
     }
 
     fn add(&mut self, bytes: &[u8], kind: FieldKind, field: Field) -> Result<(), Http2Reason> {
@@ -149,7 +162,7 @@ impl Sink for Assembly<'_> {
     const OMITS_PSEUDO_NAMES: bool = true;
 
     fn wants_more(&self) -> bool {
-        self.fault.is_none() && self.section != SectionKind::Ignored
+        (self.fault.is_none() || self.seeks_method) && self.section != SectionKind::Ignored
     }
 
     #[inline]
@@ -170,8 +183,12 @@ impl Sink for Assembly<'_> {
 
     #[inline]
     fn field(&mut self, bytes: &mut Vec<u8>, kind: FieldKind, field: Field) {
-        if let Err(reason) = self.add(bytes, kind, field) {
+        if self.seeks_method {
+            self.seek_method(kind, field);
+        } else if let Err(reason) = self.add(bytes, kind, field) {
             self.fault = Some(reason);
+            let is_before_method = self.fields.is_empty() && self.pseudo[FieldKind::Method as usize].is_none();
+            self.seeks_method = self.section == SectionKind::Head && is_before_method && kind.is_pseudo();
         }
     }
 }

@@ -257,3 +257,55 @@ fn content_length_is_decimal() {
         assert!(String::from_utf8(out).unwrap().contains(&expected));
     }
 }
+
+/// Writes a response of two bytes after this input, which contains no whole request.
+fn refuse(pieces: &[&str]) -> (String, bool) {
+    let mut connection = Connection::new();
+    let mut input = String::new();
+    for piece in pieces {
+        input.push_str(piece);
+        if let Ok((used, event)) = connection.handle_input(input.as_bytes(), &mut Head::new(), &Limits::default()) {
+            assert_eq!(event, Event::NeedMore, "{input}");
+            input.drain(..used);
+        }
+    }
+    let is_head_only = connection.is_head_only();
+    let (output, keep_alive) = respond(&mut connection, 408, &headers(&[]), Exact(2), &["ok"]);
+    assert!(!keep_alive, "{pieces:?}");
+    (output, is_head_only)
+}
+
+#[test]
+fn response_to_an_incomplete_or_invalid_head_follows_its_method() {
+    let cases: [(&[&str], bool); 12] = [
+        (&["HEAD "], true),
+        (&["HEAD / HTTP/1.1\r\nHos"], true),
+        (&["HE", "AD", " /", " HTTP/1.1\r\n"], true),
+        (&["\r\nHEAD / HTTP/1.1\r\n"], true),
+        (&["HEAD / HTTP/1.1\r\nHost : a\r\n\r\n"], true),
+        (&["HEAD / HTTP/1.1\r\n\r\n"], true),
+        (&["HEAD / HTTP/3.0\r\n"], true),
+        // The token is incomplete, or another one.
+        (&["HEAD"], false),
+        (&["HEADER / HTTP/1.1\r\n"], false),
+        (&["head / HTTP/1.1\r\n"], false),
+        (&["GET /HEAD HTTP/1.1\r\n"], false),
+        (&[], false),
+    ];
+    for (pieces, expected) in cases {
+        let (output, is_head_only) = refuse(pieces);
+        let rest = if expected { "" } else { "ok" };
+        let expected_output =
+            format!("HTTP/1.1 408 Request Timeout\r\ncontent-length: 2\r\nconnection: close\r\n{DATE}\r\n{rest}");
+        assert_eq!((output, is_head_only), (expected_output, expected), "{pieces:?}");
+    }
+}
+
+#[test]
+fn method_of_one_request_does_not_affect_the_next() {
+    let mut connection = request("HEAD", "1.1");
+    let (_, keep_alive) = respond(&mut connection, 200, &headers(&[]), Exact(2), &["ok"]);
+    assert!(keep_alive && !connection.is_head_only());
+    let (output, _) = respond(&mut connection, 408, &headers(&[]), Exact(2), &["ok"]);
+    assert!(output.ends_with("\r\n\r\nok"), "{output}");
+}

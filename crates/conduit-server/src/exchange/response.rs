@@ -13,12 +13,18 @@ use crate::response::{IntoResponse as _, Response};
 
 impl Exchange {
     /// Returns the response in place of the handler's, and aborts a handler that ends with its client. A request without a record
-    /// is reported as invalid.
+    /// is reported as invalid. `head_only` is set if the response is sent without its body.
     #[cold]
-    pub(crate) fn refuse(&mut self, problem: Problem, client: SocketAddr, environment: &Environment) -> Response {
+    pub(crate) fn refuse(
+        &mut self,
+        problem: Problem,
+        head_only: bool,
+        client: SocketAddr,
+        environment: &Environment,
+    ) -> Response {
         let response = environment.application.show(problem.into_response());
         if self.record.is_none() {
-            let bytes = response.body().len().unwrap_or_default();
+            let bytes = response.body().len().filter(|_| !head_only).unwrap_or_default();
             environment.watch.refused(client, response.status(), bytes);
         }
         self.replace_handler();

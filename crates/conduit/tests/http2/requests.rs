@@ -5,7 +5,7 @@ use conduit_proto::h2::ErrorCode;
 
 use crate::client::Client;
 use crate::frames::{self, Received, data, get, last_data, post, request};
-use crate::{LARGE, pattern, server};
+use crate::{LARGE, app, pattern, server};
 
 #[test]
 fn a_handler_sees_the_same_request_as_in_http_1_1() {
@@ -201,6 +201,64 @@ fn a_request_over_a_limit_gets_431_and_the_connection_continues() {
     let statistics = server.handle().statistics();
     assert_eq!(statistics.limit_hits(conduit::Limit::Headers), 1);
     assert_eq!(statistics.limit_hits(conduit::Limit::HeadBytes), 1);
+}
+
+#[test]
+fn refused_head_request_has_no_content() {
+    let server = server();
+    let mut client = Client::open(&server);
+    // More than the limit of a head, in one frame.
+    let (entry, references) = frames::bomb(&frames::pseudo("HEAD", "/"), b"x-long", &[b'x'; 4000], 100);
+    client.send(&frames::frame(
+        frames::HEADERS,
+        frames::END_HEADERS | frames::END_STREAM,
+        1,
+        &entry,
+    ));
+    let response = client.response(1);
+    assert_eq!((response.status, response.text().as_str()), (200, ""));
+    client.send(&frames::frame(
+        frames::HEADERS,
+        frames::END_HEADERS | frames::END_STREAM,
+        3,
+        &references,
+    ));
+    client.send(&frames::request(5, &frames::pseudo("HEAD", "/missing")));
+    for (stream, status) in [(3, 431), (5, 404)] {
+        let response = client.response(stream);
+        assert_eq!((response.status, response.text().as_str()), (status, ""));
+        let mut fields = response.fields.iter();
+        let length = fields.find(|(name, _)| name == "content-length");
+        assert!(length.is_some_and(|(_, length)| length != "0"), "{response:?}");
+    }
+}
+
+#[test]
+fn content_of_a_refusal_depends_on_a_method_after_the_limit() {
+    let server = TestClient::new(app().http2_head_limit(1000));
+    let mut client = Client::open(&server);
+    let long = format!("/{}", "x".repeat(2000));
+    for (streams, method) in [([1, 3], "HEAD"), ([5, 7], "GET")] {
+        let [name, scheme, path, authority] = frames::pseudo(method, &long);
+        let orders = [[path, name, scheme, authority], [scheme, path, authority, name]];
+        for (stream, fields) in streams.into_iter().zip(orders) {
+            client.send(&frames::request(stream, &fields));
+            let response = client.response(stream);
+            assert_eq!(response.status, 431);
+            assert_eq!(response.text().is_empty(), method == "HEAD", "{response:?}");
+        }
+    }
+    // The fields of a bomb are not decoded for the method.
+    let references = frames::bomb(&[], b":path", long.as_bytes(), 10_000);
+    for (stream, block) in [(9, references.0), (11, references.1)] {
+        client.send(&frames::frame(
+            frames::HEADERS,
+            frames::END_HEADERS | frames::END_STREAM,
+            stream,
+            &block,
+        ));
+        assert_eq!(client.response(stream).status, 431);
+    }
 }
 
 #[test]

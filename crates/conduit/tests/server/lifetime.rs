@@ -30,6 +30,28 @@ fn a_head_that_does_not_end_in_time_is_408() {
 }
 
 #[test]
+fn late_head_request_is_a_408_without_content() {
+    let app = App::new(TestState::default()).routes(ROUTES);
+    let client = TestClient::new(app.head_timeout(MINUTE).minimum_rate(1024, MINUTE));
+    for request in [
+        "HEAD ",
+        "HEAD / HTTP/1.1\r\nhos",
+        "HEAD / HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nabc",
+        "HEAD /slow HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nabc",
+    ] {
+        let mut slow = client.connect();
+        assert!(slow.send(request));
+        client.advance(MINUTE / 2);
+        client.advance(MINUTE);
+        let response = String::from_utf8(slow.rest()).expect("ASCII");
+        // A response to the first bytes of a body precedes its deadline.
+        let is_late = !request.starts_with("HEAD / HTTP/1.1\r\nhost: ");
+        assert_eq!(response.starts_with("HTTP/1.1 408 "), is_late, "{request}: {response}");
+        assert!(response.ends_with("\r\n\r\n"), "{request}: {response}");
+    }
+}
+
+#[test]
 fn a_body_that_comes_too_slowly_is_408() {
     let app = App::new(TestState::default()).routes(ROUTES).minimum_rate(1024, MINUTE);
     let client = TestClient::new(app);

@@ -221,6 +221,52 @@ fn protocol_violation_receives_a_problem_and_closes() {
 }
 
 #[test]
+fn refused_head_request_has_no_content() {
+    let server = server();
+    let long = "y".repeat(100_000);
+    let cases = [
+        ("HEAD / HTTP/1.1\r\nhost : test\r\n\r\n".to_owned(), 400),
+        ("HEAD / HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("\r\nHEAD / HTTP/1.1\r\n\r\n".to_owned(), 400),
+        (
+            "HEAD / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n".to_owned(),
+            400,
+        ),
+        (format!("HEAD /{long}"), 414),
+        (format!("HEAD / HTTP/1.1\r\nhost: test\r\nx: {long}"), 431),
+        ("HEAD / HTTP/2.0\r\nhost: test\r\n\r\n".to_owned(), 505),
+        (
+            "HEAD /panic HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n".to_owned(),
+            500,
+        ),
+        (
+            "HEAD /echo HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n".to_owned(),
+            405,
+        ),
+        (
+            "HEAD /missing HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n".to_owned(),
+            404,
+        ),
+    ];
+    for (request, status) in cases {
+        let mut client = server.connect();
+        client.send(format!("HEAD / HTTP/1.1\r\nhost: test\r\n\r\n{GET}"));
+        client.send_what_is_taken(&request);
+        assert_eq!(client.response_to("HEAD").status, 200);
+        assert_eq!(client.response().text(), "Hello, World!");
+        let response = client.response_to("HEAD");
+        assert_eq!(response.status, status, "{request:.80}: {response:?}");
+        let length = response.header("content-length").and_then(|length| length.parse().ok());
+        assert!(
+            length > Some(0),
+            "{request:.80}: the length is that of the response to a GET"
+        );
+        client.end();
+        assert!(client.is_closed(), "{request:.80}: no content follows");
+    }
+}
+
+#[test]
 fn a_good_request_before_a_bad_one_is_answered() {
     let state = TestState::default();
     let server = serve(App::new(state.clone()).routes(ROUTES));

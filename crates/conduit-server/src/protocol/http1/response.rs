@@ -214,7 +214,10 @@ impl Http1 {
     pub(super) fn refuse(&mut self, problem: Problem, link: &mut Link, shared: &mut Shared) {
         self.drop_request_body();
         if self.engine.can_answer() {
-            let mut response = self.exchange.refuse(problem, link.client(), &shared.environment);
+            let head_only = self.engine.is_head_only();
+            let mut response = self
+                .exchange
+                .refuse(problem, head_only, link.client(), &shared.environment);
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));

@@ -357,6 +357,7 @@ impl Http2 {
 
     /// Responds in place of a handler, if there was no response yet, or else resets the stream.
     pub(super) fn refuse(&mut self, id: h2::StreamId, problem: Problem, link: &mut Link, shared: &mut Shared) {
+        let head_only = self.engine.is_head_only(id);
         let Some(stream) = self.stream(id) else { return };
         stream.exchange.cancel_body();
         if stream.exchange.is_streaming() || !stream.outgoing.is_nothing() {
@@ -364,7 +365,9 @@ impl Http2 {
             return self.cancel_stream(id, shared);
         }
         let outlives_stream = stream.exchange.outlives_stream();
-        let response = stream.exchange.refuse(problem, link.client(), &shared.environment);
+        let response = stream
+            .exchange
+            .refuse(problem, head_only, link.client(), &shared.environment);
         if outlives_stream {
             self.detach(id);
         }
