@@ -29,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) half_closed: bool,
     /// The deadlines of the connection may have passed.
     pub(crate) late: bool,
+    /// The number of bytes that the server had received before that; `None` while no deadline has passed.
+    received_in_time: Option<usize>,
 }
 
 struct Response {
@@ -41,6 +43,20 @@ struct Response {
     content: Vec<u8>,
     trailer: Option<String>,
     used: usize,
+}
+
+/// The part of a head after which the server knows that its response has no content.
+const HEAD_METHOD: &str = "HEAD ";
+
+/// The content of a response (RFC 9112, section 6.3).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ContentRule {
+    /// The content ends as the fields of the response declare.
+    Framed,
+    /// The response to `HEAD`.
+    None,
+    /// The same, except for a 408 that the server may have sent before the method had arrived.
+    NoneUnlessLate,
 }
 
 impl Client {
@@ -58,7 +74,15 @@ impl Client {
             ended: false,
             half_closed: false,
             late: false,
+            received_in_time: None,
         }
+    }
+
+    /// Records that all deadlines of the connection pass.
+    pub(crate) fn pass_deadlines(&mut self) {
+        self.late = true;
+        let is_sent = self.connection.as_ref().is_some_and(Wire::is_flushed);
+        self.received_in_time.get_or_insert(if is_sent { self.sent } else { 0 });
     }
 
     /// Adds a request to what the client sends.
@@ -132,9 +156,7 @@ impl Client {
                 return Err(format!("{} bytes without a request", self.incoming.len()));
             };
             let exchange = &exchanges[id];
-            // The server has not parsed the method of an incomplete head.
-            let head_only = exchange.kind == Kind::Head && self.answered < self.sent_requests();
-            let Some(response) = parse(&self.incoming, head_only, self.ended)? else {
+            let Some(response) = parse(&self.incoming, self.content_rule(exchange), self.ended)? else {
                 return Ok(());
             };
             self.incoming.drain(..response.used);
@@ -143,6 +165,16 @@ impl Client {
             self.closing = response.closes;
         }
         Ok(())
+    }
+
+    /// The rule for the content of the next response, which answers this exchange.
+    fn content_rule(&self, exchange: &Exchange) -> ContentRule {
+        let start = self.answered.checked_sub(1).map_or(0, |last| self.requests[last].1);
+        match self.received_in_time {
+            _ if exchange.kind != Kind::Head => ContentRule::Framed,
+            Some(bytes) if bytes < start + HEAD_METHOD.len() => ContentRule::NoneUnlessLate,
+            _ => ContentRule::None,
+        }
     }
 
     fn compare(&self, id: usize, exchange: &Exchange, response: &Response, stopped: bool) -> Result<(), String> {
@@ -299,7 +331,7 @@ fn send_frames(connection: &mut Wire, http2: &mut Http2, most: usize) -> usize {
 }
 
 /// Parses a final response, if it is complete.
-fn parse(bytes: &[u8], head_only: bool, ended: bool) -> Result<Option<Response>, String> {
+fn parse(bytes: &[u8], rule: ContentRule, ended: bool) -> Result<Option<Response>, String> {
     let (mut start, mut continues) = (0, 0);
     loop {
         let Some(length) = find(&bytes[start..], b"\r\n\r\n") else {
@@ -319,8 +351,14 @@ fn parse(bytes: &[u8], head_only: bool, ended: bool) -> Result<Option<Response>,
             let mut lines = head.lines().skip(1);
             lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned))
         };
-        let close_delimited = !head_only && field("content-length").is_none() && field("transfer-encoding").is_none();
-        let content = if head_only {
+        let may_have_content = match rule {
+            ContentRule::Framed => true,
+            ContentRule::None => false,
+            ContentRule::NoneUnlessLate => status == 408 && !(ended && start == bytes.len()),
+        };
+        let close_delimited =
+            may_have_content && field("content-length").is_none() && field("transfer-encoding").is_none();
+        let content = if !may_have_content {
             Some(Content::new(&[]))
         } else if field("transfer-encoding").is_some() {
             chunks(&bytes[start..])?

@@ -404,6 +404,9 @@ impl Stream {
     /// The client has not reset the stream, which the server may not know yet.
     fn end(&mut self, ended: bool, excuses: Excuses) -> Result<(), String> {
         self.ended |= ended;
+        if self.exchange.kind == Kind::Head && !self.content.is_empty() {
+            return Err(format!("exchange {}: content in the response to HEAD", self.id));
+        }
         if !ended || self.is_reset || excuses.late || excuses.cut || (excuses.half_closed && !self.upload_ended) {
             return Ok(());
         }

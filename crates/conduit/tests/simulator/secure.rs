@@ -155,6 +155,12 @@ impl Wire {
         sent
     }
 
+    /// Returns whether no encrypted bytes wait for room.
+    pub(crate) fn is_flushed(&self) -> bool {
+        let session = self.session.as_ref();
+        session.is_none_or(|session| session.unsent.is_empty() && !session.tls.wants_write())
+    }
+
     /// Reads at most this number of received bytes.
     pub(crate) fn read_now(&mut self, most: usize) -> Vec<u8> {
         let bytes = self.take(most);
