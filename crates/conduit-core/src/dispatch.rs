@@ -22,6 +22,7 @@ use crate::problem::{Excerpt, Problem};
 use crate::request::{Matched, Request};
 use crate::response::{IntoResponse, Response};
 use crate::route::{Definition, EndpointBuilder, LayerBuilder, Routes, Table};
+use crate::state::{OpenState, Opening};
 
 /// The plan from which each worker builds its [`Application`]: the routes, and everything that all workers share.
 pub struct Plan<S: 'static> {
@@ -110,6 +111,11 @@ impl<S: 'static> Plan<S> {
         }
     }
 
+    /// The application with this state, for the workers of a server.
+    pub fn with_state(self, state: Box<dyn OpenState<S>>) -> Box<dyn OpenApplication> {
+        Box::new(PlanWithState { plan: self, state })
+    }
+
     /// The application on this thread.
     pub fn connect(self, state: S) -> Application {
         let state = Rc::new(state);
@@ -152,6 +158,46 @@ impl<S: 'static> Plan<S> {
             dispatcher,
             outermost,
             errors,
+        }
+    }
+}
+
+/// Makes the application of each worker. The server is compiled once for this trait, and not for each type of a state.
+pub trait OpenApplication: Send {
+    /// Returns a copy for another worker.
+    fn duplicate(&self) -> Box<dyn OpenApplication>;
+
+    /// The definitions of the routes, in the order of the table.
+    fn definitions(&self) -> &'static [Definition];
+
+    /// Opens the state on the thread of its worker.
+    fn open(self: Box<Self>) -> Opening<Connect>;
+}
+
+/// Connects the application with its open state, on the same thread.
+pub type Connect = Box<dyn FnOnce() -> Application>;
+
+/// A plan and its state.
+struct PlanWithState<S: 'static> {
+    plan: Plan<S>,
+    state: Box<dyn OpenState<S>>,
+}
+
+impl<S: 'static> OpenApplication for PlanWithState<S> {
+    fn duplicate(&self) -> Box<dyn OpenApplication> {
+        self.plan.clone().with_state(self.state.duplicate())
+    }
+
+    fn definitions(&self) -> &'static [Definition] {
+        self.plan.definitions()
+    }
+
+    fn open(self: Box<Self>) -> Opening<Connect> {
+        let Self { plan, state } = *self;
+        let connect = |state| -> Connect { Box::new(|| plan.connect(state)) };
+        match state.open() {
+            Opening::Ready(state) => Opening::Ready(connect(state)),
+            Opening::Pending(state) => Opening::Pending(Box::pin(async { Ok(connect(state.await?)) })),
         }
     }
 }

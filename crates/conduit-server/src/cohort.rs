@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 
 use crate::ServerHandle;
+use crate::dispatch::{Connect, OpenApplication};
 use crate::error::{Error, Result};
 use crate::panics::message;
-use crate::state::{OpenState, Opening};
+use crate::state::Opening;
 
 /// A worker's membership. No worker drops its runtime while another one may use a resource that is registered with it, such as
 /// a connection of a shared pool: tokio would fail each use ("it is being shutdown").
@@ -26,20 +27,20 @@ impl Cohort {
         }
     }
 
-    /// The state of the worker that runs on this thread; `None` if the server stops before it is open. One worker opens its state
+    /// Opens the state of the worker that runs on this thread; `None` if the server stops before it is open. One worker opens its state
     /// at a time, so that the first one applies the migrations of a database before the others connect.
-    pub(super) async fn open<S: 'static>(
+    pub(super) async fn open(
         &self,
-        state: Box<dyn OpenState<S>>,
+        application: Box<dyn OpenApplication>,
         worker: usize,
         server: &ServerHandle,
-    ) -> Result<Option<S>> {
+    ) -> Result<Option<Connect>> {
         let turn = Arc::clone(&self.turn);
         let task = tokio::task::spawn_local(async move {
             let _turn = turn.lock_owned().await;
-            match state.open() {
-                Opening::Ready(state) => Ok(state),
-                Opening::Pending(state) => state.await,
+            match application.open() {
+                Opening::Ready(connect) => Ok(connect),
+                Opening::Pending(opening) => opening.await,
             }
         });
         let abort = task.abort_handle();

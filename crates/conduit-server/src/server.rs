@@ -18,7 +18,7 @@ use crate::cohort::Cohort;
 use crate::config::Config;
 use crate::counts::Counts;
 use crate::cut_off::CutOff;
-use crate::dispatch::Plan;
+use crate::dispatch::OpenApplication;
 use crate::error::{Error, Result};
 use crate::handle::{ServerHandle, StopOnDrop, UNREADY};
 use crate::handover::Handover;
@@ -27,7 +27,6 @@ use crate::memory::{self, Budgets};
 use crate::panics::{self, emit};
 use crate::peers::Peers;
 use crate::route::Definition;
-use crate::state::OpenState;
 use crate::transport::TlsAcceptor;
 use crate::worker::start::WorkerStart;
 use crate::{blocking, manager, signals};
@@ -59,16 +58,15 @@ const SPARE_DESCRIPTORS: u64 = 128;
 ///     server.serve()
 /// }
 /// ```
-pub struct Server<S: 'static> {
-    state: Box<dyn OpenState<S>>,
-    plan: Plan<S>,
+pub struct Server {
+    application: Box<dyn OpenApplication>,
     config: Config,
     listening: Listening,
     handle: ServerHandle,
     runtime: Runtime,
 }
 
-impl<S: 'static> Server<S> {
+impl Server {
     /// The IP address that the server listens on, with the port that the system chose if 0 was requested; the first of
     /// several.
     ///
@@ -179,15 +177,14 @@ impl<S: 'static> Server<S> {
         let (running, ended) = mpsc::channel::<Infallible>(1);
         let (threads, started) = self.start_workers(running);
         let Server {
-            state,
-            plan,
+            application,
             config,
             listening,
             handle,
             runtime,
         } = self;
         // The workers are the last owners of a shared state, whose drop may need their runtimes.
-        drop((state, plan));
+        drop(application);
         let on_start = || {
             on_start();
             if let Some(predecessor) = listening.predecessor {
@@ -225,8 +222,7 @@ impl<S: 'static> Server<S> {
             let start = WorkerStart {
                 number,
                 listeners,
-                state: self.state.duplicate(),
-                plan: self.plan.clone(),
+                application: self.application.duplicate(),
                 config: self.config.clone(),
                 connection_limit,
                 peers: Arc::clone(&peers),
@@ -255,20 +251,18 @@ impl<S: 'static> Server<S> {
 
 /// Methods for the other crates of the workspace.
 #[doc(hidden)]
-impl<S: 'static> Server<S> {
+impl Server {
     pub fn new(
         listening: Listening,
-        state: Box<dyn OpenState<S>>,
-        plan: Plan<S>,
+        application: Box<dyn OpenApplication>,
         config: Config,
         runtime: Option<Runtime>,
     ) -> Result<Self> {
         let runtime = runtime.map_or_else(main_runtime, Ok)?;
         let workers = listening.workers.len();
-        let handle = new_handle(workers, &config, plan.definitions(), listening.tls.clone());
+        let handle = new_handle(workers, &config, application.definitions(), listening.tls.clone());
         Ok(Server {
-            state,
-            plan,
+            application,
             config,
             listening,
             handle,

@@ -25,14 +25,13 @@ use crate::body::Body;
 use crate::cohort::Cohort;
 use crate::config::Config;
 use crate::current::{self, Serves};
-use crate::dispatch::Plan;
+use crate::dispatch::OpenApplication;
 use crate::error::{Error, Result};
 use crate::exchange::Environment;
 use crate::handle::{CLOSING, STOPPING, ServerHandle, StopOnDrop};
 use crate::job::{Job, JobSource};
 use crate::jobs::Service;
 use crate::server::{new_handle, watch_workers, worker_count};
-use crate::state::OpenState;
 use crate::watch::Watch;
 use crate::work::Work;
 
@@ -77,14 +76,9 @@ impl Threads {
     /// # Errors
     ///
     /// Returns an error if a thread cannot open its state, or if the system refuses a thread.
-    pub fn start<S: 'static>(
-        state: Box<dyn OpenState<S>>,
-        plan: Plan<S>,
-        config: Config,
-        runtime: Option<Runtime>,
-    ) -> Result<Self> {
+    pub fn start(application: Box<dyn OpenApplication>, config: Config, runtime: Option<Runtime>) -> Result<Self> {
         let workers = worker_count(&config);
-        let handle = new_handle(workers, &config, plan.definitions(), None);
+        let handle = new_handle(workers, &config, application.definitions(), None);
         let watching = watch_workers(handle.clone(), config.blocked_after);
         // The channel carries no value. It closes when the last thread has ended, normally or not.
         let (running, ended) = mpsc::channel::<Infallible>(1);
@@ -100,8 +94,7 @@ impl Threads {
             let (jobs, requests) = mpsc::unbounded_channel::<Job>();
             let start = ThreadStart {
                 number,
-                state: state.duplicate(),
-                plan: plan.clone(),
+                application: application.duplicate(),
                 config: config.clone(),
                 handle: handle.clone(),
                 cohort: cohort.clone(),
@@ -121,7 +114,7 @@ impl Threads {
                 open: Arc::default(),
             });
         }
-        drop((running, state, plan, cohort, opened));
+        drop((running, application, cohort, opened));
         if let Some(runtime) = runtime {
             let name = "conduit-state".to_owned();
             let drive = move || drive(runtime, ended);
@@ -193,10 +186,9 @@ fn drive(runtime: Runtime, mut ended: mpsc::Receiver<Infallible>) {
 }
 
 /// Everything that a thread needs to serve.
-struct ThreadStart<S: 'static> {
+struct ThreadStart {
     number: usize,
-    state: Box<dyn OpenState<S>>,
-    plan: Plan<S>,
+    application: Box<dyn OpenApplication>,
     config: Config,
     handle: ServerHandle,
     cohort: Cohort,
@@ -209,7 +201,7 @@ struct ThreadStart<S: 'static> {
 
 /// Serves on this thread until the last caller is dropped or the application is closed; then drives the runtime until all
 /// threads have finished.
-fn serve<S: 'static>(start: ThreadStart<S>) {
+fn serve(start: ThreadStart) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default());
@@ -233,11 +225,10 @@ fn serve<S: 'static>(start: ThreadStart<S>) {
 }
 
 impl Service {
-    async fn serve<S: 'static>(start: ThreadStart<S>) {
+    async fn serve(start: ThreadStart) {
         let ThreadStart {
             number,
-            state,
-            plan,
+            application,
             config,
             handle,
             cohort,
@@ -248,8 +239,8 @@ impl Service {
         let work = Work::default();
         current::enter(handle.clone(), number, work.clone(), config.files, Serves::Requests);
         current::set_jobs(caller);
-        let state = match cohort.open(state, number, &handle).await {
-            Ok(Some(state)) => state,
+        let connect = match cohort.open(application, number, &handle).await {
+            Ok(Some(connect)) => connect,
             Ok(None) => return,
             Err(error) => {
                 // The receiver waits for it, unless it has the error of another thread already.
@@ -259,7 +250,7 @@ impl Service {
         };
         drop(cohort);
         let environment = Environment {
-            application: plan.connect(state),
+            application: connect(),
             counts: Arc::clone(handle.counts()),
             worker: number,
             handlers: work.clone(),

@@ -17,9 +17,6 @@ use super::contract::ResponseContract;
     note = "write `.routes(routes![…])` with your handlers before this call"
 )]
 pub trait TestApplication {
-    /// The state of the application.
-    type State: 'static;
-
     /// The documented responses of the application. The default is `None`, which accepts every response.
     fn contract(&self) -> Option<Arc<dyn ResponseContract>> {
         None
@@ -36,11 +33,11 @@ pub trait TestApplication {
     ///
     /// # Errors
     /// Returns an error if the application cannot start.
-    fn serve_in_process(self, process: Arc<InProcess>) -> Result<Server<Self::State>>;
+    fn serve_in_process(self, process: Arc<InProcess>) -> Result<Server>;
 
     /// Creates a server that listens on a port of 127.0.0.1 that the system chooses.
     ///
     /// # Errors
     /// Returns an error if the application cannot start, or cannot listen.
-    fn serve_over_socket(self) -> Result<Server<Self::State>>;
+    fn serve_over_socket(self) -> Result<Server>;
 }

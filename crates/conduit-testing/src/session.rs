@@ -53,11 +53,7 @@ struct Running {
 impl Session {
     /// Starts the application, and returns when it serves.
     #[track_caller]
-    pub(super) fn start<S: 'static>(
-        server: Server<S>,
-        reach: Reach,
-        contract: Option<Arc<dyn ResponseContract>>,
-    ) -> Self {
+    pub(super) fn start(server: Server, reach: Reach, contract: Option<Arc<dyn ResponseContract>>) -> Self {
         let handle = server.handle();
         let (started, has_started) = mpsc::channel();
         let thread = std::thread::spawn(move || {

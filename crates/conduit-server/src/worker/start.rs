@@ -14,7 +14,7 @@ use crate::commands::CommandQueue;
 use crate::config::Config;
 use crate::current::{self, Serves};
 use crate::cut_off::CutOff;
-use crate::dispatch::Plan;
+use crate::dispatch::OpenApplication;
 use crate::error::{Error, Result};
 use crate::exchange::Environment;
 use crate::handle::{ServerHandle, StopOnDrop};
@@ -22,7 +22,6 @@ use crate::listening::Listener;
 use crate::live;
 use crate::peers::Peers;
 use crate::shared::Shared;
-use crate::state::OpenState;
 use crate::watch::Watch;
 use crate::work::{Work, WorkCounts};
 
@@ -30,11 +29,10 @@ use crate::work::{Work, WorkCounts};
 const EVENTS_A_TURN: usize = 1024;
 
 /// The configuration and the shared parts that a worker starts with.
-pub(crate) struct WorkerStart<S: 'static> {
+pub(crate) struct WorkerStart {
     pub(crate) number: usize,
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) state: Box<dyn OpenState<S>>,
-    pub(crate) plan: Plan<S>,
+    pub(crate) application: Box<dyn OpenApplication>,
     pub(crate) config: Config,
     /// The limit of open connections on this worker.
     pub(crate) connection_limit: usize,
@@ -48,7 +46,7 @@ pub(crate) struct WorkerStart<S: 'static> {
     pub(crate) cohort: Cohort,
 }
 
-impl<S: 'static> WorkerStart<S> {
+impl WorkerStart {
     /// Serves on this thread until the server stops, and then drives the runtime until all workers have finished.
     pub(crate) fn run(self) -> Result<CutOff> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -76,8 +74,7 @@ impl<S: 'static> WorkerStart<S> {
         let WorkerStart {
             number,
             listeners,
-            state,
-            plan,
+            application,
             config,
             connection_limit,
             peers,
@@ -89,7 +86,7 @@ impl<S: 'static> WorkerStart<S> {
         let work = Work::default();
         current::enter(handle.clone(), number, work.clone(), config.files, Serves::Connections);
         live::enter();
-        let Some(state) = cohort.open(state, number, &handle).await? else {
+        let Some(connect) = cohort.open(application, number, &handle).await? else {
             return Ok((CutOff::default(), work));
         };
         drop(cohort);
@@ -101,7 +98,7 @@ impl<S: 'static> WorkerStart<S> {
         let ticker = wake_every_second(Rc::clone(&commands), handle.clone(), observer, number);
         let ticker = tokio::task::spawn_local(ticker);
         let environment = Environment {
-            application: plan.connect(state),
+            application: connect(),
             counts: Arc::clone(handle.counts()),
             worker: number,
             handlers: work.clone(),

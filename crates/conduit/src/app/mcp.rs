@@ -92,7 +92,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
         config.workers = Some(1);
         let (state, runtime) = self.state.settle()?;
         let plan = Plan::new(self.routes.list(), self.stack);
-        let threads = Threads::start(state, plan, config, runtime)?;
+        let threads = Threads::start(plan.with_state(state), config, runtime)?;
         serve_stdio(server, &threads)
     }
 }

@@ -550,7 +550,7 @@ impl<S: 'static, R> App<S, R> {
         let (state, runtime) = self.state.settle()?;
         let plan = Plan::new(self.routes.list(), self.stack);
         install_recorder(plan.definitions());
-        let threads = crate::server::service::Threads::start(state, plan, config, runtime)?;
+        let threads = crate::server::service::Threads::start(plan.with_state(state), config, runtime)?;
         Ok(crate::tower::AppService::new(threads))
     }
 
@@ -655,7 +655,7 @@ impl<S: 'static, R> App<S, R> {
     ///         .run()
     /// }
     /// ```
-    pub fn listen(mut self, addresses: impl ListenOn) -> Result<Server<S>>
+    pub fn listen(mut self, addresses: impl ListenOn) -> Result<Server>
     where
         R: Routed<S>,
     {
@@ -666,7 +666,7 @@ impl<S: 'static, R> App<S, R> {
         let listening = Listening::on(&addresses, worker_count(&config), &config)?;
         let plan = Plan::new(self.routes.list(), self.stack);
         install_recorder(plan.definitions());
-        Server::new(listening, state, plan, config, runtime)
+        Server::new(listening, plan.with_state(state), config, runtime)
     }
 }
 

@@ -13,8 +13,6 @@ use super::{App, Listening, Plan, Result, Routes, Server, install_recorder, obse
 use crate::server::in_process::InProcess;
 
 impl<S: 'static> TestApplication for App<S, Routes<S>> {
-    type State = S;
-
     #[cfg(feature = "openapi")]
     fn contract(&self) -> Option<Arc<dyn ResponseContract>> {
         Some(Arc::new(AppContract::of(self)))
@@ -28,7 +26,7 @@ impl<S: 'static> TestApplication for App<S, Routes<S>> {
         Some((lock.to_string(), differences.collect()))
     }
 
-    fn serve_in_process(mut self, process: Arc<InProcess>) -> Result<Server<S>> {
+    fn serve_in_process(mut self, process: Arc<InProcess>) -> Result<Server> {
         self.add_pages()?;
         let mut config = observed(self.config, self.observer, &self.routes)?;
         config.in_process_tls = config.tls.as_ref().map(|tls| tls.load()).transpose()?;
@@ -36,10 +34,10 @@ impl<S: 'static> TestApplication for App<S, Routes<S>> {
         let (state, runtime) = self.state.settle()?;
         let plan = Plan::new(self.routes, self.stack);
         install_recorder(plan.definitions());
-        Server::new(Listening::in_process(), state, plan, config, runtime)
+        Server::new(Listening::in_process(), plan.with_state(state), config, runtime)
     }
 
-    fn serve_over_socket(self) -> Result<Server<S>> {
+    fn serve_over_socket(self) -> Result<Server> {
         self.workers(1).listen("127.0.0.1:0")
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn serve<S: 'static>(app: App<S, Routes<S>>) -> Running {
     )
 }
 
-pub(crate) fn start<S: 'static>(server: Server<S>) -> Running {
+pub(crate) fn start(server: Server) -> Running {
     let (address, handle) = (server.address(), server.handle());
     Running {
         address,
