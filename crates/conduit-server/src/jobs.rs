@@ -26,12 +26,13 @@ use crate::current;
 use crate::deadlines::Second;
 use crate::dispatch::Application;
 use crate::endpoint::{Outcome, panicked};
-use crate::exchange::{Environment, Exchange, PendingResponse, ResponseStream, replace_invalid};
+use crate::exchange::response::replace_invalid;
+use crate::exchange::{Environment, Exchange, PendingResponse, ResponseStream};
 use crate::handle::ServerHandle;
 use crate::job::{Job, JobSource};
 use crate::panics::discard;
 use crate::request::Request;
-use crate::response::{IntoResponse, Response};
+use crate::response::Response;
 use crate::work::Work;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -288,15 +289,8 @@ impl ResponseFraming {
     /// engines of this server would send.
     pub fn finish(self, mut response: Response, application: &Application) -> Response {
         // A 2xx to CONNECT would make a tunnel, which this server does not serve.
-        if !self.0.has_final(response.status()) {
-            response = replace_invalid(response, application);
-        }
-        if let BodyKind::Limited(limited) = &response.body().0
-            && let Err(error) = limited.check_limit()
-        {
-            // The body of the request, which exceeds its limit, was to be the response.
-            response = application.show(error.into_response());
-        }
+        let is_final = self.0.has_final(response.status());
+        replace_invalid(&mut response, is_final, application);
         let status = response.status();
         let body = response.body().len().map_or(BodyLength::Chunked, BodyLength::Exact);
         let headers = response.headers_mut();

@@ -258,6 +258,7 @@ impl Service {
             disconnect: config.disconnect,
             body_limit: config.body_bytes,
             redirect: None,
+            hsts: None,
             now: 1,
         };
         let service = Service {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use conduit_net::Poller;
 #[cfg(feature = "websocket")]
 use conduit_proto::ws::Codecs;
-use http::HeaderValue;
 
 use crate::commands::CommandQueue;
 use crate::config::Config;
@@ -38,8 +37,6 @@ pub(super) struct Shared {
     pub(super) request: Request,
     /// Memory for output; a connection takes a buffer when it begins to write.
     pub(super) outputs: Vec<Vec<u8>>,
-    /// The value of `strict-transport-security` on connections with TLS; `None` without HSTS.
-    pub(super) hsts: Option<HeaderValue>,
     /// The server stops: a connection closes after its current requests.
     pub(super) stopping: bool,
     /// Another process has taken over: idle connections stay until their next response, which contains `connection: close`, so
@@ -71,7 +68,6 @@ impl Shared {
         environment: Environment,
         config: Config,
         peers: Arc<Peers>,
-        hsts: Option<HeaderValue>,
     ) -> Self {
         Shared {
             poller,
@@ -83,7 +79,6 @@ impl Shared {
             date: [0; 29],
             request: Request::blank(),
             outputs: Vec::new(),
-            hsts,
             stopping: false,
             keeps_idle: false,
             poll_again: false,

@@ -31,6 +31,11 @@ async fn echo(body: Bytes) -> Bytes {
     body
 }
 
+#[post("/mirror")]
+async fn mirror(body: Body) -> Body {
+    body
+}
+
 /// Waits until the condition is true.
 fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -102,6 +107,16 @@ fn the_last_request_of_a_connection_is_answered_with_a_close() {
     let statistics = server.handle().statistics();
     assert_eq!(statistics.limit_hits(Limit::Requests), 1);
     assert_eq!(statistics.requests, 3);
+}
+
+#[test]
+fn last_response_that_is_a_body_over_its_limit_counts_each_limit_once() {
+    let server = serve(App::new(()).routes(routes![mirror]).request_limit(1).body_limit(10));
+    let response = server.request("POST /mirror HTTP/1.1\r\nhost: test\r\ncontent-length: 11\r\n\r\nhello world");
+    assert_eq!((response.status, response.header("connection")), (413, Some("close")));
+    let statistics = server.handle().statistics();
+    assert_eq!(statistics.limit_hits(Limit::Requests), 1);
+    assert_eq!(statistics.limit_hits(Limit::BodyBytes), 1);
 }
 
 #[test]

@@ -530,6 +530,41 @@ fn the_access_log_has_the_id_of_a_request() {
     }
 }
 
+#[post("/mirror")]
+async fn mirror(body: Body) -> Body {
+    body
+}
+
+#[get("/informational")]
+async fn informational() -> StatusCode {
+    StatusCode::EARLY_HINTS
+}
+
+#[test]
+fn the_access_log_has_the_id_of_a_request_whose_response_is_replaced() {
+    listen_to_the_log();
+    let app = App::new(())
+        .routes(routes![mirror, informational])
+        .layer(conduit::layer::RequestIds::new())
+        .body_limit(10);
+    let server = serve(app.access_log(AccessLog::Fields));
+    let mirrored =
+        "POST /mirror?replaced HTTP/1.1\r\nhost: test\r\nx-request-id: own-2\r\ncontent-length: 11\r\n\r\nhello world";
+    assert_eq!(server.request(mirrored).status, 413);
+    let informational = "GET /informational?replaced HTTP/1.1\r\nhost: test\r\nx-request-id: own-3\r\n\r\n";
+    assert_eq!(server.request(informational).status, 500);
+    for (target, status, id) in [
+        ("/mirror?replaced", 413, "own-2"),
+        ("/informational?replaced", 500, "own-3"),
+    ] {
+        let line = line(|line| line["fields"]["target"] == target);
+        assert_eq!(
+            (&line["fields"]["status"], &line["fields"]["request_id"]),
+            (&status.into(), &id.into())
+        );
+    }
+}
+
 #[cfg(feature = "websocket")]
 mod live {
     use conduit::WebSocketUpgrade;

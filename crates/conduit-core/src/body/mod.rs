@@ -257,6 +257,7 @@ impl From<Buffer> for Body {
 #[doc(hidden)]
 impl Body {
     /// The bytes, if it is not a stream.
+    #[inline]
     pub fn whole(&self) -> Option<&[u8]> {
         match &self.0 {
             BodyKind::Empty => Some(&[]),
@@ -264,6 +265,20 @@ impl Body {
             BodyKind::Bytes(bytes) => Some(bytes),
             BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => Some(buffer),
             BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_) => None,
+        }
+    }
+
+    /// The bytes without a copy; none of a stream or a file.
+    pub fn into_whole(self) -> Bytes {
+        match self.0 {
+            BodyKind::Static(bytes) => Bytes::from_static(bytes),
+            BodyKind::Bytes(bytes) => bytes,
+            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => Bytes::from_owner(buffer),
+            BodyKind::Empty
+            | BodyKind::File(_)
+            | BodyKind::Stream(..)
+            | BodyKind::Incoming(_)
+            | BodyKind::Limited(_) => Bytes::new(),
         }
     }
 

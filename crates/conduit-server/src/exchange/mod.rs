@@ -13,7 +13,7 @@
 //! `end` when the response is written, or `cancel`. [`Environment`] has the application and the state of its thread.
 
 mod gate;
-mod response;
+pub(super) mod response;
 mod streams;
 
 use std::future::Future;
@@ -25,7 +25,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue};
 use tokio::task::AbortHandle;
 use tracing::Span;
 
@@ -38,10 +38,9 @@ use crate::counts::Counts;
 use crate::deadlines::Second;
 use crate::dispatch::Application;
 use crate::endpoint::{Outcome, PendingHandler};
-use crate::panics::discard;
 use crate::redirect::to_https;
 use crate::request::Request;
-use crate::response::{IntoResponse as _, Response};
+use crate::response::Response;
 use crate::route::{Definition, Disconnect};
 use crate::watch::{Watch, Watched};
 use crate::work::{InProgress, Work, method_and_path};
@@ -422,6 +421,8 @@ pub(super) struct Environment {
     pub(super) body_limit: u64,
     /// The HTTPS port to which requests over plain TCP are redirected; `None` serves them.
     pub(super) redirect: Option<u16>,
+    /// The value of `strict-transport-security` on connections with TLS; `None` without HSTS.
+    pub(super) hsts: Option<HeaderValue>,
     /// Seconds since the thread started to serve.
     pub(super) now: Second,
 }
@@ -439,6 +440,7 @@ impl Environment {
             disconnect: self.disconnect,
             body_limit: self.body_limit,
             redirect: None,
+            hsts: None,
             now: self.now,
         }
     }
@@ -559,13 +561,4 @@ impl Future for PendingResponse {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
         Pin::new(&mut self.handler).poll(context)
     }
-}
-
-/// Replaces a response that is not a final one by a 500: a status of 1xx, or a 2xx to CONNECT.
-#[cold]
-pub(super) fn replace_invalid(response: Response, application: &Application) -> Response {
-    let status = response.status();
-    tracing::error!(%status, "handler returned a 1xx status, or a 2xx to CONNECT, which is not a final response");
-    discard(response);
-    application.show(StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }

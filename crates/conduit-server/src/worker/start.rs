@@ -106,6 +106,7 @@ impl WorkerStart {
             disconnect: config.disconnect,
             body_limit: config.body_bytes,
             redirect,
+            hsts,
             now: 1,
         };
         #[cfg(feature = "tower")]
@@ -114,7 +115,7 @@ impl WorkerStart {
             let taking = crate::jobs::take_internal(environment, config.clone(), handle.clone());
             tokio::task::spawn_local(taking)
         });
-        let shared = Shared::new(Rc::clone(&poller), commands, environment, config, peers, hsts);
+        let shared = Shared::new(Rc::clone(&poller), commands, environment, config, peers);
         let worker = Worker::new(shared, listeners, connection_limit, handle);
         let readiness = AsyncPoller::new(poller).map_err(failed)?;
         worker.handle.worker_started();

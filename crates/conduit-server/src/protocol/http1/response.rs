@@ -4,20 +4,21 @@ use std::fmt::Display;
 
 use bytes::Bytes;
 use conduit_proto::h1::{self, BodyLength, Phase};
-use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
+use http::header::CONNECTION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::Http1;
 use crate::body::{Body, BodyKind};
 use crate::commands::StreamEnd;
-use crate::exchange::{ReadyPiece, replace_invalid};
+use crate::exchange::ReadyPiece;
+use crate::exchange::response::Sending;
 use crate::limit::Limit;
 use crate::link::{Link, UNCOPIED_BYTES, Uncopied};
 use crate::panics::discard;
 use crate::pool::{self, Untouched};
 use crate::problem::Problem;
 use crate::protocol::{Protocol, Step};
-use crate::response::{IntoResponse, Response};
+use crate::response::Response;
 use crate::shared::Shared;
 
 /// The number of bytes of a stream after which its head is sent before a further piece is read.
@@ -52,10 +53,9 @@ impl Http1 {
 
     /// Writes a final response, or its head and the available part of its body.
     pub(super) fn respond(&mut self, mut response: Response, link: &mut Link, shared: &mut Shared) {
-        if self.engine.is_no_answer(response.status()) {
-            response = replace_invalid(response, &shared.environment.application);
-        }
-        self.exchange.record_head(&response);
+        let is_final = !self.engine.is_no_answer(response.status());
+        self.exchange
+            .prepare(&mut response, is_final, || link.is_secure(), &shared.environment);
         let is_last = self.requests >= shared.config.requests;
         if is_last {
             shared.counts().record_limit_hit(Limit::Requests);
@@ -69,24 +69,11 @@ impl Http1 {
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        if let Some(hsts) = &shared.hsts
-            && link.is_secure()
-        {
-            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
-        }
-        let bytes: &[u8] = match &response.body().0 {
-            BodyKind::Empty => &[],
-            BodyKind::Static(bytes) => bytes,
-            BodyKind::Bytes(bytes) => bytes,
-            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => buffer,
-            BodyKind::File(_) => return self.respond_uncopied(response, link, shared),
-            BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_) => {
-                return self.respond_by_stream(response, link, shared);
-            }
+        let bytes = match Sending::of(response.body()) {
+            Sending::Memory(bytes) if bytes.len() < UNCOPIED_BYTES => bytes,
+            Sending::Memory(_) | Sending::File => return self.respond_uncopied(response, link, shared),
+            Sending::Stream => return self.respond_by_stream(response, link, shared),
         };
-        if bytes.len() >= UNCOPIED_BYTES {
-            return self.respond_uncopied(response, link, shared);
-        }
         let output = &mut link.output;
         let untouched = Untouched::of(&response);
         let is_written =
@@ -104,15 +91,12 @@ impl Http1 {
         self.end_response(shared);
     }
 
-    /// Writes the head of a response whose body is a stream, or a request's, and the available part of the body.
+    /// Writes the head of a response whose body is a stream, or a request's, and the available part of the body. Not inlined: a
+    /// response in memory, the usual one, would keep more values on the stack.
+    #[inline(never)]
     fn respond_by_stream(&mut self, response: Response, link: &mut Link, shared: &mut Shared) {
         let (parts, body) = response.into_parts();
-        if let BodyKind::Incoming(incoming) = &body.0 {
-            if let Err(error) = incoming.check_limit(0) {
-                discard(parts);
-                let refused = shared.environment.application.show(error.into_response());
-                return self.respond(refused, link, shared);
-            }
+        if let BodyKind::Incoming(_) = &body.0 {
             // The response is the request's own body: the client must send it before it sees a status.
             self.engine.write_continue(&mut link.output);
         }
@@ -144,7 +128,8 @@ impl Http1 {
         self.exchange.spawn_stream(stream, sender);
     }
 
-    /// Writes the head of a response whose body is not copied.
+    /// Writes the head of a response whose body is not copied. Not inlined, as above.
+    #[inline(never)]
     fn respond_uncopied(&mut self, response: Response, link: &mut Link, shared: &mut Shared) {
         let (parts, body) = response.into_parts();
         let length = body.len().unwrap_or_default();
@@ -247,12 +232,8 @@ impl Http1 {
 
 /// The body of a response whose length is known, as output without a copy; a stream has none.
 fn uncopied(body: Body) -> Uncopied {
-    let bytes = match body.0 {
-        BodyKind::File(part) => return Uncopied::file(part),
-        BodyKind::Static(bytes) => Bytes::from_static(bytes),
-        BodyKind::Bytes(bytes) => bytes,
-        BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => Bytes::from_owner(buffer),
-        BodyKind::Empty | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_) => Bytes::new(),
-    };
-    Uncopied::bytes(bytes, b"")
+    match body.0 {
+        BodyKind::File(part) => Uncopied::file(part),
+        kind => Uncopied::bytes(Body(kind).into_whole(), b""),
+    }
 }

@@ -8,19 +8,19 @@ use bytes::{Buf as _, Bytes};
 use conduit_proto::h1::{self, BodyLength};
 use conduit_proto::h2::{self, ErrorCode, Http2Connection};
 use http::HeaderMap;
-use http::header::STRICT_TRANSPORT_SECURITY;
 
 use super::stream::{Outgoing, Stream};
 use super::{Http2, SendTurn};
-use crate::body::{Body, BodyKind};
+use crate::body::BodyKind;
 use crate::commands::{Command, StreamEnd};
-use crate::exchange::{ReadyPiece, replace_invalid};
+use crate::exchange::ReadyPiece;
+use crate::exchange::response::Sending;
 use crate::file::FilePart;
 use crate::link::{Link, UNCOPIED_BYTES, read_to};
 use crate::panics::discard;
 use crate::pool::{self, Untouched};
 use crate::problem::Problem;
-use crate::response::{IntoResponse, Response};
+use crate::response::Response;
 use crate::shared::Shared;
 
 /// The number of bytes of a response that are written before others have their turn; a shorter body is written at once.
@@ -48,28 +48,18 @@ impl Http2 {
                 None => return,
             }
         }
-        if self.engine.is_no_answer(id, response.status()) {
-            response = replace_invalid(response, &shared.environment.application);
-        }
+        let is_final = !self.engine.is_no_answer(id, response.status());
         let Some(stream) = self.stream(id) else {
             return discard(response);
         };
-        stream.exchange.record_head(&response);
+        stream
+            .exchange
+            .prepare(&mut response, is_final, || link.is_secure(), &shared.environment);
         self.release(id);
-        if let Some(hsts) = &shared.hsts
-            && link.is_secure()
-        {
-            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
-        }
-        let bytes: &[u8] = match &response.body().0 {
-            BodyKind::Empty => &[],
-            BodyKind::Static(bytes) => bytes,
-            BodyKind::Bytes(bytes) => bytes,
-            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => buffer,
-            BodyKind::File(_) => return self.respond_by_file(id, response, link, shared),
-            BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_) => {
-                return self.respond_by_stream(id, response, link, shared);
-            }
+        let bytes = match Sending::of(response.body()) {
+            Sending::Memory(bytes) => bytes,
+            Sending::File => return self.respond_by_file(id, response, link, shared),
+            Sending::Stream => return self.respond_by_stream(id, response, link, shared),
         };
         let (status, headers, output) = (response.status(), response.headers(), &mut link.output);
         let untouched = Untouched::of(&response);
@@ -100,7 +90,7 @@ impl Http2 {
             }
             return self.free(id, shared);
         }
-        let mut rest = bytes_of(body);
+        let mut rest = body.into_whole();
         rest.advance(taken);
         self.set_outgoing(id, Outgoing::Last(rest));
     }
@@ -108,12 +98,7 @@ impl Http2 {
     /// Writes the head of a response whose body is a stream, or a request's, and the available part of the body.
     fn respond_by_stream(&mut self, id: h2::StreamId, response: Response, link: &mut Link, shared: &mut Shared) {
         let (parts, body) = response.into_parts();
-        if let BodyKind::Incoming(incoming) = &body.0 {
-            if let Err(error) = incoming.check_limit(0) {
-                discard((parts, body));
-                let refused = shared.environment.application.show(error.into_response());
-                return self.respond(id, refused, link, shared);
-            }
+        if let BodyKind::Incoming(_) = &body.0 {
             // The response is the request's own body: the client must send it before it sees a status.
             self.engine.write_continue(&mut link.output, id);
         }
@@ -421,14 +406,4 @@ fn write_part(
     let count = engine.write_body(&mut link.output, id, &bytes[..length], is_last)?;
     bytes.advance(count);
     Ok(count)
-}
-
-/// The bytes of a body in memory.
-fn bytes_of(body: Body) -> Bytes {
-    match body.0 {
-        BodyKind::Static(bytes) => Bytes::from_static(bytes),
-        BodyKind::Bytes(bytes) => bytes,
-        BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => Bytes::from_owner(buffer),
-        _ => Bytes::new(),
-    }
 }
