@@ -10,6 +10,9 @@ use crate::client::Client;
 use crate::frames::{self, Received, data, frame, get, post};
 use crate::{DEADLINE, app, server};
 
+/// An idle timeout of connections that outlive the handlers of their reset streams: without a stream a connection is idle.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+
 fn hits(server: &TestClient, limit: Limit) -> u64 {
     server.handle().statistics().limit_hits(limit)
 }
@@ -121,7 +124,7 @@ fn end_handlers(server: &TestClient, client: &mut Client) {
 /// The heads of requests use up the bytes that a connection may hold, so that trailers reset their streams.
 #[test]
 fn refused_trailers_run_no_more_handlers_than_streams() {
-    let server = TestClient::new(app().http2_stream_limit(30));
+    let server = TestClient::new(app().http2_stream_limit(30).idle_timeout(LONG));
     let mut client = Client::open(&server);
     let (entry, bomb) = bomb("/slow", 20);
     client.send(&head(1, &entry));
@@ -163,7 +166,7 @@ fn refused_heads_are_glitches() {
 /// The handler of a reset stream may still read a complete body. Further streams could send the same amount again.
 #[test]
 fn complete_bodies_of_reset_streams_use_up_the_bytes_of_a_connection() {
-    let server = server();
+    let server = TestClient::new(app().idle_timeout(LONG));
     let mut client = Client::open(&server);
     let mut next = 1;
     for _ in 0..100 {
