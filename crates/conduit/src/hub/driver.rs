@@ -144,7 +144,7 @@ impl<S: TopicServer> Driver<S> {
                 Ok(session) => return Some(session),
                 Err(error) => {
                     if !std::mem::replace(&mut has_logged, true) {
-                        tracing::error!(%error, "there is no connection to {}", S::NAME);
+                        tracing::error!(%error, "cannot connect to {}; retrying", S::NAME);
                     }
                     pause = (2 * pause).clamp(FIRST_PAUSE, LONGEST_PAUSE);
                 }
@@ -299,13 +299,17 @@ impl<S: TopicServer> Driver<S> {
         }
         let count = messages.len();
         let results = unless_lost(session.publish(&messages).await)?;
-        let refused = || vec![Err("all messages of a batch are refused".to_owned()); count];
+        let refused = || vec![Err("the server refused the whole batch".to_owned()); count];
         for result in results.unwrap_or_else(refused) {
             let Some(Request::Publish(mut request)) = self.backlog.pop_front() else {
                 continue;
             };
             request.pending.end(result.map_err(|error| {
-                tracing::error!(error, "{} has refused a message", S::NAME);
+                tracing::error!(
+                    error,
+                    "{} refused a message; its publisher gets `HubError::Unavailable`",
+                    S::NAME
+                );
                 HubError::Unavailable
             }));
         }

@@ -90,7 +90,7 @@ async fn forward(hub: std::rc::Weak<LocalHub>, mut notices: UnboundedReceiver<(A
         hub.deliver(&topic, notice);
         if hub.inbox.dropped.swap(0, Ordering::Acquire) > 0 {
             tracing::warn!(
-                "a worker did not take the messages of its topics in time; its subscribers have missed some"
+                "a worker had more than 16 MiB of undelivered messages, and its subscribers missed some: do not block the worker"
             );
             hub.lag();
         }

@@ -82,7 +82,7 @@ impl<S: TopicServer> HubEngine for RemoteEngine<S> {
             }
         });
         if let Err(error) = started {
-            tracing::error!(%error, "the thread of the engine in {} cannot be started", S::NAME);
+            tracing::error!(%error, "cannot start the thread of the engine in {}; its topics are unavailable", S::NAME);
         }
     }
 
