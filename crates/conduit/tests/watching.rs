@@ -1,64 +1,17 @@
 //! Observability: spans, the access log, warnings about blocking handlers, metrics, and health.
 
+#[path = "support/log.rs"]
+mod log;
 mod support;
 
-use std::io::Write;
-use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::io::Write as _;
+use std::time::Duration;
 
 use conduit::prelude::*;
 use conduit::{AccessLog, health, metrics};
+use log::line;
 use serde_json::Value;
 use support::{Running, serve, wait_for};
-use tracing_subscriber::fmt::format::FmtSpan;
-
-/// The time that a test waits for a line before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The log of all servers of this process; the process has one subscriber, so tests select their lines by path.
-static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-struct Log;
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        LOG.lock().expect("no thread panics").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn listen_to_the_log() {
-    static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(|| {
-        tracing_subscriber::fmt()
-            .json()
-            .with_span_events(FmtSpan::CLOSE)
-            .with_writer(|| Log)
-            .init();
-    });
-}
-
-/// The first line of the log that satisfies the predicate, once it exists.
-fn line(is_it: impl Fn(&Value) -> bool) -> Value {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let text = LOG.lock().expect("no thread panics").clone();
-        let lines = text.split(|&byte| byte == b'\n');
-        if let Some(found) = lines.filter_map(|line| serde_json::from_slice(line).ok()).find(&is_it) {
-            return found;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "no such line: {}",
-            String::from_utf8_lossy(&text)
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 #[get("/users/{id}")]
 async fn user(id: Path<u64>) -> Result<String, Problem> {
@@ -198,7 +151,7 @@ fn health_stays_and_readiness_ends_at_the_shutdown() {
 
 #[test]
 fn the_access_log_has_the_fields_of_a_request() {
-    listen_to_the_log();
+    log::listen();
     let server = serve(App::new(()).routes(routes![user]).access_log(AccessLog::Fields));
     server.request(
         "GET /users/7?fields=all HTTP/1.1\r\nhost: test\r\nuser-agent: a \"b\"\x7f\r\nreferer: http://a/\r\n\r\n"
@@ -224,7 +177,7 @@ fn the_access_log_has_the_fields_of_a_request() {
 
 #[test]
 fn long_input_is_cut_in_the_access_log_and_in_spans() {
-    listen_to_the_log();
+    log::listen();
     for form in [AccessLog::Fields, AccessLog::Combined] {
         let server = serve(App::new(()).routes(routes![user]).access_log(form));
         let path = format!("/cut-in-{form:?}/{}", "x".repeat(3000));
@@ -248,7 +201,7 @@ fn long_input_is_cut_in_the_access_log_and_in_spans() {
 
 #[test]
 fn the_access_log_has_lines_in_the_combined_format() {
-    listen_to_the_log();
+    log::listen();
     let server = serve(App::new(()).routes(routes![streamed]).access_log(AccessLog::Combined));
     server.request("GET /streamed?combined HTTP/1.1\r\nhost: test\r\n\r\n");
     let message = |line: &Value| line["fields"]["message"].as_str().unwrap_or_default().to_owned();
@@ -263,7 +216,7 @@ fn the_access_log_has_lines_in_the_combined_format() {
 
 #[test]
 fn behind_a_proxy_the_access_log_has_the_client() {
-    listen_to_the_log();
+    log::listen();
     let behind = |log| {
         serve(
             App::new(())
@@ -300,7 +253,7 @@ fn behind_a_proxy_the_access_log_has_the_client() {
 
 #[test]
 fn access_log_contains_invalid_requests() {
-    listen_to_the_log();
+    log::listen();
     let server = serve(App::new(()).routes(routes![user]).access_log(AccessLog::Fields));
     server.request("GET /users/7 HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n");
     let fields = line(|line| line["target"] == "conduit::access" && line["fields"]["status"] == 400)["fields"].clone();
@@ -322,7 +275,7 @@ fn access_log_contains_invalid_requests() {
 
 #[test]
 fn a_disconnect_before_the_response_is_logged_as_incomplete() {
-    listen_to_the_log();
+    log::listen();
     let server = serve(App::new(()).routes(routes![never]).access_log(AccessLog::Fields));
     let mut client = server.connect();
     client.send("GET /never?gone HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -335,7 +288,7 @@ fn a_disconnect_before_the_response_is_logged_as_incomplete() {
 
 #[test]
 fn a_span_is_around_the_handler_and_has_the_answer_when_it_closes() {
-    listen_to_the_log();
+    log::listen();
     let server = serve(App::new(()).routes(routes![waits]));
     server.get("/waits");
     let inside = line(|line| line["fields"]["message"] == "logged by the handler");
@@ -355,7 +308,7 @@ fn a_span_is_around_the_handler_and_has_the_answer_when_it_closes() {
 
 #[test]
 fn a_handler_that_blocks_its_worker_is_named_while_it_does_and_when_it_ends() {
-    listen_to_the_log();
+    log::listen();
     let server = serve(
         App::new(())
             .routes(routes![blocks])
@@ -407,7 +360,7 @@ fn large(how: Path<String>) -> Body {
 
 #[test]
 fn a_large_answer_is_complete_when_its_last_byte_is_sent_and_has_the_bytes_that_were() {
-    listen_to_the_log();
+    log::listen();
     let app = App::new(()).routes(routes![large]).access_log(AccessLog::Fields);
     let server = serve(app.minimum_rate(1, Duration::from_secs(60)));
     let logged = |target: &str| line(|line| line["fields"]["target"] == *target)["fields"].clone();
@@ -475,7 +428,7 @@ fn stream_runs_in_the_span_of_its_request_and_is_named_when_it_blocks() {
         Body::from_stream(Blocks(false))
     }
 
-    listen_to_the_log();
+    log::listen();
     let app = App::new(()).routes(routes![blocking_stream]);
     let server = serve(app.blocked_after(Duration::from_millis(20)));
     assert_eq!(server.get("/blocking-stream").text(), "piece");
@@ -493,7 +446,7 @@ fn stream_runs_in_the_span_of_its_request_and_is_named_when_it_blocks() {
 #[cfg(feature = "tls")]
 #[test]
 fn redirects_to_https_are_counted_and_logged() {
-    listen_to_the_log();
+    log::listen();
     let app = App::new(())
         .routes(routes![user, metrics::page])
         .access_log(AccessLog::Fields);
@@ -509,7 +462,7 @@ fn redirects_to_https_are_counted_and_logged() {
 
 #[test]
 fn the_access_log_has_the_id_of_a_request() {
-    listen_to_the_log();
+    log::listen();
     for (form, target) in [
         (AccessLog::Fields, "/users/7?id-in-fields"),
         (AccessLog::Combined, "/users/7?id-in-a-line"),
@@ -542,7 +495,7 @@ async fn informational() -> StatusCode {
 
 #[test]
 fn the_access_log_has_the_id_of_a_request_whose_response_is_replaced() {
-    listen_to_the_log();
+    log::listen();
     let app = App::new(())
         .routes(routes![mirror, informational])
         .layer(conduit::layer::RequestIds::new())
@@ -594,7 +547,7 @@ mod live {
 
     #[test]
     fn access_log_has_one_event_for_each_websocket_with_its_bytes_duration_and_close_code() {
-        listen_to_the_log();
+        log::listen();
         let app = App::new(()).routes(routes![socket]).access_log(AccessLog::Fields);
         let client = conduit::testing::TestClient::new(app);
         let mut open = client.websocket("/socket?closes").open();
@@ -614,8 +567,7 @@ mod live {
             (&lost["fields"]["complete"], lost["fields"].get("close_code")),
             (&false.into(), None)
         );
-        let log = LOG.lock().expect("no thread panics").clone();
-        let log = String::from_utf8_lossy(&log);
+        let log = log::text();
         let events = log
             .lines()
             .filter(|line| line.contains("conduit::access") && line.contains("/socket?closes"));
@@ -624,7 +576,7 @@ mod live {
 
     #[test]
     fn access_log_has_one_event_for_each_event_stream_with_its_bytes_and_duration() {
-        listen_to_the_log();
+        log::listen();
         let server = serve(App::new(()).routes(routes![events]).access_log(AccessLog::Fields));
         let request = "GET /events?ends HTTP/1.1\r\nhost: test\r\n\r\n";
         let body = server.request(request).body;

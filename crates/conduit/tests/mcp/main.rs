@@ -10,6 +10,7 @@ mod support;
 
 mod calls;
 mod conformance;
+#[path = "../support/log.rs"]
 mod log;
 mod records;
 mod runs;

@@ -154,7 +154,8 @@ fn start(test: &Test, tool: &str) -> TestConnection {
 /// The status, the bytes and the completeness of the request with this target.
 #[track_caller]
 fn record(target: &str) -> (Value, Value, Value) {
-    let fields = log::fields(|fields| fields["target"] == *target);
+    let line = log::line(|line| line["fields"]["target"] == *target);
+    let fields = &line["fields"];
     (
         fields["status"].clone(),
         fields["bytes"].clone(),

@@ -205,7 +205,8 @@ fn the_request_that_follows_a_run_to_its_end_is_complete_in_the_access_log() {
     let followed = message(&client, "tools/call", params).header("user-agent", "follows-a-run");
     let mut stream = followed.stream();
     while next(&mut stream).get("result").is_none() {}
-    let fields = log::fields(|fields| fields["user_agent"] == "follows-a-run" && fields["method"] == "GET");
+    let line = log::line(|line| line["fields"]["user_agent"] == "follows-a-run" && line["fields"]["method"] == "GET");
+    let fields = &line["fields"];
     assert_eq!(fields["complete"], true, "{fields}");
     assert!(fields["bytes"].as_u64() > Some(0), "{fields}");
 }

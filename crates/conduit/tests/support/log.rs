@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 /// The time that a test waits for a line before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,26 +25,32 @@ impl Write for Log {
     }
 }
 
-/// Makes the log the subscriber of this process.
-pub(super) fn listen() {
+/// Makes the log the subscriber of this process, with a line at the end of each span.
+pub(crate) fn listen() {
     static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(|| tracing_subscriber::fmt().json().with_writer(|| Log).init());
+    ONCE.get_or_init(|| {
+        tracing_subscriber::fmt()
+            .json()
+            .with_span_events(FmtSpan::CLOSE)
+            .with_writer(|| Log)
+            .init();
+    });
 }
 
 /// All of the log.
-pub(super) fn text() -> String {
+pub(crate) fn text() -> String {
     let bytes = LOG.lock().expect("no thread panics").clone();
     String::from_utf8(bytes).expect("text")
 }
 
-/// The fields of the first line that is one, once it is in the log.
+/// The first line of the log that satisfies the predicate, once it exists.
 #[track_caller]
-pub(super) fn fields(is_it: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn line(is_it: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let text = text();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        if let Some(found) = lines.map(|line| line["fields"].clone()).find(&is_it) {
+        let mut lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        if let Some(found) = lines.find(&is_it) {
             return found;
         }
         assert!(Instant::now() < deadline, "no such line: {text}");
