@@ -47,7 +47,7 @@ pub(crate) const PRIMITIVES: [&str; 16] = [
 ];
 
 /// Extractors that a user may try to take by reference, besides those in [`BODIES`].
-const BORROWED: [&str; 9] = [
+const BORROWED: [&str; 10] = [
     "Path",
     "Query",
     "Header",
@@ -57,16 +57,17 @@ const BORROWED: [&str; 9] = [
     "Uri",
     "Provided",
     "Extension",
+    "Submission",
 ];
 
 /// Extractors whose content serde deserializes.
 const OWNING: [&str; 6] = ["Path", "Query", "Json", "Form", "Header", "MultipartForm"];
 
 /// Extractors with another extractor as their first type argument.
-const WRAPPERS: [&str; 3] = ["Option", "Result", "Valid"];
+const WRAPPERS: [&str; 4] = ["Option", "Result", "Valid", "Submission"];
 
 /// Types that are not aliases of `Path`.
-const EXTRACTORS: [&str; 15] = [
+const EXTRACTORS: [&str; 16] = [
     "Query",
     "Header",
     "State",
@@ -79,13 +80,15 @@ const EXTRACTORS: [&str; 15] = [
     "Option",
     "Result",
     "Valid",
+    "Submission",
     "PeerAddr",
     "Client",
     "Vec",
 ];
 
 /// Types that consume the body. A second one is then reported at the definition of the handler instead of at its use.
-const BODIES: [&str; 8] = [
+/// A [wrapper](WRAPPERS) consumes the body if its content does.
+const BODIES: [&str; 9] = [
     "Json",
     "Form",
     "Bytes",
@@ -94,6 +97,7 @@ const BODIES: [&str; 8] = [
     "Request",
     "Multipart",
     "MultipartForm",
+    "Upload",
 ];
 
 /// Returns whether an argument has the type `Request`, which is extracted last because it takes everything.
@@ -525,7 +529,7 @@ fn borrowing(ty: &Type) -> Option<Error> {
     })
 }
 
-/// The extractor in an `Option`, a `Result` or a `Valid`, or the type itself.
+/// The extractor in a [wrapper](WRAPPERS), or the type itself.
 pub(crate) fn unwrapped(mut ty: &Type) -> &Type {
     while let Some((name, inner)) = generic(ty)
         && WRAPPERS.iter().any(|wrapper| name == wrapper)
@@ -604,5 +608,45 @@ impl VisitMut for Static {
         let span = reference.and_token.span;
         reference.lifetime.get_or_insert_with(|| Lifetime::new("'static", span));
         visit_mut::visit_type_reference_mut(self, reference);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Adds the names of the types in a folder of sources whose implementation of `FromRequest` sets `TAKES_BODY`.
+    fn add_takers(folder: &Path, names: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).expect("a folder of sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                add_takers(&path, names);
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("a source file");
+            let mut implementing = "";
+            for line in text.lines() {
+                if line.starts_with("impl") {
+                    implementing = line.rsplit_once(" for ").map_or("", |(_, name)| name);
+                } else if line.trim() == "const TAKES_BODY: bool = true;" {
+                    let name = implementing.split(|c: char| !c.is_alphanumeric()).next();
+                    names.insert(name.unwrap_or_default().to_owned());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_bodies_are_all_extractors_that_take_the_body() {
+        let mut takers = BTreeSet::new();
+        for sources in ["../conduit-core/src", "../conduit/src"] {
+            add_takers(&Path::new(env!("CARGO_MANIFEST_DIR")).join(sources), &mut takers);
+        }
+        assert!(takers.remove("Submission"), "a wrapper that sets the constant itself");
+        assert_eq!(takers, BODIES.map(str::to_owned).into());
     }
 }
