@@ -1,8 +1,21 @@
 //! A response with status 101 switches the connection to another protocol.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+
 use conduit::prelude::*;
-use conduit::testing::{TestClient, TestConnection};
+use conduit::testing::{TestApplication, TestClient, TestConnection};
+use conduit_core::internal::dispatch::{AppStack, Plan};
+use conduit_core::internal::state::SharedState;
+use conduit_core::route::Definition;
+use conduit_server::Server;
+use conduit_server::internal::config::Config;
+use conduit_server::internal::in_process::InProcess;
+use conduit_server::internal::listening::Listening;
+use conduit_server::observer::{Observer, RequestEnd, RequestRecord};
 use http::header::UPGRADE;
+use tracing::Span;
 
 #[get("/echo")]
 async fn echo() -> Response {
@@ -19,6 +32,72 @@ async fn echo_later() -> Response {
 #[get("/other")]
 async fn other() -> Response {
     (StatusCode::SWITCHING_PROTOCOLS, [(UPGRADE, "other")], ()).into_response()
+}
+
+/// Sends the status of each recorded head, and that of the end of each request.
+#[derive(Clone, Debug)]
+struct Recorder(Sender<(&'static str, u16)>);
+
+impl Observer for Recorder {
+    fn wants_requests(&self) -> bool {
+        true
+    }
+
+    fn new_record(&self) -> Box<dyn RequestRecord> {
+        Box::new(self.clone())
+    }
+}
+
+impl RequestRecord for Recorder {
+    fn begin(&mut self, _: &Request, _: Option<&'static Definition>, _: SocketAddr, _: &Span, _: bool) {}
+
+    fn on_response(&mut self, response: &Response) {
+        // The test may have ended.
+        let _ = self.0.send(("head", response.status().as_u16()));
+    }
+
+    fn end(&mut self, end: &RequestEnd) {
+        let _ = self.0.send(("end", end.status.unwrap_or_default()));
+    }
+
+    fn clear(&mut self) {}
+}
+
+/// Routes whose requests are recorded.
+struct Recorded(Routes<()>, Recorder);
+
+impl TestApplication for Recorded {
+    fn serve_in_process(self, process: Arc<InProcess>) -> conduit::Result<Server> {
+        let plan = Plan::new(self.0, AppStack::default());
+        let mut config = Config::default();
+        config.observer = Arc::new(self.1);
+        config.in_process = Some(process);
+        let application = plan.with_state(Box::new(SharedState(())));
+        Server::new(Listening::in_process(), application, config, None)
+    }
+
+    fn serve_over_socket(self) -> conduit::Result<Server> {
+        unreachable!("the client connects in memory")
+    }
+}
+
+#[test]
+fn the_head_of_each_response_is_recorded_once_also_if_it_replaces_an_invalid_101() {
+    let (records, recorded) = channel();
+    let client = TestClient::new(Recorded(routes![echo, echo_later, other], Recorder(records)));
+    for (target, protocol, status) in [
+        ("/echo", "conduit-test-echo", 101),
+        ("/echo-later", "conduit-test-echo", 101),
+        ("/other", "other", 500),
+    ] {
+        let mut connection = client.connect();
+        let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\nupgrade: {protocol}\r\n\r\n");
+        assert!(connection.send(request));
+        let head = read_until(&mut connection, "\r\n\r\n");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        let records: Vec<_> = recorded.try_iter().collect();
+        assert_eq!(records, [("head", status), ("end", status)], "{target}");
+    }
 }
 
 #[test]

@@ -169,8 +169,8 @@ impl Protocol {
         Protocol::Http2(Box::new(Http2::new(link, shared)))
     }
 
-    /// The protocol that the `upgrade` field of a response with status 101 names. Returns none if it is unknown, or if the
-    /// response lacks a field of the protocol.
+    /// Records the head of a response with status 101, and returns the protocol that its `upgrade` field names, which may continue
+    /// the record. Returns `None`, without a record, if the protocol is unknown, or if the response lacks a part of it.
     #[cold]
     fn upgraded(
         response: &Response,
@@ -184,11 +184,15 @@ impl Protocol {
             #[cfg(feature = "websocket")]
             b"websocket" => {
                 let socket = response.extensions().get::<Ticket>()?.redeem()?;
+                exchange.record_head(response);
                 let socket = WebSocket::start(socket, exchange, sender, link, shared);
                 Some(Protocol::WebSocket(socket))
             }
             #[cfg(feature = "testing")]
-            b"conduit-test-echo" => Some(Protocol::Echo(Echo)),
+            b"conduit-test-echo" => {
+                exchange.record_head(response);
+                Some(Protocol::Echo(Echo))
+            }
             _ => None,
         }
     }

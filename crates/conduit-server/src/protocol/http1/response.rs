@@ -37,9 +37,8 @@ impl Http1 {
     #[cold]
     fn upgrade(&mut self, response: Response, link: &mut Link, shared: &mut Shared) -> Step {
         let sender = self.sender(link, shared);
-        // The next protocol may continue the record.
-        self.exchange.record_head(&response);
         let Some(next) = Protocol::upgraded(&response, &mut self.exchange, sender, link, shared) else {
+            // An error replaces it, and is recorded.
             self.respond(response, link, shared);
             return Step::Continue;
         };
