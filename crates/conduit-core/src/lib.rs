@@ -39,6 +39,7 @@ pub mod response;
 pub mod route;
 mod state;
 mod target;
+mod weight;
 
 /// Modules for the other crates of the workspace, which may change in every version.
 #[doc(hidden)]
@@ -53,7 +54,7 @@ pub mod internal {
 
     modules! {
         built_in charge connection_info current dispatch endpoint error_form excerpt exchange_id fallback file memory method
-        nearest networks panics pool state target
+        nearest networks panics pool state target weight
     }
 
     pub mod body {

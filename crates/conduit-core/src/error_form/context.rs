@@ -8,6 +8,7 @@ use conduit_route::Definition;
 use http::Method;
 
 use crate::request::Request;
+use crate::weight::weighted;
 
 /// The request properties that an error's format may depend on, kept during the request.
 #[derive(Default)]
@@ -75,23 +76,18 @@ impl<'a> ErrorContext<'a> {
     /// as much (RFC 9110, section 12.5.1).
     pub fn wants_html(&self) -> bool {
         let accept = String::from_utf8_lossy(self.header("accept").unwrap_or_default());
-        let (mut html, mut json) = (0.0, 0.0);
-        for range in accept.split(',') {
-            let mut parameters = range.split(';').map(str::trim);
-            let name = parameters.next().unwrap_or_default();
-            let quality = parameters
-                .find_map(|parameter| parameter.strip_prefix("q=").or(parameter.strip_prefix("Q=")))
-                .map_or(1.0, |quality| quality.parse::<f32>().unwrap_or(0.0));
+        let (mut html, mut json) = (0, 0);
+        for (name, weight) in weighted(&accept) {
             if name.eq_ignore_ascii_case("text/html") {
-                html = quality;
+                html = weight;
             } else if ["application/json", "application/problem+json"]
                 .iter()
                 .any(|json| name.eq_ignore_ascii_case(json))
             {
-                json = quality.max(json);
+                json = weight.max(json);
             }
         }
-        html > 0.0 && html >= json
+        html > 0 && html >= json
     }
 }
 

@@ -1,32 +1,28 @@
 //! The codings that a client accepts (RFC 9110, section 12.5.3).
 
+use std::cmp::Reverse;
+
 use http::header::ACCEPT_ENCODING;
 
 use super::fields;
 use crate::request::Request;
+use conduit_core::internal::weight::weighted;
 
 /// The indices in `names` of the codings that a client accepts, in order of preference; ties keep the order of `names`.
 /// Excludes codings that the client ranks below `identity`. Empty if the request has no `accept-encoding`.
 pub(crate) fn accepted<const N: usize>(request: &Request, names: [&str; N]) -> impl Iterator<Item = usize> + use<N> {
     let value = fields::text(request, &ACCEPT_ENCODING);
-    let weights = value.map_or([0.0; N], |value| weights(value, names));
+    let weights = value.map_or([0; N], |value| weights(value, names));
     let mut places: [usize; N] = std::array::from_fn(|place| place);
-    places.sort_by(|&one, &other| weights[other].total_cmp(&weights[one]));
-    places.into_iter().take_while(move |&place| weights[place] > 0.0)
+    places.sort_by_key(|&place| Reverse(weights[place]));
+    places.into_iter().take_while(move |&place| weights[place] > 0)
 }
 
 /// The weight of each coding; 0 if it is not accepted.
-fn weights<const N: usize>(value: &str, names: [&str; N]) -> [f32; N] {
+fn weights<const N: usize>(value: &str, names: [&str; N]) -> [u16; N] {
     let mut weights = [None; N];
     let (mut any, mut plain) = (None, None);
-    for member in value.split(',') {
-        let mut parts = member.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let weight = parts
-            .find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")))
-            .map_or(Some(1.0), |weight| weight.parse::<f32>().ok())
-            .filter(|weight| (0.0..=1.0).contains(weight));
-        let Some(weight) = weight else { continue };
+    for (name, weight) in weighted(value) {
         match name {
             "*" => any = Some(weight),
             name if name.eq_ignore_ascii_case("identity") => plain = Some(weight),
@@ -43,10 +39,10 @@ fn weights<const N: usize>(value: &str, names: [&str; N]) -> [f32; N] {
         }
     }
     weights.map(|weight| {
-        let weight = weight.or(any).unwrap_or(0.0);
+        let weight = weight.or(any).unwrap_or(0);
         // A coding that ranks below `identity` is not used.
         if plain.is_some_and(|plain| plain > weight) {
-            0.0
+            0
         } else {
             weight
         }
