@@ -10,6 +10,7 @@ mod support;
 
 mod calls;
 mod conformance;
+mod disconnect;
 #[path = "../support/log.rs"]
 mod log;
 mod records;

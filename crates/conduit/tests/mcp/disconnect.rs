@@ -1,0 +1,79 @@
+//! Calls of tools whose client disconnects.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use conduit::Disconnect;
+use conduit::prelude::*;
+use conduit::testing::TestClient;
+use serde_json::json;
+
+use crate::message;
+
+/// Sends the end of a handler to the test.
+struct Ended(Sender<&'static str>, &'static str);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // The test may have ended.
+        let _ = self.0.send(self.1);
+    }
+}
+
+async fn work(events: Sender<&'static str>) -> &'static str {
+    let mut ended = Ended(events, "dropped");
+    let _ = ended.0.send("started");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    ended.1 = "finished";
+    "done"
+}
+
+#[post("/usual", tool = "usual")]
+async fn usual(events: State<Sender<&'static str>>) -> &'static str {
+    work(events.0).await
+}
+
+#[post("/finish", disconnect = "finish", tool = "finish")]
+async fn finish(events: State<Sender<&'static str>>) -> &'static str {
+    work(events.0).await
+}
+
+#[post("/abort", disconnect = "abort", tool = "abort")]
+async fn abort(events: State<Sender<&'static str>>) -> &'static str {
+    work(events.0).await
+}
+
+/// Returns how the handler of a tool ends after its client has disconnected.
+fn end_of(tool: &str, disconnect: Disconnect) -> &'static str {
+    let (sender, events): (_, Receiver<&'static str>) = channel();
+    let app = App::new(sender)
+        .routes(routes![usual, finish, abort])
+        .disconnect(disconnect)
+        .mcp("/mcp");
+    let client = TestClient::new(app);
+    let call = message(&client, "tools/call", json!({ "name": tool, "arguments": {} })).start();
+    let event = || {
+        events
+            .recv_timeout(Duration::from_secs(30))
+            .expect("an event of the handler")
+    };
+    assert_eq!(event(), "started");
+    call.disconnect();
+    event()
+}
+
+#[test]
+fn only_the_setting_of_the_application_aborts_a_call_over_http() {
+    // The endpoint is no route: the application's setting decides whether it notices the disconnect. The route's setting then
+    // decides whether the call's handler is dropped.
+    for (tool, disconnect, end) in [
+        ("usual", Disconnect::Finish, "finished"),
+        ("finish", Disconnect::Finish, "finished"),
+        ("abort", Disconnect::Finish, "finished"),
+        ("usual", Disconnect::Abort, "dropped"),
+        ("finish", Disconnect::Abort, "finished"),
+        ("abort", Disconnect::Abort, "dropped"),
+    ] {
+        assert_eq!(end_of(tool, disconnect), end, "{tool}, {disconnect:?}");
+    }
+}
