@@ -249,18 +249,9 @@ impl Service {
             }
         };
         drop(cohort);
-        let environment = Environment {
-            application: connect(),
-            counts: Arc::clone(handle.counts()),
-            worker: number,
-            handlers: work.clone(),
-            watch: Watch::new(Arc::clone(&config.observer), false),
-            disconnect: config.disconnect,
-            body_limit: config.body_bytes,
-            redirect: None,
-            hsts: None,
-            now: 1,
-        };
+        let counts = Arc::clone(handle.counts());
+        let watch = Watch::new(Arc::clone(&config.observer), false);
+        let environment = Environment::new(connect(), counts, number, work.clone(), watch, &config);
         let service = Service {
             environment: Rc::new(RefCell::new(environment)),
             config,

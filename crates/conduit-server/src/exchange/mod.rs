@@ -34,6 +34,7 @@ pub(super) use self::gate::{ReadyPiece, ResponseStream};
 use crate::blocking::{Instrumentation, InstrumentedHandler, WorkerCounts};
 use crate::body::{Body, Channel, EndsWithClient};
 use crate::commands::{Command, CommandSender};
+use crate::config::Config;
 use crate::counts::Counts;
 use crate::deadlines::Second;
 use crate::dispatch::Application;
@@ -409,40 +410,51 @@ pub(super) type Route = (usize, &'static Definition);
 pub(super) struct Environment {
     pub(super) application: Application,
     /// The counts of all workers, and the index of this one.
-    pub(super) counts: Arc<[Counts]>,
-    pub(super) worker: usize,
+    counts: Arc<[Counts]>,
+    worker: usize,
     /// The handlers in progress as tasks, with or without a client, and the tasks that they spawned.
     pub(super) handlers: Work,
     /// The observers of requests.
-    pub(super) watch: Watch,
+    watch: Watch,
     /// The action at the end of a client whose route has chosen none.
-    pub(super) disconnect: Disconnect,
+    disconnect: Disconnect,
     /// The limit of a request's body in bytes, unless the handler or a layer has another.
-    pub(super) body_limit: u64,
+    body_limit: u64,
     /// The HTTPS port to which requests over plain TCP are redirected; `None` serves them.
-    pub(super) redirect: Option<u16>,
+    redirect: Option<u16>,
     /// The value of `strict-transport-security` on connections with TLS; `None` without HSTS.
-    pub(super) hsts: Option<HeaderValue>,
+    hsts: Option<HeaderValue>,
     /// Seconds since the thread started to serve.
     pub(super) now: Second,
 }
 
 impl Environment {
-    /// The environment of the process's own requests, next to this one.
-    #[cfg(feature = "tower")]
-    pub(super) fn of_process(&self, watch: Watch) -> Self {
+    /// The environment of requests without connections: it neither redirects to HTTPS nor sends HSTS.
+    pub(super) fn new(
+        application: Application,
+        counts: Arc<[Counts]>,
+        worker: usize,
+        handlers: Work,
+        watch: Watch,
+        config: &Config,
+    ) -> Self {
         Environment {
-            application: self.application.clone(),
-            counts: Arc::clone(&self.counts),
-            worker: self.worker,
-            handlers: self.handlers.clone(),
+            application,
+            counts,
+            worker,
+            handlers,
             watch,
-            disconnect: self.disconnect,
-            body_limit: self.body_limit,
+            disconnect: config.disconnect,
+            body_limit: config.body_bytes,
             redirect: None,
             hsts: None,
-            now: self.now,
+            now: 1,
         }
+    }
+
+    /// The same for requests of connections, with the port of the redirect and the value of HSTS.
+    pub(super) fn with_connections(self, redirect: Option<u16>, hsts: Option<HeaderValue>) -> Self {
+        Environment { redirect, hsts, ..self }
     }
 
     /// The counters of this thread.

@@ -97,24 +97,25 @@ impl WorkerStart {
         let observer = Arc::clone(&config.observer);
         let ticker = wake_every_second(Rc::clone(&commands), handle.clone(), observer, number);
         let ticker = tokio::task::spawn_local(ticker);
-        let environment = Environment {
-            application: connect(),
-            counts: Arc::clone(handle.counts()),
-            worker: number,
-            handlers: work.clone(),
-            watch: Watch::new(Arc::clone(&config.observer), counts_routes),
-            disconnect: config.disconnect,
-            body_limit: config.body_bytes,
-            redirect,
-            hsts,
-            now: 1,
+        let environment = |application| {
+            let watch = Watch::new(Arc::clone(&config.observer), counts_routes);
+            Environment::new(
+                application,
+                Arc::clone(handle.counts()),
+                number,
+                work.clone(),
+                watch,
+                &config,
+            )
         };
+        let application = connect();
         #[cfg(feature = "tower")]
         let internal = config.takes_internal.then(|| {
-            let environment = environment.of_process(Watch::new(Arc::clone(&config.observer), counts_routes));
+            let environment = environment(application.clone());
             let taking = crate::jobs::take_internal(environment, config.clone(), handle.clone());
             tokio::task::spawn_local(taking)
         });
+        let environment = environment(application).with_connections(redirect, hsts);
         let shared = Shared::new(Rc::clone(&poller), commands, environment, config, peers);
         let worker = Worker::new(shared, listeners, connection_limit, handle);
         let readiness = AsyncPoller::new(poller).map_err(failed)?;
