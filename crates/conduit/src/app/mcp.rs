@@ -19,7 +19,9 @@ impl<S, R> App<S, R> {
     /// guards and limits, with a line in the access log. It has the header fields and the address of the client that has sent
     /// the message, so its `authorization` and its cookies too. A response with a status of 400 or more is a tool error with the
     /// problem as its text. A handler that starts a [run](mod@crate::runs) and returns `Accepted` sends progress, and the call
-    /// ends with the run; a cancelled call cancels the run by `DELETE` at its location.
+    /// ends with the run; a cancelled call cancels the run by `DELETE` at its location. Over HTTP, a client that disconnects
+    /// cancels its call only with [`App::disconnect`] set to [`Disconnect::Abort`](crate::Disconnect::Abort), or when an update
+    /// of its progress cannot be sent.
     ///
     /// A page may send messages only if [`trusted_origin`](App::trusted_origin) permits its origin, or if both its origin and the
     /// requested host are `localhost`, `127.0.0.1` or `[::1]`; other pages receive 403. Requires the feature `mcp`.

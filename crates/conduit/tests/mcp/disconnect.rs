@@ -11,9 +11,9 @@ use serde_json::json;
 use crate::message;
 
 /// Sends the end of a handler to the test.
-struct Ended(Sender<&'static str>, &'static str);
+struct EndReport(Sender<&'static str>, &'static str);
 
-impl Drop for Ended {
+impl Drop for EndReport {
     fn drop(&mut self) {
         // The test may have ended.
         let _ = self.0.send(self.1);
@@ -21,10 +21,10 @@ impl Drop for Ended {
 }
 
 async fn work(events: Sender<&'static str>) -> &'static str {
-    let mut ended = Ended(events, "dropped");
-    let _ = ended.0.send("started");
+    let mut report = EndReport(events, "dropped");
+    let _ = report.0.send("started");
     tokio::time::sleep(Duration::from_millis(300)).await;
-    ended.1 = "finished";
+    report.1 = "finished";
     "done"
 }
 
