@@ -81,13 +81,13 @@ fn with_arguments(
                 <#returned as ::conduit::client::FromReply>::Value,
                 ::conduit::client::CallError,
             > {
-                let mut #call = ::conduit::client::CallParts::new(
+                let mut #call = ::conduit::internal::CallParts::new(
                     #method,
                     #path,
                     &[#((#parameters, ::conduit::link::LinkValue::pairs(&#names))),*],
                 )?;
                 #(#steps)*
-                client.call::<#returned>(#call).await
+                #call.send::<#returned, _>(client).await
             }
         }
     }
@@ -109,7 +109,7 @@ fn parts(arguments: &[Argument], call: &Ident) -> (Vec<TokenStream>, Vec<TokenSt
             // The message names the extractor, because an implementation for its wrapper is impossible.
             let inner = unwrapped(&ty);
             let span = Span::mixed_site().located_at(inner.span());
-            steps.push(quote_spanned!(span=> ::conduit::client::has_no_argument::<#inner>();));
+            steps.push(quote_spanned!(span=> ::conduit::internal::has_no_argument::<#inner>();));
             continue;
         };
         let count = taken.iter().filter(|other| **other == name).count();

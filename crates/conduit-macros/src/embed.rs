@@ -91,7 +91,7 @@ fn embed(root: &Path, input: &Input) -> Result<TokenStream, Error> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
     let directory = directory.to_string_lossy();
-    Ok(quote!(::conduit::Embedded::new(#directory, &[#(#entries),*], #is_on_disk)))
+    Ok(quote!(::conduit::internal::embedded(#directory, &[#(#entries),*], #is_on_disk)))
 }
 
 /// Adds the files below a directory whose names do not begin with a dot, by their paths.
@@ -143,7 +143,7 @@ fn with_neighbours(files: BTreeMap<String, PathBuf>) -> BTreeMap<String, EmbedEn
 
 fn without_content(prefix: &str, path: &str) -> TokenStream {
     let url = format!("{prefix}/{}", encoded(path));
-    quote!(::conduit::EmbeddedFile {
+    quote!(::conduit::internal::EmbeddedFile {
         path: #path, hashed: #path, url: #url, tag: "", content: &[],
         coded: [::core::option::Option::None; 3],
     })
@@ -174,7 +174,7 @@ fn with_content(prefix: &str, path: &str, entry: &EmbedEntry) -> Result<TokenStr
     });
     // The compiler builds again when the file changes.
     let file = file.to_string_lossy();
-    Ok(quote!(::conduit::EmbeddedFile {
+    Ok(quote!(::conduit::internal::EmbeddedFile {
         path: #path, hashed: #hashed, url: #url, tag: #digest, content: ::core::include_bytes!(#file),
         coded: [#(#coded),*],
     }))

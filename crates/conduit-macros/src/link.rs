@@ -37,7 +37,7 @@ fn with_arguments(item: &ItemFn, path: &str, of_path: &[LinkArgument], query: Op
         .iter()
         .map(|LinkArgument { name, ty, span, .. }| quote_spanned!(*span=> #name: impl ::conduit::link::LinkValue<#ty>))
         .collect();
-    let made = quote!(::conduit::link::path(
+    let made = quote!(::conduit::internal::link_path(
         #path,
         &[#((#parameters, ::conduit::link::LinkValue::pairs(&#names))),*],
     ));
@@ -57,7 +57,7 @@ fn with_arguments(item: &ItemFn, path: &str, of_path: &[LinkArgument], query: Op
             #[doc = #text]
             #[track_caller]
             #visibility fn path_and_query(#(#inputs,)* #input) -> ::std::string::String {
-                ::conduit::link::with_query(#made, &::conduit::link::LinkValue::pairs(&#query))
+                ::conduit::internal::with_query(#made, &::conduit::link::LinkValue::pairs(&#query))
             }
         }
     });

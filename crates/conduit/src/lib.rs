@@ -165,14 +165,23 @@ pub use bytes::Bytes;
 pub use conduit_macros::embed;
 #[cfg(feature = "cookies")]
 pub use cookie;
-#[cfg(feature = "files")]
-#[doc(hidden)]
-pub use files::EmbeddedFile;
 pub use http;
 #[cfg(feature = "minijinja")]
 pub use minijinja;
 #[cfg(feature = "openapi")]
 pub use schemars::{self, JsonSchema};
+
+/// Items for the code that the macros generate, which may change in every version.
+#[doc(hidden)]
+pub mod internal {
+    #[cfg(feature = "client")]
+    pub use crate::client::argument::has_no_argument;
+    #[cfg(feature = "client")]
+    pub use crate::client::call_parts::CallParts;
+    #[cfg(feature = "files")]
+    pub use crate::files::embedded::{EmbeddedFile, embedded};
+    pub use crate::link::target::{link_path, with_query};
+}
 
 /// Error responses: problem details (RFC 9457). [`Problem`](struct@Problem) is an error response.
 pub mod problem {

@@ -75,7 +75,6 @@ pub trait CallArgument {
 pub trait NoArgument {}
 
 /// Asserts that a call needs no argument for this extractor. The route attributes generate the call of this function.
-#[doc(hidden)]
 pub fn has_no_argument<E: NoArgument>() {}
 
 macro_rules! no_argument {

@@ -60,22 +60,18 @@
 //! # }
 //! ```
 
-mod argument;
-mod call_parts;
+pub(crate) mod argument;
+pub(crate) mod call_parts;
 mod error;
 mod form_parts;
 mod pages;
 mod reply;
 mod transport;
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-#[doc(hidden)]
-pub use self::argument::has_no_argument;
 pub use self::argument::{CallArgument, NoArgument};
-#[doc(hidden)]
-pub use self::call_parts::CallParts;
 pub use self::error::{CallError, ReceivedProblem};
 pub use self::form_parts::FormParts;
 pub use self::pages::{PageRequest, Pages, ReceivedPage};
@@ -123,37 +119,5 @@ impl<T> TypedClient<T> {
     #[track_caller]
     pub fn with_bearer(self, token: &str) -> Self {
         self.with_header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
-    }
-}
-
-impl<T: Transport> TypedClient<T> {
-    /// Sends a request and reads its response. The route attributes write the call.
-    #[doc(hidden)]
-    pub async fn call<R: FromReply>(&self, call: CallParts) -> Result<R::Value, CallError> {
-        let mut request = http::Request::new(call.body);
-        *request.method_mut() = call.method;
-        *request.uri_mut() = http::Uri::try_from(&call.target).map_err(CallError::input)?;
-        let mut headers = self.headers.clone();
-        headers.extend(call.headers);
-        if !call.cookies.is_empty() {
-            let mut cookies = call.cookies;
-            if let Some(known) = headers.get(COOKIE) {
-                let known = known.to_str().map_err(CallError::input)?;
-                cookies = format!("{known}; {cookies}");
-            }
-            let mut cookies = HeaderValue::try_from(cookies).map_err(CallError::input)?;
-            cookies.set_sensitive(true);
-            headers.insert(COOKIE, cookies);
-        }
-        let any = HeaderValue::from_static("*/*");
-        headers.entry(ACCEPT).or_insert(any);
-        if let Some(media_type) = call.raw_type {
-            headers
-                .entry(CONTENT_TYPE)
-                .or_insert(HeaderValue::from_static(media_type));
-        }
-        *request.headers_mut() = headers;
-        let response = self.transport.send(request).await.map_err(CallError::Transport)?;
-        reply::read::<R>(response)
     }
 }

@@ -38,16 +38,16 @@ pub struct EmbeddedFile {
     pub coded: [Option<&'static [u8]>; 3],
 }
 
-impl Embedded {
-    #[doc(hidden)]
-    pub const fn new(directory: &'static str, files: &'static [EmbeddedFile], is_on_disk: bool) -> Self {
-        Embedded {
-            directory,
-            files,
-            is_on_disk,
-        }
+/// The value of [`embed!`](macro@crate::embed), which generates the call.
+pub const fn embedded(directory: &'static str, files: &'static [EmbeddedFile], is_on_disk: bool) -> Embedded {
+    Embedded {
+        directory,
+        files,
+        is_on_disk,
     }
+}
 
+impl Embedded {
     /// Returns the URL of a file: the prefix of [`embed!`](macro@crate::embed), and the path with a hash of the content in the
     /// name, so that browsers cache it without revalidation, and load a new version at once. [`asset!`](crate::asset) calls it at
     /// compile time.

@@ -2,7 +2,7 @@
 
 mod cache;
 mod disk;
-mod embedded;
+pub(crate) mod embedded;
 mod listing;
 mod patterns;
 mod representation;
@@ -22,7 +22,6 @@ use http::header::{CACHE_CONTROL, VARY};
 
 use self::disk::{Disk, Object};
 pub use self::embedded::Embedded;
-pub use self::embedded::EmbeddedFile;
 use self::embedded::Table;
 use self::representation::{FileCoding, Representation};
 use self::response::respond;
