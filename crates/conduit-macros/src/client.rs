@@ -87,7 +87,7 @@ fn with_arguments(
                     &[#((#parameters, ::conduit::link::LinkValue::pairs(&#names))),*],
                 )?;
                 #(#steps)*
-                #call.send::<#returned, _>(client).await
+                client.call::<#returned>(#call).await
             }
         }
     }

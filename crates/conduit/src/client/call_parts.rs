@@ -1,8 +1,8 @@
 //! The request of a typed call, built from its arguments.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 #[cfg(feature = "cookies")]
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -10,8 +10,6 @@ use serde::Serialize;
 use super::error::CallError;
 #[cfg(feature = "multipart")]
 use super::form_parts::FormParts;
-use super::reply::{FromReply, read};
-use super::{Transport, TypedClient};
 use crate::link::target::{try_path, with_query};
 use crate::link::{LinkPairs, LinkValue as _, pairs_of_fields};
 
@@ -45,35 +43,6 @@ impl CallParts {
             body: Bytes::new(),
             raw_type: None,
         })
-    }
-
-    /// Sends the request and reads its response.
-    pub async fn send<R: FromReply, T: Transport>(self, client: &TypedClient<T>) -> Result<R::Value, CallError> {
-        let mut request = Request::new(self.body);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = Uri::try_from(&self.target).map_err(CallError::input)?;
-        let mut headers = client.headers.clone();
-        headers.extend(self.headers);
-        if !self.cookies.is_empty() {
-            let mut cookies = self.cookies;
-            if let Some(known) = headers.get(COOKIE) {
-                let known = known.to_str().map_err(CallError::input)?;
-                cookies = format!("{known}; {cookies}");
-            }
-            let mut cookies = HeaderValue::try_from(cookies).map_err(CallError::input)?;
-            cookies.set_sensitive(true);
-            headers.insert(COOKIE, cookies);
-        }
-        let any = HeaderValue::from_static("*/*");
-        headers.entry(ACCEPT).or_insert(any);
-        if let Some(media_type) = self.raw_type {
-            headers
-                .entry(CONTENT_TYPE)
-                .or_insert(HeaderValue::from_static(media_type));
-        }
-        *request.headers_mut() = headers;
-        let response = client.transport.send(request).await.map_err(CallError::Transport)?;
-        read::<R>(response)
     }
 
     pub(super) fn query<Q: Serialize>(&mut self, query: &Q) -> Result<(), CallError> {

@@ -68,10 +68,11 @@ mod pages;
 mod reply;
 mod transport;
 
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use self::argument::{CallArgument, NoArgument};
+use self::call_parts::CallParts;
 pub use self::error::{CallError, ReceivedProblem};
 pub use self::form_parts::FormParts;
 pub use self::pages::{PageRequest, Pages, ReceivedPage};
@@ -119,5 +120,38 @@ impl<T> TypedClient<T> {
     #[track_caller]
     pub fn with_bearer(self, token: &str) -> Self {
         self.with_header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+    }
+}
+
+impl<T: Transport> TypedClient<T> {
+    /// Sends a request and reads its response. The route attributes generate the call. With the client as the receiver, the
+    /// compiler reports a type that a client cannot read once.
+    #[doc(hidden)]
+    pub async fn call<R: FromReply>(&self, call: CallParts) -> Result<R::Value, CallError> {
+        let mut request = http::Request::new(call.body);
+        *request.method_mut() = call.method;
+        *request.uri_mut() = http::Uri::try_from(&call.target).map_err(CallError::input)?;
+        let mut headers = self.headers.clone();
+        headers.extend(call.headers);
+        if !call.cookies.is_empty() {
+            let mut cookies = call.cookies;
+            if let Some(known) = headers.get(COOKIE) {
+                let known = known.to_str().map_err(CallError::input)?;
+                cookies = format!("{known}; {cookies}");
+            }
+            let mut cookies = HeaderValue::try_from(cookies).map_err(CallError::input)?;
+            cookies.set_sensitive(true);
+            headers.insert(COOKIE, cookies);
+        }
+        let any = HeaderValue::from_static("*/*");
+        headers.entry(ACCEPT).or_insert(any);
+        if let Some(media_type) = call.raw_type {
+            headers
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static(media_type));
+        }
+        *request.headers_mut() = headers;
+        let response = self.transport.send(request).await.map_err(CallError::Transport)?;
+        reply::read::<R>(response)
     }
 }
