@@ -14,14 +14,17 @@
 #[cfg(feature = "contract")]
 mod contract;
 mod document;
+#[cfg(feature = "lock")]
 mod lock;
 mod names;
 mod ordered;
 mod page;
+#[cfg(feature = "codegen")]
 mod rust;
 mod schemas;
 mod shared;
 mod tools;
+#[cfg(feature = "codegen")]
 mod typescript;
 mod version;
 mod write;
@@ -29,6 +32,7 @@ mod write;
 #[cfg(feature = "contract")]
 pub use contract::{Contract, Difference, SentResponse};
 pub use document::{DescribeRoutes, Document, DocumentContext, Gap};
+#[cfg(feature = "lock")]
 pub use lock::{Lock, LockContext, LockDifference};
 pub use page::Page;
 pub use tools::{Tool, ToolHints, ToolRequest};

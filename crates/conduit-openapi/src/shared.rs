@@ -109,11 +109,13 @@ pub(super) fn resolved<'v>(document: &'v Value, value: &'v Value) -> &'v Value {
 }
 
 /// The elements of a list in a schema, such as `anyOf`; none without the keyword.
+#[cfg(any(feature = "codegen", feature = "lock"))]
 pub(super) fn list<'v>(members: &'v Map<String, Value>, keyword: &str) -> impl Iterator<Item = &'v Value> {
     members.get(keyword).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// Returns whether a media type in lower case is that of JSON.
+#[cfg(any(feature = "codegen", feature = "contract"))]
 pub(super) fn is_json(kind: &str) -> bool {
     kind == "application/json" || kind.ends_with("+json")
 }

@@ -4,7 +4,7 @@
 //! time, so an engine behaves equally with epoll, with TLS, in a test and in a fuzzer. The crate contains no `unsafe`.
 //!
 //! - [`h1`]: the server side of HTTP/1.1 (RFC 9112).
-//! - [`h2`]: the server side of HTTP/2 (RFC 9113).
+//! - `h2`, with the feature `h2`: the server side of HTTP/2 (RFC 9113).
 //! - [`message`]: the framing of responses by method and status.
 //! - [`multipart`]: the bodies of forms with files (RFC 7578).
 //! - [`proxy`]: the header of the PROXY protocol.
@@ -40,6 +40,7 @@
 mod date;
 pub mod file_path;
 pub mod h1;
+#[cfg(feature = "h2")]
 pub mod h2;
 pub mod message;
 pub mod multipart;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use conduit_core::internal::current::FileCacheSettings;
 use conduit_proto::h1::Limits;
+#[cfg(feature = "http2")]
 use conduit_proto::h2::Http2Limits;
 
 pub use self::setting::{SETTINGS, Setting};
@@ -59,6 +60,7 @@ pub struct Config {
     /// The maximum number of requests on a connection.
     pub requests: u64,
     /// The limits of a connection with HTTP/2, except for the number of header fields, which `head` has.
+    #[cfg(feature = "http2")]
     pub http2: Http2Limits,
     /// The limits of WebSockets.
     pub websocket: WebSocketConfig,
@@ -107,6 +109,7 @@ impl Default for Config {
             connections: None,
             peer_connections: None,
             requests: 1_000_000,
+            #[cfg(feature = "http2")]
             http2: Http2Limits::default(),
             websocket: WebSocketConfig::default(),
             blocked_after: Duration::from_millis(100),

@@ -29,7 +29,7 @@ const UPDATE: &str = "CONDUIT_UPDATE_LOCK";
 /// # Panics
 ///
 /// Panics if the file is missing or differs from the API, if it cannot be read or written, and for an application without the feature
-/// `openapi`.
+/// `lock`.
 #[track_caller]
 pub fn assert_lock(application: &impl TestApplication, path: impl AsRef<Path>) {
     let path = path.as_ref();
@@ -44,7 +44,7 @@ pub fn assert_lock(application: &impl TestApplication, path: impl AsRef<Path>) {
     };
     let Some((lock, differences)) = application.compare_lock(&file) else {
         panic!(
-            "the application has no document to compare with {}: enable the feature `openapi`",
+            "the application has no lock to compare with {}: enable the feature `lock`",
             path.display()
         );
     };

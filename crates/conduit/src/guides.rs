@@ -31,7 +31,7 @@ pages! {
     Deployment = "docs/deployment.md";
 }
 
-#[cfg(feature = "openapi")]
+#[cfg(all(feature = "lock", feature = "testing"))]
 pages! {
     OpenApi = "docs/openapi.md";
 }
@@ -43,7 +43,7 @@ pages! {
     Paths = "docs/guide/02-paths.md";
 }
 
-#[cfg(all(feature = "testing", feature = "websocket"))]
+#[cfg(all(feature = "hub", feature = "testing", feature = "websocket"))]
 pages! {
     Live = "docs/guide/live.md";
 }

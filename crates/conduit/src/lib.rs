@@ -34,8 +34,8 @@
 //! - The route attributes [`get`], [`post`], [`put`], [`patch`], [`delete`], [`head`], [`options`], [`query`],
 //!   [`route`](macro@route) and the list [`routes!`]; [`mod@route`]: their generated items.
 //! - [`extract`]: arguments of handlers. [`response`]: their return values. [`Problem`](struct@Problem): errors.
-//! - [`events`]: event streams. [`hub`]: topics with subscribers, members and a history. [`runs`]: work that outlives its
-//!   request.
+//! - [`events`]: event streams.
+//! - `hub`, with the feature of that name: topics with subscribers, members and a history; `runs`: work that outlives its request.
 //! - [`link`]: links to routes, which the compiler checks.
 //! - `client`, with the feature of that name: typed calls of handlers.
 //! - [`mod@layer`]: middleware as functions and ready-made types.
@@ -65,6 +65,7 @@ mod files;
 #[cfg(doctest)]
 mod guides;
 pub mod health;
+#[cfg(feature = "hub")]
 pub mod hub;
 pub mod layer;
 pub mod link;
@@ -80,6 +81,7 @@ mod origin;
 #[cfg(feature = "askama")]
 mod page;
 mod routes_table;
+#[cfg(feature = "hub")]
 pub mod runs;
 #[cfg(feature = "sessions")]
 pub mod session;
@@ -139,6 +141,7 @@ pub use extract::{Multipart, MultipartForm, MultipartLimits, SaveOptions, Upload
 pub use fallback::Fallback;
 #[cfg(feature = "files")]
 pub use files::{Embedded, Files};
+#[cfg(feature = "hub")]
 pub use hub::Hub;
 pub use layer::{Layer, Middleware, Next, NextWith};
 pub use limit::Limit;

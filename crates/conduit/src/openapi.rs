@@ -13,4 +13,6 @@ pub use conduit_core::openapi::{ToolInput, require_tool_input};
 pub use conduit_core::response::{NotAResponse, Returned, never_made};
 pub use conduit_core::route::Descriptions;
 #[cfg(feature = "openapi")]
-pub use conduit_openapi::{DescribeRoutes, Document, Gap, Lock, LockDifference, Tool, ToolHints, Version};
+pub use conduit_openapi::{DescribeRoutes, Document, Gap, Tool, ToolHints, Version};
+#[cfg(feature = "lock")]
+pub use conduit_openapi::{Lock, LockDifference};

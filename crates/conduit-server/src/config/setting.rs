@@ -23,6 +23,10 @@ pub struct Setting {
 }
 
 /// The location of a setting's value, which also determines its unit.
+#[cfg_attr(
+    not(feature = "http2"),
+    expect(dead_code, reason = "only limits of HTTP/2 have some of these units")
+)]
 pub(super) enum SettingRef<'a> {
     Count(&'a mut u64),
     Frames(&'a mut u32),
@@ -223,6 +227,7 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         place: |config| SettingRef::Duration(&mut config.idle_timeout),
     },
+    #[cfg(feature = "http2")]
     Setting {
         method: "http2_stream_limit",
         variable: "CONDUIT_HTTP2_STREAM_LIMIT",
@@ -232,6 +237,7 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         place: |config| SettingRef::Frames(&mut config.http2.streams),
     },
+    #[cfg(feature = "http2")]
     Setting {
         method: "http2_head_limit",
         variable: "CONDUIT_HTTP2_HEAD_LIMIT",
@@ -241,6 +247,7 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         place: |config| SettingRef::Memory(&mut config.http2.header_list_bytes),
     },
+    #[cfg(feature = "http2")]
     Setting {
         method: "http2_continuation_limit",
         variable: "CONDUIT_HTTP2_CONTINUATION_LIMIT",
@@ -250,6 +257,7 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         place: |config| SettingRef::Continuations(&mut config.http2.continuations),
     },
+    #[cfg(feature = "http2")]
     Setting {
         method: "http2_windows",
         variable: "CONDUIT_HTTP2_STREAM_WINDOW",
@@ -259,6 +267,7 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         place: |config| SettingRef::Window(&mut config.http2.stream_window),
     },
+    #[cfg(feature = "http2")]
     Setting {
         method: "http2_windows",
         variable: "CONDUIT_HTTP2_MAX_STREAM_WINDOW",
@@ -268,6 +277,7 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         place: |config| SettingRef::Window(&mut config.http2.max_stream_window),
     },
+    #[cfg(feature = "http2")]
     Setting {
         method: "http2_windows",
         variable: "CONDUIT_HTTP2_CONNECTION_WINDOW",
@@ -277,6 +287,7 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         place: |config| SettingRef::Window(&mut config.http2.connection_window),
     },
+    #[cfg(feature = "http2")]
     Setting {
         method: "http2_glitch_limit",
         variable: "CONDUIT_HTTP2_GLITCH_LIMIT",
@@ -287,6 +298,7 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         place: |config| SettingRef::Frames(&mut config.http2.glitches),
     },
+    #[cfg(feature = "http2")]
     Setting {
         method: "http2_glitch_limit",
         variable: "CONDUIT_HTTP2_GLITCH_RATE",

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use conduit_openapi::{Document, DocumentContext, Lock, LockContext, Page, Version};
+use conduit_openapi::{Document, DocumentContext, Page, Version};
 use http::header::ETAG;
 
 use super::{App, Routed};
@@ -11,9 +11,6 @@ use crate::error::{Error, Result};
 use crate::layer::{conditional, strong_tag};
 use crate::response::IntoResponse as _;
 use crate::route::{Definition, Routes};
-
-/// The limits of the application that a client may notice, by the variables that set them.
-const LOCKED_LIMITS: [&str; 1] = ["CONDUIT_BODY_LIMIT"];
 
 impl<S: 'static> App<S, Routes<S>> {
     /// Returns the OpenAPI 3.1 document of the application.
@@ -136,44 +133,6 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
             write!(io::stdout(), "{document}")
         };
         print().map_err(|cause| Error::system("print the document", cause))
-    }
-
-    /// The lock of the API: a readable summary of its operations with their parameters, bodies, responses, guards, layers and
-    /// limits, for a file under version control. Its text is what `program --lock` prints.
-    ///
-    /// [`conduit::testing::assert_lock`](crate::testing::assert_lock) compares the file with the application in a test.
-    pub fn lock(&self) -> Lock {
-        let routes = self.routes.list();
-        let limits = self.config.values().into_iter();
-        let context = LockContext {
-            layers: routes.definitions().iter().zip(routes.layers()).collect(),
-            application_layers: self.layers(),
-            limits: limits.filter(|(name, _)| LOCKED_LIMITS.contains(name)).collect(),
-        };
-        self.document().lock(&context)
-    }
-
-    /// Prints the lock.
-    pub(super) fn print_lock(&self) -> Result {
-        write!(io::stdout(), "{}", self.lock()).map_err(|cause| Error::system("print the lock", cause))
-    }
-
-    /// Prints the TypeScript client.
-    pub(super) fn print_typescript_client(&self) -> Result {
-        write!(io::stdout(), "{}", self.document().typescript())
-            .map_err(|cause| Error::system("print the client", cause))
-    }
-
-    /// Prints the source of the Rust client, and its manifest as a comment at the end.
-    pub(super) fn print_rust_client(&self) -> Result {
-        let document = self.document();
-        let manifest = document.rust_manifest();
-        let manifest: String = manifest
-            .lines()
-            .map(|line| format!("// {line}").trim_end().to_owned() + "\n")
-            .collect();
-        write!(io::stdout(), "{}\n// Cargo.toml:\n//\n{manifest}", document.rust())
-            .map_err(|cause| Error::system("print the client", cause))
     }
 }
 

@@ -1,10 +1,14 @@
 //! The application: its state, its routes, its settings.
 
+#[cfg(feature = "codegen")]
+mod codegen;
 #[cfg(any(feature = "contract", all(feature = "openapi", feature = "testing")))]
 mod contract;
 #[cfg_attr(feature = "openapi", path = "document.rs")]
 #[cfg_attr(not(feature = "openapi"), path = "without_document.rs")]
 mod document;
+#[cfg(feature = "lock")]
+mod lock;
 #[cfg(feature = "mcp")]
 mod mcp;
 mod protection;
@@ -608,15 +612,18 @@ impl<S: 'static, R> App<S, R> {
         match printout {
             // A reader such as `head` may close the pipe early.
             Printout::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
+            #[cfg(feature = "openapi")]
             Printout::OpenApi => return self.print_document(false),
+            #[cfg(feature = "openapi")]
             Printout::OpenApi32 => return self.print_document(true),
+            #[cfg(feature = "lock")]
             Printout::Lock => return self.print_lock(),
+            #[cfg(feature = "codegen")]
+            Printout::TypeScriptClient => return self.print_typescript_client(),
+            #[cfg(feature = "codegen")]
+            Printout::RustClient => return self.print_rust_client(),
             #[cfg(feature = "mcp")]
             Printout::Mcp => return self.serve_mcp_over_stdio(),
-            #[cfg(not(feature = "mcp"))]
-            Printout::Mcp => {}
-            Printout::RustClient => return self.print_rust_client(),
-            Printout::TypeScriptClient => return self.print_typescript_client(),
         }
         Ok(())
     }

@@ -223,6 +223,7 @@ impl<S, R> App<S, R> {
     /// # Panics
     ///
     /// Panics if `count` is 0.
+    #[cfg(feature = "http2")]
     pub fn http2_stream_limit(mut self, count: u32) -> Self {
         assert!(count > 0, "an HTTP/2 connection needs at least 1 stream");
         self.config.http2.streams = count;
@@ -233,6 +234,7 @@ impl<S, R> App<S, R> {
     /// Sets the maximum size of a request's head in HTTP/2, in bytes: its names and values without compression, and 32 bytes
     /// for each field. A larger one is rejected with 431. Default: 64 KiB. [`header_limit`](App::header_limit) limits the
     /// number of fields; each part of a cookie counts as one.
+    #[cfg(feature = "http2")]
     pub fn http2_head_limit(mut self, bytes: usize) -> Self {
         self.config.http2.header_list_bytes = bytes;
         self.config.choose("CONDUIT_HTTP2_HEAD_LIMIT");
@@ -241,6 +243,7 @@ impl<S, R> App<S, R> {
 
     /// Sets the maximum number of CONTINUATION frames of a head in HTTP/2; more close the connection with ENHANCE_YOUR_CALM.
     /// Default: 8.
+    #[cfg(feature = "http2")]
     pub fn http2_continuation_limit(mut self, frames: u8) -> Self {
         self.config.http2.continuations = frames;
         self.config.choose("CONDUIT_HTTP2_CONTINUATION_LIMIT");
@@ -254,6 +257,7 @@ impl<S, R> App<S, R> {
     /// # Panics
     ///
     /// Panics if `stream` is 0.
+    #[cfg(feature = "http2")]
     pub fn http2_windows(mut self, stream: u32, max_stream: u32, connection: u32) -> Self {
         assert!(stream > 0, "a stream needs a window of at least 1 byte");
         self.config.http2.stream_window = stream;
@@ -273,6 +277,7 @@ impl<S, R> App<S, R> {
     /// # Panics
     ///
     /// Panics if `burst` or `per_second` is 0.
+    #[cfg(feature = "http2")]
     pub fn http2_glitch_limit(mut self, burst: u32, per_second: u32) -> Self {
         assert!(burst > 0 && per_second > 0, "the burst and the rate must be at least 1");
         self.config.http2.glitches = burst;
@@ -489,9 +494,9 @@ impl<S, R> App<S, R> {
     /// | `--routes` | prints [the table of routes](App::routes_table) | |
     /// | `--openapi`, `--openapi 3.1` | prints the OpenAPI document in version 3.1, and its gaps to standard error | `openapi` |
     /// | `--openapi 3.2` | prints the document in version 3.2, and its gaps to standard error | `openapi` |
-    /// | `--lock` | prints the summary of the API for `api.lock` | `openapi` |
-    /// | `--client typescript` | prints a client in TypeScript | `openapi` |
-    /// | `--client rust` | prints a client in Rust, with its `Cargo.toml` as a comment at the end | `openapi` |
+    /// | `--lock` | prints the summary of the API for `api.lock` | `lock` |
+    /// | `--client typescript` | prints a client in TypeScript | `codegen` |
+    /// | `--client rust` | prints a client in Rust, with its `Cargo.toml` as a comment at the end | `codegen` |
     /// | `--mcp` | serves the tools of the application over standard input and output | `mcp` |
     pub fn arguments(mut self, answer: bool) -> Self {
         self.arguments = answer;

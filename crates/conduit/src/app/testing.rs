@@ -18,7 +18,7 @@ impl<S: 'static> TestApplication for App<S, Routes<S>> {
         Some(Arc::new(AppContract::of(self)))
     }
 
-    #[cfg(feature = "openapi")]
+    #[cfg(feature = "lock")]
     fn compare_lock(&self, earlier: &str) -> Option<(String, Vec<String>)> {
         let lock = self.lock();
         let differences = lock.differences(earlier);

@@ -2,7 +2,6 @@
 
 use super::{App, Routed};
 use crate::built_in::BuiltIn;
-use crate::error::Result;
 use crate::route::Definition;
 
 impl<S: 'static, R: Routed<S>> App<S, R> {
@@ -14,25 +13,5 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
     /// Returns no requirements.
     pub(super) fn security_of_routes(&self) -> impl Fn(&Definition) -> Vec<Vec<String>> {
         |_| Vec::new()
-    }
-
-    /// Prints nothing.
-    pub(super) fn print_document(&self, _is_3_2: bool) -> Result {
-        Ok(())
-    }
-
-    /// Prints nothing.
-    pub(super) fn print_lock(&self) -> Result {
-        Ok(())
-    }
-
-    /// Prints nothing.
-    pub(super) fn print_rust_client(&self) -> Result {
-        Ok(())
-    }
-
-    /// Prints nothing.
-    pub(super) fn print_typescript_client(&self) -> Result {
-        Ok(())
     }
 }

@@ -9,6 +9,7 @@ use super::error::{CallError, ReceivedProblem};
 use super::pages::ReceivedPage;
 use crate::extract::Paged;
 use crate::response::{Created, Html, NoContent, Redirect, Status};
+#[cfg(feature = "hub")]
 use crate::runs::Accepted;
 use crate::{BoxError, Json};
 
@@ -112,7 +113,9 @@ macro_rules! locations {
     )*};
 }
 
-locations!(Accepted, Redirect);
+#[cfg(feature = "hub")]
+locations!(Accepted);
+locations!(Redirect);
 
 impl FromReply for Bytes {
     type Value = Bytes;

@@ -1,0 +1,33 @@
+//! The lock of an application's API.
+
+use std::io::{self, Write as _};
+
+use conduit_openapi::{Lock, LockContext};
+
+use super::{App, Routed};
+use crate::error::{Error, Result};
+
+/// The limits of the application that a client may notice, by the variables that set them.
+const LOCKED_LIMITS: [&str; 1] = ["CONDUIT_BODY_LIMIT"];
+
+impl<S: 'static, R: Routed<S>> App<S, R> {
+    /// The lock of the API: a readable summary of its operations with their parameters, bodies, responses, guards, layers and
+    /// limits, for a file under version control. Its text is what `program --lock` prints.
+    ///
+    /// [`conduit::testing::assert_lock`](crate::testing::assert_lock) compares the file with the application in a test.
+    pub fn lock(&self) -> Lock {
+        let routes = self.routes.list();
+        let limits = self.config.values().into_iter();
+        let context = LockContext {
+            layers: routes.definitions().iter().zip(routes.layers()).collect(),
+            application_layers: self.layers(),
+            limits: limits.filter(|(name, _)| LOCKED_LIMITS.contains(name)).collect(),
+        };
+        self.document().lock(&context)
+    }
+
+    /// Prints the lock.
+    pub(super) fn print_lock(&self) -> Result {
+        write!(io::stdout(), "{}", self.lock()).map_err(|cause| Error::system("print the lock", cause))
+    }
+}
