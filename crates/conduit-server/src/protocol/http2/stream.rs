@@ -1,19 +1,103 @@
-//! One stream: its exchange, and the part of its response that is not written.
+//! The streams of a connection: the exchange of each, and the part of its response that is not written.
+
+use std::ops::{Index, IndexMut, Range};
 
 use bytes::Bytes;
 use conduit_proto::h2;
 
 #[cfg(feature = "websocket")]
-use super::websocket::SocketStream;
+use super::socket::SocketStream;
+use crate::commands::CommandSender;
 use crate::exchange::Exchange;
+use crate::exchange_id::{ExchangeId, StreamId};
 use crate::file::FilePart;
-use crate::link::TransferRate;
+use crate::link::{Link, TransferRate};
 use crate::request::Request;
+use crate::shared::Shared;
 
-/// A slot of the connection's table. It keeps its memory for the next stream.
+/// The table of the streams, by their slots. The index of a stream returns its slot, also after the end of the stream.
+pub(super) struct StreamTable {
+    slots: Vec<Stream>,
+}
+
+impl StreamTable {
+    pub(super) fn new() -> Self {
+        StreamTable { slots: Vec::new() }
+    }
+
+    /// Begins a stream in its slot.
+    pub(super) fn open(&mut self, id: h2::StreamId) {
+        if self.slots.is_empty() {
+            // A connection that waits after one request holds no more than its slot.
+            self.slots.reserve_exact(1);
+        }
+        while self.slots.len() <= id.slot() {
+            self.slots.push(Stream::new());
+        }
+        self.slots[id.slot()].open(id);
+    }
+
+    /// The state of an open stream.
+    pub(super) fn get(&mut self, id: h2::StreamId) -> Option<&mut Stream> {
+        self.slots.get_mut(id.slot()).filter(|stream| stream.id == Some(id))
+    }
+
+    /// The stream that a command is for, if it is open.
+    pub(super) fn find(&self, exchange: ExchangeId) -> Option<h2::StreamId> {
+        let id = self.slots.get(exchange.stream.place())?.id?;
+        (id.number() == exchange.generation).then_some(id)
+    }
+
+    /// The slots, for a loop that ends streams: [`open_at`](Self::open_at) returns the stream of each.
+    pub(super) fn slots(&self) -> Range<usize> {
+        0..self.slots.len()
+    }
+
+    /// The open stream in a slot.
+    pub(super) fn open_at(&self, slot: usize) -> Option<h2::StreamId> {
+        self.slots[slot].id
+    }
+
+    /// The open streams.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (h2::StreamId, &Stream)> {
+        self.slots.iter().filter_map(|stream| Some((stream.id?, stream)))
+    }
+
+    /// Frees the memory of the slots. No stream is open.
+    pub(super) fn release_memory(&mut self) {
+        debug_assert!(self.iter().next().is_none(), "the memory of an open stream");
+        self.slots = Vec::new();
+    }
+}
+
+impl Index<h2::StreamId> for StreamTable {
+    type Output = Stream;
+
+    fn index(&self, id: h2::StreamId) -> &Stream {
+        &self.slots[id.slot()]
+    }
+}
+
+impl IndexMut<h2::StreamId> for StreamTable {
+    fn index_mut(&mut self, id: h2::StreamId) -> &mut Stream {
+        &mut self.slots[id.slot()]
+    }
+}
+
+/// The sender for tasks and bodies of a stream. [`StreamTable::find`] returns the stream of its commands.
+pub(super) fn sender(id: h2::StreamId, link: &Link, shared: &Shared) -> CommandSender {
+    let exchange = ExchangeId {
+        connection: link.id,
+        stream: StreamId::at(id.slot() as u32),
+        generation: id.number(),
+    };
+    CommandSender::new(shared.commands.clone(), exchange)
+}
+
+/// A slot of the table. It keeps its memory for the next stream.
 pub(super) struct Stream {
     /// `None` while the slot is free.
-    pub(super) id: Option<h2::StreamId>,
+    id: Option<h2::StreamId>,
     pub(super) exchange: Exchange,
     /// The request, while its body in the current input is not received.
     pub(super) arriving: Option<Request>,
@@ -44,7 +128,7 @@ pub(super) enum Outgoing {
 }
 
 impl Stream {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Stream {
             id: None,
             exchange: Exchange::new(),
@@ -56,6 +140,19 @@ impl Stream {
             #[cfg(feature = "websocket")]
             socket: None,
         }
+    }
+
+    /// Begins the stream in a free slot.
+    fn open(&mut self, id: h2::StreamId) {
+        debug_assert!(self.id.is_none(), "the slot of an open stream");
+        self.id = Some(id);
+        self.unread_bytes = 0;
+        self.rate = TransferRate::default();
+    }
+
+    /// Frees the slot. The caller ends the exchange and the rest of the state.
+    pub(super) fn close(&mut self) {
+        self.id = None;
     }
 
     /// Returns whether it is a WebSocket, or a request for one: the DATA of its client is not a body.
@@ -76,14 +173,6 @@ impl Stream {
         #[cfg(feature = "websocket")]
         let bytes = bytes + self.socket.as_ref().map_or(0, |socket| socket.buffer_bytes());
         bytes
-    }
-
-    /// Begins the stream in a free slot.
-    pub(super) fn open(&mut self, id: h2::StreamId) {
-        debug_assert!(self.id.is_none(), "the slot of an open stream");
-        self.id = Some(id);
-        self.unread_bytes = 0;
-        self.rate = TransferRate::default();
     }
 }
 
@@ -108,7 +197,7 @@ impl Outgoing {
 
     /// The number of bytes in memory.
     #[cfg(feature = "testing")]
-    pub(super) fn memory_bytes(&self) -> usize {
+    fn memory_bytes(&self) -> usize {
         match self {
             Outgoing::Last(bytes) | Outgoing::Piece(bytes) => bytes.len(),
             Outgoing::Nothing | Outgoing::File(_) | Outgoing::Loading(_) => 0,
