@@ -70,11 +70,11 @@ pub trait FromRequest<S, M = ()>: Sized {
     /// Set if this takes the request's body, so that no other argument of the handler can. Default: `false`.
     const TAKES_BODY: bool = false;
 
-    /// Set if this reads credentials that browsers attach to requests of any site by themselves: cookies, names and
+    /// Set if this reads credentials that browsers attach automatically to requests of any site: cookies, names and
     /// passwords (`Basic`), client certificates. A request with an unsafe method, such as `POST`, is then rejected with 403 if
     /// it comes from a page of another origin, before its handler and the layers of its list run. Default: `false`.
     ///
-    /// An extractor that reads the field `cookie` by itself has to set it. The option `cross_origin` of a route, as in
+    /// An extractor that reads the field `cookie` has to set it. The option `cross_origin` of a route, as in
     /// `#[post("/hook", cross_origin)]`, permits such requests, and
     /// `App::trusted_origin` permits those of one origin.
     const IS_AMBIENT: bool = false;

@@ -72,7 +72,7 @@ method_attributes! {
 /// and its response is discarded. Default: the setting of `App::disconnect`, which is to finish.
 ///
 /// # Pages of other origins
-/// A handler that reads cookies or other credentials that browsers attach by themselves takes no request with an unsafe method,
+/// A handler that reads cookies or other credentials that browsers attach automatically rejects requests with an unsafe method,
 /// such as `POST`, from a page of another origin: the response is 403. The option `cross_origin`, as in
 /// `#[post("/hook", cross_origin)]`, permits these requests for one route; `App::trusted_origin` permits those of one origin.
 ///

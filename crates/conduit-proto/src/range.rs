@@ -10,7 +10,7 @@ pub const RANGE_LIMIT: usize = 16;
 /// Ranges that are closer than this are sent as one: the head of a further part would be longer than the gap.
 const SMALLEST_GAP_BYTES: u64 = 80;
 
-/// The answer to the field `Range` of a `GET` request.
+/// The part of a representation that the field `Range` of a `GET` request selects, and the status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// The whole representation, with 200: the field is malformed, in another unit, or has more than [`RANGE_LIMIT`] ranges.

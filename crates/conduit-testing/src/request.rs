@@ -229,7 +229,7 @@ impl TestRequest {
         let wire = self.connect(&name);
         if body.len() <= WRITTEN_AT_ONCE_BYTES {
             bytes.extend_from_slice(&body);
-            // A server that has closed already may have answered before.
+            // A server that has closed the connection may have responded before.
             let _ = wire.write_all(&bytes);
         } else {
             let wire = wire.clone();

@@ -1,4 +1,4 @@
-//! The rejection of requests from pages of other origins, for handlers with credentials that browsers attach by themselves.
+//! The rejection of requests from pages of other origins, for handlers with credentials that browsers attach automatically.
 
 use conduit_core::internal::error_form::is_development_on_this_thread;
 use conduit_core::internal::layer::CrossOriginGuard;

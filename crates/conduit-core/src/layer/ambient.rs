@@ -1,4 +1,4 @@
-//! Handlers with credentials that browsers attach by themselves: the rejection of requests of other origins, and the changes of
+//! Handlers with credentials that browsers attach automatically: the rejection of requests of other origins, and the changes of
 //! responses that such credentials need.
 
 use std::fmt;

@@ -22,7 +22,7 @@ type Judge = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 /// Allows pages of the listed origins to use the application (Fetch standard, section 3.3).
 ///
 /// A browser lets a page read a response of another origin only if the response permits it. Before all but the simplest
-/// requests it sends an `OPTIONS` request, the preflight. This layer answers preflights with 204 and adds the header fields to
+/// requests it sends an `OPTIONS` request, the preflight. This layer responds to preflights with 204 and adds the header fields to
 /// all other responses, including errors. No origin is allowed by default: [`new`](Cors::new) starts with an empty list.
 ///
 /// For a given target and method, every response has the same `vary`: `origin` unless any origin is allowed, and for `OPTIONS`

@@ -32,7 +32,7 @@ pub(crate) struct McpEndpoint {
 
 impl McpEndpoint {
     pub(crate) fn new(server: ToolServer, trusted_origins: Vec<String>) -> Self {
-        // Without sessions each worker answers each message. The origin is checked below, with a problem as the response.
+        // Without sessions each worker can serve each message. The origin is checked below, with a problem as the response.
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
             .with_json_response(true)
