@@ -25,7 +25,7 @@ impl Worker {
                 info: None,
             });
         }
-        let ready = |(_, connection): (usize, &Connection)| Some((connection.id(), connection.memory_readiness()?));
+        let ready = |connection: &Connection| Some((connection.id(), connection.memory_readiness()?));
         let ready: Vec<_> = self.connections.iter().filter_map(ready).collect();
         if !ready.is_empty() {
             // Polled again, until none is ready.
@@ -56,7 +56,7 @@ impl Worker {
         };
         let WorkCounts { handlers, tasks } = self.shared.environment.handlers.counts();
         let mut resources = Resources::default();
-        for (_, connection) in &self.connections {
+        for connection in self.connections.iter() {
             let bytes = connection.buffer_bytes();
             resources.buffer_bytes += bytes;
             if connection.idle_since().is_some() {

@@ -5,7 +5,8 @@
 //! directly: no task and no waker for each of them. Handlers run in place; a pending one continues as a separate
 //! task. So every tokio library works in a handler, on the same thread as the connections.
 
-mod accept;
+mod acceptor;
+mod connections;
 mod drain;
 #[cfg(feature = "testing")]
 mod in_process;
@@ -14,48 +15,41 @@ pub(super) mod start;
 mod turn;
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
 
-use slab::Slab;
 use tokio::time::Instant;
 
+use self::acceptor::Acceptor;
+use self::connections::ConnectionTable;
 use self::drain::Drain;
 use crate::batch::Batch;
 use crate::clock::WorkerClock;
 use crate::commands::Command;
-use crate::connection::{Connection, Disposition};
+use crate::connection::{Connection, Disposition, PeerRole};
 use crate::cut_off::CutOff;
-use crate::deadlines::Second;
 use crate::exchange_id::{ConnectionId, ExchangeId};
 use crate::handle::ServerHandle;
-use crate::idle::Idle;
+use crate::limit::Limit;
 use crate::link::BUFFER_BYTES;
-use crate::listening::Listener;
+use crate::listening::{Accepted, Listener};
 use crate::panics::emit;
 use crate::shared::Shared;
+use crate::transport::Transport;
 
-/// Keys below this are the indices of listening sockets. The upper half of a connection's identifier counts from 1.
-const FIRST_CONNECTION_KEY: ConnectionId = 1 << 32;
-
-/// The index of a connection in the slab: the lower half of its identifier.
-fn index_of(key: ConnectionId) -> usize {
-    key as u32 as usize
-}
+/// The number of connections that a turn accepts, so that a rush of new ones does not delay open ones.
+const ACCEPTS_A_TURN: usize = 64;
+/// The maximum number of connections that a worker accepts from each listening socket when it stops: clients that continue to
+/// connect must not prevent the stop.
+const LAST_ACCEPTS: usize = 4096;
+/// The response to a client whose address has reached its limit of connections. The server reads nothing of its request.
+const TOO_MANY_CONNECTIONS: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 pub(super) struct Worker {
     shared: Shared,
-    connections: Slab<Connection>,
-    /// Counts connections; it is the upper half of their identifiers.
-    accepted: u32,
-    /// Empty once the server stops.
-    listeners: Vec<Listener>,
-    /// True if the poller watches the listeners: while there is room for another connection.
-    accepting: bool,
-    /// The second from which on the listeners may be watched, after an error of `accept`.
-    accept_from: Second,
-    connection_limit: usize,
-    /// The second of the next search for a connection that makes room at the limit.
-    full_until: Second,
-    idle: Idle,
+    connections: ConnectionTable,
+    acceptor: Acceptor,
     /// The buffer that all connections read into.
     input: Vec<u8>,
     batch: Batch,
@@ -84,14 +78,8 @@ impl Worker {
         let started = Instant::now();
         Worker {
             shared,
-            connections: Slab::new(),
-            accepted: 0,
-            listeners,
-            accepting: false,
-            accept_from: 0,
-            connection_limit,
-            full_until: 0,
-            idle: Idle::default(),
+            connections: ConnectionTable::default(),
+            acceptor: Acceptor::new(listeners, connection_limit),
             // The system provides the memory of the part that is used.
             input: vec![0; BUFFER_BYTES],
             batch: Batch::new(),
@@ -109,6 +97,85 @@ impl Worker {
         }
     }
 
+    /// Accepts connections from a listening socket, and returns whether there may be more.
+    fn accept(&mut self, place: usize) -> bool {
+        for _ in 0..ACCEPTS_A_TURN {
+            let is_full = self.acceptor.is_full(self.connections.len());
+            let leaves = is_full
+                .then(|| self.connections.longest_idle(self.shared.now()))
+                .flatten();
+            if is_full && leaves.is_none() {
+                self.acceptor.wait_for_room(&self.shared);
+                return false;
+            }
+            let accepted = match self.acceptor.accept(place, &self.shared) {
+                ControlFlow::Continue(Some(accepted)) => accepted,
+                ControlFlow::Continue(None) => continue,
+                ControlFlow::Break(()) => return false,
+            };
+            if let Some(key) = leaves {
+                self.shared.counts().record_limit_hit(Limit::IdleConnections);
+                emit(|| tracing::debug!("closed an idle connection for a new one"));
+                self.close_connection(key);
+            }
+            self.add_accepted(accepted);
+        }
+        true
+    }
+
+    /// Accepts the connections that wait in the kernel's queues, which closing a listening socket resets: requests may
+    /// have been sent on them.
+    fn accept_last(&mut self) {
+        for place in 0..self.acceptor.listeners() {
+            for _ in 0..LAST_ACCEPTS / ACCEPTS_A_TURN {
+                if !self.accept(place) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Adds an accepted connection, and serves the input that has already arrived.
+    fn add_accepted(&mut self, accepted: Accepted) {
+        self.shared.counts().accepted.add(1);
+        let proxies = &self.shared.config.proxies;
+        let peer = accepted.peer;
+        let forwarding = proxies.forwarding_of(peer);
+        let sends_header = proxies.send_header(peer);
+        let role = PeerRole {
+            // A connection of a proxy counts for its client, if that is known.
+            is_counted: !sends_header && forwarding.is_none(),
+            sends_header,
+            forwarding,
+        };
+        if role.is_counted && !self.shared.peers.enter(peer.ip()) {
+            return self.refuse(accepted.transport, peer);
+        }
+        let now = self.shared.now();
+        let key = self.connections.insert(|key| Connection::new(accepted, role, key, now));
+        // The request has often arrived: this saves one event and one registration.
+        self.with_input(key, |connection, input, shared| {
+            connection.read_and_serve(input, false, shared)
+        });
+    }
+
+    /// Rejects a client whose address has reached its limit of connections. This costs a few system calls and no memory.
+    fn refuse(&mut self, mut transport: Transport, peer: SocketAddr) {
+        let counts = self.shared.counts();
+        counts.record_limit_hit(Limit::PeerConnections);
+        counts.closed.add(1);
+        emit(|| tracing::debug!(%peer, "the client reached `peer_connection_limit`"));
+        if transport.is_secure() {
+            // A response would need the handshake, which costs more than serving it.
+            return;
+        }
+        // One read takes the received bytes of the request, because a close with unread bytes would reset the connection
+        // before the client reads the response. Errors have no effect here.
+        let _ = transport.recv(&mut self.input);
+        let _ = transport.send(TOO_MANY_CONNECTIONS);
+        let _ = transport.shutdown();
+    }
+
     /// Stops the worker: the first turn of a stop, and each later one.
     fn stop(&mut self, now: Instant) {
         let keeps_idle = self.handle.keeps_idle();
@@ -120,9 +187,8 @@ impl Worker {
             if !keeps_idle {
                 self.accept_last();
             }
-            self.pause_accepting();
-            self.listeners = Vec::new();
-            let lives_long = |(_, connection): (usize, &Connection)| connection.lives_long().then(|| connection.id());
+            self.acceptor.close(&self.shared);
+            let lives_long = |connection: &Connection| connection.lives_long().then(|| connection.id());
             let sockets = self.connections.iter().filter_map(lives_long).collect();
             self.drain = Some(Drain::begin(sockets, now, self.shared.config.shutdown_timeout));
         }
@@ -137,7 +203,7 @@ impl Worker {
                 }
             }
         } else {
-            let lingering = |(_, connection): (usize, &Connection)| connection.is_lingering().then(|| connection.id());
+            let lingering = |connection: &Connection| connection.is_lingering().then(|| connection.id());
             let lingering: Vec<ConnectionId> = self.connections.iter().filter_map(lingering).collect();
             for key in lingering {
                 self.with_input(key, Connection::on_shutdown);
@@ -189,6 +255,6 @@ impl Worker {
     }
 
     fn keys(&self) -> Vec<ConnectionId> {
-        self.connections.iter().map(|(_, connection)| connection.id()).collect()
+        self.connections.iter().map(Connection::id).collect()
     }
 }

@@ -15,7 +15,8 @@ use conduit_proto::http_date;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 
-use super::{FIRST_CONNECTION_KEY, Worker, index_of};
+use super::Worker;
+use super::connections::FIRST_CONNECTION_KEY;
 use crate::batch::{BATCH_LIMIT, Member};
 use crate::clock;
 #[cfg(feature = "websocket")]
@@ -91,7 +92,7 @@ impl Future for Driver {
         {
             worker.shared.poll_again |= !worker.shared.continuing.is_empty();
         }
-        worker.resume_accepting();
+        worker.acceptor.resume(worker.connections.len(), &worker.shared);
         #[cfg(feature = "testing")]
         worker.report_resources();
         if worker.has_ended(context) {
@@ -119,7 +120,7 @@ impl Worker {
         if self.handle.is_stopping() {
             self.stop(now);
         }
-        self.resume_accepting();
+        self.acceptor.resume(self.connections.len(), &self.shared);
     }
 
     fn new_second(&mut self, now: Instant) {
@@ -263,7 +264,7 @@ impl Worker {
         let joins = ready.readable
             && !ready.writable
             && !ready.hang_up
-            && self.connections.get(index_of(id)).is_some_and(Connection::joins_batch);
+            && self.connections.get(id).is_some_and(Connection::joins_batch);
         if !joins {
             return false;
         }
@@ -315,12 +316,11 @@ impl Worker {
         key: ConnectionId,
         call: impl FnOnce(&mut Connection, &mut Shared) -> Disposition,
     ) {
-        let index = index_of(key);
         let (connections, shared) = (&mut self.connections, &mut self.shared);
         // The drop of a command for a closed connection may panic, too: it may hold a response.
         let disposition = caught(
             "a panic outside of a handler; its connection is closed",
-            || match connections.get_mut(index).filter(|connection| connection.id() == key) {
+            || match connections.get_mut(key) {
                 Some(connection) => call(connection, shared),
                 None => {
                     drop(call);
@@ -345,13 +345,7 @@ impl Worker {
     }
 
     pub(super) fn close_connection(&mut self, key: ConnectionId) {
-        let index = index_of(key);
-        if self
-            .connections
-            .get(index)
-            .is_some_and(|connection| connection.id() == key)
-        {
-            let connection = self.connections.remove(index);
+        if let Some(connection) = self.connections.remove(key) {
             let shared = &mut self.shared;
             caught("a panic while a connection was closed", || connection.close(shared));
         }
