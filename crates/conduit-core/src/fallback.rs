@@ -41,7 +41,7 @@ macro_rules! functions {
                 const {
                     assert!(
                         0 $(+ <$argument as FromRequest<S, $marker>>::TAKES_BODY as usize)* <= 1,
-                        "two arguments of a fallback take the request's body, which can be taken once: remove one",
+                        "two arguments of a fallback take the request's body, which can be taken only once: remove one",
                     );
                 }
                 async move {

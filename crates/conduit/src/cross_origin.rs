@@ -35,7 +35,7 @@ fn check(request: &Request, trusted: &[String]) -> Result<(), Problem> {
 fn rejection(origin: &PageOrigin) -> Problem {
     let sent = origin.sent.as_deref().unwrap_or("null");
     let mut detail = format!("a page of another origin, {:?}, sent this request", Excerpt::new(sent));
-    let remedy = "App::trusted_origin permits an origin, the option cross_origin of the route any origin";
+    let remedy = "permit the origin with App::trusted_origin, or all origins with the option cross_origin of the route";
     tracing::debug!(origin = sent, "rejected a request of another origin; {remedy}");
     if is_development_on_this_thread() {
         detail.push_str("; ");

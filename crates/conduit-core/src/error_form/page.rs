@@ -118,7 +118,7 @@ fn write_route(page: &mut String, route: &Value) -> fmt::Result {
     Ok(())
 }
 
-/// Text in a page, cut where it is long.
+/// Text in a page, truncated if it is long.
 #[derive(Clone, Copy)]
 struct Escaped<'a>(&'a str);
 

@@ -149,7 +149,7 @@ fn write_pages(
          let {reply}::Status200(page) = reply.body else {{\n            \
          return Err(unexpected(reply.status, format!(\"no page: {{:?}}\", reply.body)));\n        }};\n        \
          if page.next.is_some() && page.next == input.cursor {{\n            self.input = None;\n            \
-         return Err(unexpected(reply.status, \"the cursor of the next page is that of this page, so the list would never end\"));\n        }}\n        \
+         return Err(unexpected(reply.status, \"the next page has the same cursor as this page, so the list would never end\"));\n        }}\n        \
          match &page.next {{\n            Some(next) => input.cursor = Some(next.clone()),\n            \
          None => self.input = None,\n        }}\n        \
          Ok(Some(page))\n    }}\n}}\n"

@@ -117,7 +117,7 @@ impl<F> Pages<F> {
         if page.next.is_some() && page.next == request.cursor {
             // A client would request the page without end.
             self.request = None;
-            let cause = "the cursor of the next page is that of this page, so the list would never end".into();
+            let cause = "the next page has the same cursor as this page, so the list would never end".into();
             let status = http::StatusCode::OK;
             return Some(Err(CallError::Unreadable { status, cause }));
         }

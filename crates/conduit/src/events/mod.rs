@@ -253,7 +253,7 @@ impl<T> IntoResponse for Events<T> {
     fn describe(operation: &mut Operation) {
         operation
             .response_of::<T>(MEDIA_TYPE)
-            .response_description("An event stream; the schema is that of the data of each event.");
+            .response_description("An event stream; the schema describes the data of each event.");
     }
 }
 

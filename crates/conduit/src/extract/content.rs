@@ -152,7 +152,7 @@ impl<S, T: Readable> FromRequest<S> for Form<T> {
             .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
             .problem(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "The body's media type is not that of a form.",
+                "The media type of the body is not application/x-www-form-urlencoded.",
             )
             .faults(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -275,7 +275,7 @@ fn check_json(body: &[u8]) -> Result<(), String> {
         return Err("it begins with a byte-order mark, which JSON does not allow (RFC 8259, section 8.1)".to_owned());
     }
     if body.starts_with(b"\x1f\x8b") {
-        return Err("it is compressed with gzip, and the request has no content-encoding".to_owned());
+        return Err("it is compressed with gzip, but the request has no content-encoding".to_owned());
     }
     if let Err(error) = str::from_utf8(body) {
         return Err(format!("byte {} is not UTF-8", error.valid_up_to()));

@@ -203,7 +203,7 @@ where
             .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
             .problem(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "The body's media type is not that of a form.",
+                "The media type of the body is not application/x-www-form-urlencoded.",
             );
     }
 }

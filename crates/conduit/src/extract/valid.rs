@@ -289,7 +289,7 @@ where
 fn describe_broken_rules(operation: &mut Operation) {
     operation.faults(
         StatusCode::UNPROCESSABLE_ENTITY,
-        "Values break the rules that their schema states; `errors` lists them.",
+        "Values violate the rules of their schema; `errors` lists them.",
     );
 }
 

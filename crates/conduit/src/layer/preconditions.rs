@@ -153,7 +153,7 @@ impl Preconditions {
 }
 
 /// Describes a 412 in the API document.
-pub(super) const FAILED: &str = "The current version is not one that the request applies to.";
+pub(super) const FAILED: &str = "The current version does not meet the condition of the request.";
 
 fn failed() -> Problem {
     Problem::new(StatusCode::PRECONDITION_FAILED).with_detail(

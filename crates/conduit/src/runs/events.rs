@@ -93,7 +93,7 @@ impl<P> IntoResponse for RunEvents<P> {
         let missed = json!({ "type": "null", "description": "The event `missed`: the client has lost updates." });
         operation
             .response(MEDIA_TYPE, json!({ "anyOf": [running, last, missed] }))
-            .response_description("An event stream; the schema is that of the data of each event.");
+            .response_description("An event stream; the schema describes the data of each event.");
         operation.at_status(StatusCode::NO_CONTENT, |operation| {
             operation
                 .response_without_body()

@@ -239,8 +239,8 @@ pub(super) fn describe_problems(operation: &mut Operation) {
 ///
 /// `Option<Auth<…>>` with these credentials is `None` for a visitor without a cookie of a session. The cookie of an expired
 /// session, which a browser may send for days, counts as wrong credentials and results in a 401. A page for all visitors should
-/// take a [`Session`], and read the user from its data. Any cookie counts whose value has the form of an id and whose name begins
-/// with `__Host-`; in development, with any name.
+/// take a [`Session`], and read the user from its data. A cookie counts if its value has the form of an id and its name
+/// begins with `__Host-`; in development, its name does not matter.
 ///
 /// # Errors
 ///

@@ -224,8 +224,8 @@ impl Operation {
         self.merge(arguments);
     }
 
-    /// Adds the responses that a layer function makes by itself, from the description of its return type. The successful
-    /// responses are those that it passes on.
+    /// Adds the responses of a layer function itself, from the description of its return type. A success without content is
+    /// omitted: the layer passes on the response of the handler.
     pub(crate) fn returned_by_a_layer(&mut self, describe: fn(&mut Operation)) {
         let inner = mem::take(&mut self.parts.responses);
         describe(self);
