@@ -302,7 +302,10 @@ fn development_names_the_remedy_and_only_a_part_of_a_long_origin() {
     refused.assert_status(403);
     let problem = refused.problem();
     let detail = problem["detail"].as_str().unwrap_or_default();
-    assert!(detail.contains("App::trusted_origin permits an origin"), "{detail}");
+    assert!(
+        detail.contains("permit the origin with App::trusted_origin"),
+        "{detail}"
+    );
     assert!(detail.len() < 250, "{detail}");
 }
 
