@@ -1,5 +1,5 @@
 //! The paths in the prose of Markdown pages: a file or a directory that a page names between backticks exists. So do the tests
-//! that the page about security names.
+//! that the pages about security and architecture name.
 
 use std::collections::BTreeSet;
 
@@ -37,12 +37,18 @@ pub(crate) fn check(files: &[String], sources: &[Source]) -> Vec<Finding> {
     findings
 }
 
-/// Finds words in backticks that are a test by their form, on the page that lists them, and the name of no function.
+/// The pages that name tests.
+const PAGES_WITH_TESTS: [&str; 2] = ["docs/architecture.md", "docs/security.md"];
+
+/// Finds words in backticks that are a test by their form, on the pages that name tests, and the name of no function.
 pub(crate) fn check_tests(sources: &[Source]) -> Vec<Finding> {
     let rust = sources.iter().filter(|source| source.is_rust());
     let functions: BTreeSet<&str> = rust.flat_map(|source| functions(&source.text)).collect();
     let mut findings = Vec::new();
-    for page in sources.iter().filter(|source| source.path == "docs/security.md") {
+    let pages = sources
+        .iter()
+        .filter(|source| PAGES_WITH_TESTS.contains(&source.path.as_str()));
+    for page in pages {
         for (line, text) in page.prose() {
             let quoted = text.split('`').skip(1).step_by(2);
             for name in quoted.filter(|word| is_test(word) && !functions.contains(word)) {
@@ -137,13 +143,15 @@ mod tests {
     }
 
     #[test]
-    fn missing_tests_of_the_page_about_security_are_found() {
+    fn missing_tests_of_the_pages_that_name_tests_are_found() {
         let tests = "#[test]\nfn a_long_body_is_rejected() {}\nasync fn a_body_without_an_end_is_closed() {}\n";
         let text = "`a_long_body_is_rejected`, `a_body_without_an_end_is_closed`, `rapid_reset`, `CONDUIT_HEAD_TIME_LIMIT`\n\
                     `a_long_body_is_accepted`\n";
         let page = |path| [crate::source("tests/a.rs", tests), crate::source(path, text)];
-        let found = check_tests(&page("docs/security.md"));
-        assert_eq!(found.iter().map(|finding| finding.line).collect::<Vec<_>>(), [2]);
+        for path in PAGES_WITH_TESTS {
+            let found = check_tests(&page(path));
+            assert_eq!(found.iter().map(|finding| finding.line).collect::<Vec<_>>(), [2]);
+        }
         assert_eq!(check_tests(&page("docs/a.md")), []);
     }
 }
