@@ -1,5 +1,6 @@
 //! An application on one worker: its layers, and the dispatch of a request to the handler of its route.
 
+use std::any::TypeId;
 use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
@@ -75,9 +76,12 @@ impl<S> AppStack<S> {
     pub fn names(&self) -> Vec<Cow<'static, str>> {
         self.layers.iter().rev().map(|layer| layer.name()).collect()
     }
-}
 
-impl<S> AppStack<S> {
+    /// Returns whether a layer is of this type.
+    pub fn has_layer<L: 'static>(&self) -> bool {
+        self.layers.iter().any(|layer| layer.layer_type() == TypeId::of::<L>())
+    }
+
     /// Returns whether a layer has ambient extractors, so that no route permits requests of other origins by default.
     pub fn is_ambient(&self) -> bool {
         self.layers.iter().any(|layer| layer.is_ambient())

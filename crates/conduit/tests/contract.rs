@@ -437,3 +437,39 @@ mod in_development {
         assert!(logged(false).iter().all(|text| !text.contains("/drifting")));
     }
 }
+
+mod overridden_methods {
+    use super::*;
+
+    /// A layer of the application that has the name of Conduit's and does not override the method.
+    #[derive(Clone)]
+    struct MethodOverride;
+
+    impl Layer for MethodOverride {
+        async fn call(&self, request: Request, next: Next) -> Response {
+            next.run(request).await
+        }
+    }
+
+    #[post("/items")]
+    async fn create() -> Json<u32> {
+        Json(1)
+    }
+
+    #[delete("/items")]
+    async fn remove() -> NoContent {
+        NoContent
+    }
+
+    #[test]
+    fn the_response_belongs_to_the_method_after_the_layer_of_that_type() {
+        let app = || App::new(()).routes(routes![create, remove]);
+        let status = |app| {
+            let request = TestClient::new(app).post("/items");
+            request.header("x-http-method-override", "DELETE").send().status()
+        };
+        assert_eq!(status(app()), 200);
+        assert_eq!(status(app().layer(conduit::layer::MethodOverride::new())), 204);
+        assert_eq!(status(app().layer(MethodOverride)), 200);
+    }
+}

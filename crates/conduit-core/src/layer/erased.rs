@@ -1,6 +1,6 @@
 //! Layers without their types.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -32,6 +32,8 @@ pub trait AnyLayer<S>: Send {
     fn duplicate(&self) -> Box<dyn AnyLayer<S>>;
     /// The name in the table of routes.
     fn name(&self) -> Cow<'static, str>;
+    /// The type of the layer.
+    fn layer_type(&self) -> TypeId;
     /// Returns whether an argument is ambient.
     fn is_ambient(&self) -> bool;
     /// Adds the responses of the layer to an operation.
@@ -49,6 +51,10 @@ impl<S: 'static, L: Middleware<S, M>, M: 'static> AnyLayer<S> for TypedLayer<L, 
 
     fn name(&self) -> Cow<'static, str> {
         self.0.name()
+    }
+
+    fn layer_type(&self) -> TypeId {
+        TypeId::of::<L>()
     }
 
     fn is_ambient(&self) -> bool {

@@ -8,7 +8,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, Method};
 
 use super::{App, Routed};
-use crate::layer::{Layer, Next};
+use crate::layer::{Layer, MethodOverride, Next};
 use crate::request::Request;
 use crate::response::Response;
 use crate::route::{Definition, Table};
@@ -67,7 +67,7 @@ impl AppContract {
             table: app.routes.list().table(),
             docs: app.docs.clone(),
             mcp: app.mcp_path().map(str::to_owned),
-            overrides_method: app.layers().iter().any(|name| name == "MethodOverride"),
+            overrides_method: app.stack.has_layer::<MethodOverride>(),
             is_development: app.stack.errors.is_development(),
             has_error_form: app.stack.errors.form.is_some(),
         }
