@@ -127,7 +127,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         bound_mebibytes: 16.0,
         run: many_requests,
     },
-    attack("20 texts of 1.9 MB in the place of a number", 64.0, |server, _| {
+    attack("20 strings of 1.9 MB in place of a number", 64.0, |server, _| {
         let request = json("/number", &format!("\"{}\"", "\\u0001".repeat(LONG / 6)));
         held(server, 20, |_| request.clone())
     }),
