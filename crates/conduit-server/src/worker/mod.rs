@@ -10,8 +10,8 @@ mod connections;
 mod drain;
 #[cfg(feature = "testing")]
 mod in_process;
-mod seconds;
 pub(super) mod start;
+mod ticker;
 mod turn;
 
 use std::collections::HashSet;

@@ -7,7 +7,7 @@ use conduit_net::{AsyncPoller, Events, Poller};
 use http::HeaderValue;
 
 use super::Worker;
-use super::seconds::wake_every_second;
+use super::ticker::wake_worker;
 use super::turn::Driver;
 use crate::cohort::Cohort;
 use crate::commands::CommandQueue;
@@ -95,7 +95,7 @@ impl WorkerStart {
         let poller = Rc::new(Poller::new().map_err(failed)?);
         let commands = Rc::new(CommandQueue::default());
         let observer = Arc::clone(&config.observer);
-        let ticker = wake_every_second(Rc::clone(&commands), handle.clone(), observer, number);
+        let ticker = wake_worker(Rc::clone(&commands), handle.clone(), observer, number);
         let ticker = tokio::task::spawn_local(ticker);
         let environment = |application| {
             let watch = Watch::new(Arc::clone(&config.observer), counts_routes);
