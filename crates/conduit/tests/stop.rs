@@ -179,6 +179,14 @@ fn errors(child: &mut Child) -> String {
     errors
 }
 
+/// Asserts that a log contains all of these texts.
+#[track_caller]
+fn assert_logged(log: &str, texts: &[&str]) {
+    for text in texts {
+        assert!(log.contains(text), "{text:?} is not in: {log}");
+    }
+}
+
 /// The exit code and the errors of a program that must not listen.
 fn failure(command: &mut Command) -> (Option<i32>, String) {
     let mut child = command.spawn().expect("the program starts");
@@ -266,7 +274,7 @@ fn clients_that_keep_their_connections_do_not_delay_the_end() {
     }
     program.signal(Signal::TERM);
     let log = errors(&mut program.child);
-    assert!(log.contains("stopped cut_connections=0"), "{log}");
+    assert_logged(&log, &["stopped cut_connections=0"]);
     assert_eq!(program.end(), Some(0));
     drop(clients);
 }
@@ -290,11 +298,13 @@ fn an_idle_server_without_clients_stops_without_waiting() {
     support::wait_for(|| descriptors() == before);
     program.signal(Signal::TERM);
     let log = errors(&mut program.child);
-    assert!(
-        log.contains("stopping; finishing the requests in progress connections=0"),
-        "{log}"
+    assert_logged(
+        &log,
+        &[
+            "stopping; finishing the requests in progress connections=0",
+            "stopped cut_connections=0",
+        ],
     );
-    assert!(log.contains("stopped cut_connections=0"), "{log}");
     assert_eq!(program.end(), Some(0));
 }
 
@@ -320,17 +330,13 @@ fn shutdown_timeout_ends_program_whose_worker_is_stuck() {
     program.wait_until_stuck();
     program.signal(Signal::TERM);
     let log = errors(&mut program.child);
-    assert!(
-        log.contains("stopping; finishing the requests in progress connections=1"),
-        "{log}"
-    );
-    assert!(
-        log.contains("this handler blocks its worker worker=0 method=\"GET\" route=\"/block\""),
-        "{log}"
-    );
-    assert!(
-        log.contains("a worker is stuck; ending the process without it exit_code=1"),
-        "{log}"
+    assert_logged(
+        &log,
+        &[
+            "stopping; finishing the requests in progress connections=1",
+            "this handler blocks its worker worker=0 method=\"GET\" route=\"/block\"",
+            "a worker is stuck; ending the process without it exit_code=1",
+        ],
     );
     assert_eq!(program.end(), Some(1));
 }
@@ -341,13 +347,12 @@ fn begin_and_end_of_shutdown_are_logged_with_counts() {
     let _busy = start_request(&program);
     program.signal(Signal::TERM);
     let log = errors(&mut program.child);
-    assert!(
-        log.contains("stopping; finishing the requests in progress connections=1"),
-        "{log}"
-    );
-    assert!(
-        log.contains("stopped cut_connections=1 cut_handlers=1 cut_tasks=0"),
-        "{log}"
+    assert_logged(
+        &log,
+        &[
+            "stopping; finishing the requests in progress connections=1",
+            "stopped cut_connections=1 cut_handlers=1 cut_tasks=0",
+        ],
     );
     assert_eq!(program.end(), Some(0));
 }
@@ -362,11 +367,11 @@ fn tasks_that_are_cut_off_are_named_and_others_are_counted() {
     let log = errors(&mut program.child);
     for name in ["first mail", "second mail"] {
         let message = format!("cut off a task at the shutdown task=\"{name}\" seconds=");
-        assert!(log.contains(&message), "{log}");
+        assert_logged(&log, &[&message]);
     }
-    assert!(
-        log.contains("stopped cut_connections=0 cut_handlers=0 cut_tasks=2 uncounted_tasks=1"),
-        "{log}"
+    assert_logged(
+        &log,
+        &["stopped cut_connections=0 cut_handlers=0 cut_tasks=2 uncounted_tasks=1"],
     );
     assert_eq!(program.end(), Some(0));
 }
