@@ -206,12 +206,7 @@ fn requests_in_progress_are_finished(name: &str, shares: bool) {
         });
         program.signal(program.child.id(), Signal::TERM);
     });
-    assert_eq!(
-        program.child.wait().expect("it ends").code(),
-        Some(0),
-        "{}",
-        program.log()
-    );
+    program.assert_ends_well();
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn a_connection_that_waits_is_answered_by_the_old_process_and_sent_to_the_new_on
     assert!(silent.closes);
     // Either of the two may have accepted it.
     assert!(answer == old.to_string() || answer == new.to_string());
-    assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+    program.assert_ends_well();
     assert_eq!(program.process(), new);
 }
 
@@ -235,7 +235,7 @@ fn a_response_at_a_handover_arrives_whole_although_the_client_sends_more() {
         assert!(String::from_utf8_lossy(&received[..head]).contains("\r\nconnection: close\r\n"));
         assert_eq!(received.len() - head, LARGE);
     }
-    assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+    program.assert_ends_well();
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn old_process_ends_at_its_shutdown_timeout_with_an_idle_client() {
     let mut idle = program.connect();
     let old = idle.get("/process").parse().expect("a number");
     program.replace(old);
-    assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+    program.assert_ends_well();
     assert_eq!(idle.stream.read(&mut [0]).expect("it is closed well"), 0);
     assert!(!program.log().contains("closed at the shutdown"), "{}", program.log());
 }
@@ -259,7 +259,7 @@ fn a_signal_to_stop_ends_an_old_process_that_only_waits() {
     let new = program.replace(old);
     program.signal(old, Signal::TERM);
     assert_eq!(idle.stream.read(&mut [0]).expect("it is closed well"), 0);
-    assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+    program.assert_ends_well();
     assert_eq!(program.process(), new);
 }
 
@@ -321,12 +321,7 @@ fn a_certificate_whose_file_blocks_does_not_keep_the_server_from_stopping() {
     let process = program.child.id();
     program.signal(process, Signal::HUP);
     program.signal(process, Signal::TERM);
-    assert_eq!(
-        program.child.wait().expect("it ends").code(),
-        Some(0),
-        "{}",
-        program.log()
-    );
+    program.assert_ends_well();
 }
 
 #[test]
@@ -359,7 +354,7 @@ fn a_stop_while_a_successor_starts_ends_both() {
     let successor = || fs::read_to_string(&written).ok()?.trim().parse::<u32>().ok();
     let successor = wait_for(successor, || format!("a successor: {}", program.log()));
     program.signal(old, Signal::TERM);
-    assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+    program.assert_ends_well();
     assert!(has_ended(successor), "no process is left");
 }
 
@@ -386,7 +381,7 @@ fn manager_receives_the_id_of_the_new_process() {
     assert!(reloading["MONOTONIC_USEC"].parse::<u64>().is_ok(), "{reloading:?}");
     let ready = hear();
     assert_eq!((ready["MAINPID"].parse(), ready["READY"].as_str()), (Ok(new), "1"));
-    assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+    program.assert_ends_well();
     // The old process has sent no further notification.
     program.signal(new, Signal::TERM);
     assert_eq!(hear(), BTreeMap::from([("STOPPING".to_owned(), "1".to_owned())]));

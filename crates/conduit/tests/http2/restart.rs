@@ -156,7 +156,7 @@ fn a_restart_and_a_stop_fail_no_stream() {
     let (last, gone) = processes.split_last().expect("there is one");
     program.signal(*last, Signal::TERM);
     clients.join().expect("no stream fails");
-    assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+    program.assert_ends_well();
     for &process in gone {
         wait_for(
             || has_ended(process).then_some(()),
@@ -236,7 +236,7 @@ fn a_restart_closes_a_websocket_with_1012_and_a_stop_with_1001() {
     let old = runtime.block_on(Socket::open(program.tcp()));
     let successor = program.replace(program.child.id());
     assert_eq!(runtime.block_on(old.close()), 1012);
-    assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+    program.assert_ends_well();
     let new = runtime.block_on(Socket::open(program.tcp()));
     program.signal(successor, Signal::TERM);
     assert_eq!(runtime.block_on(new.close()), 1001);

@@ -137,6 +137,13 @@ impl Program {
         kill_process(process, signal).expect("the process is there");
     }
 
+    /// Waits for the end of the first process.
+    #[track_caller]
+    pub(crate) fn assert_ends_well(&mut self) {
+        let code = self.child.wait().expect("it ends").code();
+        assert_eq!(code, Some(0), "{}", self.log());
+    }
+
     /// Starts a successor of the process, and waits until the process has stopped accepting.
     pub(crate) fn replace(&self, process: u32) -> u32 {
         let taken_over = |log: &str| log.matches("another process has taken over").count();

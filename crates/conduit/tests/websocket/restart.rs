@@ -61,7 +61,7 @@ fn a_restart_closes_with_1012_and_a_stop_with_1001() {
     for socket in old {
         assert_eq!(close(socket), 1012);
     }
-    assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+    program.assert_ends_well();
     let new = open(program.tcp());
     program.signal(successor, Signal::TERM);
     assert_eq!(close(new), 1001);
