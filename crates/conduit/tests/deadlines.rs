@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use conduit::prelude::*;
 use conduit::testing::{TestClient, TestConnection};
-use support::advance_clock;
+use support::stall;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -470,15 +470,6 @@ fn each_piece_of_a_stream_restarts_the_idle_time_of_a_half_closed_connection() {
     }
     let received = String::from_utf8_lossy(connection.received()).into_owned();
     assert!(received.matches("tick").count() >= 3, "{received:?}");
-}
-
-/// Blocks its worker until the test lets it continue, and for two further deadlines.
-#[get("/stall")]
-async fn stall(barrier: State<Arc<Barrier>>) -> &'static str {
-    barrier.wait();
-    barrier.wait();
-    advance_clock(2 * DEADLINE);
-    "stalled"
 }
 
 #[test]

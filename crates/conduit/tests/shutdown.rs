@@ -3,88 +3,70 @@
 mod support;
 
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use conduit::prelude::*;
 use conduit::{ServerHandle, Shutdown, Tasks};
+use support::handler_counts::HandlerCounts;
 use support::{Running, start, wait_for};
-use tokio::sync::Semaphore;
-
-#[derive(Clone)]
-struct Seen {
-    started: Arc<AtomicU32>,
-    finished: Arc<AtomicBool>,
-    /// The event that handlers and tasks await after the request to stop.
-    go: Arc<Semaphore>,
-}
-
-impl Default for Seen {
-    fn default() -> Self {
-        Seen {
-            started: Arc::default(),
-            finished: Arc::default(),
-            go: Arc::new(Semaphore::new(0)),
-        }
-    }
-}
 
 /// Stops the server, and lets handlers and tasks finish once it no longer listens.
-fn stop(running: &Running, seen: &Seen) {
+fn stop(running: &Running, counts: &HandlerCounts) {
     running.handle().stop();
     wait_for(|| TcpStream::connect(running.address).is_err());
-    assert!(!seen.finished.load(SeqCst));
-    seen.go.add_permits(1);
+    assert_eq!(counts.finished.load(SeqCst), 0);
+    counts.go.add_permits(1);
 }
 
 #[get("/notified")]
-async fn told(shutdown: Shutdown, seen: State<Seen>) -> String {
+async fn told(shutdown: Shutdown, counts: State<HandlerCounts>) -> String {
     let before = shutdown.is_requested();
-    seen.started.fetch_add(1, SeqCst);
+    counts.started.fetch_add(1, SeqCst);
     shutdown.requested().await;
-    seen.go.acquire().await.expect("it stays open").forget();
-    seen.finished.store(true, SeqCst);
+    counts.go.acquire().await.expect("it stays open").forget();
+    counts.finished.fetch_add(1, SeqCst);
     format!("{before} {}", shutdown.is_requested())
 }
 
 #[get("/endless")]
-async fn endless(seen: State<Seen>) {
-    seen.started.fetch_add(1, SeqCst);
+async fn endless(counts: State<HandlerCounts>) {
+    counts.started.fetch_add(1, SeqCst);
     std::future::pending().await
 }
 
 /// Responds at once; its task continues until the server stops, and for a while after that.
 #[get("/spawns")]
-async fn spawns(tasks: Tasks, shutdown: Shutdown, seen: State<Seen>) {
-    let seen = seen.0;
+async fn spawns(tasks: Tasks, shutdown: Shutdown, counts: State<HandlerCounts>) {
+    let counts = counts.0;
     tasks.spawn("a mail", async move {
-        seen.started.fetch_add(1, SeqCst);
+        counts.started.fetch_add(1, SeqCst);
         shutdown.requested().await;
-        seen.go.acquire().await.expect("it stays open").forget();
-        seen.finished.store(true, SeqCst);
+        counts.go.acquire().await.expect("it stays open").forget();
+        counts.finished.fetch_add(1, SeqCst);
     });
 }
 
 #[get("/spawns-endless")]
-async fn spawns_endless(tasks: Tasks, seen: State<Seen>) {
-    let guard = SetOnDrop(seen.0);
+async fn spawns_endless(tasks: Tasks, counts: State<HandlerCounts>) {
+    let guard = CountOnDrop(counts.0);
     tasks.spawn("an endless task", async move {
         guard.0.started.fetch_add(1, SeqCst);
         std::future::pending::<()>().await;
     });
 }
 
-struct SetOnDrop(Seen);
+struct CountOnDrop(HandlerCounts);
 
-impl Drop for SetOnDrop {
+impl Drop for CountOnDrop {
     fn drop(&mut self) {
-        self.0.finished.store(true, SeqCst);
+        self.0.finished.fetch_add(1, SeqCst);
     }
 }
 
-fn serve(seen: &Seen, limit: Duration) -> (Running, ServerHandle) {
-    let app = App::new(seen.clone())
+fn serve(counts: &HandlerCounts, limit: Duration) -> (Running, ServerHandle) {
+    let app = App::new(counts.clone())
         .routes(routes![told, endless, spawns, spawns_endless])
         .workers(1)
         .shutdown_timeout(limit);
@@ -95,13 +77,13 @@ fn serve(seen: &Seen, limit: Duration) -> (Running, ServerHandle) {
 
 #[test]
 fn handler_receives_the_shutdown_and_its_response_is_the_last() {
-    let seen = Seen::default();
-    let (running, handle) = serve(&seen, Duration::from_secs(30));
+    let counts = HandlerCounts::default();
+    let (running, handle) = serve(&counts, Duration::from_secs(30));
     let mut client = running.connect();
     client.send("GET /notified HTTP/1.1\r\nhost: test\r\n\r\n");
-    wait_for(|| seen.started.load(SeqCst) == 1);
+    wait_for(|| counts.started.load(SeqCst) == 1);
     assert!(!handle.is_stopping());
-    stop(&running, &seen);
+    stop(&running, &counts);
     assert!(handle.is_stopping());
     let response = client.response();
     assert_eq!(response.text(), "false true");
@@ -111,26 +93,26 @@ fn handler_receives_the_shutdown_and_its_response_is_the_last() {
 
 #[test]
 fn a_handler_of_a_disconnected_client_is_finished() {
-    let seen = Seen::default();
-    let (running, _) = serve(&seen, Duration::from_secs(30));
+    let counts = HandlerCounts::default();
+    let (running, _) = serve(&counts, Duration::from_secs(30));
     let mut client = running.connect();
     client.send("GET /notified HTTP/1.1\r\nhost: test\r\n\r\n");
-    wait_for(|| seen.started.load(SeqCst) == 1);
+    wait_for(|| counts.started.load(SeqCst) == 1);
     drop(client);
-    stop(&running, &seen);
+    stop(&running, &counts);
     running.wait().expect("it ends well");
-    assert!(seen.finished.load(SeqCst));
+    assert_eq!(counts.finished.load(SeqCst), 1);
 }
 
 #[test]
 fn a_handler_that_does_not_end_does_not_hold_the_server() {
-    let seen = Seen::default();
-    let (running, handle) = serve(&seen, Duration::from_millis(200));
+    let counts = HandlerCounts::default();
+    let (running, handle) = serve(&counts, Duration::from_millis(200));
     let mut stays = running.connect();
     stays.send("GET /endless HTTP/1.1\r\nhost: test\r\n\r\n");
     let mut goes = running.connect();
     goes.send("GET /endless HTTP/1.1\r\nhost: test\r\n\r\n");
-    wait_for(|| seen.started.load(SeqCst) == 2);
+    wait_for(|| counts.started.load(SeqCst) == 2);
     drop(goes);
     handle.stop();
     running.wait().expect("it ends well");
@@ -139,24 +121,24 @@ fn a_handler_that_does_not_end_does_not_hold_the_server() {
 
 #[test]
 fn task_of_a_handler_is_finished_after_the_response() {
-    let seen = Seen::default();
-    let (running, _) = serve(&seen, Duration::from_secs(3600));
+    let counts = HandlerCounts::default();
+    let (running, _) = serve(&counts, Duration::from_secs(3600));
     assert_eq!(running.get("/spawns").status, 200);
-    wait_for(|| seen.started.load(SeqCst) == 1);
-    stop(&running, &seen);
+    wait_for(|| counts.started.load(SeqCst) == 1);
+    stop(&running, &counts);
     running.wait().expect("it ends well");
-    assert!(seen.finished.load(SeqCst));
+    assert_eq!(counts.finished.load(SeqCst), 1);
 }
 
 #[test]
 fn task_that_does_not_end_is_cut_off() {
-    let seen = Seen::default();
-    let (running, handle) = serve(&seen, Duration::from_millis(200));
+    let counts = HandlerCounts::default();
+    let (running, handle) = serve(&counts, Duration::from_millis(200));
     assert_eq!(running.get("/spawns-endless").status, 200);
-    wait_for(|| seen.started.load(SeqCst) == 1);
+    wait_for(|| counts.started.load(SeqCst) == 1);
     handle.stop();
     running.wait().expect("it ends well");
-    assert!(seen.finished.load(SeqCst), "the task is dropped");
+    assert_eq!(counts.finished.load(SeqCst), 1, "the task is dropped");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A running server, and a client that sends exactly the given bytes.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod handler_counts;
 #[cfg(target_os = "linux")]
 pub(crate) mod program;
 #[cfg(target_os = "linux")]
@@ -52,6 +53,16 @@ pub(crate) fn advance_clock(duration: Duration) {
 #[conduit::get("/later/{seconds}")]
 pub(crate) async fn later(seconds: conduit::Path<u64>) {
     advance_clock(Duration::from_secs(*seconds));
+}
+
+/// Blocks its worker until the test lets it continue, and then advances the clock of the worker by half an hour.
+#[cfg(feature = "testing")]
+#[conduit::get("/stall")]
+pub(crate) async fn stall(barrier: conduit::State<std::sync::Arc<std::sync::Barrier>>) -> &'static str {
+    barrier.wait();
+    barrier.wait();
+    advance_clock(Duration::from_secs(30 * 60));
+    "stalled"
 }
 
 /// A server on a free port, stopped when dropped.

@@ -73,18 +73,9 @@ mod stall {
     use std::sync::Barrier;
 
     use super::*;
-    use crate::support::advance_clock;
+    use crate::support::stall;
 
     const DEADLINE: Duration = Duration::from_secs(15 * 60);
-
-    /// Blocks its worker until the test lets it continue, and for two further deadlines.
-    #[get("/stall")]
-    async fn stall(barrier: State<Arc<Barrier>>) -> &'static str {
-        barrier.wait();
-        barrier.wait();
-        advance_clock(2 * DEADLINE);
-        "stalled"
-    }
 
     /// The deadline of a handshake is over when the worker continues, and its bytes have been in the kernel all the time.
     #[test]

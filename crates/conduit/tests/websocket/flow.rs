@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use conduit::prelude::*;
-use conduit::testing::TestClient;
+use conduit::testing::{TestClient, TestWebSocket};
 use conduit::{Bytes, WebSocketUpgrade};
 
 use crate::{echo_client, wait_for};
@@ -49,20 +49,26 @@ fn a_handler_waits_for_a_client_that_does_not_read() {
 }
 
 /// A client that reads no PONG makes the server hold no more of them than its output has room for.
+/// Sends bytes until the application has read none of them for a while. Returns the number of sent bytes.
+fn send_until_full(client: &TestClient, socket: &mut TestWebSocket, bytes: &[u8]) -> usize {
+    let (mut sent_bytes, mut rest) = (0, 0);
+    wait_for(|| {
+        client.resources();
+        let more = socket.connection().send_now(&bytes[sent_bytes..]).expect("it is open");
+        sent_bytes += more;
+        rest = if more == 0 { rest + 1 } else { 0 };
+        rest > 100
+    });
+    sent_bytes
+}
+
 #[test]
 fn pings_are_read_while_there_is_room_for_their_pongs() {
     let client = echo_client();
     let mut socket = client.websocket("/echo").open();
     let ping = [&b"\x89\xfd\0\0\0\0"[..], &[b'p'; 125]].concat();
     let stream = ping.repeat(20_000);
-    let (mut sent_bytes, mut rest) = (0, 0);
-    wait_for(|| {
-        client.resources();
-        let more = socket.connection().send_now(&stream[sent_bytes..]).expect("it is open");
-        sent_bytes += more;
-        rest = if more == 0 { rest + 1 } else { 0 };
-        rest > 100
-    });
+    let sent_bytes = send_until_full(&client, &mut socket, &stream);
     assert!(sent_bytes < stream.len(), "{sent_bytes}");
     assert!(client.resources().buffer_bytes < 300_000, "{:?}", client.resources());
     // The rest of a PING, and a message after all of them.
@@ -103,15 +109,7 @@ fn a_client_waits_for_a_handler_that_does_not_receive() {
     let frame = [&b"\x82\xfe\x27\x10\0\0\0\0"[..], &[0; 10_000]].concat();
     let stream = frame.repeat(200);
     // More than all queues hold is not read.
-    let mut sent_bytes = 0;
-    let mut rest = 0;
-    wait_for(|| {
-        client.resources();
-        let more = socket.connection().send_now(&stream[sent_bytes..]).expect("it is open");
-        sent_bytes += more;
-        rest = if more == 0 { rest + 1 } else { 0 };
-        rest > 100
-    });
+    let sent_bytes = send_until_full(&client, &mut socket, &stream);
     assert!(sent_bytes < stream.len(), "{sent_bytes}");
     assert!(client.resources().buffer_bytes < 300_000, "{:?}", client.resources());
     gate.notify_one();
