@@ -30,6 +30,9 @@ pub struct Fault {
     pub pointer: Option<String>,
     /// The expectation and the received value: `expected a number, found "12a"`.
     pub message: String,
+    /// The name of the field, if the value is that of a form: `items[3][price]`. Not shortened, so that a page finds the field.
+    #[serde(skip)]
+    field: String,
 }
 
 /// A step on the way from a part of the request to a value in it.
@@ -48,13 +51,14 @@ impl Fault {
             path: bounded(path.into()),
             pointer: None,
             message: bounded(message.into()),
+            field: String::new(),
         }
     }
 
     /// A fault of the value that these steps lead to from a part of the request: `query`, `header`, `body`. Without steps, the
     /// fault concerns the whole part.
     pub fn at<'a>(part: &str, steps: impl IntoIterator<Item = Step<'a>>, message: impl Into<String>) -> Self {
-        let mut path = part.to_owned();
+        let (mut path, mut field) = (part.to_owned(), String::new());
         for step in steps {
             // Writing into a string does not fail.
             let _ = match step {
@@ -62,8 +66,16 @@ impl Fault {
                 Step::Key(name) => write!(path, "[{:?}]", Excerpt::new(name)),
                 Step::Index(index) => write!(path, "[{index}]"),
             };
+            let _ = match step {
+                Step::Key(name) if field.is_empty() => write!(field, "{name}"),
+                Step::Key(name) => write!(field, "[{name}]"),
+                Step::Index(index) => write!(field, "[{index}]"),
+            };
         }
-        Fault::new(path, message)
+        Fault {
+            field,
+            ..Fault::new(path, message)
+        }
     }
 
     /// A fault of the value that these steps lead to in a JSON body, with its pointer.
@@ -139,9 +151,12 @@ impl Problem {
             detail.push_str(&text);
             listed += 1;
         }
-        let problem = Problem::new(status)
+        let faults = &faults[..listed];
+        let mut problem = Problem::new(status)
             .with_detail(detail)
-            .with_serialized("errors", &&faults[..listed]);
+            .with_serialized("errors", &faults);
+        let field_error = |fault: &Fault| (fault.field.clone(), fault.message.clone());
+        problem.0.field_errors = faults.iter().map(field_error).collect();
         match total - listed {
             0 => problem,
             more => problem.with("more_errors", more),
@@ -175,6 +190,31 @@ mod tests {
         ] {
             let fault = Fault::of_json(steps.iter().copied(), "wrong");
             assert_eq!((&*fault.path, fault.pointer.as_deref()), (path, Some(pointer)));
+        }
+    }
+
+    #[test]
+    fn a_fault_has_the_name_of_its_field_in_a_form() {
+        let long = "n".repeat(100);
+        for (steps, name) in [
+            (&[][..], ""),
+            (&[Step::Key("url")], "url"),
+            (
+                &[Step::Key("items"), Step::Index(0), Step::Key("price")],
+                "items[0][price]",
+            ),
+            (
+                &[Step::Key("filter"), Step::Key("price"), Step::Key("lt")],
+                "filter[price][lt]",
+            ),
+            (
+                &[Step::Key("filter"), Step::Key("tags"), Step::Index(1)],
+                "filter[tags][1]",
+            ),
+            (&[Step::Key("address.street")], "address.street"),
+            (&[Step::Key(&long)], &long),
+        ] {
+            assert_eq!(Fault::at("body", steps.iter().copied(), "wrong").field, name);
         }
     }
 

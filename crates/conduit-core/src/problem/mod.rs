@@ -66,6 +66,8 @@ struct Members {
     headers: HeaderMap,
     /// The text of the error that it comes from, then those of its sources. It is not part of the response.
     causes: Vec<String>,
+    /// The names of the fields in a form and the messages of the listed faults. They are not part of the response.
+    field_errors: Vec<(String, String)>,
 }
 
 impl Problem {
@@ -80,6 +82,7 @@ impl Problem {
             extensions: Vec::new(),
             headers: HeaderMap::new(),
             causes: Vec::new(),
+            field_errors: Vec::new(),
         }))
     }
 
@@ -251,6 +254,13 @@ impl Problem {
     /// The header fields of the response besides its content type.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers
+    }
+
+    /// The faults of [`faults`](Problem::faults) for a page with a form: the name of each field as the form has it, such as
+    /// `items[3][price]`, and the message. The name is empty for a fault of the form as a whole.
+    pub fn field_errors(&self) -> impl Iterator<Item = (&str, &str)> {
+        let errors = self.0.field_errors.iter();
+        errors.map(|(field, message)| (field.as_str(), message.as_str()))
     }
 
     /// The text of the error that the problem comes from and those of its sources: not for clients in production.

@@ -8,7 +8,7 @@ use super::error::Error;
 use super::lines::Lines;
 use super::{FromRequest, Readable};
 use crate::openapi::Operation;
-use crate::problem::{Excerpt, Fault, Problem};
+use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use conduit_core::openapi::name_in_head;
 
@@ -84,10 +84,7 @@ impl<S, T: Readable> FromRequest<S> for Header<T> {
 
 #[cold]
 fn refused(error: &Error) -> Problem {
-    let fault = error.fault("header");
-    let fault = Fault {
-        path: name_in_head(&fault.path),
-        ..fault
-    };
+    let mut fault = error.fault("header");
+    fault.path = name_in_head(&fault.path);
     Problem::faults(StatusCode::BAD_REQUEST, &[fault])
 }

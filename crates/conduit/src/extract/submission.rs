@@ -1,7 +1,6 @@
 //! `Submission`: a form that its page shows again, with the submitted values and an error next to each invalid field.
 
 use http::StatusCode;
-use serde_json::Value;
 
 use super::{Form, FromRequest, TOO_LARGE};
 use crate::body::Body;
@@ -136,31 +135,6 @@ impl FormFields {
     }
 }
 
-/// The errors of the fields in a problem about the values of a form.
-fn errors_in(problem: &Problem) -> Option<NamedTexts> {
-    let faults = problem.member("errors").and_then(Value::as_array)?;
-    let error = |fault: &Value| {
-        let (path, message) = (fault["path"].as_str()?, fault["message"].as_str()?);
-        Some((name_of(path), message.to_owned()))
-    };
-    Some(faults.iter().filter_map(error).collect())
-}
-
-/// Returns the name of a field in the form: `body.items[0].price` is `items[0][price]`.
-fn name_of(path: &str) -> String {
-    let path = path.strip_prefix("body").unwrap_or(path);
-    let mut steps = path.strip_prefix('.').unwrap_or(path).split('.');
-    let mut name = steps.next().unwrap_or_default().to_owned();
-    for step in steps {
-        let (field, index) = step.find('[').map_or((step, ""), |at| step.split_at(at));
-        name.push('[');
-        name.push_str(field);
-        name.push(']');
-        name.push_str(index);
-    }
-    name
-}
-
 /// A form in the body: the argument of a [`Submission`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a form that a page can show again",
@@ -186,7 +160,10 @@ where
         let outcome = match F::from_request(request, state).await {
             Ok(form) => Ok(form),
             Err(problem) if problem.status() == StatusCode::UNPROCESSABLE_ENTITY => {
-                Err(errors_in(&problem).ok_or(problem)?)
+                let errors = problem.field_errors();
+                Err(errors
+                    .map(|(name, message)| (name.to_owned(), message.to_owned()))
+                    .collect())
             }
             Err(problem) => return Err(problem),
         };
@@ -205,23 +182,5 @@ where
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The media type of the body is not application/x-www-form-urlencoded.",
             );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::name_of;
-
-    #[test]
-    fn fields_have_the_names_of_the_form() {
-        for (path, name) in [
-            ("body", ""),
-            ("body.url", "url"),
-            ("body.items[0].price", "items[0][price]"),
-            ("body.filter.price.lt", "filter[price][lt]"),
-            ("body.filter.tags[1]", "filter[tags][1]"),
-        ] {
-            assert_eq!(name_of(path), name);
-        }
     }
 }

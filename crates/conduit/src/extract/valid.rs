@@ -176,11 +176,9 @@ impl<T> Content for Header<T> {
     }
 
     fn fault(steps: &[Step<'_>], message: &str) -> Fault {
-        let fault = Fault::at("header", steps.iter().copied(), message);
-        Fault {
-            path: name_in_head(&fault.path),
-            ..fault
-        }
+        let mut fault = Fault::at("header", steps.iter().copied(), message);
+        fault.path = name_in_head(&fault.path);
+        fault
     }
 }
 

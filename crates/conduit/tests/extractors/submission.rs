@@ -86,6 +86,41 @@ fn value_of_another_type_is_an_error_of_its_field() {
         .assert_text_contains("ada many | count: expected a whole number");
 }
 
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "its values are invalid")]
+struct DottedForm {
+    #[serde(rename = "address.city")]
+    city: u32,
+}
+
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "its values are invalid")]
+struct LongForm {
+    the_date_at_which_the_customer_expects_the_delivery: u32,
+}
+
+#[post("/dotted")]
+async fn dotted(form: Submission<Form<DottedForm>>) -> String {
+    let errors = form.into_result().expect_err("the value is invalid");
+    errors.error("address.city").unwrap_or_default().to_owned()
+}
+
+#[post("/long")]
+async fn long(form: Submission<Form<LongForm>>) -> String {
+    let errors = form.into_result().expect_err("the value is invalid");
+    let name = "the_date_at_which_the_customer_expects_the_delivery";
+    errors.error(name).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn errors_have_the_whole_name_of_their_field() {
+    let client = TestClient::new(App::new(()).routes(routes![dotted, long]));
+    let sent = |path: &str, name: &str| client.post(path).form(&[(name, "x")]).send();
+    sent("/dotted", "address.city").assert_text_contains("expected a whole number");
+    sent("/long", "the_date_at_which_the_customer_expects_the_delivery")
+        .assert_text_contains("expected a whole number");
+}
+
 #[test]
 fn handler_adds_errors_to_the_values() {
     let form = [("name", "ada"), ("count", "7"), ("address[city]", "London")];
