@@ -32,10 +32,10 @@ use crate::response::{IntoResponse, Response, with_type};
 /// An error response in the form of RFC 9457: `application/problem+json` with the members `type`, `title`, `status`,
 /// `detail`, `instance`, and any others that the problem brings.
 ///
-/// All errors of Conduit have this form. A handler returns a problem as the `Err` of a `Result`. `?` converts any
-/// other error into a 500: a `std::error::Error`, a boxed one, an `anyhow::Error` or an
-/// `eyre::Report`: its text and those of its sources are logged, and the client sees them only in
-/// development (`App::development`). `#[derive(Problem)]` converts an error type of the application into problems.
+/// All errors of Conduit have this form. A handler returns a problem as the `Err` of a `Result`. `?` converts any other error into
+/// a 500: a `std::error::Error`, a boxed one, an `anyhow::Error` or an `eyre::Report`. The texts of the error and of its sources
+/// are logged, and the client sees them only in development (`App::development`). `#[derive(Problem)]` converts an error type of
+/// the application into problems.
 ///
 /// # Example
 ///

@@ -37,7 +37,7 @@
 //!   [10 s](Events::keep_alive). A client whose system acknowledges nothing for the [grace period](crate::App::minimum_rate) of 30
 //!   s is disconnected, at most 45 s after it has vanished. A client that disconnects ends the stream at once.
 //! - **Shutdown**: the streams of a worker end one after the other, at most 100 a second if half of the
-//!   [shutdown timeout](crate::App::shutdown_timeout) permits that, each with a `retry` of 1 to 5 s at random. This spreads the
+//!   [shutdown timeout](crate::App::shutdown_timeout) permits that, each with a random `retry` of 1 to 5 s. This spreads the
 //!   reconnects of their clients.
 
 mod body;
@@ -81,8 +81,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// It comes from a [stream](Events::new), from a [function that sends](Events::generate), from a
 /// [channel](Events::channel), or from a [topic](crate::hub::Topic::events). The [module](self) states its guarantees.
 ///
-/// In the OpenAPI document it is a response of type `text/event-stream`. The schema is that of the data of each event,
-/// because OpenAPI 3.1 has no description of the items of a stream.
+/// In the OpenAPI document it is a response of type `text/event-stream`. The schema describes the data of each event, because
+/// OpenAPI 3.1 cannot describe the items of a stream.
 ///
 /// # Example
 ///
@@ -183,7 +183,7 @@ impl<T> Events<T> {
         self
     }
 
-    /// Sets the time after which clients connect again when the connection is lost. It is sent first. Default: that of the
+    /// Sets the time after which clients connect again when the connection is lost. It is sent first. Default: the choice of the
     /// client, 3 to 5 s in browsers.
     pub fn retry(mut self, time: Duration) -> Self {
         self.retry = Some(time);

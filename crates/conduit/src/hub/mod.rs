@@ -104,7 +104,8 @@ use crate::problem::Problem;
 ///   [`Update::Missed`] where the history no longer has them.
 /// - **Cost**: a message is encoded once. Each worker with a subscriber gets one command for it and takes no lock to
 ///   deliver it; its bytes are shared by all subscribers.
-/// - **Bounds**: those of [`HubConfig`]. The [`LagPolicy`] of a slow subscriber applies.
+/// - **Bounds**: [`HubConfig`] limits topics, subscriptions, members and bytes. [`LagPolicy`] selects the effect on a slow
+///   subscriber.
 ///
 /// A hub serves one process. [`with_engine`](Self::with_engine) connects the hubs of several processes with the same
 /// guarantees, except for the limitations that the documentation of the engine lists.

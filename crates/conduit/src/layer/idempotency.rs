@@ -72,7 +72,7 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 /// duplicate payment must not happen then.
 ///
 /// A handler with a transaction in the database of the store can complete its key there:
-/// [`IdempotencyKey::complete_in`](super::IdempotencyKey::complete_in). Then no crash loses or doubles its effects.
+/// [`IdempotencyKey::complete_in`](super::IdempotencyKey::complete_in). Then no crash loses or repeats its effects.
 ///
 /// The layer reads the whole request body, within its limit, and removes `accept-encoding` from the request: a response
 /// compressed by a `Compression` inside this layer would be replayed to clients that cannot decode it. A `Compression` outside

@@ -249,7 +249,7 @@ pub(super) fn describe_problems(operation: &mut Operation) {
 pub struct ActiveSession<T>(pub Session<T>);
 
 impl<T> ActiveSession<T> {
-    /// Returns the 401 for an insufficient session, such as that of a visitor who has not signed in.
+    /// Returns the 401 for an insufficient session, such as the session of a visitor who has not signed in.
     pub fn refused(detail: &'static str) -> Problem {
         let challenge = HeaderValue::from_static("ApiKey in=\"cookie\", name=\"__Host-session\"");
         Problem::unauthorized(detail).with_header(WWW_AUTHENTICATE, challenge)
