@@ -3,7 +3,9 @@
 //! Applications use the crate `conduit-web`, which re-exports the public items and adds the methods `openapi` and `docs` to
 //! its `App`. [`DescribeRoutes`] and [`Document`] work without an `App`, with the routes of `conduit-core`.
 //!
-//! With the feature `contract`, [`Contract`] compares the responses of an application with its document.
+//! With the feature `contract`, [`Contract`] compares the responses of an application with its document. With `lock`,
+//! [`Lock`] is a summary of the API for a file under version control. With `codegen`, [`Document::typescript`] and
+//! [`Document::rust`] write clients.
 //!
 //! `document` assembles the operations, `schemas` generates the schemas of their types, `names` names them, `shared`
 //! moves repeated parts to `components`, `lock` writes `api.lock` and compares two of them, `write` writes the document as OpenAPI 3.1

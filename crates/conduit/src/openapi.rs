@@ -1,4 +1,4 @@
-//! The description of an application: OpenAPI 3.1, from the types of its handlers.
+//! The description of an application: OpenAPI 3.1 or 3.2, from the types of its handlers.
 //!
 //! Every extractor, response and handler can describe itself: [`FromRequest::describe`](crate::FromRequest::describe)
 //! and [`IntoResponse::describe`](crate::IntoResponse::describe) add their part to an [`Operation`]. They exist

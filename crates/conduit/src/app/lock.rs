@@ -15,6 +15,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
     /// limits, for a file under version control. Its text is what `program --lock` prints.
     ///
     /// [`conduit::testing::assert_lock`](crate::testing::assert_lock) compares the file with the application in a test.
+    /// Requires the feature `lock`.
     pub fn lock(&self) -> Lock {
         let routes = self.routes.list();
         let limits = self.config.values().into_iter();

@@ -2,7 +2,7 @@
 //!
 //! A [`Hub`] is a part of the application's state. A [`TopicFamily`] declares topics of one kind: the type of their
 //! messages, and the one function that decides which client may use which topic. [`Hub::authorize`] calls it, and returns
-//! the [`Topic`].
+//! the [`Topic`]. Requires the feature `hub`.
 //!
 //! # Example
 //!

@@ -1,5 +1,5 @@
-//! Work that outlives the request that starts it: the response is a 202 with a `location`, at which the client follows the progress
-//! as an event stream, reconnects without a gap, or cancels.
+//! Work that outlives the request that starts it: the response is a 202 with a `location`, at which the client follows the
+//! progress as an event stream, reconnects without a gap, or cancels. Requires the feature `hub`.
 //!
 //! # Example
 //!
