@@ -46,9 +46,10 @@ impl<S, R> App<S, R> {
     /// Serves a page that shows the OpenAPI document and sends requests to its operations, and the document itself at
     /// `/openapi.json` below it. The program contains all of the page's resources; it loads nothing from other servers.
     ///
-    /// The page is not part of the groups of routes and their layers; the layers of the [application](App::layer) wrap it. It
-    /// takes precedence over a route with a parameter, such as `/{slug}`. Gaps in the document, that is types without a
-    /// description, are logged as warnings when the server starts.
+    /// Layers of route lists do not apply to the page; the layers of the [application](App::layer) do. It takes precedence
+    /// over a route with a parameter, such as `/{slug}`. Gaps in the document, that is types without a description, are
+    /// logged as warnings when the server starts.
+    ///
     /// # Panics
     ///
     /// Panics if `path` does not start with a slash, ends with one, or has parameters.

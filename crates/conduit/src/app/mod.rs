@@ -47,11 +47,11 @@ use crate::state_source::StateSource;
 use crate::observer::AppObserver;
 use crate::server::config::Config;
 
-/// The type of an [`App`]'s routes before [`App::routes`].
+/// The type parameter of an [`App`] without routes, before [`App::routes`].
 #[derive(Clone, Copy, Debug)]
 pub struct NoRoutes;
 
-/// The type parameter of an application before [`App::routes`]: [`NoRoutes`] only.
+/// The type parameter of an application without routes: [`NoRoutes`] only.
 #[diagnostic::on_unimplemented(
     message = "the application already has routes",
     label = "a second list of routes",
@@ -127,12 +127,12 @@ impl<S> App<S> {
         App::with(StateSource::shared(state))
     }
 
-    /// Creates an application whose state is the output of a future, for example one that loads a file. The future runs once,
-    /// before the server listens; each worker thread gets a clone of its output. It does not run for `--routes` and
-    /// `--openapi`.
+    /// Creates an application whose state is the output of a future, for example one that loads a file. The future runs
+    /// once, before the server listens; each worker thread gets a clone of its output. It does not run for
+    /// [arguments](App::arguments) that print, such as `--openapi`.
     ///
-    /// The future's tokio runtime runs as long as the server, so that spawned tasks continue. Connections that the future opens
-    /// belong to that runtime: each use on a worker involves another thread. Open pools and clients in
+    /// The future's tokio runtime runs as long as the server, so that spawned tasks continue. Connections that the future
+    /// opens belong to that runtime: each use on a worker wakes another thread. Open pools and clients in
     /// [`open_per_worker`](Self::open_per_worker) instead.
     ///
     /// # Errors
@@ -174,8 +174,8 @@ impl<S> App<S> {
     }
 
     /// Creates an application whose state each worker thread opens separately: database connection pools, clients of other
-    /// services. The function runs once for each worker, on the worker's tokio runtime, when the server starts; it does not run
-    /// for `--routes` and `--openapi`.
+    /// services. The function runs once for each worker, on the worker's tokio runtime, when the server starts; it does not
+    /// run for [arguments](App::arguments) that print, such as `--openapi`.
     ///
     /// Connections and tasks that it opens belong to the worker that uses them, so that no query waits for another thread. A
     /// pool shared by all workers costs about a quarter more CPU per query, and a handler that blocks one worker then delays
@@ -183,8 +183,8 @@ impl<S> App<S> {
     /// of routes with the same state are mounted. Create values that all workers share, such as a counter, before the call, and
     /// clone them in the function.
     ///
-    /// One worker opens its state at a time: if it includes database migrations, the first worker applies them, and the others
-    /// find them applied. The server is ready when all workers have their state. An error stops the server; [`run`](App::run)
+    /// One worker opens its state at a time: if it includes database migrations, the first worker runs them, and the others
+    /// find them done. The server is ready when all workers have their state. An error stops the server; [`run`](App::run)
     /// returns it with the worker and the cause.
     ///
     /// A connection limit applies to each worker, so multiply it by the number of [workers](App::workers) for the limit of the
@@ -628,7 +628,7 @@ impl<S: 'static, R> App<S, R> {
         Ok(())
     }
 
-    /// Listens on one or more addresses, each with all workers: a [`SocketAddr`](std::net::SocketAddr), a text such as
+    /// Listens on one or more addresses, each with all workers: a [`SocketAddr`](std::net::SocketAddr), a string such as
     /// `"127.0.0.1:8080"`, `"localhost:8080"` or `"unix:/run/app.sock"`, or a list of them. [`ListenAddress`] documents all
     /// forms. With port 0 the system chooses a port: see [`Server::address`].
     ///

@@ -11,8 +11,11 @@ use crate::route::Disconnect;
 
 /// Settings, and the limits that protect the server.
 ///
-/// Each limit and deadline also has an environment variable, which applies if the program does not set it: `CONDUIT_` and the
-/// method's name in upper case, such as `CONDUIT_BODY_LIMIT=10MiB` or `CONDUIT_HEAD_TIMEOUT=5s`.
+/// Each limit and deadline also has an environment variable, which applies if the program does not set it: `CONDUIT_` and
+/// the method's name in upper case, such as `CONDUIT_BODY_LIMIT=10MiB` or `CONDUIT_HEAD_TIMEOUT=5s`. Three methods set
+/// several values: `minimum_rate` (`CONDUIT_MINIMUM_RATE`, `CONDUIT_RATE_GRACE`), `http2_windows`
+/// (`CONDUIT_HTTP2_STREAM_WINDOW`, `CONDUIT_HTTP2_MAX_STREAM_WINDOW`, `CONDUIT_HTTP2_CONNECTION_WINDOW`) and
+/// `http2_glitch_limit` (`CONDUIT_HTTP2_GLITCH_LIMIT`, `CONDUIT_HTTP2_GLITCH_RATE`).
 impl<S, R> App<S, R> {
     /// Sets the OpenAPI document's information about the application as a whole. Default: the name, the version and the
     /// description of the package that contains the application's `routes!`.
@@ -130,15 +133,16 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the silence of a WebSocket's client after which the server sends a ping. Default: 30 s, with a resolution of 1 s.
+    /// Sets the time without bytes from the client of a WebSocket after which the server sends a ping. Default: 30 s, with
+    /// a resolution of 1 s.
     pub fn websocket_ping_interval(mut self, interval: Duration) -> Self {
         self.config.websocket.ping_after = interval;
         self.config.choose("CONDUIT_WEBSOCKET_PING_INTERVAL");
         self
     }
 
-    /// Sets the silence of a WebSocket's client after which the server closes the connection: neither a message nor a pong
-    /// has arrived. Default: 60 s, with a resolution of 1 s.
+    /// Sets the time without bytes from the client of a WebSocket, such as those of a message or a pong, after which the
+    /// server closes the connection. Default: 60 s, with a resolution of 1 s.
     pub fn websocket_timeout(mut self, limit: Duration) -> Self {
         self.config.websocket.timeout = limit;
         self.config.choose("CONDUIT_WEBSOCKET_TIMEOUT");
@@ -288,9 +292,10 @@ impl<S, R> App<S, R> {
     }
 
     /// Sets how long a handler may block its worker between two `await` points. A warning then names the method, route and
-    /// function while the handler still runs, and another one reports the duration at its end. All connections of the worker
-    /// wait meanwhile: move long computations and blocking calls to `tokio::task::spawn_blocking`. Default: 100 ms, which
-    /// clients notice and load alone does not cause; the warning is logged after 1 to 1.5 times that. Zero disables it.
+    /// function while the handler still runs, and another one reports the duration at its end. All connections of the
+    /// worker wait meanwhile: move long computations and blocking calls to `tokio::task::spawn_blocking`. Default: 100 ms,
+    /// which is above the delays of plain load, and noticeable to clients; the warning is logged after 1 to 1.5 times that.
+    /// Zero disables it.
     pub fn blocked_after(mut self, limit: Duration) -> Self {
         self.config.blocked_after = limit;
         self.config.choose("CONDUIT_BLOCKED_AFTER");
@@ -325,10 +330,10 @@ impl<S, R> App<S, R> {
     /// installed, such as an exporter to StatsD or OpenTelemetry: once a second, and at the end of the server. Off by
     /// default.
     ///
-    /// They have the names of the page [`conduit::metrics`](crate::metrics), which need not be in the list; requests are
-    /// counted by route in any case. Durations are counters, one for each bucket of the page, and
-    /// `conduit_request_duration_nanoseconds_sum`. It has no effect without a recorder, with Conduit as the recorder, or for an
-    /// application that is a [service](crate::tower) of another server.
+    /// They have the names of the page [`conduit::metrics`](crate::metrics), which need not be among the routes; requests
+    /// are counted by route in any case. Durations are counters, one for each bucket of the page, and
+    /// `conduit_request_duration_nanoseconds_sum`. It has no effect without a recorder, with Conduit as the recorder, or
+    /// for an application that is a [service](crate::tower) of another server.
     ///
     /// # Example
     ///
@@ -365,7 +370,7 @@ impl<S, R> App<S, R> {
     ///
     /// # Panics
     ///
-    /// Panics if a text is not a network.
+    /// Panics if a string is not a network.
     pub fn proxy_protocol<T: AsRef<str>>(mut self, proxies: impl IntoIterator<Item = T>) -> Self {
         self.config.proxies.header = Some(Networks::of(proxies));
         self
@@ -380,7 +385,7 @@ impl<S, R> App<S, R> {
     ///
     /// # Panics
     ///
-    /// Panics if a text is not a network.
+    /// Panics if a string is not a network.
     pub fn trusted_proxies<T: AsRef<str>>(mut self, proxies: impl IntoIterator<Item = T>) -> Self {
         let standard = self.config.proxies.standard;
         let trusted = Networks::of(proxies);
@@ -486,8 +491,8 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets whether [`run`](App::run) handles the program's arguments. By default it does, if they are exactly one of these
-    /// rows; the program can use all others. `run` then returns without serving HTTP:
+    /// Sets whether [`run`](App::run) handles the program's arguments. By default it does if all arguments together equal a
+    /// row of this table; other lists are left to the program. `run` then returns without serving HTTP:
     ///
     /// | arguments | `run` | feature |
     /// | --- | --- | --- |

@@ -7,7 +7,7 @@
 //! | [`Paging<C>`], [`Sort<F>`] | the part of a list that the client requests, and its order | 400, 422 |
 //! | [`Json<T>`] | the body, from JSON | 400, 413, 415, 422 |
 //! | [`Form<T>`] | the body, from a form | 400, 413, 415, 422 |
-//! | [`Submission<Form<T>>`](Submission) | the same, or its fields with the errors, to show the form again | 400, 413, 415 |
+//! | [`Submission<Form<T>>`](Submission) | the same, or its fields with the errors, to redisplay the form | 400, 413, 415 |
 //! | [`Header<T>`] | fields of the head, parsed | 400 |
 //! | `CookieValues<T>` (feature `cookies`) | the values of cookies, parsed | 400 |
 //! | `Multipart`, `MultipartForm<T>` (feature `multipart`) | a form with files: as a stream, in a struct | 400, 413, 415, 422 |

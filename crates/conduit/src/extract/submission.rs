@@ -1,4 +1,4 @@
-//! `Submission`: a form that its page shows again, with the submitted values and an error next to each invalid field.
+//! `Submission`: a form that is redisplayed with the submitted values and an error next to each invalid field.
 
 use http::StatusCode;
 
@@ -9,7 +9,7 @@ use crate::problem::Problem;
 use crate::request::Request;
 
 /// A submitted form: `F` is a [`Form<T>`](Form), or a `Valid<Form<T>>`. If the form is invalid, the handler gets its
-/// [`FormFields`], so that the page can show the form again. After a valid form, redirect with
+/// [`FormFields`], so that the page can redisplay the form. After a valid form, redirect with
 /// [`Redirect::to`](crate::Redirect::to): a reload of the next page then does not submit the form again.
 ///
 /// # Errors
@@ -19,7 +19,7 @@ use crate::request::Request;
 ///
 /// # Example
 ///
-/// An invalid age is shown again:
+/// A form with an invalid age is redisplayed:
 ///
 /// ```
 /// use conduit::extract::{FormFields, Submission};
@@ -58,7 +58,7 @@ pub struct Submission<F> {
     values: NamedTexts,
 }
 
-/// Names of fields and texts.
+/// The names of fields, each with a value or an error.
 type NamedTexts = Vec<(String, String)>;
 
 impl<F> Submission<F> {

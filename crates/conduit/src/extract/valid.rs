@@ -26,11 +26,10 @@ use conduit_core::openapi::name_in_head;
 /// them at once, each with its path such as `body.items[3].price`, up to 100 with 4 KiB of text; its member `more_errors`
 /// counts the others.
 ///
-/// A rule has its field's Rust name. The path has the name in the input, if it is the same or differs only in hyphens,
-/// underscores and case, as with `#[serde(rename_all = "…")]`. The pointer always refers to a value in the input: if the field
-/// is absent, renamed with `#[serde(rename = "…")]` or one level higher because of `#[serde(flatten)]`, to the enclosing
-/// object; the path has Rust names from there on. A tuple struct of one field needs `#[garde(transparent)]`, since serde reads
-/// it as that field.
+/// Rules name fields as in Rust; paths name them as in the input, if both names agree up to hyphens, underscores and case,
+/// as with `#[serde(rename_all = "…")]`. The pointer always refers to a value in the input: if the field is absent, renamed
+/// with `#[serde(rename = "…")]` or one level higher because of `#[serde(flatten)]`, to the enclosing object; the path has
+/// Rust names from there on. A tuple struct of one field needs `#[garde(transparent)]`, since serde reads it as that field.
 ///
 /// All rules are checked even if an outer one is broken: a violated `length` of a list does not skip the rules of its items.
 /// The application's body limit bounds the work.

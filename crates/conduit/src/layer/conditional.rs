@@ -21,7 +21,7 @@ use crate::response::Response;
 /// For methods that change a resource, the check must precede the change: use [`Preconditions`] in the handler. Its
 /// documentation also covers malformed fields.
 ///
-/// Add it inside `Compression`, that is before it, so that the `etag` is computed before compression.
+/// Add it inside of `Compression`, with `App::layer` in an earlier call, so that the `etag` is computed before compression.
 ///
 /// # Example
 ///

@@ -19,11 +19,11 @@ use crate::response::{IntoResponse, Response};
 /// The preconditions of a request, as an argument of handlers that change a resource. The handler checks them against the
 /// current version before the change (RFC 9110, section 13.1).
 ///
-/// A client relies on its preconditions, so a precondition that cannot be evaluated fails the request with a 412: a malformed
-/// `If-Match`, `If-None-Match` or `If-Unmodified-Since`, and `If-Unmodified-Since` for a version without a date. (Section
-/// 13.1.4 has a server ignore the latter field in both cases, and overwrite a version that the client has not seen.) For `GET`
-/// and `HEAD`, which [`Conditional`](super::Conditional) checks, a malformed `If-None-Match` or `If-Modified-Since` yields the
-/// whole response, and a missing date fails nothing.
+/// A client relies on its preconditions, so a precondition that cannot be evaluated fails the request with a 412: a
+/// malformed `If-Match`, `If-None-Match` or `If-Unmodified-Since`, and `If-Unmodified-Since` for a version without a date.
+/// (Section 13.1.4 permits a server to ignore the latter field in both cases, and thus to overwrite a version that the
+/// client has not seen.) For `GET` and `HEAD`, which [`Conditional`](super::Conditional) checks, a malformed
+/// `If-None-Match` or `If-Modified-Since` yields the whole response, and a missing date is not an error.
 ///
 /// # Example
 ///

@@ -26,9 +26,9 @@ type ClientKey = Arc<dyn Fn(&Request) -> Option<String> + Send + Sync>;
 /// Limits the requests of each client in a period; further requests get a 429 with `retry-after` (RFC 6585, section 4).
 ///
 /// The key identifies a client. The default is the address of the [`Client`], taken from the proxies that
-/// [`App::trusted_proxies`](crate::App::trusted_proxies) and [`App::proxy_protocol`](crate::App::proxy_protocol) list. The key
-/// of an IPv6 address is its first 64 bits, since a subscriber controls the rest. Over a Unix socket, each user of the machine
-/// has a budget. All clients whose address a proxy does not forward share one.
+/// [`App::trusted_proxies`](crate::App::trusted_proxies) and [`App::proxy_protocol`](crate::App::proxy_protocol) list. The
+/// key of an IPv6 address is its first 64 bits, since a subscriber controls the rest. Over a Unix socket, each user of the
+/// machine has a budget. All clients whose address a proxy does not forward share one budget.
 ///
 /// The layer uses the generic cell rate algorithm: each client has a bucket of `requests` that refills evenly, one every
 /// `period / requests`. A client may send all of them in a burst, and never more than twice as many in any period. All workers

@@ -1,5 +1,5 @@
-//! `multipart/form-data`: forms with files. `file` keeps them, `form` reads them into a struct, `limits` is the layer. `upload` is
-//! for a body that is a file.
+//! `multipart/form-data`: forms with files. `file` stores files, `form` deserializes a form, `limits` is the layer,
+//! `upload` saves a whole body.
 
 mod file;
 mod form;
@@ -251,7 +251,7 @@ impl Field<'_> {
     /// The client's name of the file: the last component, after any slash or backslash (RFC 7578, section 4.2). `None`
     /// if the field is not a file.
     ///
-    /// Use it for display and as data only: a client may choose a name that does harm as a file name on this machine.
+    /// Use it for display and as data only: a client may send a harmful file name.
     pub fn file_name(&self) -> Option<&str> {
         self.head.file_name.as_deref().map(last_part)
     }
