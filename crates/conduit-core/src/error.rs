@@ -107,7 +107,7 @@ impl fmt::Debug for Error {
 }
 
 // `Error` does not convert into a boxed error, so that this implementation can cover every type that does: each
-// `std::error::Error`, a text, boxed errors and `anyhow::Error`.
+// `std::error::Error`, a string, boxed errors and `anyhow::Error`.
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Error {
     fn from(error: E) -> Self {
         Error(ErrorKind::Other(error.into()))

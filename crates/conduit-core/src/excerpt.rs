@@ -14,7 +14,7 @@ const LOGGED_BYTES: usize = 1024;
 /// The mark of omitted text.
 const CUT: char = '…';
 
-/// The first 40 characters of a text or of bytes that a client sent, to quote in a response, a log or a header field.
+/// The first 40 characters of a string or of bytes that a client sent, to quote in a response, a log or a header field.
 ///
 /// A longer input ends in `…`. `{}` writes the characters as they are; `{:?}` quotes them and escapes control characters.
 /// Bytes that are not UTF-8 become U+FFFD. Formatting costs the same for an input of any length.
@@ -78,7 +78,7 @@ pub fn logged(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Like [`logged`], for bytes that `escape` writes one by one into a text.
+/// Like [`logged`], for bytes that `escape` writes one by one into a string.
 pub fn log_escaped(bytes: &[u8], text: &mut String, escape: impl Fn(u8, &mut String)) {
     let kept = bytes.len().min(LOGGED_BYTES);
     bytes[..kept].iter().for_each(|&byte| escape(byte, text));
@@ -112,7 +112,7 @@ fn bounded_to(limit: usize, message: impl fmt::Display) -> String {
     text.finish()
 }
 
-/// The beginning and the end of a text that is written to it.
+/// The beginning and the end of the text that is written to it.
 struct BoundedText {
     head: String,
     /// Empty until the head is full; at most twice as long as the end that is kept.

@@ -274,7 +274,7 @@ impl JsonSchema for Candidate {
     }
 }
 
-/// The texts in quotation marks in a `Debug` output, without its escapes.
+/// The strings in quotation marks in a `Debug` output, without its escapes.
 fn quoted(output: &str) -> Vec<String> {
     let mut all = Vec::new();
     let mut letters = output.chars();

@@ -130,7 +130,7 @@ pub fn content_range(range: &Range<u64>, length: u64) -> String {
     format!("bytes {}-{}/{length}", range.start, range.end - 1)
 }
 
-/// The texts between the ranges of a body of `multipart/byteranges` (section 14.6): the head of each part, and the end.
+/// The bytes between the ranges of a body of `multipart/byteranges` (section 14.6): the head of each part, and the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartHeads {
     /// One for each range, in the same order.
@@ -140,8 +140,8 @@ pub struct PartHeads {
 }
 
 impl PartHeads {
-    /// The texts for these ranges. `boundary` must not occur in the representation after a line break and two hyphens; one
-    /// with 128 random bits does not.
+    /// The heads and the end for these ranges. `boundary` must not occur in the representation after a line break and two
+    /// hyphens; one with 128 random bits does not.
     pub fn new(ranges: &[Range<u64>], length: u64, content_type: &str, boundary: &str) -> Self {
         let heads = ranges.iter().enumerate().map(|(place, range)| {
             let mut head = String::new();

@@ -532,7 +532,7 @@ const fn is_same(definitions: &[Definition], one: &Alternative, other: &Alternat
         && is_same_text(one_path, one.suffix, other_path, other.suffix)
 }
 
-/// Returns whether two texts of the same length are equal.
+/// Returns whether two strings of the same length are equal.
 const fn is_same_text(one: &[u8], (start, end): (u16, u16), other: &[u8], (other_start, _): (u16, u16)) -> bool {
     same_from(one, start as usize, other, other_start as usize, (end - start) as usize)
 }

@@ -151,7 +151,7 @@ impl TestRequest {
         self.part(&disposition, text.as_bytes())
     }
 
-    /// Adds a file to the form with files that is the body, as [`field`](TestRequest::field) does a text.
+    /// Adds a file to the form with files that is the body, as [`field`](TestRequest::field) adds a value.
     #[track_caller]
     pub fn file(self, name: &str, file_name: &str, media_type: &str, content: impl AsRef<[u8]>) -> Self {
         let (name, file_name) = (escaped(name), escaped(file_name));
@@ -176,7 +176,7 @@ impl TestRequest {
         self.typed(MULTIPART, body)
     }
 
-    /// Sets the body to a text.
+    /// Sets the body to a string.
     pub fn text(self, text: impl Into<String>) -> Self {
         self.typed("text/plain; charset=utf-8", text.into())
     }

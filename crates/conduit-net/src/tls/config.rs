@@ -20,10 +20,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Parses PEM texts: the chain, and the key (PKCS #8, PKCS #1 or SEC 1).
+    /// Parses PEM: the chain, and the key (PKCS #8, PKCS #1 or SEC 1).
     ///
     /// # Errors
-    /// A text contains no certificate or no key, or the key is encrypted or does not belong to the first certificate.
+    /// The input contains no certificate or no key, or the key is encrypted or does not belong to the first certificate.
     /// The error names the line or the kind of the fault, and the remedy.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
         Identity::new(chain, "the text", key, "the text")

@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// The maximum size of a file in bytes: twenty times the public certificates of a Linux distribution.
 const MAX_FILE_BYTES: u64 = 4 << 20;
-/// An error message names at most this many sections of a text.
+/// An error message names at most this many sections of a file.
 const SECTIONS_SHOWN: usize = 3;
 const ENCRYPTED_KEY: &str = "ENCRYPTED PRIVATE KEY";
 
@@ -71,7 +71,7 @@ fn too_large() -> String {
     )
 }
 
-/// The certificates of a text, at least one.
+/// The certificates of a PEM file, at least one.
 pub(super) fn certificates(pem: &[u8], place: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match chain {
@@ -84,7 +84,7 @@ pub(super) fn certificates(pem: &[u8], place: &str) -> Result<Vec<CertificateDer
     }
 }
 
-/// The first private key of a text.
+/// The first private key of a PEM file.
 pub(super) fn private_key(pem: &[u8], place: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|cause| {
         let why = fault(pem, Wanted::Key, Some(cause.to_string()));
@@ -98,7 +98,7 @@ enum Wanted {
     Key,
 }
 
-/// The reason why a text contains no section of the wanted kind, and the remedy. `cause` is the parser's error, if any.
+/// The reason why a PEM file contains no section of the wanted kind, and the remedy. `cause` is the parser's error, if any.
 fn fault(pem: &[u8], wanted: Wanted, cause: Option<String>) -> String {
     let (label, command) = match wanted {
         Wanted::Certificate => ("CERTIFICATE", "x509"),

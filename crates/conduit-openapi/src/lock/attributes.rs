@@ -39,7 +39,7 @@ impl Attributes {
         self.0.iter().find_map(|attribute| attribute.strip_prefix('#'))
     }
 
-    /// The attributes of a text: commas separate them outside of quotation marks and brackets.
+    /// The attributes of a line: commas separate them outside of quotation marks and brackets.
     pub(super) fn parse(text: &str) -> Self {
         let mut attributes = vec![String::new()];
         let (mut is_quoted, mut is_escaped, mut depth) = (false, false, 0_usize);

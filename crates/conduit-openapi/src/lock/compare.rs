@@ -451,7 +451,7 @@ fn limit(layer: &str) -> Option<f64> {
         .and_then(|(_, value)| number(value))
 }
 
-/// The first number in a text, in bytes or seconds where it has such a unit.
+/// The first number in a value, in bytes or seconds where it has such a unit.
 fn number(text: &str) -> Option<f64> {
     let start = text.find(|letter: char| letter.is_ascii_digit())?;
     let sign = if text[..start].ends_with('-') { -1.0 } else { 1.0 };

@@ -1,7 +1,8 @@
 //! `api.lock`: a readable summary of an API under version control, and the differences of two of them.
 //!
-//! A section is an operation or a schema, and a line in it has the attributes of one part: a parameter, a body, a response, a field. So
-//! a change of a type is a change of few lines, and `differences` compares two texts without the programs that wrote them.
+//! A section is an operation or a schema, and a line in it has the attributes of one part: a parameter, a body, a response,
+//! a field. So a change of a type is a change of few lines, and `differences` compares two files without the programs that
+//! wrote them.
 
 mod attributes;
 mod compare;

@@ -85,7 +85,7 @@ impl fmt::Display for Lock {
 }
 
 impl Lock {
-    /// The lock in a text that a lock has written. Lines of another form are ignored, because the text may be edited.
+    /// The lock in the content of `api.lock`. Lines of another form are ignored, because the file may be edited.
     pub(super) fn parse(text: &str) -> Lock {
         let mut lock = Lock::default();
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {

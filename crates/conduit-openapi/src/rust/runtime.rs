@@ -107,7 +107,7 @@ pub struct ServerEvent<T> {
     pub data: T,
 }
 
-/// The texts and files of a form.
+/// The text fields and files of a form.
 #[derive(Clone, Debug, Default)]
 pub struct FormParts {
     /// The head of each part without its end, and the content.
@@ -120,7 +120,7 @@ impl FormParts {
         FormParts::default()
     }
 
-    /// Adds a text.
+    /// Adds a text field.
     pub fn text(mut self, name: &str, text: impl Into<String>) -> Self {
         let head = format!("content-disposition: form-data; name=\"{}\"", FormParts::escaped(name));
         self.parts.push((head, text.into().into_bytes()));
@@ -275,7 +275,7 @@ impl<T: DeserializeOwned> Events<T> {
             return Ok(None);
         }
         let text = data.join("\n");
-        // Data that is not JSON is a text.
+        // Data that is not JSON is a string.
         let data = serde_json::from_str(&text).or_else(|error| match serde_json::from_value(Value::String(text)) {
             Ok(data) => Ok(data),
             Err(_) => Err(unexpected(200, error)),

@@ -342,7 +342,7 @@ impl<'d> RustTypes<'d> {
 /// The form of a type.
 enum Shape {
     Struct(Fields),
-    /// One of several constant texts.
+    /// One of several constant strings.
     Texts(Vec<String>),
     /// A value that one of several schemas describes.
     Choice(Vec<Value>),

@@ -76,8 +76,8 @@ impl Document {
     /// The handlers with the option `tool`, in the order of the document.
     ///
     /// # Errors
-    /// Returns the handlers that cannot be tools, with the reason and the remedy: two parts of the input have the same name, or the
-    /// body is neither JSON nor a form nor a text.
+    /// Returns the handlers that cannot be tools, with the reason and the remedy: two parts of the input have the same
+    /// name, or the body is neither JSON nor a form nor text.
     pub fn tools(&self) -> Result<Vec<Tool>, Vec<Gap>> {
         let operations = || {
             self.paths()

@@ -239,7 +239,7 @@ fn segment(name: &str, text: &str, is_rest: bool) -> Result<String, String> {
     Ok(encoded)
 }
 
-/// Adds a text with each byte percent-encoded that is not unreserved (RFC 3986, section 2.3).
+/// Adds a string with each byte percent-encoded that is not unreserved (RFC 3986, section 2.3).
 fn encode(to: &mut String, text: &str, keeps_slashes: bool) {
     for byte in text.bytes() {
         match byte {

@@ -300,7 +300,7 @@ async function* $events(
   }
 }
 
-/** Data is JSON, or a text. */
+/** Data is JSON, or a string. */
 function $data(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -36,7 +36,7 @@ struct Message {
     fragments: u32,
     /// The payload so far, unmasked; compressed if the message is.
     buffer: Vec<u8>,
-    /// The length of the beginning of a text that is valid.
+    /// The length of the beginning of a text message that is valid UTF-8.
     valid_bytes: usize,
     /// The frame whose payload has not arrived entirely; `None` at the header of the next one.
     frame: Option<Frame>,
@@ -304,9 +304,9 @@ impl WebSocketConnection {
         true
     }
 
-    /// The compressed form of a text that connections with the same `codecs` share. It is made once, and follows
-    /// [`write_compressed_header`](super::write_compressed_header). Returns `None` if this connection does not compress the text,
-    /// or has its own compressor, and after Close: [`write_text`](Self::write_text) is for these cases.
+    /// The compressed form of a text message that connections with the same `codecs` share. It is made once, and follows
+    /// [`write_compressed_header`](super::write_compressed_header). Returns `None` if this connection does not compress the
+    /// message, or has its own compressor, and after Close: [`write_text`](Self::write_text) is for these cases.
     #[must_use]
     pub fn compress_shared(&mut self, text: &Arc<str>, codecs: &mut Codecs) -> Option<Bytes> {
         let deflate = self.deflate.as_mut().filter(|deflate| deflate.compresses(text.len()))?;
@@ -433,7 +433,7 @@ impl Message {
         }
     }
 
-    /// Validates the beginning of a text, which may end within a character.
+    /// Validates the beginning of a text message, which may end within a character.
     fn validate_beginning(&mut self) -> Result<(), WebSocketReason> {
         if self.kind != MessageKind::Text || self.is_compressed {
             return Ok(());

@@ -18,7 +18,7 @@ const MIN_BITS: u8 = 9;
 const FIRST_OUTPUT_BYTES: usize = 4 * 1024;
 /// A shared buffer is freed when a message has made it larger than this.
 const KEPT_BYTES: usize = 256 * 1024;
-/// The number of shared texts whose compressed forms are kept, and the most bytes of them besides the last one.
+/// The number of shared messages whose compressed forms are kept, and the most bytes of them besides the last one.
 const SHARED_TEXTS: usize = 8;
 const SHARED_BYTES: usize = 256 * 1024;
 
@@ -241,7 +241,7 @@ pub struct Codecs {
     compressors: Vec<((u8, u8), Compress)>,
     decompressor: Option<Decompress>,
     compressed: Vec<u8>,
-    /// The last texts that connections share, the latest one at the end.
+    /// The last messages that connections share, the latest one at the end.
     shared: VecDeque<SharedText>,
     compressions: u64,
 }
@@ -341,8 +341,8 @@ impl Deflate {
         compressed
     }
 
-    /// The compressed form of a text that connections share, which is made for the first of them. Returns none for a connection
-    /// with its own compressor: there the form depends on earlier messages.
+    /// The compressed form of a text message that connections share, which is made for the first of them. Returns none for
+    /// a connection with its own compressor: there the form depends on earlier messages.
     pub(super) fn deflate_shared(&mut self, text: &Arc<str>, codecs: &mut Codecs) -> Option<Bytes> {
         let Compressor::Shared = self.compressor else {
             return None;

@@ -15,7 +15,7 @@ impl CloseCode {
     pub const PROTOCOL_ERROR: Self = Self(1002);
     /// A kind of message that the receiver does not accept.
     pub const UNSUPPORTED: Self = Self(1003);
-    /// A message whose content does not match its type, such as a text that is not UTF-8.
+    /// A message whose content does not match its type, such as a text message that is not UTF-8.
     pub const INVALID_PAYLOAD: Self = Self(1007);
     /// A message that violates a policy.
     pub const POLICY: Self = Self(1008);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-/// The texts and files of a form: the argument of a handler's `Multipart` or `MultipartForm` (feature `multipart`).
+/// The text fields and files of a form: the argument of a handler's `Multipart` or `MultipartForm` (feature `multipart`).
 ///
 /// # Example
 ///
@@ -23,7 +23,7 @@ impl FormParts {
         FormParts::default()
     }
 
-    /// Adds a text.
+    /// Adds a text field.
     pub fn text(mut self, name: &str, text: impl Into<String>) -> Self {
         let head = format!("content-disposition: form-data; name=\"{}\"", escaped(name));
         self.parts.push((head, text.into().into()));

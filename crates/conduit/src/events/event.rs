@@ -14,12 +14,12 @@ use crate::problem::Excerpt;
 /// A text for a field of an event: without line feeds, carriage returns and NUL, which would end the field or make clients
 /// ignore it.
 ///
-/// Numbers convert by [`From`], literals by [`from_static`](Self::from_static), and other texts by [`str::parse`] or
+/// Numbers convert by [`From`], literals by [`from_static`](Self::from_static), and other strings by [`str::parse`] or
 /// [`TryFrom<String>`].
 ///
 /// # Example
 ///
-/// A text of a client does not become a second field:
+/// A string of a client does not become a second field:
 ///
 /// ```
 /// use conduit::events::EventText;

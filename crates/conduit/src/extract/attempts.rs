@@ -1,4 +1,4 @@
-//! The attempts to read a value from pairs, until each text has a form that its type accepts.
+//! The attempts to read a value from pairs, until each string has a form that its type accepts.
 
 use serde::de::DeserializeOwned;
 
@@ -13,8 +13,8 @@ const ATTEMPTS: usize = 32;
 impl Pairs<'_> {
     /// Reads a value from the pairs.
     ///
-    /// A type that accepts any value receives texts. If it later rejects one, the pairs are read again with that text as a
-    /// number or a boolean, as a list, or as no value.
+    /// A type that accepts any value receives strings. If it later rejects one, the pairs are read again with that string
+    /// as a number or a boolean, as a list, or as no value.
     pub(super) fn read<T: DeserializeOwned>(mut self) -> Result<T, Error> {
         let mut values = Values::<T> {
             last: None,
@@ -32,7 +32,7 @@ impl Pairs<'_> {
         }
     }
 
-    /// Reads a value until no text has another form to try. Compiled once for all value types.
+    /// Reads a value until no string has another form to try. Compiled once for all value types.
     fn attempts(&mut self, values: &mut dyn Attempts) -> Result<Attempt, Error> {
         // The outcome before the last change, and the pairs that it changed.
         let mut before: Option<Result<(), Error>> = None;
@@ -103,7 +103,7 @@ impl<T: DeserializeOwned> Attempts for Values<T> {
     }
 }
 
-/// Returns whether the error is about a value that was parsed from a text, and no level has described it.
+/// Returns whether the error is about a value that was parsed from a string, and no level has described it.
 fn is_about_a_reading(error: Option<&Error>) -> bool {
     let kind = error.and_then(Error::refused_kind);
     kind.is_some_and(|kind| kind != Kind::Text)

@@ -59,9 +59,9 @@ pub struct Form<T>(pub T);
 /// brackets. If a field of the root struct has brackets in its name, as with `#[serde(rename = "tags[]")]`, the name matches
 /// literally.
 ///
-/// An empty text is `None` for an `Option` whose type rejects it, such as a number, a date or an enum, and `Some("")` for an
-/// `Option<String>`. In flattened structs and untagged enums, a text that a type rejects is tried again as a number or a
-/// boolean.
+/// An `Option` is `None` for an empty value if its type rejects the empty string, as numbers, dates and enums do; an
+/// `Option<String>` is `Some("")`. In flattened structs and untagged enums, a value is read as a string first, and as a
+/// number or a boolean if the type rejects the string.
 ///
 /// # Errors
 ///
@@ -269,7 +269,7 @@ fn bad_json(body: &[u8], error: &Error) -> Problem {
     Problem::faults(StatusCode::UNPROCESSABLE_ENTITY, &[error.json_fault()])
 }
 
-/// Checks that a text is JSON (RFC 8259).
+/// Checks that a body is JSON (RFC 8259).
 fn check_json(body: &[u8]) -> Result<(), String> {
     if body.starts_with(b"\xef\xbb\xbf") {
         return Err("it begins with a byte-order mark, which JSON does not allow (RFC 8259, section 8.1)".to_owned());

@@ -184,7 +184,7 @@ impl CookieKey {
         CookieKey(Key::generate())
     }
 
-    /// Encrypts a text for a purpose (AES-256-GCM with a random nonce), to base64.
+    /// Encrypts a string for a purpose (AES-256-GCM with a random nonce), to base64.
     #[cfg(feature = "sessions")]
     pub(crate) fn seal(&self, purpose: &str, text: String) -> String {
         let mut jar = CookieJar::new();

@@ -47,11 +47,11 @@ enum Cause {
         expected: String,
         kind: Kind,
         found: String,
-        /// The rejected text, by its location in memory.
+        /// The rejected string, by its location in memory.
         text: Option<refusals::TextPosition>,
     },
     Message(String),
-    /// The error of the inner parser: a text that it cannot parse, or a value that it rejects without a visitor.
+    /// The error of the inner parser: a string that it cannot parse, or a value that it rejects without a visitor.
     Parser {
         message: String,
         expected: Option<String>,
@@ -185,12 +185,12 @@ impl Error {
         )
     }
 
-    /// Returns the error of a text that is not of the expected kind.
+    /// Returns the error of a string that is not of the expected kind.
     pub(super) fn mismatch(hint: Hint, text: &str) -> Self {
         Error::expected(hint.words().unwrap_or_default(), text)
     }
 
-    /// Returns the error of a text in place of the expected value.
+    /// Returns the error of a string in place of the expected value.
     pub(super) fn expected(expected: impl Into<String>, text: &str) -> Self {
         let cause = Cause::Mismatch {
             expected: expected.into(),

@@ -11,8 +11,8 @@ use super::text::TextDeserializer;
 /// The name under which a type requests an uploaded file.
 pub(super) const FILE: &str = "$conduit::UploadedFile";
 
-/// The first byte of a file's index that serde keeps until it knows the type. No UTF-8 text begins with it, so a text cannot
-/// pass for a file.
+/// The first byte of a file's index that serde keeps until it knows the type. No UTF-8 string begins with it, so a string
+/// cannot pass for a file.
 pub(super) const KEPT_FILE: u8 = 0xff;
 
 fn kept_file(place: u64) -> Vec<u8> {
@@ -465,7 +465,7 @@ impl<'de, 'a: 'de> Node<'de, 'a> {
         }
     }
 
-    /// Passes the nested fields to a visitor, or the text if the visitor reads a struct from a text, such as a date.
+    /// Passes the nested fields to a visitor, or the string if the visitor reads a struct from a string, such as a date.
     fn visit_fields<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
             Node::Group(group) if !group.has_values()? => visitor.visit_map(group.groups()),
@@ -534,7 +534,7 @@ impl<'de, 'a: 'de> de::Deserializer<'de> for Node<'de, 'a> {
         text.deserialize_bool(visitor)
     }
 
-    /// A browser sends an empty input as an empty text, which counts as absent if the type rejects it.
+    /// A browser sends an empty input as an empty string, which counts as absent if the type rejects it.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let Node::Group(group) = self else {
             return visitor.visit_some(self);

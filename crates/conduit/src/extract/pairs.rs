@@ -1,4 +1,4 @@
-//! Name-value pairs: a query, a form, the texts and files of a multipart form.
+//! Name-value pairs: a query, a form, the text fields and files of a multipart form.
 //!
 //! Pairs are ranges of one text, sorted by the steps of their names, so that nested fields are adjacent:
 //! [`fields`](super::fields) reads them in place, without a tree.
@@ -25,9 +25,9 @@ pub(super) struct Pairs<'a> {
     text: Cow<'a, str>,
     /// Sorted by the steps of the names, then by input order.
     all: Vec<Pair>,
-    /// Set if a type that accepts any value has received a text.
+    /// Set if a type that accepts any value has received a string.
     was_taken: Cell<bool>,
-    /// The pair whose empty text an optional value rejected.
+    /// The pair whose empty string an optional value rejected.
     refused_empty: Cell<Option<usize>>,
     /// The field names of a struct, some of which contain brackets.
     literal_names: Cell<Option<&'static [&'static str]>>,
@@ -44,7 +44,7 @@ struct Pair {
     /// Set if the name has too many brackets.
     is_too_deep: bool,
     reading: TextForm,
-    /// Set if a type that accepts any value has received the text.
+    /// Set if a type that accepts any value has received the string.
     was_taken: Cell<bool>,
 }
 
@@ -56,22 +56,22 @@ enum PairValue {
     File(u64),
 }
 
-/// The form in which a text is passed to a type that accepts any value.
+/// The form in which a value is passed to a type that accepts any value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum TextForm {
     #[default]
     Text,
-    /// No value, for an empty text.
+    /// No value, for an empty string.
     Nothing,
     /// A number or a boolean.
     Scalar,
-    /// A list of one text.
+    /// A list of one string.
     List,
     /// A list of one number or boolean.
     ScalarList,
 }
 
-/// A number or a boolean, parsed from a text.
+/// A number or a boolean, parsed from a string.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scalar {
     Boolean(bool),
@@ -291,7 +291,7 @@ impl<'a> Pairs<'a> {
         indices.iter().for_each(|index| self.all[*index].reading = form);
     }
 
-    /// Selects another form for the rejected texts, if there is one, and returns the changed pairs.
+    /// Selects another form for the rejected strings, if there is one, and returns the changed pairs.
     pub(super) fn change_refused(&mut self, has_failed: bool) -> Vec<usize> {
         if !self.was_taken.take() {
             return Vec::new();
@@ -355,7 +355,7 @@ impl<'a> Pairs<'a> {
         }
     }
 
-    /// Adds the name of the pair to an error about a text that serde had kept.
+    /// Adds the name of the pair to an error about a string that serde had kept.
     pub(super) fn placed(&self, error: Error) -> Error {
         match error.refused_text().and_then(|place| self.index_of(place)) {
             Some(index) => error.at(self.all[index].steps(&self.text)),

@@ -114,7 +114,7 @@ fn describe_path(operation: &mut Operation, of: TypeKey, names: &[(&str, Paramet
 #[cold]
 fn rejected(request: &Request, names: &'static [(&'static str, ParameterPlace)], error: Error) -> Problem {
     let error = match names {
-        // The deserializer does not notice a type that accepts a text and rejects it afterwards.
+        // The deserializer does not notice a type that accepts a string and rejects it afterwards.
         [(name, place)] => error
             .found(request.parameter_at(name, *place).unwrap_or_default())
             .of_name(name),

@@ -1,4 +1,5 @@
-//! Values in texts: a parameter of the path, a field of a query, a form or the head, the name of a member.
+//! Values that are read from strings: a parameter of the path, a field of a query, a form or the head, the name of a
+//! member.
 
 use std::borrow::Cow;
 
@@ -7,7 +8,7 @@ use serde::forward_to_deserialize_any;
 
 use super::error::{Error, Hint, map_error};
 
-/// Reads a text as the expected type: numbers and similar types are parsed, an enum is one of its names.
+/// Reads a string as the expected type: numbers and similar types are parsed, an enum is one of its names.
 pub(super) struct TextDeserializer<'r>(pub(super) Cow<'r, str>);
 
 macro_rules! parse {

@@ -1,4 +1,4 @@
-//! Hashes that layers compare in place of long texts.
+//! Hashes that layers compare in place of long strings.
 
 use sha2::{Digest, Sha256};
 

@@ -130,8 +130,8 @@ impl<T: Store> Idempotency<T> {
         self
     }
 
-    /// Identifies a client: the text that `owner` returns is part of each key, and the memory of the key in the store is
-    /// charged to it. Return a text that a client cannot choose, such as the authenticated user.
+    /// Identifies a client: the string that `owner` returns is part of each key, and the memory of the key in the store is
+    /// charged to it. Return a string that a client cannot choose, such as the authenticated user.
     pub fn owned_by(mut self, owner: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
         self.owner = Arc::new(move |request| named(owner(request)));
         self

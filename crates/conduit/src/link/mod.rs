@@ -87,11 +87,12 @@ pub use values::LinkPairs;
     note = "the type of the parameter must implement `serde::Serialize`: write `#[derive(serde::Serialize)]` on `{T}`"
 )]
 pub trait LinkValue<T: ?Sized> {
-    /// Returns the texts of the value.
+    /// Returns the strings of the value.
     ///
     /// # Panics
     ///
-    /// Panics if the value is not a text, a number, a struct of them, or a similar type that a path or a query can contain.
+    /// Panics if the value is not a string, a number, a struct of them, or a similar type that a path or a query can
+    /// contain.
     fn pairs(&self) -> LinkPairs;
 }
 
@@ -126,7 +127,7 @@ references!();
 references!(&);
 references!(& &);
 
-/// The fields of a value with their texts.
+/// The fields of a value with their strings.
 #[cfg(feature = "client")]
 pub(crate) fn pairs_of_fields(pairs: &LinkPairs) -> impl Iterator<Item = (String, &str)> {
     pairs.named()

@@ -1,4 +1,4 @@
-//! The texts of links: paths with the values of their parameters, and queries.
+//! The targets of links: paths with the values of their parameters, and queries.
 
 use std::fmt::Write as _;
 

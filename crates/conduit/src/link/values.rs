@@ -1,11 +1,11 @@
-//! Values as pairs of names and texts, written by serde.
+//! Values as pairs of names and strings, written by serde.
 
 use std::fmt;
 
 use serde::ser::{self, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeTuple, SerializeTupleStruct};
 
-/// The texts of a value. A single value has one with an empty name, a struct one for each field, and each step into a field adds
-/// its name in brackets.
+/// The strings of a value. A single value has one with an empty name, a struct one for each field, and each step into a
+/// field adds its name in brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkPairs(Vec<(String, String)>);
 

@@ -97,7 +97,7 @@ impl McpEndpoint {
     }
 }
 
-/// Converts an error of `rmcp`, a text without a content type, to a problem.
+/// Converts an error of `rmcp`, a body without a content type, to a problem.
 async fn readable(response: http::Response<BoxBody<Bytes, Infallible>>) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();

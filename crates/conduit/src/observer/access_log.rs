@@ -27,12 +27,12 @@ pub enum AccessLog {
     /// No event.
     #[default]
     Off,
-    /// An event with fields and without a message, which a subscriber formats, for example as JSON: `client` (the address of
-    /// the [`Client`], empty if unknown), `peer` (the address of the nearest hop), `method`, `target` (as received), `version`,
-    /// `route` (the template, empty if none matched), `status`, `bytes` (of the response body), `duration_us`, `complete`
-    /// (false if the response was aborted), `referer`, `user_agent`, `request_id` (of the layer
+    /// An event with fields and without a message, which a subscriber formats, for example as JSON: `client` (the address
+    /// of the [`Client`], empty if unknown), `peer` (the address of the nearest hop), `method`, `target` (as received),
+    /// `version`, `route` (the template, empty if none matched), `status`, `bytes` (of the response body), `duration_us`,
+    /// `complete` (false if the response was aborted), `referer`, `user_agent`, `request_id` (of the layer
     /// [`RequestIds`](crate::layer::RequestIds), empty without it and if the client disconnected before the response). An
-    /// invalid request has only `client`, `peer`, `status` and `bytes`; its texts are empty.
+    /// invalid request has only `client`, `peer`, `status` and `bytes`; its other strings are empty.
     ///
     /// The event of a WebSocket follows its end: `bytes` are those of the frames to the client, `complete` is true if both
     /// sides have sent Close, and `close_code` is its code, which no other event has.

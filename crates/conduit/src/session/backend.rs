@@ -9,7 +9,7 @@ use crate::layer::{Store, Value};
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, String>> + 'a>>;
 
-/// A [`Store`] whose futures are boxed, and whose errors are texts.
+/// A [`Store`] whose futures are boxed, and whose errors are strings.
 pub(super) trait Backend: Send + Sync {
     fn get<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Option<Bytes>>;
 

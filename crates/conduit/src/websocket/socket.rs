@@ -49,8 +49,8 @@ impl WebSocket {
         self.receiver.0.send(message.into())
     }
 
-    /// Queues a text as [`send`](Self::send) does, without a copy: for a text that several WebSockets share, such as a
-    /// message of a [topic](crate::hub::Topic).
+    /// Queues a text message as [`send`](Self::send) does, without a copy: for a message that several WebSockets share,
+    /// such as a message of a [topic](crate::hub::Topic).
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl WebSocketSender {
         self.0.send(message.into())
     }
 
-    /// Queues a text as [`WebSocket::send_shared`] does.
+    /// Queues a text message as [`WebSocket::send_shared`] does.
     ///
     /// # Errors
     ///

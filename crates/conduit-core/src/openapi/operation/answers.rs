@@ -75,7 +75,7 @@ impl Operation {
         self
     }
 
-    /// Sets the description of the response, in CommonMark. The default, also for an empty text, is the reason phrase.
+    /// Sets the description of the response, in CommonMark. The default, also for an empty string, is the reason phrase.
     pub fn response_description(&mut self, text: &str) -> &mut Self {
         self.answers(|answer| {
             if !text.is_empty() && !answer.descriptions.iter().any(|known| known == text) {

@@ -26,7 +26,7 @@ const DATE: usize = 33;
 const CONTENT_TYPE: usize = 31;
 /// The name `content-length`, a literal without indexing.
 const CONTENT_LENGTH: [u8; 2] = [WITHOUT_INDEXING | 0x0f, 28 - 0x0f];
-/// The number of static texts whose entries are found by their address.
+/// The number of static strings whose entries are found by their address.
 const TYPES: usize = 2;
 /// Larger fields would evict most of the table.
 const INDEXED_BYTES: usize = TABLE_BYTES / 4;
@@ -57,7 +57,7 @@ struct Recent {
     /// The latest entries whose names are in the static table, as the index of the name and the number of the entry: most
     /// fields repeat the last value.
     entries: [(u8, u32); ENTRIES],
-    /// The numbers of entries of `content-type`, for static texts.
+    /// The numbers of entries of `content-type`, for static strings.
     types: [(&'static str, u64); TYPES],
     /// The number of the entry of `date` with this value.
     date: ([u8; 29], u64),
