@@ -290,7 +290,7 @@ impl Service {
             if over { Poll::Ready(true) } else { Poll::Pending }
         });
         if is_over.await {
-            self.work.name_in_log(self.now());
+            self.work.name_in_log();
         }
     }
 }

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, Waker};
 use slab::Slab;
 use tokio::time::Instant;
 
-use crate::deadlines::Second;
 use crate::panics::emit;
 use crate::route::Definition;
 
@@ -27,7 +26,7 @@ enum Entry {
     Handler {
         route: Option<&'static Definition>,
         client: SocketAddr,
-        began: Second,
+        began: Instant,
     },
     Task {
         name: &'static str,
@@ -44,7 +43,8 @@ pub(super) struct WorkCounts {
 
 impl Work {
     /// Counts a handler until the guard is dropped.
-    pub(super) fn enter(&self, route: Option<&'static Definition>, client: SocketAddr, began: Second) -> InProgress {
+    pub(super) fn enter(&self, route: Option<&'static Definition>, client: SocketAddr) -> InProgress {
+        let began = Instant::now();
         self.add(Entry::Handler { route, client, began })
     }
 
@@ -82,12 +82,12 @@ impl Work {
     }
 
     /// Logs each handler and task that the end of the shutdown interrupts.
-    pub(super) fn name_in_log(&self, now: Second) {
+    pub(super) fn name_in_log(&self) {
         for (_, entry) in &*self.0.entries.borrow() {
             match entry {
                 Entry::Handler { route, client, began } => {
                     let (method, route) = method_and_path(*route);
-                    let seconds = now.saturating_sub(*began);
+                    let seconds = began.elapsed().as_secs();
                     emit(
                         || tracing::warn!(peer = %client, method, route, seconds, "cut off a handler at the shutdown"),
                     );

@@ -485,7 +485,7 @@ impl Environment {
     /// Counts a handler in progress, until the value is dropped.
     pub(super) fn enter(&self, route: Option<Route>, client: SocketAddr) -> InProgress {
         let definition = route.map(|(_, definition)| definition);
-        self.handlers.enter(definition, client, self.now)
+        self.handlers.enter(definition, client)
     }
 
     /// The response of a handler that was not ready at once.

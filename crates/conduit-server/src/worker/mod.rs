@@ -232,7 +232,7 @@ impl Worker {
                     )
                 });
             }
-            self.shared.environment.handlers.name_in_log(self.shared.now());
+            self.shared.environment.handlers.name_in_log();
             for key in self.keys() {
                 self.with_connection(key, |connection, shared| {
                     connection.log_cut_off(shared);

@@ -8,7 +8,7 @@ use conduit::prelude::*;
 use conduit::testing::TestClient;
 use serde_json::json;
 
-use crate::message;
+use crate::{log, message};
 
 /// Sends the end of a handler to the test.
 struct EndReport(Sender<&'static str>, &'static str);
@@ -76,4 +76,43 @@ fn only_the_setting_of_the_application_aborts_a_call_over_http() {
     ] {
         assert_eq!(end_of(tool, disconnect), end, "{tool}, {disconnect:?}");
     }
+}
+
+/// Blocks its worker, so that deadlines are extended.
+#[post("/block", tool = "block")]
+async fn block() {
+    std::thread::sleep(Duration::from_millis(3200));
+}
+
+#[post("/endless", tool = "endless")]
+async fn endless(events: State<Sender<&'static str>>) {
+    let _ = events.0.send("started");
+    std::future::pending().await
+}
+
+/// The seconds of deadlines exclude a stall of the worker, and a call of a tool has another clock.
+#[test]
+fn the_log_of_a_stop_has_the_age_of_a_call_also_after_a_stall() {
+    log::listen();
+    let (sender, events) = channel();
+    let app = App::new(sender)
+        .routes(routes![block, endless])
+        .shutdown_timeout(Duration::from_secs(10))
+        .mcp("/mcp");
+    let client = TestClient::new(app);
+    message(&client, "tools/call", json!({ "name": "block", "arguments": {} })).send();
+    let call = message(&client, "tools/call", json!({ "name": "endless", "arguments": {} })).start();
+    assert_eq!(events.recv_timeout(Duration::from_secs(30)), Ok("started"));
+    client.handle().stop();
+    // The clock also runs by itself, and then the server ends.
+    for _ in 0..9 {
+        client.advance(Duration::from_secs(1));
+    }
+    let line = log::line(|line| {
+        let fields = &line["fields"];
+        fields["message"] == "cut off a handler at the shutdown" && fields["route"] == "/endless"
+    });
+    let seconds = line["fields"]["seconds"].as_u64().expect("an age");
+    assert!((10..20).contains(&seconds), "{line}");
+    call.disconnect();
 }
