@@ -209,17 +209,13 @@ impl Exchange {
         }
     }
 
-    /// Aborts the body together with its stream or connection, and frees the part that has arrived.
-    pub(super) fn cancel_body(&mut self) {
-        if let Some(body) = self.request_body.take() {
+    /// Aborts the body together with its stream or connection, and frees an incomplete one. Returns the memory of a complete one,
+    /// which the handler may still read.
+    pub(super) fn cancel_body(&mut self) -> usize {
+        self.request_body.take().map_or(0, |body| {
             body.cancel();
-        }
-    }
-
-    /// The memory of the body that remains after [`cancel_body`](Self::cancel_body).
-    #[cfg(feature = "http2")]
-    pub(super) fn kept_body_bytes(&self) -> usize {
-        self.request_body.as_ref().map_or(0, |body| body.kept_bytes())
+            body.kept_bytes()
+        })
     }
 
     /// Returns whether more of the body is expected.
@@ -373,8 +369,8 @@ impl Exchange {
     }
 
     /// Aborts the response: its stream and the request's body end. `unsent_bytes` of the response's body were written and
-    /// not sent.
-    pub(super) fn abort(&mut self, unsent_bytes: u64, environment: &mut Environment) {
+    /// not sent. Returns the memory of the request's body that the handler may still read.
+    pub(super) fn abort(&mut self, unsent_bytes: u64, environment: &mut Environment) -> usize {
         if let ExchangeState::Streaming(gate, _) = &self.state {
             gate.close();
             self.state = ExchangeState::Idle;
@@ -384,14 +380,15 @@ impl Exchange {
             record.body_bytes = record.body_bytes.saturating_sub(unsent_bytes);
             environment.end_watch(record, false);
         }
-        self.cancel_body();
+        self.cancel_body()
     }
 
     /// Ends the exchange with its stream or connection. The handler continues unless its route ends with its client; the stream of the
-    /// response and the body of the request end.
-    pub(super) fn cancel(&mut self, unsent_bytes: u64, environment: &mut Environment) {
-        self.abort(unsent_bytes, environment);
+    /// response and the body of the request end. Returns the memory of the body that the handler may still read.
+    pub(super) fn cancel(&mut self, unsent_bytes: u64, environment: &mut Environment) -> usize {
+        let kept_bytes = self.abort(unsent_bytes, environment);
         self.replace_handler();
+        kept_bytes
     }
 
     /// Logs the request that the end of the shutdown interrupts, with the seconds since its arrival; handlers are logged by

@@ -46,10 +46,9 @@ impl HandlerBudget {
         self.held_bytes -= std::mem::take(&mut stream.held_bytes);
     }
 
-    /// The handler of a stream continues without it. The engine no longer counts a complete body that the handler may still
-    /// read.
-    pub(super) fn detach(&mut self, id: h2::StreamId, stream: &mut Stream) {
-        let body_bytes = stream.exchange.kept_body_bytes();
+    /// The handler of a stream continues without it. The engine no longer counts the `body_bytes` of a complete body that the
+    /// handler may still read.
+    pub(super) fn detach(&mut self, id: h2::StreamId, stream: &mut Stream, body_bytes: usize) {
         self.held_bytes += body_bytes;
         let held_bytes = std::mem::take(&mut stream.held_bytes) + body_bytes;
         self.detached.push(Detached {

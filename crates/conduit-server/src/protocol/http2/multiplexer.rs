@@ -303,12 +303,12 @@ impl Multiplexer {
         if let Some(mut socket) = stream.socket.take() {
             self.sockets.end(&mut socket, shared);
         }
+        self.streaming -= usize::from(was_streaming);
+        let body_bytes = stream.exchange.cancel(outgoing.left_bytes(), &mut shared.environment);
         match outlives_stream {
-            true => self.budget.detach(id, stream),
+            true => self.budget.detach(id, stream, body_bytes),
             false => self.budget.release(stream),
         }
-        self.streaming -= usize::from(was_streaming);
-        stream.exchange.cancel(outgoing.left_bytes(), &mut shared.environment);
         discard((outgoing, arriving));
     }
 

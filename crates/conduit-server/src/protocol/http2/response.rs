@@ -170,7 +170,7 @@ pub(super) fn refuse(
     let Some(stream) = multiplexer.streams.get(id) else {
         return;
     };
-    stream.exchange.cancel_body();
+    let body_bytes = stream.exchange.cancel_body();
     if stream.exchange.is_streaming() || !stream.outgoing.is_nothing() {
         return multiplexer.reset(id, ErrorCode::CANCEL, link, shared);
     }
@@ -179,7 +179,7 @@ pub(super) fn refuse(
         .exchange
         .refuse(problem, head_only, link.client(), &shared.environment);
     if outlives_stream {
-        multiplexer.budget.detach(id, stream);
+        multiplexer.budget.detach(id, stream, body_bytes);
     }
     respond(multiplexer, id, response, link, shared);
 }
