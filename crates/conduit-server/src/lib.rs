@@ -58,6 +58,8 @@ mod signals;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod transport;
+#[cfg(any(feature = "testing", feature = "websocket"))]
+mod upgrade;
 mod watch;
 #[cfg(feature = "websocket")]
 mod websocket;
@@ -99,7 +101,9 @@ pub mod internal {
         #[cfg(feature = "testing")] in_process
         latency listening live proxies
         #[cfg(feature = "tower")] service
-        transport watch
+        transport
+        #[cfg(feature = "testing")] upgrade
+        watch
         #[cfg(feature = "websocket")] websocket
         work
     }

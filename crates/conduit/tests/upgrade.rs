@@ -13,13 +13,17 @@ use conduit_server::Server;
 use conduit_server::internal::config::Config;
 use conduit_server::internal::in_process::InProcess;
 use conduit_server::internal::listening::Listening;
+use conduit_server::internal::upgrade::EchoUpgrade;
 use conduit_server::observer::{Observer, RequestEnd, RequestRecord};
 use http::header::UPGRADE;
 use tracing::Span;
 
 #[get("/echo")]
 async fn echo() -> Response {
-    (StatusCode::SWITCHING_PROTOCOLS, [(UPGRADE, "conduit-test-echo")], ()).into_response()
+    let fields = [(UPGRADE, "conduit-test-echo")];
+    let mut response = (StatusCode::SWITCHING_PROTOCOLS, fields, ()).into_response();
+    response.extensions_mut().insert(EchoUpgrade);
+    response
 }
 
 /// Switches after a task has completed, so that the response is a command.
@@ -101,7 +105,7 @@ fn the_head_of_each_response_is_recorded_once_also_if_it_replaces_an_invalid_101
 }
 
 #[test]
-fn a_response_with_101_switches_to_the_protocol_that_it_names() {
+fn a_response_with_101_switches_to_the_protocol_that_the_handler_has_accepted() {
     let client = TestClient::new(App::new(()).routes(routes![echo, echo_later, other]));
     for target in ["/echo", "/echo-later"] {
         let mut connection = client.connect();

@@ -25,7 +25,6 @@ mod proxy_header;
 pub(super) mod websocket;
 
 use conduit_net::Interest;
-use http::header::UPGRADE;
 
 #[cfg(feature = "testing")]
 use self::echo::Echo;
@@ -37,16 +36,12 @@ use self::negotiating::Negotiating;
 use self::proxy_header::ProxyHeader;
 #[cfg(feature = "websocket")]
 use self::websocket::WebSocket;
-use super::commands::{Command, CommandSender};
-use super::exchange::Exchange;
+use super::commands::Command;
 use super::link::{InputMode, Link, Timer};
 use super::shared::Shared;
 use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
 use crate::panics::discard;
-use crate::response::Response;
-#[cfg(feature = "websocket")]
-use crate::websocket::Ticket;
 
 /// The protocol of a connection, at this time.
 pub(super) enum Protocol {
@@ -167,34 +162,6 @@ impl Protocol {
     #[cfg(feature = "http2")]
     fn http2(link: &mut Link, shared: &mut Shared) -> Self {
         Protocol::Http2(Box::new(Http2::new(link, shared)))
-    }
-
-    /// Records the head of a response with status 101, and returns the protocol that its `upgrade` field names, which may continue
-    /// the record. Returns `None`, without a record, if the protocol is unknown, or if the response lacks a part of it.
-    #[cold]
-    fn upgraded(
-        response: &Response,
-        exchange: &mut Exchange,
-        sender: CommandSender,
-        link: &Link,
-        shared: &mut Shared,
-    ) -> Option<Self> {
-        let _ = (&exchange, &sender, link, &shared);
-        match response.headers().get(UPGRADE)?.as_bytes() {
-            #[cfg(feature = "websocket")]
-            b"websocket" => {
-                let socket = response.extensions().get::<Ticket>()?.redeem()?;
-                exchange.record_head(response);
-                let socket = WebSocket::start(socket, exchange, sender, link, shared);
-                Some(Protocol::WebSocket(socket))
-            }
-            #[cfg(feature = "testing")]
-            b"conduit-test-echo" => {
-                exchange.record_head(response);
-                Some(Protocol::Echo(Echo))
-            }
-            _ => None,
-        }
     }
 
     /// Input has arrived, or the output has room again. Consumes a prefix of `input`.

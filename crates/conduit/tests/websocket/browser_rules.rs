@@ -6,6 +6,8 @@ use conduit::layer::{Compression, Conditional, Cors, RequestIds, SecurityHeaders
 use conduit::prelude::*;
 use conduit::testing::TestClient;
 use conduit::{AccessLog, WebSocketUpgrade};
+use http::HeaderValue;
+use http::header::UPGRADE;
 
 use crate::{echo, echo_client, echo_messages};
 
@@ -174,4 +176,22 @@ fn layers_do_not_change_a_response_with_101() {
     assert_eq!(socket.recv().as_text(), Some("hello"));
     assert!(!socket.headers().contains_key("content-encoding"));
     assert!(!socket.headers().contains_key("content-length"));
+}
+
+/// Writes the name of the protocol as some clients do.
+async fn capitalize(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("WebSocket"));
+    response
+}
+
+/// Names of protocols are case-insensitive (RFC 9110, section 7.8).
+#[test]
+fn a_layer_may_change_the_case_of_the_accepted_protocol() {
+    let client = TestClient::new(App::new(()).routes(routes![echo]).layer(capitalize));
+    let mut socket = client.websocket("/echo").open();
+    assert_eq!(socket.headers()["upgrade"], "WebSocket");
+    socket.send("hello");
+    assert_eq!(socket.recv().as_text(), Some("hello"));
 }

@@ -17,30 +17,50 @@ use crate::link::{Link, UNCOPIED_BYTES, Uncopied};
 use crate::panics::discard;
 use crate::pool::{self, Untouched};
 use crate::problem::Problem;
-use crate::protocol::{Protocol, Step};
+#[cfg(any(feature = "testing", feature = "websocket"))]
+use crate::protocol::Protocol;
+use crate::protocol::Step;
+#[cfg(feature = "testing")]
+use crate::protocol::echo::Echo;
+#[cfg(feature = "websocket")]
+use crate::protocol::websocket::WebSocket;
 use crate::response::Response;
 use crate::shared::Shared;
+#[cfg(any(feature = "testing", feature = "websocket"))]
+use crate::upgrade::Upgrade;
 
 /// The number of bytes of a stream after which its head is sent before a further piece is read.
 const READY_BYTES: usize = 16 * 1024;
 
 impl Http1 {
-    /// Writes the response of a handler. A response with 101 switches to the protocol that it names.
+    /// Writes the response of a handler. A response with 101 switches to the protocol that the handler has accepted.
     pub(super) fn answer(&mut self, response: Response, link: &mut Link, shared: &mut Shared) -> Step {
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            self.respond(response, link, shared);
-            return Step::Continue;
+        #[cfg(any(feature = "testing", feature = "websocket"))]
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.upgrade(response, link, shared);
         }
-        self.upgrade(response, link, shared)
+        self.respond(response, link, shared);
+        Step::Continue
     }
 
+    #[cfg(any(feature = "testing", feature = "websocket"))]
     #[cold]
     fn upgrade(&mut self, response: Response, link: &mut Link, shared: &mut Shared) -> Step {
-        let sender = self.sender(link, shared);
-        let Some(next) = Protocol::upgraded(&response, &mut self.exchange, sender, link, shared) else {
+        let Some(upgrade) = Upgrade::of(&response) else {
             // An error replaces it, and is recorded.
             self.respond(response, link, shared);
             return Step::Continue;
+        };
+        self.exchange.record_head(&response);
+        let next = match upgrade {
+            #[cfg(feature = "websocket")]
+            Upgrade::WebSocket(socket) => {
+                let sender = self.sender(link, shared);
+                // It may continue the record.
+                Protocol::WebSocket(WebSocket::start(*socket, &mut self.exchange, sender, link, shared))
+            }
+            #[cfg(feature = "testing")]
+            Upgrade::Echo => Protocol::Echo(Echo),
         };
         let (status, headers) = (response.status(), response.headers());
         self.engine

@@ -23,7 +23,7 @@ use crate::protocol_timer::ProtocolTimer;
 use crate::request::Request;
 use crate::response::{IntoResponse as _, Response};
 use crate::shared::Shared;
-use crate::websocket::Ticket;
+use crate::upgrade::Upgrade;
 
 /// Makes an extended CONNECT the `GET` of a WebSocket, and its stream one that becomes a WebSocket.
 ///
@@ -59,12 +59,8 @@ pub(super) fn open(
     link: &mut Link,
     shared: &mut Shared,
 ) -> Option<Response> {
-    let accepted = match response.status() {
-        StatusCode::SWITCHING_PROTOCOLS => response.extensions().get::<Ticket>().and_then(Ticket::redeem),
-        _ => None,
-    };
     let stream = &mut multiplexer.streams[id];
-    let Some(pending) = accepted else {
+    let Some(Upgrade::WebSocket(pending)) = Upgrade::of(&response) else {
         stream.socket = None;
         let status = response.status();
         if !status.is_success() && !status.is_informational() {
@@ -84,7 +80,7 @@ pub(super) fn open(
     engine.write_head(output, id, StatusCode::OK, headers, BodyLength::Chunked, &shared.date);
     discard(response);
     let sender = sender(id, link, shared);
-    let socket = Socket::start(pending, &mut stream.exchange, sender, link, shared);
+    let socket = Socket::start(*pending, &mut stream.exchange, sender, link, shared);
     if let Some(state) = &mut stream.socket {
         multiplexer.sockets.open(state, socket);
     }
