@@ -190,11 +190,11 @@ impl Connection {
         } else if is_protocol_fault {
             tracing::debug!(peer = %self.link.peer(), %error, "TLS connection failed");
         }
-        let is_serving = matches!(
+        let lingers = !matches!(
             self.protocol.activity(&self.link),
-            Activity::Serving { .. } | Activity::LongLived
+            Activity::Serving { .. } | Activity::LongLived | Activity::Aborting
         );
-        if !is_protocol_fault || is_serving || self.link.has_output() {
+        if !is_protocol_fault || !lingers || self.link.has_output() {
             return Disposition::Closed;
         }
         match linger(&mut self.link) {

@@ -49,6 +49,8 @@ impl Echo {
     }
 
     pub(super) fn activity(&self, _: &Link) -> Activity {
-        Activity::Receiving
+        Activity::Serving {
+            ends_with_client: false,
+        }
     }
 }

@@ -92,6 +92,8 @@ pub(super) enum Activity {
     LongLived,
     /// The output ends the stream: the last response is complete.
     Ending,
+    /// The output is incomplete or not taken: the connection is to be reset, without an end of the stream.
+    Aborting,
     /// All is sent; the connection waits for the client's end.
     Lingering,
 }

@@ -420,7 +420,7 @@ impl Http1 {
             Activity::Serving { ends_with_client }
         } else if !self.engine.keep_alive() {
             if self.resets {
-                Activity::Receiving
+                Activity::Aborting
             } else {
                 Activity::Ending
             }

@@ -396,7 +396,7 @@ impl Http2 {
             }
         } else if engine.is_finished() {
             if self.resets {
-                Activity::Receiving
+                Activity::Aborting
             } else {
                 Activity::Ending
             }

@@ -168,7 +168,7 @@ impl WebSocket {
         if !self.socket.is_finished() {
             Activity::LongLived
         } else if self.resets {
-            Activity::Receiving
+            Activity::Aborting
         } else {
             Activity::Ending
         }
