@@ -123,7 +123,6 @@ impl Service {
         }
         let mut environment = self.environment.borrow_mut();
         environment.now = self.now();
-        // Another library reports the end and the length of the body.
         let assembled = catch_unwind(AssertUnwindSafe(|| match &source {
             JobSource::Process(Some(info)) => {
                 let info = Rc::new(ConnectionInfo::clone(info));
@@ -141,16 +140,18 @@ impl Service {
         let framing = ResponseFraming::of(&request);
         let client = request.peer_address();
         let mut exchange = Exchange::new();
-        let (outcome, is_reported) = match source {
-            JobSource::Library(span) => (exchange.begin_within(span, request, &mut environment), false),
-            JobSource::Process(_) => (exchange.begin(request, client, false, &mut environment), true),
+        let is_of_library = matches!(source, JobSource::Library(_));
+        let outcome = match source {
+            JobSource::Library(span) => exchange.begin_within(span, request, &mut environment),
+            JobSource::Process(_) => exchange.begin(request, client, false, &mut environment),
         };
         let outcome = match outcome {
             Outcome::Ready(response) => Ok(response),
-            Outcome::Pending(handler) => Err(exchange.pending(handler, client, &environment)),
+            Outcome::Pending(handler) => Err(exchange.begin_handling(handler, client, &environment)),
         };
-        if !is_reported {
-            exchange.end(&mut environment);
+        if is_of_library {
+            // The library reports the end and the length of the body.
+            exchange.end_record(&mut environment);
         }
         drop(environment);
         let exchange = InternalExchange {
@@ -189,6 +190,7 @@ impl InternalExchange {
             pending.as_mut().poll(context).map(Some)
         });
         if let Some(response) = response.await {
+            self.exchange.set_responded();
             self.respond(response, answer);
         }
     }

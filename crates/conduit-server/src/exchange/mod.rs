@@ -2,14 +2,16 @@
 //! logs and metrics, and cancellation.
 //!
 //! ```text
-//!             handler not ready              stream as body
-//!   Idle ───────────────────────> Handling ─────────────────> Streaming
-//!    ^ │ handler ready               │ response                  │ end of the stream
-//!    │ └── response in one turn      │                           │
-//!    └───────────────────────────────┴───────────────────────────┘
+//!         handler not ready              stream as body
+//!   Idle ───────────────────> Handling ─────────────────> Streaming
+//!    ^                        │      │ file or many bytes     │
+//!    │                        │      └──────────> Sending     │
+//!    │      response that is  │                      │        │ end of the
+//!    │      written at once   │          all is sent │        │ stream
+//!    └────────────────────────┴──────────────────────┴────────┘
 //! ```
 //!
-//! A protocol drives it: [`begin`](Exchange::begin) with a request, `push_body` and `end_body` with the request's body, then
+//! A handler that is ready has the same ways out of `Idle`. A protocol drives it: [`begin`](Exchange::begin) with a request, `push_body` and `end_body` with the request's body, then
 //! `end` when the response is written, or `cancel`. [`Environment`] has the application and the state of its thread.
 
 mod gate;
@@ -49,7 +51,8 @@ use crate::work::{InProgress, Work, method_and_path};
 /// The empty span, for a request without a span.
 static NO_SPAN: Span = Span::none();
 
-/// The exchange of a stream. It stays between exchanges, for the log.
+/// The exchanges of a connection, or of a slot of HTTP/2, one after the other. The route and the second of the last request remain,
+/// for the log.
 pub(super) struct Exchange {
     state: ExchangeState,
     /// The body of the request, while it has not ended.
@@ -61,12 +64,14 @@ pub(super) struct Exchange {
 }
 
 enum ExchangeState {
-    /// There is no request, or its response is written.
+    /// There is no request, or its response is written and sent as far as it is not copied.
     Idle,
     /// The handler runs as a task, which has a handle if it ends with its client.
     Handling(Option<AbortHandle>),
     /// The response's body comes from a stream, which ends with its client if the route has chosen so.
     Streaming(Rc<StreamGate>, Disconnect),
+    /// The rest of the response's body is ready, and waits for room.
+    Sending,
 }
 
 impl Exchange {
@@ -130,18 +135,19 @@ impl Exchange {
         sender: CommandSender,
         environment: &Environment,
     ) {
-        let pending = self.pending(handler, client, environment);
+        let pending = self.begin_handling(handler, client, environment);
         let handle = pending.spawn(move |response| sender.send(Command::Response(response)));
         self.state = ExchangeState::Handling(handle);
     }
 
-    /// The response of a handler that was not ready.
-    pub(super) fn pending(
-        &self,
+    /// The response of a handler that was not ready. [`set_responded`](Self::set_responded) follows it.
+    pub(super) fn begin_handling(
+        &mut self,
         handler: PendingHandler,
         client: SocketAddr,
         environment: &Environment,
     ) -> PendingResponse {
+        self.state = ExchangeState::Handling(None);
         environment.pending(handler, self.route, client, self.span())
     }
 
@@ -245,20 +251,16 @@ impl Exchange {
         matches!(self.state, ExchangeState::Streaming(..))
     }
 
-    /// Returns whether a part of the response is still to be made, by a handler or a stream.
+    /// Returns whether the rest of a response waits for room.
+    #[inline]
+    pub(super) fn is_sending(&self) -> bool {
+        matches!(self.state, ExchangeState::Sending)
+    }
+
+    /// Returns whether a part of the response is still to be made, by a handler or a stream, or waits for room.
+    #[inline]
     pub(super) fn is_serving(&self) -> bool {
-        !self.is_idle()
-    }
-
-    #[inline]
-    pub(super) fn is_idle(&self) -> bool {
-        matches!(self.state, ExchangeState::Idle)
-    }
-
-    /// Returns whether the response is written, sent as far as it is not copied, and recorded.
-    #[inline]
-    pub(super) fn is_at_rest(&self) -> bool {
-        self.is_idle() && self.record.is_none()
+        !matches!(self.state, ExchangeState::Idle)
     }
 
     /// Returns whether the end of the client's half ends the exchange: a half-close is indistinguishable from a disconnect here.
@@ -311,6 +313,7 @@ impl Exchange {
         Some(record)
     }
 
+    #[cfg(feature = "tower")]
     pub(super) fn has_record(&self) -> bool {
         self.record.is_some()
     }
@@ -360,9 +363,23 @@ impl Exchange {
         self.state = ExchangeState::Idle;
     }
 
+    /// The rest of the response's body is ready, and waits for room: [`end`](Self::end) follows when it is written.
+    pub(super) fn begin_sending(&mut self) {
+        self.state = ExchangeState::Sending;
+    }
+
     /// Ends the exchange after its complete response.
     #[inline]
     pub(super) fn end(&mut self, environment: &mut Environment) {
+        if self.is_sending() {
+            self.state = ExchangeState::Idle;
+        }
+        self.end_record(environment);
+    }
+
+    /// Ends the record of the request.
+    #[inline]
+    pub(super) fn end_record(&mut self, environment: &mut Environment) {
         if let Some(record) = self.record.take() {
             environment.end_watch(record, true);
         }
@@ -371,9 +388,13 @@ impl Exchange {
     /// Aborts the response: its stream and the request's body end. `unsent_bytes` of the response's body were written and
     /// not sent. Returns the memory of the request's body that the handler may still read.
     pub(super) fn abort(&mut self, unsent_bytes: u64, environment: &mut Environment) -> usize {
-        if let ExchangeState::Streaming(gate, _) = &self.state {
-            gate.close();
-            self.state = ExchangeState::Idle;
+        match &self.state {
+            ExchangeState::Streaming(gate, _) => {
+                gate.close();
+                self.state = ExchangeState::Idle;
+            }
+            ExchangeState::Sending => self.state = ExchangeState::Idle,
+            ExchangeState::Idle | ExchangeState::Handling(_) => {}
         }
         // First the record, before code that may panic.
         if let Some(mut record) = self.record.take() {

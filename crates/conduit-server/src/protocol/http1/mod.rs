@@ -238,8 +238,7 @@ impl Http1 {
             }
             let sender = self.sender(link, shared);
             link.load_file(sender);
-        } else if self.exchange.is_idle() && self.exchange.has_record() {
-            // The uncopied body of a response is sent.
+        } else if self.exchange.is_sending() {
             self.exchange.end(&mut shared.environment);
         }
         if link.has_room() {
@@ -434,7 +433,7 @@ impl Http1 {
     /// Returns whether all is written, and the next request is expected as the last one was: the state after most turns.
     #[inline]
     fn is_idle(&self) -> bool {
-        self.input == InputState::NeedsMore && self.exchange.is_at_rest() && self.engine.phase() == Phase::Idle
+        self.input == InputState::NeedsMore && !self.exchange.is_serving() && self.engine.phase() == Phase::Idle
     }
 
     /// The memory that it holds for the request's body.

@@ -161,7 +161,7 @@ impl Http1 {
                 self.exchange.record_body(length);
             }
             self.drop_request_body();
-            // The response is complete when all of the body is sent.
+            self.exchange.begin_sending();
             link.put_uncopied(uncopied(body));
         } else {
             discard(body);

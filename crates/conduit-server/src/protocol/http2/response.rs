@@ -80,6 +80,7 @@ pub(super) fn respond(
     }
     let mut rest = body.into_whole();
     rest.advance(taken);
+    multiplexer.streams[id].exchange.begin_sending();
     multiplexer.set_outgoing(id, Outgoing::Last(rest));
 }
 
@@ -148,7 +149,9 @@ fn respond_by_file(
     pool::recycle(parts, None);
     match body.0 {
         BodyKind::File(part) if length > 0 && engine.wants_body(id) => {
-            multiplexer.streams[id].exchange.record_body(length);
+            let exchange = &mut multiplexer.streams[id].exchange;
+            exchange.record_body(length);
+            exchange.begin_sending();
             multiplexer.set_outgoing(id, Outgoing::File(part));
         }
         body => {
