@@ -14,7 +14,7 @@ use crate::exchange_id::{ConnectionId, ExchangeId};
 use crate::link::{INPUT_BYTES, InputMode, Link, Timer};
 use crate::listening::Accepted;
 use crate::networks::Forwarding;
-use crate::protocol::{Activity, Protocol, Step, linger};
+use crate::protocol::{Activity, OutputStep, Protocol, Step, linger};
 use crate::readiness::Readiness;
 use crate::shared::Shared;
 
@@ -237,7 +237,7 @@ impl Connection {
     fn pass_input(&mut self, input: &mut &[u8], shared: &mut Shared) -> Disposition {
         loop {
             match self.protocol.on_input(&mut self.link, input, shared) {
-                Step::Continue | Step::Resume => return Disposition::Open,
+                Step::Continue => return Disposition::Open,
                 Step::Switch(next) => self.protocol = *next,
                 Step::Close => return Disposition::Closed,
             }
@@ -265,13 +265,13 @@ impl Connection {
             // `on_writable` discards a file that cannot be sent to its end.
             let is_full = had_output && self.link.has_output();
             let continues = match step {
-                Step::Continue => false,
-                Step::Resume => true,
-                Step::Switch(next) => {
+                OutputStep::Resume => true,
+                OutputStep::Other(Step::Continue) => false,
+                OutputStep::Other(Step::Switch(next)) => {
                     self.protocol = *next;
                     !self.link.unused_input.is_empty()
                 }
-                Step::Close => return Disposition::Closed,
+                OutputStep::Other(Step::Close) => return Disposition::Closed,
             };
             if continues {
                 if self.serve(&[], shared) == Disposition::Closed {
@@ -359,7 +359,7 @@ impl Connection {
     #[inline]
     fn apply(&mut self, step: Step, shared: &mut Shared) -> Disposition {
         match step {
-            Step::Continue | Step::Resume => Disposition::Open,
+            Step::Continue => Disposition::Open,
             Step::Switch(next) => {
                 self.protocol = *next;
                 self.serve(&[], shared)

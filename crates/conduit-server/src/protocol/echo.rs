@@ -5,7 +5,7 @@
 
 use conduit_net::Interest;
 
-use super::{Activity, Step};
+use super::{Activity, OutputStep, Step};
 use crate::link::{InputMode, Link, Timer, reading};
 use crate::shared::Shared;
 
@@ -19,11 +19,11 @@ impl Echo {
         Step::Continue
     }
 
-    pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> Step {
+    pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> OutputStep {
         if link.read_closed && !link.has_output() {
-            Step::Close
+            Step::Close.into()
         } else {
-            Step::Continue
+            Step::Continue.into()
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use conduit_net::Interest;
 
-use super::{Activity, Step};
+use super::{Activity, OutputStep, Step};
 use crate::link::{InputMode, Link, Timer, reading};
 use crate::protocol_timer::ProtocolTimer;
 use crate::shared::Shared;
@@ -36,12 +36,12 @@ impl Lingering {
         }
     }
 
-    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
         // Once the client has all sent bytes, a wait for its end would only delay a stop.
         if link.read_closed || (shared.stopping && link.outgoing_bytes() == 0) {
-            return Step::Close;
+            return Step::Close.into();
         }
-        Step::Continue
+        Step::Continue.into()
     }
 
     /// Lingers again if the client has taken output at the minimum rate since the last check, but not all of it.

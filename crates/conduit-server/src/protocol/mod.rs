@@ -1,17 +1,27 @@
 //! The protocols that a connection speaks, one after the other.
 //!
 //! ```text
-//!   ProxyHeader ──header──> Negotiating ──ALPN──> Http1 ──last response──> Lingering
-//!        │                       │                  ^  │  │                    ^
-//!        └──────────── without TLS ─────────────────┘  │  └──101──> WebSocket
-//!                                └──ALPN──> Http2 <──preface                   │
-//!                                             └──last stream after GOAWAY──────┘
+//!   ProxyHeader ──header──> Negotiating ──ALPN──> Http1 ──101──> WebSocket
+//!        │                       │                ^   │              │
+//!        └───── without TLS ─────┼────────────────┘   │ preface      │
+//!                                │                    v              │
+//!                                └───────ALPN──────> Http2           │
+//!                                                                    │
+//!   Http1 ── last response ───────────────┐                          │
+//!   Http2 ── last stream after GOAWAY ────┼──> Lingering <── Close ──┘
+//!   fault of the client in TLS ───────────┘
 //! ```
 //!
-//! Each protocol owns its state and uses the [`Link`] for bytes, time and room. It has five entry points, each of which
-//! returns a [`Step`]: `on_input`, `on_writable`, `on_command`, `on_timer` and `on_shutdown`. After each turn the connection
-//! queries its state: `waits_for`, `input_mode`, `activity` and `defers_output`. A protocol without exchanges has neither
-//! `on_command` nor `defers_output`.
+//! With the feature `testing`, a response with 101 may also switch to `Echo`, which returns its input.
+//!
+//! Each protocol owns its state and uses the [`Link`] for bytes, time and room. All have the entry points `on_input`, `on_writable`,
+//! `on_timer` and `on_shutdown`; a protocol with exchanges also has `on_command`. Each returns a [`Step`], and `on_writable` an
+//! [`OutputStep`]: it is the only one after which input may be left that a protocol has not used, because only the send of output
+//! makes room. After each turn the connection queries the state: `waits_for`, `input_mode` and `activity`; with exchanges also
+//! `defers_output`.
+//!
+//! `cancel` and `log_cut_off` are for the end of the connection: protocols with exchanges have them, and `Lingering` has
+//! `log_cut_off`. `release_memory` is of HTTP/2 only.
 
 #[cfg(feature = "testing")]
 mod echo;
@@ -63,11 +73,23 @@ pub(super) enum Protocol {
 pub(super) enum Step {
     /// The protocol continues with more input, room or time.
     Continue,
-    /// The protocol continues with the input that is left. Only `on_writable` returns it.
-    Resume,
     /// Another protocol follows; the input that is left belongs to it.
     Switch(Box<Protocol>),
     Close,
+}
+
+/// The next step of a connection after its output was sent.
+#[must_use]
+pub(super) enum OutputStep {
+    /// The protocol continues with the input that is left: there is room for its output again.
+    Resume,
+    Other(Step),
+}
+
+impl From<Step> for OutputStep {
+    fn from(step: Step) -> Self {
+        OutputStep::Other(step)
+    }
 }
 
 impl Step {
@@ -172,7 +194,7 @@ impl Protocol {
     }
 
     /// The output was sent, as far as there was room.
-    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
         each!(self, protocol => protocol.on_writable(link, shared))
     }
 

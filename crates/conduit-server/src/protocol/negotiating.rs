@@ -2,7 +2,7 @@
 
 use conduit_net::Interest;
 
-use super::{Activity, Protocol, Step};
+use super::{Activity, OutputStep, Protocol, Step};
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, reading};
 use crate::protocol_timer::ProtocolTimer;
@@ -19,8 +19,9 @@ impl Negotiating {
         Step::switch(Protocol::negotiated(link, shared))
     }
 
-    pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> Step {
-        if link.read_closed { Step::Close } else { Step::Continue }
+    pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> OutputStep {
+        let step = if link.read_closed { Step::Close } else { Step::Continue };
+        step.into()
     }
 
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {

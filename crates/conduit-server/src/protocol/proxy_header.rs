@@ -3,7 +3,7 @@
 use conduit_net::Interest;
 use conduit_proto::proxy::{Header, HeaderParser};
 
-use super::{Activity, Protocol, Step};
+use super::{Activity, OutputStep, Protocol, Step};
 use crate::connection_info::Origin;
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, reading};
@@ -34,8 +34,9 @@ impl ProxyHeader {
         }
     }
 
-    pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> Step {
-        if link.read_closed { Step::Close } else { Step::Continue }
+    pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> OutputStep {
+        let step = if link.read_closed { Step::Close } else { Step::Continue };
+        step.into()
     }
 
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {

@@ -13,7 +13,7 @@ use http::StatusCode;
 
 #[cfg(feature = "http2")]
 use super::Protocol;
-use super::{Activity, Step, check_acknowledged, close_late, linger};
+use super::{Activity, OutputStep, Step, check_acknowledged, close_late, linger};
 use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
 use crate::endpoint::Outcome;
@@ -199,14 +199,19 @@ impl Http1 {
     }
 
     /// Continues after the output was sent: with a stream, with input that had to wait, or with the end of the connection.
-    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
         self.continue_output(link, shared);
         if link.read_closed && self.exchange.ends_with_client() {
-            return Step::Close;
+            return Step::Close.into();
         }
         if self.input == InputState::Ready && !link.has_output() {
-            return Step::Resume;
+            return OutputStep::Resume;
         }
+        self.end_if_finished(link, shared).into()
+    }
+
+    /// Ends the connection if nothing follows on it.
+    fn end_if_finished(&mut self, link: &mut Link, shared: &Shared) -> Step {
         if !self.exchange.is_serving() && !link.has_output() {
             if link.read_closed {
                 return Step::Close;

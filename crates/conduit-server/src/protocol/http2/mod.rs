@@ -32,7 +32,7 @@ use conduit_proto::h2::{self, ErrorCode, Http2Connection, Http2Phase};
 use self::input::{InputUse, RequestReader};
 use self::multiplexer::Multiplexer;
 use self::response::{refuse, respond};
-use super::{Activity, Step, check_acknowledged, close_late, linger};
+use super::{Activity, OutputStep, Step, check_acknowledged, close_late, linger};
 use crate::body::BodyEvent;
 use crate::commands::Command;
 use crate::deadlines::Second;
@@ -79,15 +79,15 @@ impl Http2 {
     }
 
     /// Continues after the output was sent: with responses that had to wait, with input, or with the end of the connection.
-    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
         let step = self.continue_output(link, shared);
         if self.requests.input() == InputUse::Paused && self.multiplexer.budget.used_up_limit(&shared.config).is_none()
         {
             self.requests.resume();
         }
         match step {
-            Step::Continue if self.requests.input() == InputUse::Ready && link.has_room() => Step::Resume,
-            step => step,
+            Step::Continue if self.requests.input() == InputUse::Ready && link.has_room() => OutputStep::Resume,
+            step => step.into(),
         }
     }
 

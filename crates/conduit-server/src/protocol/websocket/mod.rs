@@ -9,7 +9,7 @@ use bytes::Bytes;
 use conduit_net::Interest;
 
 pub(super) use self::socket::{Socket, SocketInput, SocketOutput};
-use super::{Activity, Step, close_late, linger};
+use super::{Activity, OutputStep, Step, close_late, linger};
 use crate::commands::{Command, CommandSender};
 use crate::exchange::Exchange;
 use crate::exchange_id::ExchangeId;
@@ -78,22 +78,22 @@ impl WebSocket {
         Step::Continue
     }
 
-    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
         let had_output = link.has_output();
         self.socket.write_queued(link, shared);
         if !link.has_output() {
             if self.socket.is_finished() {
-                return linger(link);
+                return linger(link).into();
             }
             if link.read_closed && self.socket.input() == SocketInput::NeedsMore {
-                return Step::Close;
+                return Step::Close.into();
             }
         }
         let is_full = had_output && link.has_output();
         if self.socket.input() == SocketInput::Ready && !is_full {
-            Step::Resume
+            OutputStep::Resume
         } else {
-            Step::Continue
+            Step::Continue.into()
         }
     }
 
