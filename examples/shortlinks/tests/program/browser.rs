@@ -18,6 +18,10 @@ fn with_browser(test: impl FnOnce(&mut Browser, &Path)) {
     }
 }
 
+/// True once the script of the page has run: it inserts the whole address of each link.
+const HAS_RUN_SCRIPT: &str =
+    "'http://' + document.querySelector('li .short').textContent === document.querySelector('li .short').href";
+
 #[test]
 fn a_user_signs_up_creates_links_and_signs_out_on_the_page() {
     with_browser(|browser, database| {
@@ -98,9 +102,7 @@ fn the_page_creates_lists_refuses_and_deletes_links() {
         assert_eq!(browser.text(".message"), "Made the link second.");
         let address = format!("{}/second", service.address);
         assert_eq!(browser.value("document.querySelector('li .short').href"), address);
-        browser.wait(
-            "'http://' + document.querySelector('li .short').textContent === document.querySelector('li .short').href",
-        );
+        browser.wait(HAS_RUN_SCRIPT);
         assert_eq!(service.get("/second").status, 307);
         browser.screenshot("signed-in");
 
@@ -125,7 +127,8 @@ fn the_page_creates_lists_refuses_and_deletes_links() {
         );
         assert_eq!(browser.text("#slug-rule"), "");
 
-        // The page asks before it deletes a link; then the service has removed it.
+        // The page asks before it deletes a link; then the service has removed it. Without its script it would not ask.
+        browser.wait(HAS_RUN_SCRIPT);
         browser.value("window.confirm = () => false; document.querySelector('li .delete').click()");
         browser.value("window.confirm = () => true; document.querySelector('li .delete').click()");
         browser.wait("document.querySelector('.message')?.textContent === 'Removed the link second.'");
