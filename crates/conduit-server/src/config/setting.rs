@@ -232,7 +232,7 @@ pub const SETTINGS: &[Setting] = &[
         method: "http2_stream_limit",
         variable: "CONDUIT_HTTP2_STREAM_LIMIT",
         bounds: "concurrent requests of an HTTP/2 connection; at most 65535",
-        over: "REFUSED_STREAM for the request; while as many handlers of reset streams run, nothing is read, even if the server has reset them",
+        over: "REFUSED_STREAM for the request; handlers of reset streams count, whichever side reset them; while as many as the limit run, nothing is read",
         limit: Some(Limit::Http2Streams),
         default: None,
         place: |config| SettingRef::Frames(&mut config.http2.streams),
@@ -242,7 +242,7 @@ pub const SETTINGS: &[Setting] = &[
         method: "http2_head_limit",
         variable: "CONDUIT_HTTP2_HEAD_LIMIT",
         bounds: "a request's head in HTTP/2: names and values, and 32 bytes for each field",
-        over: "431, or 414 when the target is too long for a URI; ENHANCE_YOUR_CALM for trailers, and for a head that is longer even while it is compressed; REFUSED_STREAM where the requests in progress of a connection hold 1 MiB, or 16 times the limit if that is more",
+        over: "431, or 414 when the target is too long for a URI; ENHANCE_YOUR_CALM for trailers, and for a head whose compressed form already exceeds the limit; REFUSED_STREAM where the requests in progress of a connection hold 1 MiB, or 16 times the limit if that is more",
         limit: Some(Limit::HeadBytes),
         default: None,
         place: |config| SettingRef::Memory(&mut config.http2.header_list_bytes),
@@ -347,7 +347,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "websocket_queue_limit",
         variable: "CONDUIT_WEBSOCKET_QUEUE_LIMIT",
-        bounds: "messages between a WebSocket and its handler, in each direction; each message counts its length plus 64 bytes, and frames that have arrived with the last one may double the bytes for the handler; messages on their way to the client, of 64 KiB, or 256 KiB if they have 8 KiB or more, do not count",
+        bounds: "messages between a WebSocket and its handler, in each direction; each message counts its length plus 64 bytes, and frames that have arrived with the last one may double the bytes for the handler; up to 64 KiB that are being sent to the client do not count (256 KiB for messages of 8 KiB or more)",
         over: "`send` waits, or nothing more is read",
         limit: None,
         default: None,
@@ -356,7 +356,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "websocket_ping_interval",
         variable: "CONDUIT_WEBSOCKET_PING_INTERVAL",
-        bounds: "silence of a WebSocket's client",
+        bounds: "time without bytes from the client of a WebSocket",
         over: "a ping",
         limit: None,
         default: None,
@@ -365,7 +365,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "websocket_timeout",
         variable: "CONDUIT_WEBSOCKET_TIMEOUT",
-        bounds: "silence of a WebSocket's client, which a pong ends",
+        bounds: "time without bytes from the client of a WebSocket, such as those of a message or a pong",
         over: "close",
         limit: Some(Limit::WebSocketTime),
         default: None,
@@ -383,7 +383,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "stop_delay",
         variable: "CONDUIT_STOP_DELAY",
-        bounds: "further service after the request to stop, while readiness is false already",
+        bounds: "time between the stop request and the end of accepting; `/readyz` already returns 503",
         over: "accepting stops",
         limit: None,
         default: None,

@@ -224,6 +224,8 @@ impl<S, R> App<S, R> {
     /// and the client may retry it. Default: 128; values above 65,535 count as 65,535. A handler that still runs after its
     /// client has reset the stream counts too: while that many run, the server does not read from the connection.
     ///
+    /// Requires the feature `http2`.
+    ///
     /// # Panics
     ///
     /// Panics if `count` is 0.
@@ -238,6 +240,8 @@ impl<S, R> App<S, R> {
     /// Sets the maximum size of a request's head in HTTP/2, in bytes: its names and values without compression, and 32 bytes
     /// for each field. A larger one is rejected with 431. Default: 64 KiB. [`header_limit`](App::header_limit) limits the
     /// number of fields; each part of a cookie counts as one.
+    ///
+    /// Requires the feature `http2`.
     #[cfg(feature = "http2")]
     pub fn http2_head_limit(mut self, bytes: usize) -> Self {
         self.config.http2.header_list_bytes = bytes;
@@ -247,6 +251,8 @@ impl<S, R> App<S, R> {
 
     /// Sets the maximum number of CONTINUATION frames of a head in HTTP/2; more close the connection with ENHANCE_YOUR_CALM.
     /// Default: 8.
+    ///
+    /// Requires the feature `http2`.
     #[cfg(feature = "http2")]
     pub fn http2_continuation_limit(mut self, frames: u8) -> Self {
         self.config.http2.continuations = frames;
@@ -257,6 +263,8 @@ impl<S, R> App<S, R> {
     /// Sets the flow-control windows of request bodies in HTTP/2, in bytes: the initial and the maximum window of a stream,
     /// which grows while the handler keeps up, and the window of the connection. Default: 64 KiB, 1 MiB and 1 MiB. A window
     /// bounds the memory of bodies whose handlers lag, and the rate of an upload: one window per round trip.
+    ///
+    /// Requires the feature `http2`.
     ///
     /// # Panics
     ///
@@ -277,6 +285,8 @@ impl<S, R> App<S, R> {
     /// either direction, SETTINGS, PRIORITY, empty DATA, and PING and WINDOW_UPDATE beyond three for each request and each
     /// frame of a response. A connection that exceeds it is first delayed, and then closed with ENHANCE_YOUR_CALM. Default:
     /// 1,000 and 33.
+    ///
+    /// Requires the feature `http2`.
     ///
     /// # Panics
     ///
