@@ -67,7 +67,7 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
     let thread = thread::current();
     let name = thread.name().unwrap_or("<unnamed>");
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    let message = bounded(panic.payload_as_str().unwrap_or("a value that is not a text"));
+    let message = bounded(panic.payload_as_str().unwrap_or("a value that is not a string"));
     let mut text = format!("thread '{name}' panicked at {place}: {message}\n");
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {

@@ -127,7 +127,7 @@ fn scalar(name: &str, value: &Value) -> Result<String, String> {
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
         Value::Null => Ok(String::new()),
         Value::Array(_) | Value::Object(_) => Err(format!(
-            "invalid argument `{}`: expected a text, a number or a boolean",
+            "invalid argument `{}`: expected a string, a number or a boolean",
             start_of(name)
         )),
     }

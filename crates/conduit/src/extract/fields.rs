@@ -433,7 +433,7 @@ impl<'de, 'a: 'de> Node<'de, 'a> {
     fn text(self) -> Result<TextDeserializer<'de>, Error> {
         match self.single()? {
             Single::Text(text) => Ok(TextDeserializer(text)),
-            Single::File(_) => Err(Error::new("expected a text, found a file")),
+            Single::File(_) => Err(Error::new("expected a text field, found a file")),
         }
     }
 

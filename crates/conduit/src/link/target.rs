@@ -44,7 +44,7 @@ pub(crate) fn try_path(path: &'static str, values: &[(&'static str, LinkPairs)])
             None => values.iter().find_map(|(_, pairs)| pairs.of_name(name)),
         };
         found.unwrap_or_else(|| {
-            panic!("the value for {{{name}}} in a link to {path} does not serialize to a text: use a text, a number or a unit variant")
+            panic!("the value for {{{name}}} in a link to {path} does not serialize to a string: use a string, a number or a unit variant")
         })
     };
     let mut link = String::with_capacity(path.len() + 16);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "{x} in a link to /{x} does not serialize to a text")]
+    #[should_panic(expected = "{x} in a link to /{x} does not serialize to a string")]
     fn struct_is_no_value_of_one_parameter() {
         one::<Price>("/{x}", Price { lt: 1 });
     }

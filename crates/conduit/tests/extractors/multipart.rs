@@ -373,7 +373,7 @@ fn fields_that_do_not_fit_are_422_with_their_places() {
     );
     refused(
         part("name=tags; filename=x", b"y"),
-        "body.tags[0]: expected a text, found a file",
+        "body.tags[0]: expected a text field, found a file",
     );
     refused(
         part("name=tags", b"\xff"),

@@ -342,7 +342,7 @@ impl<'de> Visitor<'de> for FileVisitor {
             return Err(de::Error::custom(NO_FORM));
         }
         let place = kept.deserialize_bytes(KeptPlace);
-        self.visit_u64(place.map_err(|_| de::Error::custom("expected a file, found a text"))?)
+        self.visit_u64(place.map_err(|_| de::Error::custom("expected a file, found a text field"))?)
     }
 }
 
