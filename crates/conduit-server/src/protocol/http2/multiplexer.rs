@@ -298,11 +298,11 @@ impl Multiplexer {
         let outgoing = std::mem::replace(&mut stream.outgoing, Outgoing::Nothing);
         let (was_streaming, outlives_stream) = (stream.exchange.is_streaming(), stream.exchange.outlives_stream());
         let arriving = stream.arriving.take();
-        stream.close();
         #[cfg(feature = "websocket")]
         if let Some(mut socket) = stream.socket.take() {
             self.sockets.end(&mut socket, shared);
         }
+        stream.close();
         self.streaming -= usize::from(was_streaming);
         let body_bytes = stream.exchange.cancel(outgoing.left_bytes(), &mut shared.environment);
         match outlives_stream {
@@ -325,7 +325,6 @@ impl Multiplexer {
     pub(super) fn free(&mut self, id: h2::StreamId, shared: &mut Shared) {
         let Some(stream) = self.streams.get(id) else { return };
         stream.close();
-        stream.outgoing = Outgoing::Nothing;
         stream.exchange.abort_body();
         stream.exchange.end(&mut shared.environment);
         self.budget.release(stream);

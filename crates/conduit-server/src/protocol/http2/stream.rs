@@ -15,7 +15,7 @@ use crate::link::{Link, TransferRate};
 use crate::request::Request;
 use crate::shared::Shared;
 
-/// The table of the streams, by their slots. The index of a stream returns its slot, also after the end of the stream.
+/// The table of the streams, by their slots. The index of a stream returns its slot, which is empty after the end of the stream.
 pub(super) struct StreamTable {
     slots: Vec<Stream>,
 }
@@ -145,14 +145,25 @@ impl Stream {
     /// Begins the stream in a free slot.
     fn open(&mut self, id: h2::StreamId) {
         debug_assert!(self.id.is_none(), "the slot of an open stream");
+        debug_assert!(
+            !self.exchange.is_serving() && self.held_bytes == 0,
+            "the slot of a stream that has not ended"
+        );
         self.id = Some(id);
-        self.unread_bytes = 0;
-        self.rate = TransferRate::default();
     }
 
-    /// Frees the slot. The caller ends the exchange and the rest of the state.
+    /// Frees the slot, and drops the parts that the caller has not taken. The caller ends the exchange, and releases the held bytes.
     pub(super) fn close(&mut self) {
         self.id = None;
+        self.arriving = None;
+        self.unread_bytes = 0;
+        self.outgoing = Outgoing::Nothing;
+        self.rate = TransferRate::default();
+        #[cfg(feature = "websocket")]
+        {
+            debug_assert!(self.socket.is_none(), "a WebSocket that is counted as open");
+            self.socket = None;
+        }
     }
 
     /// Returns whether it is a WebSocket, or a request for one: the DATA of its client is not a body.

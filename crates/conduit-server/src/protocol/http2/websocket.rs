@@ -203,6 +203,10 @@ fn drive(multiplexer: &mut Multiplexer, id: h2::StreamId, link: &mut Link, share
             break;
         }
         pass_on(multiplexer, id, &mut state.output, link, shared);
+        if multiplexer.streams.get(id).is_none() {
+            // The stream was reset while its slot did not have this state.
+            return multiplexer.sockets.end(&mut state, shared);
+        }
     }
     state.output.release(shared);
     let is_written = multiplexer.streams[id].outgoing.is_nothing();
