@@ -15,7 +15,8 @@ const HELD_HEADS: usize = 16;
 /// The handlers that continue without their stream, and the bytes that all handlers hold.
 #[derive(Default)]
 pub(super) struct HandlerBudget {
-    /// The bytes of heads and trailers that handlers may hold, and of bodies that detached ones may hold.
+    /// The bytes of heads and trailers that handlers may hold, and of bodies that detached ones may hold: the sum of the
+    /// `held_bytes` of the open streams and of `detached`.
     held_bytes: usize,
     /// The handlers that continue to run after the end of their stream.
     detached: Vec<Detached>,
@@ -81,6 +82,7 @@ impl HandlerBudget {
     /// Frees memory that the last requests needed.
     pub(super) fn release_memory(&mut self) {
         if self.detached.is_empty() {
+            debug_assert_eq!(self.held_bytes, 0, "no stream is open");
             self.detached = Vec::new();
         }
     }

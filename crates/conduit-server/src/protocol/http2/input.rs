@@ -137,7 +137,7 @@ impl RequestReader {
         if !link.undrained {
             self.begin_arriving(multiplexer, link, shared);
         }
-        if multiplexer.transfers.has_open {
+        if multiplexer.transfers.has_open() {
             // Bodies leave with their heads.
             multiplexer.write_pending(link, shared);
         }
@@ -180,7 +180,7 @@ impl RequestReader {
         stream.exchange.open_body(&mut request, sender(id, link, shared));
         stream.arriving = Some(request);
         self.arriving.push(id);
-        multiplexer.transfers.has_open = true;
+        multiplexer.transfers.expect();
     }
 
     fn take_body(

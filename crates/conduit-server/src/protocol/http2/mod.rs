@@ -334,7 +334,7 @@ impl Http2 {
         if input == InputUse::Delayed {
             return Timer::protocol(ProtocolTimer::Delay, Duration::ZERO);
         }
-        let has_transfers = self.multiplexer.transfers.has_open;
+        let has_transfers = self.multiplexer.transfers.has_open();
         if input == InputUse::Paused {
             return if has_transfers { streams } else { Timer::Off };
         }

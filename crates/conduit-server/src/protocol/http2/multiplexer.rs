@@ -51,7 +51,7 @@ pub(super) struct Multiplexer {
     pub(super) budget: HandlerBudget,
     #[cfg(feature = "websocket")]
     pub(super) sockets: Sockets,
-    /// The number of responses whose body comes from a stream.
+    /// The number of open streams whose exchange is streaming.
     streaming: usize,
     /// The last turn of the worker in which the connection sent.
     turn: SendTurn,
@@ -113,7 +113,7 @@ impl Multiplexer {
         shared: &Shared,
     ) -> ResponseStream {
         self.streaming += 1;
-        self.transfers.has_open = true;
+        self.transfers.expect();
         let exchange = &mut self.streams[id].exchange;
         exchange.begin_stream(parts, body, &shared.environment)
     }
@@ -141,7 +141,9 @@ impl Multiplexer {
             self.set_outgoing(id, Outgoing::Piece(piece));
         }
         // A client may never open its window again.
-        self.transfers.has_open |= self.engine.sendable(id) == 0;
+        if self.engine.sendable(id) == 0 {
+            self.transfers.expect();
+        }
         true
     }
 
@@ -163,7 +165,7 @@ impl Multiplexer {
 
     /// Stores the part of a response that waits for its window and for room.
     pub(super) fn set_outgoing(&mut self, id: h2::StreamId, outgoing: Outgoing) {
-        self.transfers.has_open = true;
+        self.transfers.expect();
         self.engine.set_pending(id, true);
         self.streams[id].outgoing = outgoing;
     }
@@ -332,6 +334,9 @@ impl Multiplexer {
 
     /// Frees memory that the last requests needed.
     pub(super) fn release_memory(&mut self) {
+        debug_assert_eq!(self.streaming, 0, "no stream is open");
+        #[cfg(feature = "websocket")]
+        debug_assert!(!self.sockets.has_open(), "no stream is open");
         self.engine.shrink();
         self.streams.release_memory();
         self.budget.release_memory();

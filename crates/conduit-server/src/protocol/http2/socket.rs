@@ -16,7 +16,7 @@ const OUTPUT_BYTES: usize = 16 * 1024;
 /// The WebSockets of a connection.
 #[derive(Default)]
 pub(super) struct Sockets {
-    /// The number of open ones.
+    /// The number of open ones: of the open streams whose [`SocketStream`] has a socket.
     open: usize,
     /// The second of the next deadline of one of them, if there is any.
     due: Option<Second>,

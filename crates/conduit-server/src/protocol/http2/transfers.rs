@@ -12,8 +12,8 @@ use crate::shared::Shared;
 /// A check begins with [`begin_check`](Self::begin_check), passes each open stream to [`check_stream`](Self::check_stream), and
 /// ends with [`end_check`](Self::end_check).
 pub(super) struct Transfers {
-    /// A body may be incomplete, in either direction.
-    pub(super) has_open: bool,
+    /// True while a body is incomplete, in either direction; it may remain true from the end of the last one to the next check.
+    has_open: bool,
     /// The second of the last check.
     checked: Second,
     /// The numbers of transfers at the last check.
@@ -47,6 +47,15 @@ impl Transfers {
             shares: Shares::default(),
             rate: TransferRate::default(),
         }
+    }
+
+    pub(super) fn has_open(&self) -> bool {
+        self.has_open
+    }
+
+    /// A body is incomplete: checks follow until all are complete.
+    pub(super) fn expect(&mut self) {
+        self.has_open = true;
     }
 
     /// Counts bytes of a request's body that have arrived.
