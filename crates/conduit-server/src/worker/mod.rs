@@ -10,11 +10,12 @@ mod connections;
 mod drain;
 #[cfg(feature = "testing")]
 mod in_process;
+mod phase;
 pub(super) mod start;
+mod stop;
 mod ticker;
 mod turn;
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
@@ -22,12 +23,11 @@ use tokio::time::Instant;
 
 use self::acceptor::Acceptor;
 use self::connections::ConnectionTable;
-use self::drain::Drain;
+use self::phase::Phase;
 use crate::batch::Batch;
 use crate::clock::WorkerClock;
 use crate::commands::Command;
-use crate::connection::{Connection, Disposition, PeerRole};
-use crate::cut_off::CutOff;
+use crate::connection::{Connection, PeerRole};
 use crate::exchange_id::{ConnectionId, ExchangeId};
 use crate::handle::ServerHandle;
 use crate::limit::Limit;
@@ -55,7 +55,7 @@ pub(super) struct Worker {
     batch: Batch,
     /// The memory of the last turn's commands.
     spare_commands: Vec<(ExchangeId, Command)>,
-    /// The connections that have received commands since the last send: at most [`BATCH_LIMIT`].
+    /// The connections that have received commands since the last send: at most [`BATCH_LIMIT`](crate::batch::BATCH_LIMIT).
     commanded: Vec<ConnectionId>,
     /// The last turn has not polled all of the handlers of WebSockets that were woken.
     #[cfg(feature = "websocket")]
@@ -64,13 +64,8 @@ pub(super) struct Worker {
     clock: WorkerClock,
     /// The time at which the second and the date change next.
     next_second: Instant,
-    /// The time at which the shutdown closes the remaining connections; `None` if it is too far away to be represented.
-    stop_by: Option<Instant>,
-    /// The long-lived connections that have not closed, once the server stops.
-    drain: Option<Drain>,
-    /// The shutdown timeout has passed.
-    over: bool,
-    cut_off: CutOff,
+    /// [`Shared::stopping`] is true from `Stopping` on.
+    phase: Phase,
 }
 
 impl Worker {
@@ -90,10 +85,7 @@ impl Worker {
             handle,
             clock: WorkerClock::new(started),
             next_second: started,
-            stop_by: None,
-            drain: None,
-            over: false,
-            cut_off: CutOff::default(),
+            phase: Phase::Serving,
         }
     }
 
@@ -174,87 +166,5 @@ impl Worker {
         let _ = transport.recv(&mut self.input);
         let _ = transport.send(TOO_MANY_CONNECTIONS);
         let _ = transport.shutdown();
-    }
-
-    /// Stops the worker: the first turn of a stop, and each later one.
-    fn stop(&mut self, now: Instant) {
-        let keeps_idle = self.handle.keeps_idle();
-        let first = !self.shared.stopping;
-        if first {
-            self.stop_by = now.checked_add(self.shared.config.shutdown_timeout);
-            self.shared.stopping = true;
-            self.shared.keeps_idle = keeps_idle;
-            if !keeps_idle {
-                self.accept_last();
-            }
-            self.acceptor.close(&self.shared);
-            let lives_long = |connection: &Connection| connection.lives_long().then(|| connection.id());
-            let sockets = self.connections.iter().filter_map(lives_long).collect();
-            self.drain = Some(Drain::begin(sockets, now, self.shared.config.shutdown_timeout));
-        }
-        self.continue_drain(now);
-        if first || keeps_idle != self.shared.keeps_idle {
-            self.shared.keeps_idle = keeps_idle;
-            let waiting = self.drain.iter().flat_map(Drain::waiting);
-            let draining: HashSet<ConnectionId> = waiting.copied().collect();
-            for key in self.keys() {
-                if !draining.contains(&key) {
-                    self.with_input(key, Connection::on_shutdown);
-                }
-            }
-        } else {
-            let lingering = |connection: &Connection| connection.is_lingering().then(|| connection.id());
-            let lingering: Vec<ConnectionId> = self.connections.iter().filter_map(lingering).collect();
-            for key in lingering {
-                self.with_input(key, Connection::on_shutdown);
-            }
-        }
-        if self.handle.is_closing() || self.stop_by.is_some_and(|deadline| now >= deadline) {
-            self.over = true;
-            self.shared.keeps_idle = false;
-            for key in self.keys() {
-                self.with_input(key, Connection::on_shutdown);
-            }
-            let work = self.shared.environment.handlers.counts();
-            let connections = self.connections.len();
-            self.cut_off = self.cut_off.plus(CutOff {
-                connections,
-                work,
-                uncounted_tasks: 0,
-            });
-            if connections + work.handlers + work.tasks > 0 {
-                emit(|| {
-                    tracing::warn!(
-                        connections,
-                        handlers = work.handlers,
-                        tasks = work.tasks,
-                        "shutdown timeout: closing unfinished connections"
-                    )
-                });
-            }
-            self.shared.environment.handlers.name_in_log();
-            for key in self.keys() {
-                self.with_connection(key, |connection, shared| {
-                    connection.log_cut_off(shared);
-                    Disposition::Closed
-                });
-            }
-        }
-    }
-
-    /// Closes the long-lived connections that are due.
-    fn continue_drain(&mut self, now: Instant) {
-        let Some(drain) = &mut self.drain else { return };
-        let sockets = drain.take_due(now);
-        if drain.is_over() {
-            self.drain = None;
-        }
-        for key in sockets {
-            self.with_input(key, Connection::on_shutdown);
-        }
-    }
-
-    fn keys(&self) -> Vec<ConnectionId> {
-        self.connections.iter().map(Connection::id).collect()
     }
 }

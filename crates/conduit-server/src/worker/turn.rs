@@ -96,7 +96,7 @@ impl Future for Driver {
         #[cfg(feature = "testing")]
         worker.report_resources();
         if worker.has_ended(context) {
-            return Poll::Ready(Ok(worker.cut_off));
+            return Poll::Ready(Ok(worker.phase.cut_off()));
         }
         if worker.shared.poll_again {
             // A turn may be long: tokio runs ready tasks and checks its sockets and timers before the next one.
@@ -349,12 +349,5 @@ impl Worker {
             let shared = &mut self.shared;
             caught("a panic while a connection was closed", || connection.close(shared));
         }
-    }
-
-    fn has_ended(&self, context: &mut Context<'_>) -> bool {
-        // A handler whose client has disconnected still runs to its end.
-        self.shared.stopping
-            && self.connections.is_empty()
-            && (self.over || self.shared.environment.handlers.poll_finished(context).is_ready())
     }
 }

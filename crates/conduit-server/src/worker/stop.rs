@@ -1,0 +1,138 @@
+//! The stop of a worker. Each turn of a stop calls [`Worker::stop`], which advances the [`Phase`].
+
+use std::collections::HashSet;
+use std::task::Context;
+
+use tokio::time::Instant;
+
+use super::Worker;
+use super::drain::Drain;
+use super::phase::{Phase, Stopping};
+use crate::connection::{Connection, Disposition};
+use crate::cut_off::CutOff;
+use crate::exchange_id::ConnectionId;
+use crate::panics::emit;
+
+impl Worker {
+    /// Begins or continues the stop.
+    pub(super) fn stop(&mut self, now: Instant) {
+        let keeps_idle = self.handle.keeps_idle();
+        match &self.phase {
+            Phase::Serving => self.begin_stop(keeps_idle, now),
+            Phase::Stopping(_) => self.continue_stop(keeps_idle, now),
+            Phase::Over(_) => {}
+        }
+        let is_over = match &self.phase {
+            Phase::Stopping(stopping) => stopping.deadline.is_some_and(|deadline| now >= deadline),
+            Phase::Serving | Phase::Over(_) => true,
+        };
+        if is_over || self.handle.is_closing() {
+            self.cut_off();
+        }
+    }
+
+    /// Accepts no further connections, and lets the others end after their requests.
+    fn begin_stop(&mut self, keeps_idle: bool, now: Instant) {
+        let timeout = self.shared.config.shutdown_timeout;
+        self.shared.stopping = true;
+        self.shared.keeps_idle = keeps_idle;
+        if !keeps_idle {
+            self.accept_last();
+        }
+        self.acceptor.close(&self.shared);
+        let lives_long = |connection: &Connection| connection.lives_long().then(|| connection.id());
+        let sockets = self.connections.iter().filter_map(lives_long).collect();
+        self.phase = Phase::Stopping(Stopping {
+            deadline: now.checked_add(timeout),
+            drain: Some(Drain::begin(sockets, now, timeout)),
+        });
+        self.continue_drain(now);
+        self.stop_connections();
+    }
+
+    fn continue_stop(&mut self, keeps_idle: bool, now: Instant) {
+        self.continue_drain(now);
+        if keeps_idle != self.shared.keeps_idle {
+            self.shared.keeps_idle = keeps_idle;
+            return self.stop_connections();
+        }
+        let lingering = |connection: &Connection| connection.is_lingering().then(|| connection.id());
+        let lingering: Vec<ConnectionId> = self.connections.iter().filter_map(lingering).collect();
+        for id in lingering {
+            self.with_input(id, Connection::on_shutdown);
+        }
+    }
+
+    /// Closes the long-lived connections that are due.
+    fn continue_drain(&mut self, now: Instant) {
+        let Phase::Stopping(stopping) = &mut self.phase else {
+            return;
+        };
+        let Some(drain) = &mut stopping.drain else { return };
+        let sockets = drain.take_due(now);
+        if drain.is_over() {
+            stopping.drain = None;
+        }
+        for id in sockets {
+            self.with_input(id, Connection::on_shutdown);
+        }
+    }
+
+    /// Notifies the connections of the stop, except those that the drain closes later.
+    fn stop_connections(&mut self) {
+        let waiting: HashSet<ConnectionId> = self.phase.waiting().iter().copied().collect();
+        for id in self.ids() {
+            if !waiting.contains(&id) {
+                self.with_input(id, Connection::on_shutdown);
+            }
+        }
+    }
+
+    /// Closes the connections that are left, and logs the work in progress.
+    fn cut_off(&mut self) {
+        self.shared.keeps_idle = false;
+        for id in self.ids() {
+            self.with_input(id, Connection::on_shutdown);
+        }
+        let work = self.shared.environment.handlers.counts();
+        let connections = self.connections.len();
+        // A test client may connect after the first time.
+        self.phase = Phase::Over(self.phase.cut_off().plus(CutOff {
+            connections,
+            work,
+            uncounted_tasks: 0,
+        }));
+        if connections + work.handlers + work.tasks > 0 {
+            emit(|| {
+                tracing::warn!(
+                    connections,
+                    handlers = work.handlers,
+                    tasks = work.tasks,
+                    "shutdown timeout: closing unfinished connections"
+                )
+            });
+        }
+        self.shared.environment.handlers.name_in_log();
+        for id in self.ids() {
+            self.with_connection(id, |connection, shared| {
+                connection.log_cut_off(shared);
+                Disposition::Closed
+            });
+        }
+    }
+
+    /// Returns whether the worker has stopped, and registers the waker for the end of the last handler or task.
+    pub(super) fn has_ended(&self, context: &mut Context<'_>) -> bool {
+        self.connections.is_empty()
+            && match &self.phase {
+                Phase::Serving => false,
+                // A handler whose client has disconnected still runs to its end.
+                Phase::Stopping(_) => self.shared.environment.handlers.poll_finished(context).is_ready(),
+                Phase::Over(_) => true,
+            }
+    }
+
+    fn ids(&self) -> Vec<ConnectionId> {
+        self.connections.iter().map(Connection::id).collect()
+    }
+}
