@@ -151,7 +151,7 @@ impl Service {
         };
         if is_of_library {
             // The library reports the end and the length of the body.
-            exchange.end_record(&mut environment);
+            exchange.end(&mut environment);
         }
         drop(environment);
         let exchange = InternalExchange {
@@ -248,7 +248,7 @@ impl PieceStream for RecordedStream {
             Some(Ok(piece)) => self.exchange.exchange.record_body(piece.len() as u64),
             Some(Err(_)) => self.exchange.cancel(0),
             None => {
-                self.exchange.exchange.end_stream();
+                self.exchange.exchange.set_written();
                 self.exchange.end();
             }
         }

@@ -358,28 +358,19 @@ impl Exchange {
         }
     }
 
-    /// Ends the stream, whose end is written.
-    pub(super) fn end_stream(&mut self) {
+    /// The stream, or the rest of the body that waited for room, is written.
+    pub(super) fn set_written(&mut self) {
         self.state = ExchangeState::Idle;
     }
 
-    /// The rest of the response's body is ready, and waits for room: [`end`](Self::end) follows when it is written.
+    /// The rest of the response's body is ready, and waits for room: [`set_written`](Self::set_written) follows.
     pub(super) fn begin_sending(&mut self) {
         self.state = ExchangeState::Sending;
     }
 
-    /// Ends the exchange after its complete response.
+    /// Ends the record of the request after its complete response.
     #[inline]
     pub(super) fn end(&mut self, environment: &mut Environment) {
-        if self.is_sending() {
-            self.state = ExchangeState::Idle;
-        }
-        self.end_record(environment);
-    }
-
-    /// Ends the record of the request.
-    #[inline]
-    pub(super) fn end_record(&mut self, environment: &mut Environment) {
         if let Some(record) = self.record.take() {
             environment.end_watch(record, true);
         }

@@ -88,7 +88,7 @@ impl Exchange {
         };
         let written = write(trailers.as_deref());
         if written.is_ok() {
-            self.end_stream();
+            self.set_written();
         }
         Some(written.map_err(BoxError::from))
     }

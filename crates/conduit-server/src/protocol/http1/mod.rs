@@ -244,6 +244,7 @@ impl Http1 {
             let sender = self.sender(link, shared);
             link.load_file(sender);
         } else if self.exchange.is_sending() {
+            self.exchange.set_written();
             self.exchange.end(&mut shared.environment);
         }
         if link.has_room() {

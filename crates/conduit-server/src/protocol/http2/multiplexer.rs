@@ -217,6 +217,7 @@ impl Multiplexer {
                 // The head has declared this length, so there is no error.
                 _ => {
                     discard(bytes);
+                    stream.exchange.set_written();
                     return self.free(id, shared);
                 }
             },
@@ -253,6 +254,7 @@ impl Multiplexer {
         match written {
             Ok(_) if part.left() == 0 => {
                 discard(part);
+                stream.exchange.set_written();
                 self.free(id, shared);
             }
             Ok(count) => {
