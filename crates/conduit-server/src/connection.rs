@@ -54,8 +54,7 @@ impl Connection {
         if let Some(forwarding) = role.forwarding {
             link.update_info(|info| info.forwarding = Some(forwarding));
         }
-        let has_header = role.sends_header && !link.is_in_memory_without_proxy();
-        let protocol = Protocol::first(&link, has_header);
+        let protocol = Protocol::first(&link, role.sends_header);
         Connection { link, protocol }
     }
 

@@ -5,6 +5,8 @@
 
 use std::io;
 
+use crate::file::FilePart;
+
 #[cfg_attr(target_os = "linux", path = "disk_linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "disk_other.rs")]
 mod sys;
@@ -23,4 +25,14 @@ pub(crate) enum Failed {
     File(io::Error),
     /// The connection is closed.
     Socket(io::Error),
+}
+
+/// Has another thread read a part of a file, so that it is in memory, and then calls a function on this one. The next read finds the
+/// error of a thread that could not read.
+pub(crate) fn load(part: FilePart, then: impl FnOnce() + 'static) {
+    let reading = tokio::task::spawn_blocking(|| part.load());
+    tokio::task::spawn_local(async move {
+        let _ = reading.await;
+        then();
+    });
 }

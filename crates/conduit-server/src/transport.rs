@@ -123,6 +123,15 @@ pub trait TlsConfig: Send + Sync + fmt::Debug {
 }
 
 impl Transport {
+    /// Returns whether the client is a test in memory, without a proxy.
+    pub(super) fn is_in_memory_without_proxy(&self) -> bool {
+        match self {
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => !end.is_raw(),
+            _ => false,
+        }
+    }
+
     /// Receives the bytes that have arrived, at most the length of `buffer`.
     ///
     /// # Errors

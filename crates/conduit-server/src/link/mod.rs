@@ -27,8 +27,8 @@ pub(super) use self::timer::{Transfer, TransferRate, deadline_after};
 use self::uncopied::SendProgress;
 pub(super) use self::uncopied::{UNCOPIED_BYTES, Uncopied};
 use super::batch::BATCH_LIMIT;
-use super::commands::{Command, CommandSender};
 use super::deadlines::Second;
+use super::disk;
 #[cfg(feature = "testing")]
 use super::readiness::Readiness;
 use super::shared::Shared;
@@ -149,15 +149,6 @@ impl Link {
     /// Counts the connection for the limit of its client's address.
     pub(super) fn set_counted(&mut self) {
         self.is_counted = true;
-    }
-
-    /// Returns whether the client is a test in memory, without a proxy.
-    pub(super) fn is_in_memory_without_proxy(&self) -> bool {
-        match &self.stream {
-            #[cfg(feature = "testing")]
-            Transport::Memory(end) => !end.is_raw(),
-            _ => false,
-        }
     }
 
     pub(super) fn is_secure(&self) -> bool {
@@ -413,18 +404,12 @@ impl Link {
         Ok(())
     }
 
-    /// Starts a thread that reads the next part of the file, if that is not in memory. [`mark_loaded`](Self::mark_loaded)
-    /// follows its command.
-    pub(super) fn load_file(&mut self, sender: CommandSender) {
-        let Some(part) = self.uncopied.as_mut().and_then(|uncopied| uncopied.take_load()) else {
-            return;
-        };
-        let reading = tokio::task::spawn_blocking(|| part.load());
-        tokio::task::spawn_local(async move {
-            // The next read finds the error of a thread that could not read.
-            let _ = reading.await;
-            sender.send(Command::FileRead);
-        });
+    /// Has another thread read the next part of the file, if that is not in memory, and then calls a function, after which
+    /// [`mark_loaded`](Self::mark_loaded) follows.
+    pub(super) fn load_file(&mut self, then: impl FnOnce() + 'static) {
+        if let Some(part) = self.uncopied.as_mut().and_then(|uncopied| uncopied.take_load()) {
+            disk::load(part, then);
+        }
     }
 
     pub(super) fn mark_loaded(&mut self) {

@@ -137,7 +137,7 @@ impl Worker {
         let role = PeerRole {
             // A connection of a proxy counts for its client, if that is known.
             is_counted: !sends_header && forwarding.is_none(),
-            sends_header,
+            sends_header: sends_header && !accepted.transport.is_in_memory_without_proxy(),
             forwarding,
         };
         if role.is_counted && !self.shared.peers.enter(peer.ip()) {

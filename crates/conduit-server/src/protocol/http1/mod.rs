@@ -242,7 +242,7 @@ impl Http1 {
                 self.abort_response(&error, unsent_bytes, link, shared);
             }
             let sender = self.sender(link, shared);
-            link.load_file(sender);
+            link.load_file(move || sender.send(Command::FileRead));
         } else if self.exchange.is_sending() {
             self.exchange.set_written();
             self.exchange.end(&mut shared.environment);

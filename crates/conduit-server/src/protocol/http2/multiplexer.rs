@@ -21,6 +21,7 @@ use super::transfers::Transfers;
 use crate::body::Body;
 use crate::commands::{Command, StreamEnd};
 use crate::deadlines::Second;
+use crate::disk;
 use crate::exchange::ResponseStream;
 use crate::file::FilePart;
 use crate::link::{Link, UNCOPIED_BYTES, read_to};
@@ -265,13 +266,8 @@ impl Multiplexer {
                 self.engine.set_pending(id, false);
                 let next = part.next(LOAD_BYTES);
                 stream.outgoing = Outgoing::Loading(part);
-                let reading = tokio::task::spawn_blocking(|| next.load());
                 let sender = sender(id, link, shared);
-                tokio::task::spawn_local(async move {
-                    // The next read finds the error of a thread that could not read.
-                    let _ = reading.await;
-                    sender.send(Command::FileRead);
-                });
+                disk::load(next, move || sender.send(Command::FileRead));
             }
             Err(error) => {
                 stream.outgoing = Outgoing::File(part);
