@@ -151,12 +151,14 @@ impl Exchange {
         environment.pending(handler, self.route, client, self.span())
     }
 
-    /// Counts the handler of the protocol that follows on the connection, which continues after the exchange. The second
-    /// value is true if the handler ends with its client.
+    /// Counts the handler of the protocol that follows on the connection, which continues after the exchange. Returns also the action
+    /// at the end of its client.
     #[cfg(feature = "websocket")]
-    pub(super) fn continue_handler(&self, client: SocketAddr, environment: &Environment) -> (InProgress, bool) {
-        let aborts = environment.disconnect(self.route) == Disconnect::Abort;
-        (environment.enter(self.route, client), aborts)
+    pub(super) fn continue_handler(&self, client: SocketAddr, environment: &Environment) -> (InProgress, Disconnect) {
+        (
+            environment.enter(self.route, client),
+            environment.disconnect(self.route),
+        )
     }
 
     // The request's body.

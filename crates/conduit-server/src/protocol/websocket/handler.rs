@@ -13,6 +13,7 @@ use tokio::time::Sleep;
 use crate::blocking::{PollScope, WorkerCounts};
 use crate::counts::Counts;
 use crate::panics::{discard, emit, message};
+use crate::route::Disconnect;
 use crate::websocket::{Channel, SocketFuture, WebSocketClosed};
 use crate::work::InProgress;
 
@@ -23,18 +24,18 @@ const AFTER_END: Duration = Duration::from_secs(10);
 pub(super) struct SocketHandler {
     future: SocketFuture,
     scope: PollScope,
-    /// The handler ends at the end of the connection.
-    aborts: bool,
+    /// The action at the end of the connection.
+    disconnect: Disconnect,
     #[expect(dead_code, reason = "its drop ends the wait of a shutdown")]
     in_progress: InProgress,
 }
 
 impl SocketHandler {
-    pub(super) fn new(future: SocketFuture, scope: PollScope, aborts: bool, in_progress: InProgress) -> Self {
+    pub(super) fn new(future: SocketFuture, scope: PollScope, disconnect: Disconnect, in_progress: InProgress) -> Self {
         SocketHandler {
             future,
             scope,
-            aborts,
+            disconnect,
             in_progress,
         }
     }
@@ -101,7 +102,7 @@ impl Future for EndingHandler {
         let Some(running) = handler else {
             return Poll::Ready(());
         };
-        if running.poll(channel, counts.of_worker(), context).is_pending() && !running.aborts {
+        if running.poll(channel, counts.of_worker(), context).is_pending() && running.disconnect == Disconnect::Finish {
             let rest = rest.get_or_insert_with(|| Box::pin(tokio::time::sleep(AFTER_END)));
             if rest.as_mut().poll(context).is_pending() {
                 return Poll::Pending;

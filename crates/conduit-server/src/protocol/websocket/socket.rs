@@ -106,12 +106,12 @@ impl Socket {
         waker.wake_up();
         channel.connect(Arc::clone(&waker));
         let (scope, _) = exchange.instrument_stream(&shared.environment).into_scope();
-        let (in_progress, aborts) = exchange.continue_handler(link.client(), &shared.environment);
+        let (in_progress, disconnect) = exchange.continue_handler(link.client(), &shared.environment);
         shared.counts().websockets_opened.add(1);
         let socket = Socket {
             engine: WebSocketConnection::new(limits, deflate),
             channel,
-            handler: Some(SocketHandler::new(handler, scope, aborts, in_progress)),
+            handler: Some(SocketHandler::new(handler, scope, disconnect, in_progress)),
             waker,
             input: SocketInput::Ready,
             is_pinged: false,
