@@ -83,9 +83,9 @@ impl BodyEvents for CommandQueue {
 }
 
 /// Registers the waker of a task that waits for its connection.
-pub(crate) fn register(place: &Cell<Option<Waker>>, waker: &Waker) {
-    let known = place.take().filter(|known| known.will_wake(waker));
-    place.set(Some(known.unwrap_or_else(|| waker.clone())));
+pub(crate) fn register(task: &Cell<Option<Waker>>, waker: &Waker) {
+    let known = task.take().filter(|known| known.will_wake(waker));
+    task.set(Some(known.unwrap_or_else(|| waker.clone())));
 }
 
 /// Sends the commands of one exchange.

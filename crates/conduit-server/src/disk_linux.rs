@@ -14,8 +14,8 @@ pub(crate) fn read_from_memory(file: &File, buffer: &mut [u8], offset: u64) -> i
 pub(crate) const SENDS_FILES: bool = true;
 
 pub(crate) fn send(socket: BorrowedFd<'_>, file: &File, offset: u64, bytes: u64) -> Result<Option<u64>, Failed> {
-    let mut place = offset;
-    match conduit_net::send_file(&socket, file, &mut place, usize::try_from(bytes).unwrap_or(usize::MAX)) {
+    let mut offset = offset;
+    match conduit_net::send_file(&socket, file, &mut offset, usize::try_from(bytes).unwrap_or(usize::MAX)) {
         Ok(count) => Ok(Some(count as u64)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(Failed::Socket(error)),

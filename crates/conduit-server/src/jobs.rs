@@ -154,7 +154,7 @@ impl Service {
             exchange.end(&mut environment);
         }
         drop(environment);
-        let exchange = InternalExchange {
+        let exchange = JobExchange {
             exchange,
             environment: Rc::clone(&self.environment),
             framing,
@@ -168,13 +168,13 @@ impl Service {
 
 /// An exchange whose client is a part of this process or another library. Its record, which only a request of the process has,
 /// is complete after [`end`](Self::end); a drop before it cancels the exchange.
-struct InternalExchange {
+struct JobExchange {
     exchange: Exchange,
     environment: Rc<RefCell<Environment>>,
     framing: ResponseFraming,
 }
 
-impl InternalExchange {
+impl JobExchange {
     /// Responds when the handler is ready. The exchange is cancelled when its caller disconnects; the handler continues unless its
     /// route ends with its client.
     async fn run(mut self, pending: PendingResponse, mut answer: oneshot::Sender<http::Response<SendBody>>) {
@@ -229,7 +229,7 @@ impl InternalExchange {
     }
 }
 
-impl Drop for InternalExchange {
+impl Drop for JobExchange {
     fn drop(&mut self) {
         self.cancel(0);
     }
@@ -238,7 +238,7 @@ impl Drop for InternalExchange {
 /// The stream of a recorded response. The exchange ends with the stream, and is cancelled by an error or a drop before its end.
 struct RecordedStream {
     stream: ResponseStream,
-    exchange: InternalExchange,
+    exchange: JobExchange,
 }
 
 impl PieceStream for RecordedStream {

@@ -121,7 +121,7 @@ pub(super) enum Activity {
 }
 
 /// Calls the same method of each protocol. A new protocol does not compile without an arm here and in
-/// [`each_with_exchanges`].
+/// `each_with_exchanges`.
 macro_rules! each {
     ($self:expr, $protocol:ident => $call:expr) => {
         match $self {
@@ -265,7 +265,7 @@ impl Protocol {
         each_with_exchanges!(self, protocol => protocol.buffer_bytes(), else 0)
     }
 
-    /// Cancels the exchanges in progress. Returns whether the stream must be reset: after an end, the client would take
+    /// Cancels the exchanges in progress, and sends the last message of the protocol if it has one. Returns whether the stream must be reset: after an end, the client would take
     /// incomplete output for complete.
     pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
         each_with_exchanges!(self, protocol => protocol.cancel(link, shared), else false)

@@ -49,9 +49,9 @@ impl Acceptor {
 
     /// Accepts a connection from a listener. Continues without one if its client has closed it while it waited, and breaks if no
     /// further one waits, or if none can be accepted now.
-    pub(super) fn accept(&mut self, place: usize, shared: &Shared) -> ControlFlow<(), Option<Accepted>> {
+    pub(super) fn accept(&mut self, listener: usize, shared: &Shared) -> ControlFlow<(), Option<Accepted>> {
         // A stop may have closed it since the event.
-        let Some(listener) = self.listeners.get(place) else {
+        let Some(listener) = self.listeners.get(listener) else {
             return ControlFlow::Break(());
         };
         match listener.accept() {
@@ -93,10 +93,10 @@ impl Acceptor {
             return;
         }
         self.is_watching = true;
-        for (place, listener) in self.listeners.iter().enumerate() {
+        for (index, listener) in self.listeners.iter().enumerate() {
             if let Err(error) = shared
                 .poller
-                .add(&*listener.socket, place as ConnectionId, Interest::READABLE)
+                .add(&*listener.socket, index as ConnectionId, Interest::READABLE)
             {
                 emit(|| tracing::error!(%error, "cannot watch a listening socket; trying again in a second"));
                 self.pause(shared);

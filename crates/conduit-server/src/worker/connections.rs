@@ -34,29 +34,29 @@ impl ConnectionTable {
         // 0 in the upper half is for listeners.
         self.accepted = self.accepted.wrapping_add(1).max(1);
         let entry = self.slab.vacant_entry();
-        let key = ConnectionId::from(self.accepted) << 32 | entry.key() as ConnectionId;
-        entry.insert(create(key));
-        key
+        let id = ConnectionId::from(self.accepted) << 32 | entry.key() as ConnectionId;
+        entry.insert(create(id));
+        id
     }
 
     /// The connection with this identifier, if it is open.
     #[inline]
-    pub(super) fn get(&self, key: ConnectionId) -> Option<&Connection> {
-        let connection = self.slab.get(index_of(key));
-        connection.filter(|connection| connection.id() == key)
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        let connection = self.slab.get(index_of(id));
+        connection.filter(|connection| connection.id() == id)
     }
 
     /// The same, to change it.
     #[inline]
-    pub(super) fn get_mut(&mut self, key: ConnectionId) -> Option<&mut Connection> {
-        let connection = self.slab.get_mut(index_of(key));
-        connection.filter(|connection| connection.id() == key)
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        let connection = self.slab.get_mut(index_of(id));
+        connection.filter(|connection| connection.id() == id)
     }
 
     /// Removes a connection, if it is open.
-    pub(super) fn remove(&mut self, key: ConnectionId) -> Option<Connection> {
-        self.get(key)?;
-        Some(self.slab.remove(index_of(key)))
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        self.get(id)?;
+        Some(self.slab.remove(index_of(id)))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Connection> {
@@ -70,9 +70,9 @@ impl ConnectionTable {
             let each = slab.iter();
             each.filter_map(|(_, connection)| Some((connection.idle_since()?, connection.id())))
         };
-        idle.longest(now, all, |key| {
-            let connection = slab.get(index_of(key));
-            let connection = connection.filter(|connection| connection.id() == key)?;
+        idle.longest(now, all, |id| {
+            let connection = slab.get(index_of(id));
+            let connection = connection.filter(|connection| connection.id() == id)?;
             // If its next request is in the kernel already, another one closes.
             connection.idle_since().filter(|_| !connection.has_unread_input())
         })
@@ -80,6 +80,6 @@ impl ConnectionTable {
 }
 
 /// The index of a connection in the slab.
-fn index_of(key: ConnectionId) -> usize {
-    key as u32 as usize
+fn index_of(id: ConnectionId) -> usize {
+    id as u32 as usize
 }

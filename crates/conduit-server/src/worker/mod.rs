@@ -90,7 +90,7 @@ impl Worker {
     }
 
     /// Accepts connections from a listening socket, and returns whether there may be more.
-    fn accept(&mut self, place: usize) -> bool {
+    fn accept(&mut self, listener: usize) -> bool {
         for _ in 0..ACCEPTS_A_TURN {
             let is_full = self.acceptor.is_full(self.connections.len());
             let leaves = is_full
@@ -100,15 +100,15 @@ impl Worker {
                 self.acceptor.wait_for_room(&self.shared);
                 return false;
             }
-            let accepted = match self.acceptor.accept(place, &self.shared) {
+            let accepted = match self.acceptor.accept(listener, &self.shared) {
                 ControlFlow::Continue(Some(accepted)) => accepted,
                 ControlFlow::Continue(None) => continue,
                 ControlFlow::Break(()) => return false,
             };
-            if let Some(key) = leaves {
+            if let Some(id) = leaves {
                 self.shared.counts().record_limit_hit(Limit::IdleConnections);
                 emit(|| tracing::debug!("closed an idle connection for a new one"));
-                self.close_connection(key);
+                self.close_connection(id);
             }
             self.add_accepted(accepted);
         }
@@ -118,9 +118,9 @@ impl Worker {
     /// Accepts the connections that wait in the kernel's queues, which closing a listening socket resets: requests may
     /// have been sent on them.
     fn accept_last(&mut self) {
-        for place in 0..self.acceptor.listeners() {
+        for listener in 0..self.acceptor.listeners() {
             for _ in 0..LAST_ACCEPTS / ACCEPTS_A_TURN {
-                if !self.accept(place) {
+                if !self.accept(listener) {
                     break;
                 }
             }
@@ -144,9 +144,9 @@ impl Worker {
             return self.refuse(accepted.transport, peer);
         }
         let now = self.shared.now();
-        let key = self.connections.insert(|key| Connection::new(accepted, role, key, now));
+        let id = self.connections.insert(|id| Connection::new(accepted, role, id, now));
         // The request has often arrived: this saves one event and one registration.
-        self.with_input(key, |connection, input, shared| {
+        self.with_input(id, |connection, input, shared| {
             connection.read_and_serve(input, false, shared)
         });
     }

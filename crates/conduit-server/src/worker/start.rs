@@ -97,7 +97,7 @@ impl WorkerStart {
         let observer = Arc::clone(&config.observer);
         let ticker = wake_worker(Rc::clone(&commands), handle.clone(), observer, number);
         let ticker = tokio::task::spawn_local(ticker);
-        let environment = |application| {
+        let new_environment = |application| {
             let watch = Watch::new(Arc::clone(&config.observer), counts_routes);
             Environment::new(
                 application,
@@ -111,18 +111,18 @@ impl WorkerStart {
         let application = connect();
         #[cfg(feature = "tower")]
         let internal = config.takes_internal.then(|| {
-            let environment = environment(application.clone());
+            let environment = new_environment(application.clone());
             let taking = crate::jobs::take_internal(environment, config.clone(), handle.clone());
             tokio::task::spawn_local(taking)
         });
-        let environment = environment(application).with_connections(redirect, hsts);
+        let environment = new_environment(application).with_connections(redirect, hsts);
         let shared = Shared::new(Rc::clone(&poller), commands, environment, config, peers);
         let worker = Worker::new(shared, listeners, connection_limit, handle);
-        let readiness = AsyncPoller::new(poller).map_err(failed)?;
+        let poller = AsyncPoller::new(poller).map_err(failed)?;
         worker.handle.worker_started();
         let driver = Driver {
             worker,
-            readiness,
+            poller,
             events: Events::with_capacity(EVENTS_A_TURN),
         };
         // As a task, not as the future of `block_on`: a task that is woken on its own thread costs no system call.

@@ -41,7 +41,7 @@ const HANDLERS_A_TURN: usize = 128;
 /// The task that runs a worker.
 pub(super) struct Driver {
     pub(super) worker: Worker,
-    pub(super) readiness: AsyncPoller,
+    pub(super) poller: AsyncPoller,
     pub(super) events: Events,
 }
 
@@ -49,11 +49,7 @@ impl Future for Driver {
     type Output = io::Result<CutOff>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<CutOff>> {
-        let Driver {
-            worker,
-            readiness,
-            events,
-        } = self.get_mut();
+        let Driver { worker, poller, events } = self.get_mut();
         worker.shared.commands.register(context.waker());
         worker.begin_turn();
         #[cfg(feature = "websocket")]
@@ -65,7 +61,7 @@ impl Future for Driver {
         #[cfg(feature = "testing")]
         worker.serve_in_process(context.waker());
         loop {
-            let ready = readiness.poll_ready(context)?;
+            let ready = poller.poll_ready(context)?;
             if ready.is_pending() && !worker.shared.poll_again {
                 break;
             }
@@ -131,8 +127,8 @@ impl Worker {
         let second = self.clock.update(now, std::time::Instant::now());
         self.shared.environment.now = second;
         live::tick(second);
-        for key in self.shared.wheel.advance(second) {
-            self.with_input(key, Connection::check_deadline);
+        for id in self.shared.wheel.advance(second) {
+            self.with_input(id, Connection::check_deadline);
         }
     }
 
@@ -307,20 +303,20 @@ impl Worker {
         self.batch.end(members);
     }
 
-    /// Calls a function with the connection of this key, if it is open, and removes the connection if that closes it.
+    /// Calls a function with the connection of this id, if it is open, and removes the connection if that closes it.
     ///
     /// A panic of the application or of the server itself closes this connection only. The buffers that it had taken from
     /// `shared` are replaced when they are missing.
     pub(super) fn with_connection(
         &mut self,
-        key: ConnectionId,
+        id: ConnectionId,
         call: impl FnOnce(&mut Connection, &mut Shared) -> Disposition,
     ) {
         let (connections, shared) = (&mut self.connections, &mut self.shared);
         // The drop of a command for a closed connection may panic, too: it may hold a response.
         let disposition = caught(
             "a panic outside of a handler; its connection is closed",
-            || match connections.get_mut(key) {
+            || match connections.get_mut(id) {
                 Some(connection) => call(connection, shared),
                 None => {
                     drop(call);
@@ -329,23 +325,23 @@ impl Worker {
             },
         );
         if disposition != Some(Disposition::Open) {
-            self.close_connection(key);
+            self.close_connection(id);
         }
     }
 
     /// Calls a function as [`with_connection`](Self::with_connection) does, with the buffer that connections read into.
     pub(super) fn with_input(
         &mut self,
-        key: ConnectionId,
+        id: ConnectionId,
         call: impl FnOnce(&mut Connection, &mut [u8], &mut Shared) -> Disposition,
     ) {
         let mut input = std::mem::take(&mut self.input);
-        self.with_connection(key, |connection, shared| call(connection, &mut input, shared));
+        self.with_connection(id, |connection, shared| call(connection, &mut input, shared));
         self.input = input;
     }
 
-    pub(super) fn close_connection(&mut self, key: ConnectionId) {
-        if let Some(connection) = self.connections.remove(key) {
+    pub(super) fn close_connection(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.remove(id) {
             let shared = &mut self.shared;
             caught("a panic while a connection was closed", || connection.close(shared));
         }

@@ -29,7 +29,7 @@ use crate::shared::Shared;
 pub(crate) struct Http1 {
     engine: h1::Connection,
     exchange: Exchange,
-    input: InputState,
+    input: Http1Input,
     /// Closing resets the connection instead of ending it cleanly: a close-delimited response was aborted, or the client does
     /// not take its responses.
     resets: bool,
@@ -39,7 +39,7 @@ pub(crate) struct Http1 {
 
 /// The use of input that has arrived.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum InputState {
+enum Http1Input {
     /// All of it is used, or the rest is incomplete: more is needed.
     NeedsMore,
     /// More can be used once there is room for output.
@@ -55,7 +55,7 @@ impl Http1 {
         Http1 {
             engine: h1::Connection::new(),
             exchange: Exchange::new(),
-            input: InputState::NeedsMore,
+            input: Http1Input::NeedsMore,
             resets: false,
             requests: 0,
         }
@@ -76,13 +76,13 @@ impl Http1 {
 
     /// Serves the requests in the input, until it is used, the engine has to wait, or there is no room for output.
     pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
-        if self.input == InputState::WaitsForHandler {
+        if self.input == Http1Input::WaitsForHandler {
             return Step::Continue;
         }
         link.begin_output(shared);
         // An exchange begins after the part of its body in this input, so that its handler is usually ready at the first poll.
         let mut arriving: Option<Request> = None;
-        self.input = InputState::Ready;
+        self.input = Http1Input::Ready;
         while link.has_room() {
             let head = shared.request.head_mut();
             let (used, event) = match self.engine.handle_input(input, head, &shared.config.head) {
@@ -111,7 +111,7 @@ impl Http1 {
                         }
                         if input.is_empty() {
                             // The usual end: the engine would find nothing.
-                            self.input = InputState::NeedsMore;
+                            self.input = Http1Input::NeedsMore;
                             break;
                         }
                     } else {
@@ -121,7 +121,7 @@ impl Http1 {
                 }
                 Event::Body(piece) => {
                     if !self.exchange.push_body(piece) {
-                        self.input = InputState::WaitsForHandler;
+                        self.input = Http1Input::WaitsForHandler;
                         break;
                     }
                 }
@@ -134,17 +134,17 @@ impl Http1 {
                     }
                 }
                 Event::Blocked if !input.is_empty() => {
-                    self.input = InputState::WaitsForResponse;
+                    self.input = Http1Input::WaitsForResponse;
                     break;
                 }
                 Event::Closed => {
                     // Requests after the last response are not served.
                     *input = &[];
-                    self.input = InputState::NeedsMore;
+                    self.input = Http1Input::NeedsMore;
                     break;
                 }
                 Event::Blocked | Event::NeedMore | Event::Upgraded => {
-                    self.input = InputState::NeedsMore;
+                    self.input = Http1Input::NeedsMore;
                     break;
                 }
             }
@@ -172,7 +172,7 @@ impl Http1 {
     /// Responds to input that the engine rejects. The connection uses no more of it.
     #[cold]
     fn refuse_invalid(&mut self, error: &RequestError, link: &mut Link, shared: &mut Shared) {
-        self.input = InputState::NeedsMore;
+        self.input = Http1Input::NeedsMore;
         if let Some(limit) = limit_of(error.reason()) {
             shared.counts().record_limit_hit(limit);
         }
@@ -204,7 +204,7 @@ impl Http1 {
         if link.read_closed && self.exchange.ends_with_client() {
             return Step::Close.into();
         }
-        if self.input == InputState::Ready && !link.has_output() {
+        if self.input == Http1Input::Ready && !link.has_output() {
             return OutputStep::Resume;
         }
         self.end_if_finished(link, shared).into()
@@ -227,7 +227,7 @@ impl Http1 {
                 };
             }
         }
-        if link.read_closed && self.input == InputState::NeedsMore {
+        if link.read_closed && self.input == Http1Input::NeedsMore {
             // The handler has all bytes that arrived, and the body is incomplete.
             self.exchange.abort_body();
         }
@@ -310,15 +310,15 @@ impl Http1 {
 
     /// The handler wants more input, or no longer blocks it.
     fn resume_input(&mut self) {
-        if self.input == InputState::WaitsForHandler {
-            self.input = InputState::Ready;
+        if self.input == Http1Input::WaitsForHandler {
+            self.input = Http1Input::Ready;
         }
     }
 
     /// The response is written: the request after it may be served.
     fn unblock_input(&mut self) {
-        if matches!(self.input, InputState::WaitsForHandler | InputState::WaitsForResponse) {
-            self.input = InputState::Ready;
+        if matches!(self.input, Http1Input::WaitsForHandler | Http1Input::WaitsForResponse) {
+            self.input = Http1Input::Ready;
         }
     }
 
@@ -337,7 +337,10 @@ impl Http1 {
                 self.resets |= matches!(step, Step::Close);
                 return step;
             }
-            _ => return Step::Close,
+            // Waits of other protocols.
+            Timer::Off | Timer::Protocol(..) => return Step::Close,
+            #[cfg(all(feature = "http2", feature = "websocket"))]
+            Timer::At(_) => return Step::Close,
         };
         shared.counts().record_limit_hit(limit);
         tracing::debug!(peer = %link.peer(), "{late}");
@@ -371,7 +374,7 @@ impl Http1 {
     /// Reads while requests can be served, or while a body that is not paused is incomplete. Reads nothing while the client
     /// has ended its half, has sent more than can be served now, or does not take its responses.
     pub(super) fn waits_for(&self, link: &Link, _: &Shared) -> (Interest, Timer) {
-        let can_use = !matches!(self.input, InputState::WaitsForHandler | InputState::WaitsForResponse);
+        let can_use = !matches!(self.input, Http1Input::WaitsForHandler | Http1Input::WaitsForResponse);
         let reads =
             !link.read_closed && can_use && (!link.has_output() || (link.has_room() && self.exchange.has_body()));
         let interest = if reads {
@@ -439,7 +442,7 @@ impl Http1 {
     /// Returns whether all is written, and the next request is expected as the last one was: the state after most turns.
     #[inline]
     fn is_idle(&self) -> bool {
-        self.input == InputState::NeedsMore && !self.exchange.is_serving() && self.engine.phase() == Phase::Idle
+        self.input == Http1Input::NeedsMore && !self.exchange.is_serving() && self.engine.phase() == Phase::Idle
     }
 
     /// The memory that it holds for the request's body.

@@ -22,7 +22,7 @@ use crate::shared::Shared;
 
 /// Reads the requests of a connection.
 pub(super) struct RequestReader {
-    input: InputUse,
+    input: Http2Input,
     /// The last input had a part of a body.
     reads_bodies: bool,
     /// The streams whose requests wait for the part of their body that has arrived and is not received yet.
@@ -33,7 +33,7 @@ pub(super) struct RequestReader {
 
 /// The use of input that has arrived.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum InputUse {
+pub(super) enum Http2Input {
     /// All of it is used, or the rest is an incomplete frame: more is needed.
     NeedsMore,
     /// More can be used once there is room for output.
@@ -47,14 +47,14 @@ pub(super) enum InputUse {
 impl RequestReader {
     pub(super) fn new() -> Self {
         RequestReader {
-            input: InputUse::NeedsMore,
+            input: Http2Input::NeedsMore,
             reads_bodies: false,
             arriving: Vec::new(),
             requests: 0,
         }
     }
 
-    pub(super) fn input(&self) -> InputUse {
+    pub(super) fn input(&self) -> Http2Input {
         self.input
     }
 
@@ -71,18 +71,18 @@ impl RequestReader {
         input: &mut &[u8],
         shared: &mut Shared,
     ) {
-        if matches!(self.input, InputUse::Paused | InputUse::Delayed) {
+        if matches!(self.input, Http2Input::Paused | Http2Input::Delayed) {
             return;
         }
         link.begin_output(shared);
         let now = engine_time(shared);
-        self.input = InputUse::Ready;
+        self.input = Http2Input::Ready;
         self.reads_bodies = false;
         let arrived_bytes = input.len();
         while link.has_room() {
             if let Some(limit) = multiplexer.budget.used_up_limit(&shared.config) {
                 shared.counts().record_limit_hit(limit);
-                self.input = InputUse::Paused;
+                self.input = Http2Input::Paused;
                 break;
             }
             let received: &[u8] = input;
@@ -92,7 +92,7 @@ impl RequestReader {
                 Ok(found) => found,
                 Err(error) => {
                     *input = &[];
-                    self.input = InputUse::NeedsMore;
+                    self.input = Http2Input::NeedsMore;
                     return self.fail(multiplexer, error, link, shared);
                 }
             };
@@ -117,16 +117,16 @@ impl RequestReader {
                 Http2Event::Delayed(_) => {
                     shared.counts().record_limit_hit(Limit::Http2Glitches);
                     tracing::debug!(peer = %link.peer(), "delayed a client that sends too many useless frames");
-                    self.input = InputUse::Delayed;
+                    self.input = Http2Input::Delayed;
                     break;
                 }
                 Http2Event::Closed => {
                     *input = &[];
-                    self.input = InputUse::NeedsMore;
+                    self.input = Http2Input::NeedsMore;
                     break;
                 }
                 Http2Event::NeedMore => {
-                    self.input = InputUse::NeedsMore;
+                    self.input = Http2Input::NeedsMore;
                     break;
                 }
             }
@@ -145,7 +145,7 @@ impl RequestReader {
 
     /// Reads on after a limit: the client was delayed, or handlers have ended.
     pub(super) fn resume(&mut self) {
-        self.input = InputUse::Ready;
+        self.input = Http2Input::Ready;
     }
 
     fn take_request(&mut self, multiplexer: &mut Multiplexer, id: h2::StreamId, link: &mut Link, shared: &mut Shared) {

@@ -29,7 +29,7 @@ use std::time::Duration;
 use conduit_net::Interest;
 use conduit_proto::h2::{self, ErrorCode, Http2Connection, Http2Phase};
 
-use self::input::{InputUse, RequestReader};
+use self::input::{Http2Input, RequestReader};
 use self::multiplexer::Multiplexer;
 use self::response::{refuse, respond};
 use super::{Activity, OutputStep, Step, check_acknowledged, close_late, linger};
@@ -48,7 +48,7 @@ use crate::shared::Shared;
 const GOAWAY_TIME: Duration = Duration::from_secs(2);
 
 pub(crate) struct Http2 {
-    requests: RequestReader,
+    reader: RequestReader,
     multiplexer: Multiplexer,
     /// The second in which the connection began.
     opened: Second,
@@ -65,7 +65,7 @@ impl Http2 {
             engine.shutdown(&mut link.output);
         }
         Http2 {
-            requests: RequestReader::new(),
+            reader: RequestReader::new(),
             multiplexer: Multiplexer::new(engine, shared.now()),
             opened: shared.now(),
             resets: false,
@@ -74,25 +74,25 @@ impl Http2 {
 
     /// Serves the frames in the input, until it is used or there is no room for output.
     pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
-        self.requests.serve(&mut self.multiplexer, link, input, shared);
+        self.reader.serve(&mut self.multiplexer, link, input, shared);
         Step::Continue
     }
 
     /// Continues after the output was sent: with responses that had to wait, with input, or with the end of the connection.
     pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
         let step = self.continue_output(link, shared);
-        if self.requests.input() == InputUse::Paused && self.multiplexer.budget.used_up_limit(&shared.config).is_none()
+        if self.reader.input() == Http2Input::Paused && self.multiplexer.budget.used_up_limit(&shared.config).is_none()
         {
-            self.requests.resume();
+            self.reader.resume();
         }
         match step {
-            Step::Continue if self.requests.input() == InputUse::Ready && link.has_room() => OutputStep::Resume,
+            Step::Continue if self.reader.input() == Http2Input::Ready && link.has_room() => OutputStep::Resume,
             step => step.into(),
         }
     }
 
     fn continue_output(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        self.requests.begin_arriving(&mut self.multiplexer, link, shared);
+        self.reader.begin_arriving(&mut self.multiplexer, link, shared);
         self.multiplexer.write_pending(link, shared);
         #[cfg(feature = "websocket")]
         websocket::drive_all(&mut self.multiplexer, link, shared);
@@ -106,7 +106,7 @@ impl Http2 {
         {
             return Step::Close;
         }
-        if link.read_closed && self.requests.input() == InputUse::NeedsMore {
+        if link.read_closed && self.reader.input() == Http2Input::NeedsMore {
             self.on_client_end(link, shared);
         }
         if link.has_output() {
@@ -200,7 +200,7 @@ impl Http2 {
                 return self.check_transfers(link, shared);
             }
             Timer::Protocol(ProtocolTimer::Delay, _) => {
-                self.requests.resume();
+                self.reader.resume();
                 link.extend_timer(shared);
                 return Step::Continue;
             }
@@ -255,7 +255,7 @@ impl Http2 {
     fn check_transfers(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         let multiplexer = &mut self.multiplexer;
         // A paused connection is not read.
-        let is_reading = self.requests.input() != InputUse::Paused;
+        let is_reading = self.reader.input() != Http2Input::Paused;
         let mut check = multiplexer
             .transfers
             .begin_check(is_reading, &multiplexer.engine, shared.now());
@@ -315,7 +315,7 @@ impl Http2 {
 
     /// Reads while there is room for the output that input leads to.
     pub(super) fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
-        let can_use = !matches!(self.requests.input(), InputUse::Paused | InputUse::Delayed);
+        let can_use = !matches!(self.reader.input(), Http2Input::Paused | Http2Input::Delayed);
         let interest = if !link.read_closed && can_use && link.has_room() {
             reading()
         } else {
@@ -330,15 +330,15 @@ impl Http2 {
         if link.has_output() {
             return Timer::Send;
         }
-        let input = self.requests.input();
-        if input == InputUse::Delayed {
+        let input = self.reader.input();
+        if input == Http2Input::Delayed {
             return Timer::protocol(ProtocolTimer::Delay, Duration::ZERO);
         }
         let has_transfers = self.multiplexer.transfers.has_open();
-        if input == InputUse::Paused {
+        if input == Http2Input::Paused {
             return if has_transfers { streams } else { Timer::Off };
         }
-        let has_partial_frame = input == InputUse::NeedsMore && !link.unused_input.is_empty();
+        let has_partial_frame = input == Http2Input::NeedsMore && !link.unused_input.is_empty();
         let engine = &self.multiplexer.engine;
         match engine.phase() {
             Http2Phase::Closed => Timer::Off,
@@ -372,7 +372,7 @@ impl Http2 {
 
     /// Bodies arrive in large pieces.
     pub(super) fn input_mode(&self, _: &Link) -> InputMode {
-        if self.requests.reads_bodies() {
+        if self.reader.reads_bodies() {
             InputMode::Alone
         } else {
             InputMode::Batched
@@ -381,7 +381,7 @@ impl Http2 {
 
     /// The output of several streams leaves together.
     pub(super) fn defers_output(&self, link: &Link) -> bool {
-        self.requests.input() == InputUse::NeedsMore && link.has_room()
+        self.reader.input() == Http2Input::NeedsMore && link.has_room()
     }
 
     pub(super) fn activity(&self, link: &Link) -> Activity {
@@ -408,13 +408,13 @@ impl Http2 {
     }
 
     fn is_idle(&self) -> bool {
-        self.multiplexer.engine.phase() == Http2Phase::Idle && self.requests.input() == InputUse::NeedsMore
+        self.multiplexer.engine.phase() == Http2Phase::Idle && self.reader.input() == Http2Input::NeedsMore
     }
 
     /// Frees memory that the last requests needed.
     pub(super) fn release_memory(&mut self) {
         if self.is_idle() {
-            self.requests.release_memory();
+            self.reader.release_memory();
             self.multiplexer.release_memory();
         }
     }
@@ -426,21 +426,25 @@ impl Http2 {
         streams.map(|(_, stream)| stream.buffer_bytes()).sum()
     }
 
-    /// Cancels all exchanges. Returns whether the client must see a reset.
+    /// Cancels all exchanges, and sends GOAWAY. Returns whether the client must see a reset.
     pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
         self.cancel_streams(shared);
+        self.send_goaway(link, shared);
+        self.resets
+    }
+
+    /// Sends GOAWAY, which names the requests that the client may send again, if it may still be connected.
+    fn send_goaway(&mut self, link: &mut Link, shared: &mut Shared) {
         if !self.resets && !link.has_output() && self.multiplexer.engine.phase() != Http2Phase::Closed {
-            // GOAWAY names the requests that the client may send again, if it is still connected.
             link.begin_output(shared);
             self.multiplexer.engine.abort(&mut link.output, ErrorCode::NO_ERROR);
             let _ = link.send(shared);
         }
-        self.resets
     }
 
     /// Cancels all exchanges: the engine has closed their streams.
     fn cancel_streams(&mut self, shared: &mut Shared) {
-        self.requests.forget_arriving();
+        self.reader.forget_arriving();
         self.multiplexer.cancel_all(shared);
     }
 }

@@ -33,9 +33,9 @@ struct Shares {
 pub(super) struct TransferCheck {
     /// The connection is read.
     is_reading: bool,
-    is_connection_closed: bool,
+    is_connection_window_closed: bool,
     /// The window of a stream is closed.
-    is_any_closed: bool,
+    is_any_window_closed: bool,
     shares: Shares,
 }
 
@@ -83,8 +83,8 @@ impl Transfers {
         self.has_open = false;
         TransferCheck {
             is_reading,
-            is_connection_closed: engine.is_connection_window_closed(),
-            is_any_closed: false,
+            is_connection_window_closed: engine.is_connection_window_closed(),
+            is_any_window_closed: false,
             shares: Shares::default(),
         }
     }
@@ -106,8 +106,8 @@ impl Transfers {
         check.shares.receiving += u64::from(receives);
         check.shares.sending += u64::from(sends);
         self.has_open |= has_body || stream.outgoing.is_pending() || is_closed;
-        check.is_any_closed |= is_closed;
-        if sends && !is_closed && check.is_connection_closed {
+        check.is_any_window_closed |= is_closed;
+        if sends && !is_closed && check.is_connection_window_closed {
             // Windows that are closed in turn give the client no more time.
             return None;
         }
@@ -126,6 +126,6 @@ impl Transfers {
         let is_closed = check.shares.sending > 0 && engine.is_connection_window_closed();
         self.has_open |= is_closed;
         let transfer = is_closed.then_some(Transfer::Send);
-        (is_closed || !check.is_any_closed) && self.rate.check(transfer, shared.now(), &shared.config)
+        (is_closed || !check.is_any_window_closed) && self.rate.check(transfer, shared.now(), &shared.config)
     }
 }
