@@ -23,8 +23,9 @@ impl Worker {
             Phase::Over(_) => {}
         }
         let is_over = match &self.phase {
+            Phase::Serving => false,
             Phase::Stopping(stopping) => stopping.deadline.is_some_and(|deadline| now >= deadline),
-            Phase::Serving | Phase::Over(_) => true,
+            Phase::Over(_) => true,
         };
         if is_over || self.handle.is_closing() {
             self.cut_off();
