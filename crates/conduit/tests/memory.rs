@@ -334,6 +334,52 @@ mod quoted {
         }
     }
 
+    #[cfg(feature = "validate")]
+    #[test]
+    fn problem_about_many_values_of_a_long_name_repeats_only_an_excerpt() {
+        use std::collections::HashMap;
+
+        use conduit::Valid;
+        use garde::Validate;
+
+        #[derive(Deserialize, Validate)]
+        struct Line {
+            #[garde(range(min = 1))]
+            count: u32,
+        }
+
+        #[derive(Deserialize, Validate)]
+        struct Lines {
+            #[garde(dive)]
+            by_name: HashMap<String, Vec<Line>>,
+        }
+
+        #[post("/lines")]
+        async fn lines(_lines: Valid<Json<Lines>>) {}
+
+        #[post("/fields")]
+        async fn fields(_lines: Valid<Form<Lines>>) {}
+
+        let _alone = alone();
+        let server = serve(App::new(()).routes(routes![lines, fields]));
+        let long = "n".repeat(1_000_000);
+        let json = format!(
+            "{{\"by_name\":{{\"{long}\":[{}{{\"count\":0}}]}}}}",
+            "{\"count\":0},".repeat(99)
+        );
+        let form = format!("by_name[{long}][0][count]=0&by_name[{long}][1][count]=0");
+        for (path, media_type, body) in [
+            ("/lines", "application/json", json),
+            ("/fields", "application/x-www-form-urlencoded", form),
+        ] {
+            let request = post(path, &format!("content-type: {media_type}\r\n"), body.as_bytes());
+            let (response, peak) = peak_of(|| server.request(&request));
+            assert_eq!(response.status, 422, "{path}");
+            // The body, its values, and a few copies of the name in turn.
+            assert!(peak < 12 * request.len(), "{path}: {peak} bytes for {}", request.len());
+        }
+    }
+
     #[derive(Deserialize)]
     enum Colour {
         Red,

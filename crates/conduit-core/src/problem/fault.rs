@@ -11,7 +11,7 @@ use crate::excerpt::{Excerpt, bounded};
 pub const LISTED_FAULTS: usize = 100;
 /// The maximum total length of the listed faults, in bytes; the first fault is listed in any case.
 const LISTED_BYTES: usize = 4096;
-/// The longest pointer; a shortened one would lead to another value.
+/// The longest pointer, and the longest name of a field; a shortened one would be that of another value.
 const POINTER_BYTES: usize = 256;
 
 /// One fault of a request: the place of a value, the expectation and the received value.
@@ -30,7 +30,7 @@ pub struct Fault {
     pub pointer: Option<String>,
     /// The expectation and the received value: `expected a number, found "12a"`.
     pub message: String,
-    /// The name of the field, if the value is that of a form: `items[3][price]`. Not shortened, so that a page finds the field.
+    /// For a value in a form: the name of its field, `items[3][price]`. Empty if it is longer than 256 bytes.
     #[serde(skip)]
     field: String,
 }
@@ -58,7 +58,7 @@ impl Fault {
     /// A fault of the value that these steps lead to from a part of the request: `query`, `header`, `body`. Without steps, the
     /// fault concerns the whole part.
     pub fn at<'a>(part: &str, steps: impl IntoIterator<Item = Step<'a>>, message: impl Into<String>) -> Self {
-        let (mut path, mut field) = (part.to_owned(), String::new());
+        let mut path = part.to_owned();
         for step in steps {
             // Writing into a string does not fail.
             let _ = match step {
@@ -66,15 +66,16 @@ impl Fault {
                 Step::Key(name) => write!(path, "[{:?}]", Excerpt::new(name)),
                 Step::Index(index) => write!(path, "[{index}]"),
             };
-            let _ = match step {
-                Step::Key(name) if field.is_empty() => write!(field, "{name}"),
-                Step::Key(name) => write!(field, "[{name}]"),
-                Step::Index(index) => write!(field, "[{index}]"),
-            };
         }
+        Fault::new(path, message)
+    }
+
+    /// A fault of the value that these steps lead to in a form, with the name of its field for [`Problem::field_errors`].
+    pub fn of_form<'a>(steps: impl IntoIterator<Item = Step<'a>, IntoIter: Clone>, message: impl Into<String>) -> Self {
+        let steps = steps.into_iter();
         Fault {
-            field,
-            ..Fault::new(path, message)
+            field: field(steps.clone()).unwrap_or_default(),
+            ..Fault::at("body", steps, message)
         }
     }
 
@@ -105,6 +106,20 @@ fn pointer<'a>(steps: impl Iterator<Item = Step<'a>>) -> Option<String> {
         }
     }
     (pointer.len() <= POINTER_BYTES).then_some(pointer)
+}
+
+/// The name of a field in a form.
+fn field<'a>(steps: impl Iterator<Item = Step<'a>>) -> Option<String> {
+    let mut field = String::new();
+    for step in steps {
+        match step {
+            Step::Key(name) if name.len() > POINTER_BYTES => return None,
+            Step::Key(name) if field.is_empty() => field.push_str(name),
+            Step::Key(name) => drop(write!(field, "[{name}]")),
+            Step::Index(index) => drop(write!(field, "[{index}]")),
+        }
+    }
+    (field.len() <= POINTER_BYTES).then_some(field)
 }
 
 /// Returns whether the end of a name after a dot is unambiguous.
@@ -195,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_fault_has_the_name_of_its_field_in_a_form() {
-        let long = "n".repeat(100);
+        let (long, too_long) = ("n".repeat(256), "n".repeat(257));
         for (steps, name) in [
             (&[][..], ""),
             (&[Step::Key("url")], "url"),
@@ -213,8 +228,10 @@ mod tests {
             ),
             (&[Step::Key("address.street")], "address.street"),
             (&[Step::Key(&long)], &long),
+            (&[Step::Key(&too_long)], ""),
+            (&[Step::Key(&long), Step::Index(0)], ""),
         ] {
-            assert_eq!(Fault::at("body", steps.iter().copied(), "wrong").field, name);
+            assert_eq!(Fault::of_form(steps.iter().copied(), "wrong").field, name);
         }
     }
 

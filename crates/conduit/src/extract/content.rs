@@ -141,7 +141,7 @@ impl<S, T: Readable> FromRequest<S> for Form<T> {
                 request.was_read(body);
                 Ok(Form(value))
             }
-            Err(error) => Err(rejected("body", StatusCode::UNPROCESSABLE_ENTITY, &error)),
+            Err(error) => Err(bad_form(&error)),
         }
     }
 
@@ -186,7 +186,7 @@ impl<S, T: Readable> FromRequest<S> for Query<T> {
         ready(match query_pairs(request) {
             Ok(pairs) => match pairs.read() {
                 Ok(value) => Ok(Query(value)),
-                Err(error) => Err(rejected("query", StatusCode::BAD_REQUEST, &error)),
+                Err(error) => Err(bad_query(&error)),
             },
             Err(problem) => Err(problem),
         })
@@ -251,10 +251,14 @@ fn describe_query(operation: &mut Operation, of: TypeKey) {
     );
 }
 
-/// Returns the problem of an invalid value in a part of the request.
 #[cold]
-fn rejected(part: &str, status: StatusCode, error: &Error) -> Problem {
-    Problem::faults(status, &[error.fault(part)])
+fn bad_query(error: &Error) -> Problem {
+    Problem::faults(StatusCode::BAD_REQUEST, &[error.fault("query")])
+}
+
+#[cold]
+fn bad_form(error: &Error) -> Problem {
+    Problem::faults(StatusCode::UNPROCESSABLE_ENTITY, &[error.form_fault()])
 }
 
 /// Returns the problem of a body that is not JSON, or not JSON of the expected type.

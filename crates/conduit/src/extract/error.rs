@@ -8,6 +8,9 @@ use super::refusals;
 use crate::excerpt::bounded;
 use crate::problem::{Excerpt, Fault, Step};
 
+/// The longest name of a step. A fault shows an excerpt of a long name, and has neither pointer nor field for one above 256 bytes.
+const STEP_BYTES: usize = 260;
+
 /// An inlined `Result::map_err`: serde's functions are compiled for each type of a program, and the method and its closure
 /// would add two more functions for each of them.
 macro_rules! map_error {
@@ -278,9 +281,7 @@ impl Error {
 
     /// Adds the name of the field that contains the value.
     pub(super) fn in_field(mut self, name: &str) -> Self {
-        // A fault shows only an excerpt of a long name.
-        let end = name.floor_char_boundary(256);
-        self.0.steps.push(OwnedStep::Key(name[..end].to_owned()));
+        self.0.steps.push(OwnedStep::Key(name[..step_length(name)].to_owned()));
         self
     }
 
@@ -336,10 +337,20 @@ impl Error {
         Fault::at(part, self.steps(), self.to_string())
     }
 
+    /// Returns the fault of a value in a form.
+    pub(super) fn form_fault(&self) -> Fault {
+        Fault::of_form(self.steps(), self.to_string())
+    }
+
     /// Returns the fault of a value in a JSON body.
     pub(super) fn json_fault(&self) -> Fault {
         Fault::of_json(self.steps(), self.to_string())
     }
+}
+
+/// The length of the part of a name that a step keeps.
+pub(super) fn step_length(name: &str) -> usize {
+    name.floor_char_boundary(STEP_BYTES)
 }
 
 impl fmt::Display for Error {

@@ -8,6 +8,7 @@ use http::StatusCode;
 #[cfg(feature = "multipart")]
 use super::MultipartForm;
 use super::client_names::{ClientInput, InputNames};
+use super::error::step_length;
 use super::{Form, FromRequest, Header, Json, Path, Query, Readable};
 use crate::openapi::Operation;
 use crate::problem::{Fault, LISTED_FAULTS, Problem, Step};
@@ -143,7 +144,7 @@ impl<T> Content for Form<T> {
     }
 
     fn fault(steps: &[Step<'_>], message: &str) -> Fault {
-        Fault::at("body", steps.iter().copied(), message)
+        Fault::of_form(steps.iter().copied(), message)
     }
 
     fn client_input<'a>(_: &'a Request, body: &'a [u8]) -> ClientInput<'a> {
@@ -190,7 +191,7 @@ impl<T> Content for MultipartForm<T> {
     }
 
     fn fault(steps: &[Step<'_>], message: &str) -> Fault {
-        Fault::at("body", steps.iter().copied(), message)
+        Fault::of_form(steps.iter().copied(), message)
     }
 
     fn client_input<'a>(_: &'a Request, body: &'a [u8]) -> ClientInput<'a> {
@@ -324,11 +325,17 @@ enum PathComponent {
     Index,
 }
 
-/// Returns the components of a rule's path. Only the serialised form separates them: the displayed form of a member `a.b` is
+/// Returns the components of a rule's path, their names shortened. Only the serialised form separates them: the displayed form of a member `a.b` is
 /// the same as that of `b` inside `a`, and the client chooses the keys of a map.
 fn components(path: &garde::Path) -> Vec<(PathComponent, String)> {
     let components = serde_json::to_value(path).and_then(serde_json::from_value);
-    components.unwrap_or_default()
+    let mut components: Vec<(PathComponent, String)> = components.unwrap_or_default();
+    for (_, name) in &mut components {
+        // All listed faults may have the same long name.
+        name.truncate(step_length(name));
+        name.shrink_to_fit();
+    }
+    components
 }
 
 fn steps(components: &[(PathComponent, String)]) -> Vec<Step<'_>> {

@@ -88,10 +88,7 @@ impl<S, T: Readable> FromRequest<S> for MultipartForm<T> {
         pairs.arrange();
         match with_files(files, || pairs.read()) {
             Ok(value) => Ok(MultipartForm(value)),
-            Err(error) => Err(Problem::faults(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                &[error.fault("body")],
-            )),
+            Err(error) => Err(Problem::faults(StatusCode::UNPROCESSABLE_ENTITY, &[error.form_fault()])),
         }
     }
 

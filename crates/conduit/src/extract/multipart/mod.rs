@@ -226,7 +226,7 @@ impl Broken {
             MultipartError::HeadTooLong { .. } | MultipartError::TooManyFields => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         };
-        Problem::faults(status, &[Fault::at("body", field.map(Step::Key), error.to_string())])
+        Problem::faults(status, &[Fault::of_form(field.map(Step::Key), error.to_string())])
     }
 }
 
@@ -378,7 +378,7 @@ impl Field<'_> {
 
     #[cold]
     fn fault(&self, status: StatusCode, message: String) -> Problem {
-        Problem::faults(status, &[Fault::at("body", [Step::Key(&self.head.name)], message)])
+        Problem::faults(status, &[Fault::of_form([Step::Key(&self.head.name)], message)])
     }
 }
 
