@@ -18,11 +18,12 @@ pub fn weighted(list: &str) -> impl Iterator<Item = (&str, u16)> {
     })
 }
 
-/// Parses a weight: `0` or `1`, with decimal places that do not exceed 1. Places after the third are ignored; the RFC does not
-/// permit them, but clients that compute weights send them.
+/// Parses a weight: `0` or `1`, with decimal places that do not exceed 1. The RFC permits neither places after the third, which are
+/// ignored, nor a missing `0` before the point, but clients send both.
 fn parse(value: &str) -> Option<u16> {
     let (whole, places) = value.split_once('.').unwrap_or((value, ""));
     let whole = match whole {
+        "" if !places.is_empty() => 0,
         "0" => 0,
         "1" => FULL,
         _ => return None,
@@ -61,7 +62,8 @@ mod tests {
             ("10", None),
             ("00.5", None),
             ("", None),
-            (".5", None),
+            (".5", Some(500)),
+            (".", None),
             ("-0.5", None),
             ("+0.5", None),
             ("0,5", None),
