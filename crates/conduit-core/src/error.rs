@@ -33,6 +33,8 @@ enum ErrorKind {
         value: String,
         expected: &'static str,
     },
+    /// The arguments of the program are not those of a printout.
+    Arguments { arguments: String, expected: &'static str },
     /// An error of an address that comes from an environment variable.
     FromVariable { name: &'static str, error: Box<Error> },
     /// A page of the framework has the path of a route.
@@ -61,6 +63,11 @@ impl fmt::Display for Error {
             ErrorKind::Variable { name, value, expected } => {
                 write!(f, "invalid {name}={value:?}: expected {expected}")
             }
+            ErrorKind::Arguments { arguments, expected } => write!(
+                f,
+                "invalid arguments {arguments:?}: expected {expected}; a program with an argument of this name calls \
+                 `App::arguments(false)`"
+            ),
             ErrorKind::FromVariable { name, error } => {
                 write!(f, "{error} (the address comes from the environment variable {name})")
             }
@@ -134,6 +141,10 @@ impl Error {
             value: value.into(),
             expected,
         })
+    }
+
+    pub fn arguments(arguments: String, expected: &'static str) -> Self {
+        Error(ErrorKind::Arguments { arguments, expected })
     }
 
     /// Adds that the address comes from an environment variable, to an error that is about the address.

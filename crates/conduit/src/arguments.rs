@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use crate::error::{Error, Result};
+
 /// The output of a program that serves no HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Printout {
@@ -28,55 +30,109 @@ pub(crate) enum Printout {
 }
 
 /// The printout that the arguments request, without the program's name. Only a list that consists of exactly these arguments counts:
-/// other arguments, such as those of features that are off, belong to the program.
-pub(crate) fn printout(arguments: impl Iterator<Item = OsString>) -> Option<Printout> {
+/// other lists belong to the program.
+///
+/// # Errors
+///
+/// Returns an error for one of these arguments with another value, or with none, and for one whose feature is off: a program that
+/// serves instead would not end.
+pub(crate) fn printout(arguments: impl Iterator<Item = OsString>) -> Result<Option<Printout>> {
     let arguments: Vec<OsString> = arguments.take(3).collect();
-    let arguments: Vec<&str> = arguments
-        .iter()
-        .map(|argument| argument.to_str())
-        .collect::<Option<_>>()?;
-    match arguments[..] {
-        ["--routes"] => Some(Printout::Routes),
+    let arguments: Option<Vec<&str>> = arguments.iter().map(|argument| argument.to_str()).collect();
+    let Some(arguments) = arguments else { return Ok(None) };
+    let printout = match arguments[..] {
+        ["--routes"] => Printout::Routes,
         #[cfg(feature = "openapi")]
-        ["--openapi"] | ["--openapi", "3.1"] => Some(Printout::OpenApi),
+        ["--openapi"] | ["--openapi", "3.1"] => Printout::OpenApi,
         #[cfg(feature = "openapi")]
-        ["--openapi", "3.2"] => Some(Printout::OpenApi32),
+        ["--openapi", "3.2"] => Printout::OpenApi32,
         #[cfg(feature = "lock")]
-        ["--lock"] => Some(Printout::Lock),
+        ["--lock"] => Printout::Lock,
         #[cfg(feature = "codegen")]
-        ["--client", "typescript"] => Some(Printout::TypeScriptClient),
+        ["--client", "typescript"] => Printout::TypeScriptClient,
         #[cfg(feature = "codegen")]
-        ["--client", "rust"] => Some(Printout::RustClient),
+        ["--client", "rust"] => Printout::RustClient,
         #[cfg(feature = "mcp")]
-        ["--mcp"] => Some(Printout::Mcp),
-        _ => None,
-    }
+        ["--mcp"] => Printout::Mcp,
+        [name] => return invalid(name, None),
+        [name, value] if !value.starts_with('-') => return invalid(name, Some(value)),
+        _ => return Ok(None),
+    };
+    Ok(Some(printout))
+}
+
+/// Returns an error if the argument is one of those that need a feature.
+fn invalid(name: &str, value: Option<&str>) -> Result<Option<Printout>> {
+    let expected = match name {
+        "--openapi" => "`--openapi`, `--openapi 3.1` or `--openapi 3.2`, with the feature `openapi`",
+        "--lock" => "`--lock` alone, with the feature `lock`",
+        "--client" => "`--client typescript` or `--client rust`, with the feature `codegen`",
+        "--mcp" => "`--mcp` alone, with the feature `mcp`",
+        _ => return Ok(None),
+    };
+    let arguments = [Some(name), value].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    Err(Error::arguments(arguments, expected))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of(list: &[&str]) -> Result<Option<Printout>> {
+        printout(list.iter().map(OsString::from))
+    }
+
     #[test]
     fn only_the_exact_lists_of_arguments_are_handled() {
-        let of = |list: &[&str]| printout(list.iter().map(OsString::from));
-        assert_eq!(of(&["--routes"]), Some(Printout::Routes));
-        assert_eq!(of(&["--openapi"]).is_some(), cfg!(feature = "openapi"));
-        assert_eq!(of(&["--openapi", "3.2"]).is_some(), cfg!(feature = "openapi"));
+        assert_eq!(of(&["--routes"]).unwrap(), Some(Printout::Routes));
         #[cfg(feature = "openapi")]
-        assert_eq!(of(&["--openapi", "3.2"]), Some(Printout::OpenApi32));
-        assert_eq!(of(&["--openapi", "3.3"]), None);
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&["--route"]), None);
-        assert_eq!(of(&["routes"]), None);
-        assert_eq!(of(&["--routes", "--verbose"]), None);
-        assert_eq!(of(&["serve", "--routes"]), None);
-        assert_eq!(of(&["--client", "typescript"]).is_some(), cfg!(feature = "codegen"));
-        assert_eq!(of(&["--client", "rust"]).is_some(), cfg!(feature = "codegen"));
-        assert_eq!(of(&["--lock"]).is_some(), cfg!(feature = "lock"));
-        assert_eq!(of(&["--mcp"]).is_some(), cfg!(feature = "mcp"));
-        assert_eq!(of(&["--mcp", "--routes"]), None);
-        assert_eq!(of(&["--client"]), None);
-        assert_eq!(of(&["--client", "typescript", "--verbose"]), None);
+        assert_eq!(of(&["--openapi", "3.2"]).unwrap(), Some(Printout::OpenApi32));
+        for others in [
+            &[][..],
+            &["--route"],
+            &["routes"],
+            &["--routes", "all"],
+            &["--routes", "--verbose"],
+            &["serve", "--routes"],
+            &["--mcp", "--routes"],
+            &["--client", "typescript", "--verbose"],
+        ] {
+            assert_eq!(of(others).unwrap(), None, "{others:?}");
+        }
+    }
+
+    #[test]
+    fn an_argument_whose_feature_is_off_is_an_error() {
+        for (list, feature, is_on) in [
+            (&["--openapi"][..], "openapi", cfg!(feature = "openapi")),
+            (&["--openapi", "3.1"], "openapi", cfg!(feature = "openapi")),
+            (&["--openapi", "3.2"], "openapi", cfg!(feature = "openapi")),
+            (&["--lock"], "lock", cfg!(feature = "lock")),
+            (&["--client", "typescript"], "codegen", cfg!(feature = "codegen")),
+            (&["--client", "rust"], "codegen", cfg!(feature = "codegen")),
+            (&["--mcp"], "mcp", cfg!(feature = "mcp")),
+        ] {
+            match of(list) {
+                Ok(printout) => assert!(is_on && printout.is_some(), "{list:?}"),
+                Err(error) => assert!(!is_on && error.to_string().contains(feature), "{list:?}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_argument_with_an_invalid_value_is_an_error() {
+        for (list, arguments) in [
+            (&["--client"][..], "--client"),
+            (&["--client", "python"], "--client python"),
+            (&["--openapi", "3.3"], "--openapi 3.3"),
+            (&["--lock", "api.lock"], "--lock api.lock"),
+            (&["--mcp", "stdio"], "--mcp stdio"),
+        ] {
+            let error = of(list).expect_err("the value is invalid").to_string();
+            assert!(
+                error.starts_with(&format!("invalid arguments {arguments:?}: expected `{}", list[0])),
+                "{error}"
+            );
+        }
     }
 }

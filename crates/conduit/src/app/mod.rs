@@ -466,13 +466,14 @@ impl<S: 'static, R> App<S, R> {
     /// # Errors
     ///
     /// Returns an error if the server cannot listen on the address, or if it is called inside a tokio runtime, as in a `main`
-    /// with `#[tokio::main]`: the workers have separate runtimes. The error contains the reason and the remedy.
+    /// with `#[tokio::main]`: the workers have separate runtimes; and for one of the [arguments](App::arguments) with an invalid
+    /// value. The error contains the reason and the remedy.
     pub fn run(self) -> Result
     where
         R: Routed<S>,
     {
         if self.arguments
-            && let Some(printout) = printout(std::env::args_os().skip(1))
+            && let Some(printout) = printout(std::env::args_os().skip(1))?
         {
             return self.print(printout);
         }

@@ -502,7 +502,8 @@ impl<S, R> App<S, R> {
     }
 
     /// Sets whether [`run`](App::run) handles the program's arguments. By default it does if all arguments together equal a
-    /// row of this table; other lists are left to the program. `run` then returns without serving HTTP:
+    /// row of this table. `run` then returns without serving HTTP. One of these arguments, other than `--routes`, with another value
+    /// or without its feature is an error. Other lists are left to the program.
     ///
     /// | arguments | `run` | feature |
     /// | --- | --- | --- |
