@@ -100,11 +100,13 @@ impl FromStr for ListenAddress {
         } else if let Ok(address) = rest.parse() {
             Location::Ip(address)
         } else {
-            let port = rest.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-            if !matches!(port, Some(Ok(_))) {
-                return Err(wrong("it has no port"));
+            let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            match rest.rsplit_once(':') {
+                Some((_, port)) if port.parse::<u16>().is_ok() => Location::Host(rest.to_owned()),
+                Some((_, port)) if is_number(port) => return Err(wrong("its port is above 65535")),
+                None if is_number(rest) => return Err(wrong("it has a port and no address")),
+                _ => return Err(wrong("it has no port")),
             }
-            Location::Host(rest.to_owned())
         };
         Ok(ListenAddress { place, scheme })
     }
@@ -275,6 +277,9 @@ mod tests {
             ("", "no port"),
             ("localhost", "no port"),
             ("[::1]", "no port"),
+            ("localhost:", "no port"),
+            ("127.0.0.1:99999", "its port is above 65535"),
+            ("8080", "it has a port and no address"),
             ("unix:", "the path after unix: is empty"),
             ("unix:@", "the name after unix:@ is empty"),
             ("unix:/a?mode=9", "octal"),
