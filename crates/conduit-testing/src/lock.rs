@@ -59,7 +59,10 @@ pub fn assert_lock(application: &impl TestApplication, path: impl AsRef<Path>) {
     }
     let remedy = format!("review the difference, and write the file by `{UPDATE}=1 cargo test`");
     if file.is_empty() {
-        panic!("{} is missing or empty: {remedy}", path.display());
+        panic!(
+            "{} is missing or empty: write it by `{UPDATE}=1 cargo test`, and commit it",
+            path.display()
+        );
     }
     if differences.is_empty() {
         panic!(

@@ -231,7 +231,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "http2_stream_limit",
         variable: "CONDUIT_HTTP2_STREAM_LIMIT",
-        bounds: "concurrent requests of an HTTP/2 connection; at most 65535",
+        bounds: "concurrent requests of an HTTP/2 connection; a larger number than 65535 counts as 65535",
         over: "REFUSED_STREAM for the request; handlers of reset streams count, whichever side reset them; while as many as the limit run, nothing is read",
         limit: Some(Limit::Http2Streams),
         default: None,
@@ -281,7 +281,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "http2_windows",
         variable: "CONDUIT_HTTP2_CONNECTION_WINDOW",
-        bounds: "bytes of all bodies of a connection that arrive before handlers read them; at least 65535",
+        bounds: "bytes of all bodies of a connection that arrive before handlers read them; a smaller number than 65535 counts as 65535",
         over: "FLOW_CONTROL_ERROR for the connection",
         limit: Some(Limit::Http2Windows),
         default: None,
