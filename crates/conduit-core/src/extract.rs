@@ -136,7 +136,8 @@ pub trait FromRequest<S, M = ()>: Sized {
 #[diagnostic::on_unimplemented(
     message = "the application's state `{S}` has no `{Self}`",
     label = "required by an argument `State<{Self}>` or by routes with the state `{Self}`",
-    note = "add a field of type `{Self}` to `{S}` and derive `FromRef`, or implement `FromRef<{S}>` for `{Self}`"
+    note = "add a field of type `{Self}` to `{S}` and derive `FromRef`, or implement `FromRef<{S}>` for `{Self}`",
+    note = "a list of routes outside of a function names its state: `const ROUTES: Routes<AppState> = routes![…]`"
 )]
 pub trait FromRef<S>: Sized {
     /// Returns the part as an owned value; it is usually cheap to clone.
