@@ -32,7 +32,7 @@ pub struct Fault {
     pub message: String,
     /// For a value in a form: the name of its field, `items[3][price]`. Empty if it is longer than 256 bytes.
     #[serde(skip)]
-    field: String,
+    field: Option<String>,
 }
 
 /// A step on the way from a part of the request to a value in it.
@@ -51,7 +51,7 @@ impl Fault {
             path: bounded(path.into()),
             pointer: None,
             message: bounded(message.into()),
-            field: String::new(),
+            field: None,
         }
     }
 
@@ -74,7 +74,7 @@ impl Fault {
     pub fn of_form<'a>(steps: impl IntoIterator<Item = Step<'a>, IntoIter: Clone>, message: impl Into<String>) -> Self {
         let steps = steps.into_iter();
         Fault {
-            field: field(steps.clone()).unwrap_or_default(),
+            field: Some(field(steps.clone()).unwrap_or_default()),
             ..Fault::at("body", steps, message)
         }
     }
@@ -170,8 +170,8 @@ impl Problem {
         let mut problem = Problem::new(status)
             .with_detail(detail)
             .with_serialized("errors", &faults);
-        let field_error = |fault: &Fault| (fault.field.clone(), fault.message.clone());
-        problem.0.field_errors = faults.iter().map(field_error).collect();
+        let field_error = |fault: &Fault| Some((fault.field.clone()?, fault.message.clone()));
+        problem.0.field_errors = faults.iter().filter_map(field_error).collect();
         match total - listed {
             0 => problem,
             more => problem.with("more_errors", more),
@@ -231,7 +231,10 @@ mod tests {
             (&[Step::Key(&too_long)], ""),
             (&[Step::Key(&long), Step::Index(0)], ""),
         ] {
-            assert_eq!(Fault::of_form(steps.iter().copied(), "wrong").field, name);
+            assert_eq!(
+                Fault::of_form(steps.iter().copied(), "wrong").field.as_deref(),
+                Some(name)
+            );
         }
     }
 

@@ -256,9 +256,8 @@ impl Problem {
         &self.0.headers
     }
 
-    /// The faults of [`faults`](Problem::faults) for a page with a form: the name of each field as the form has it, such as
-    /// `items[3][price]`, and the message. The name is empty for a fault of the form as a whole, for a name of more than 256 bytes,
-    /// and for a fault that is not made by [`Fault::of_form`].
+    /// The faults that are made by [`Fault::of_form`], for a page with a form: the name of each field as the form has it, such as
+    /// `items[3][price]`, and the message. The name is empty for a fault of the form as a whole, and for a name of more than 256 bytes.
     pub fn field_errors(&self) -> impl Iterator<Item = (&str, &str)> {
         let errors = self.0.field_errors.iter();
         errors.map(|(field, message)| (field.as_str(), message.as_str()))
