@@ -256,16 +256,14 @@ mod tests {
         assert_eq!(len(), 1);
     }
 
-    /// A file of the repository, whose last change is older than the test, with its content.
+    /// A file of the repository with its content, also if a checkout has just written it.
     fn kept(path: &str) -> Arc<Representation> {
         let file = std::fs::File::open(path).expect("a file");
         let attributes = conduit_net::Attributes::of(&file).expect("a file");
         let settings = super::super::settings::FilesSettings::default();
         let file = Representation::of_file(Arc::new(file), attributes, path.as_bytes(), None, &settings);
-        Arc::new(
-            file.with_kept_content()
-                .expect("a small file that has been the same for a while"),
-        )
+        let kept = Some(std::fs::read(path).expect("a file").into());
+        Arc::new(Representation { kept, ..file })
     }
 
     #[test]

@@ -240,8 +240,12 @@ impl LookUp {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
     use bytes::Bytes;
+
+    use super::*;
+    use crate::files::representation::is_settled;
 
     /// The file at a path.
     async fn file(disk: &Disk, path: &str) -> Arc<Representation> {
@@ -259,8 +263,17 @@ mod tests {
         runtime.expect("a runtime").block_on(test);
     }
 
+    /// Waits until the content of a file may be kept: a checkout may have just written it.
+    fn settle(path: &str) {
+        let file = File::open(path).expect("a file");
+        while !is_settled(&Attributes::of(&file).expect("its attributes")) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     #[test]
     fn content_of_a_file_that_is_requested_again_after_the_interval_is_kept() {
+        settle("tests/assets/css/app.css");
         run(async {
             let disk = Disk::new(Path::new("tests/assets"));
             assert_eq!(file(&disk, "css/app.css").await.kept, None);

@@ -152,7 +152,7 @@ impl Representation {
 }
 
 /// Returns whether the next change of a file will have a different timestamp than its last one.
-fn is_settled(attributes: &Attributes) -> bool {
+pub(super) fn is_settled(attributes: &Attributes) -> bool {
     let changed = u64::try_from(attributes.changed.0).unwrap_or(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(Duration::from_secs(changed)) > SETTLED
