@@ -95,7 +95,7 @@ fn main() {
     if limit < 10_200 {
         println!("The limit of {limit} descriptors is too low for 10,000 connections: fewer are used.\n");
     }
-    println!("| attack | server | answers | p50 ms | p99 ms | most ms | failed | MiB during | MiB after |");
+    println!("| attack | server | responses | p50 ms | p99 ms | max ms | failed | MiB during | MiB after |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let is_wanted = |attack: &&Attack| only.as_ref().is_none_or(|only| attack.name.contains(only.as_str()));
     for attack in ATTACKS.iter().filter(is_wanted) {

@@ -78,7 +78,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         let request = zstd_bomb(27, size);
         held(server, 64, |_| request.clone())
     }),
-    attack("10,000 idempotency keys with answers of 4 KiB", 48.0, |server, size| {
+    attack("10,000 idempotency keys, responses of 4 KiB", 48.0, |server, size| {
         let mut stream = server.connect();
         for number in 0..size.of(10_000, 5000) {
             let key = format!("idempotency-key: {number}\r\n");
