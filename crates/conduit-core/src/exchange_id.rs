@@ -12,13 +12,13 @@ impl StreamId {
     /// The stream of a protocol that has no others.
     pub const ONLY: StreamId = StreamId(0);
 
-    /// The stream in this place of its connection's table.
-    pub const fn at(place: u32) -> Self {
-        StreamId(place)
+    /// The stream in this slot of its connection's table.
+    pub const fn at(slot: u32) -> Self {
+        StreamId(slot)
     }
 
-    /// The place of the stream in its connection's table.
-    pub const fn place(self) -> usize {
+    /// The slot of the stream in its connection's table.
+    pub const fn slot(self) -> usize {
         self.0 as usize
     }
 }

@@ -44,7 +44,7 @@ impl StreamTable {
 
     /// The stream that a command is for, if it is open.
     pub(super) fn find(&self, exchange: ExchangeId) -> Option<h2::StreamId> {
-        let id = self.slots.get(exchange.stream.place())?.id?;
+        let id = self.slots.get(exchange.stream.slot())?.id?;
         (id.number() == exchange.generation).then_some(id)
     }
 
