@@ -37,6 +37,7 @@ mod job;
 mod jobs;
 mod latency;
 mod link;
+mod link_times;
 mod listener_socket;
 mod listening;
 mod live;

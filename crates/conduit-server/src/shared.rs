@@ -16,6 +16,7 @@ use crate::deadlines::{Second, Wheel};
 use crate::exchange::Environment;
 #[cfg(feature = "http2")]
 use crate::exchange_id::ConnectionId;
+use crate::link_times::LinkTimes;
 use crate::peers::Peers;
 use crate::request::Request;
 #[cfg(feature = "websocket")]
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     /// The part that serves exchanges.
     pub(super) environment: Environment,
     pub(super) config: Config,
+    pub(super) link_times: LinkTimes,
     pub(super) commands: Rc<CommandQueue>,
     pub(super) wheel: Wheel,
     /// The connections of each peer address, on all workers.
@@ -72,6 +74,7 @@ impl Shared {
         Shared {
             poller,
             environment,
+            link_times: LinkTimes::of(&config),
             config,
             commands,
             wheel: Wheel::new(),

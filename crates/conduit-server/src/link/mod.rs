@@ -202,7 +202,7 @@ impl Link {
         shared.counts().received_bytes.add(received.bytes as u64);
         if self.deadline.timer == Timer::Receive {
             let bytes = received.raw_bytes as u64;
-            self.deadline.rate.moved(bytes, shared.now(), &shared.config);
+            self.deadline.rate.moved(bytes, shared.now(), &shared.link_times);
         }
         Ok(Arrived {
             bytes: received.bytes,
@@ -554,8 +554,8 @@ impl Link {
     }
 
     pub(super) fn set_timer(&mut self, timer: Timer, shared: &mut Shared) {
-        self.deadline.set(timer, shared.now(), &shared.config);
-        let second = self.deadline.second(&shared.config);
+        self.deadline.set(timer, shared.now(), &shared.link_times);
+        let second = self.deadline.second(&shared.link_times);
         let due = if timer == Timer::Send {
             // A reader is measured each second: the wheel takes the next second for one that has passed.
             Some(0)
@@ -605,7 +605,7 @@ impl Link {
     }
 
     pub(super) fn is_late(&mut self, shared: &Shared) -> bool {
-        let second = self.deadline.second(&shared.config);
+        let second = self.deadline.second(&shared.link_times);
         second.is_some_and(|second| second <= shared.now())
     }
 
@@ -620,7 +620,7 @@ impl Link {
     /// The number of bytes that the client has taken since the last measurement.
     pub(super) fn take_measure(&mut self, shared: &Shared) -> u64 {
         let taken = self.taken_bytes();
-        self.deadline.rate.took(taken, shared.now(), &shared.config)
+        self.deadline.rate.took(taken, shared.now(), &shared.link_times)
     }
 
     /// Returns whether the client's system has acknowledged nothing since the last look, although bytes were on their way.

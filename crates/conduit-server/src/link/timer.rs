@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::Config;
 use crate::deadlines::{Second, WheelSlot};
+use crate::link_times::LinkTimes;
 use crate::protocol_timer::ProtocolTimer;
 
 /// The wait of a connection, by the measure of its time.
@@ -98,7 +98,7 @@ impl Deadline {
     }
 
     /// Begins this wait. Nothing changes if it has begun already, on behalf of the same message.
-    pub(crate) fn set(&mut self, timer: Timer, now: Second, config: &Config) {
+    pub(crate) fn set(&mut self, timer: Timer, now: Second, times: &LinkTimes) {
         let restarts = std::mem::take(&mut self.restarts);
         if timer == self.timer && !restarts {
             return;
@@ -119,25 +119,25 @@ impl Deadline {
             // over all pieces of the output, and over the output for all messages of a pipeline.
             Timer::Send if self.rate.of == Some(Transfer::Send) => {}
             Timer::Receive if self.rate.of == Some(Transfer::Receive) && !restarts => {}
-            Timer::Send => self.rate.begin(Some(Transfer::Send), now, config),
-            Timer::Receive => self.rate.begin(Some(Transfer::Receive), now, config),
+            Timer::Send => self.rate.begin(Some(Transfer::Send), now, times),
+            Timer::Receive => self.rate.begin(Some(Transfer::Receive), now, times),
             _ => {}
         }
     }
 
     /// The second in which the time is over.
-    pub(crate) fn second(&mut self, config: &Config) -> Option<Second> {
+    pub(crate) fn second(&mut self, times: &LinkTimes) -> Option<Second> {
         match self.timer {
             Timer::Off => None,
-            Timer::Idle => Some(deadline_after(self.idle_since, config.idle_timeout)),
+            Timer::Idle => Some(deadline_after(self.idle_since, times.idle)),
             // A message that begins within the idle time has its full time, but empty lines before it do not add to that.
             Timer::Incomplete => {
-                let first = config.idle_timeout.saturating_add(config.head_timeout);
-                Some(deadline_after(self.since, config.head_timeout).min(deadline_after(self.idle_since, first)))
+                let first = times.idle.saturating_add(times.message);
+                Some(deadline_after(self.since, times.message).min(deadline_after(self.idle_since, first)))
             }
-            Timer::Receive | Timer::Send => Some(self.rate.until(config)),
-            Timer::HalfClosed => Some(deadline_after(self.since, config.idle_timeout)),
-            Timer::Acknowledgement => Some(deadline_after(self.since, config.rate_grace / CHECKS_PER_GRACE)),
+            Timer::Receive | Timer::Send => Some(self.rate.until(times)),
+            Timer::HalfClosed => Some(deadline_after(self.since, times.idle)),
+            Timer::Acknowledgement => Some(deadline_after(self.since, times.rate_grace / CHECKS_PER_GRACE)),
             Timer::Protocol(_, seconds) => Some(end_of(self.since, seconds)),
             #[cfg(all(feature = "http2", feature = "websocket"))]
             Timer::At(second) => Some(second),
@@ -186,21 +186,21 @@ pub(crate) struct TransferRate {
 impl TransferRate {
     /// Counts transferred bytes.
     #[inline]
-    pub(crate) fn moved(&mut self, bytes: u64, now: Second, config: &Config) {
+    pub(crate) fn moved(&mut self, bytes: u64, now: Second, times: &LinkTimes) {
         if now != self.moved {
             // Earlier bytes give no more than a grace from then.
-            self.until(config);
+            self.until(times);
             self.moved = now;
         }
         self.bytes += bytes;
     }
 
     /// Counts the bytes that the client has taken, `taken_bytes` in total. Returns their number since the last call.
-    pub(super) fn took(&mut self, taken_bytes: u64, now: Second, config: &Config) -> u64 {
+    pub(super) fn took(&mut self, taken_bytes: u64, now: Second, times: &LinkTimes) -> u64 {
         let bytes = taken_bytes.saturating_sub(self.taken_bytes);
         if bytes > 0 {
             self.taken_bytes = taken_bytes;
-            self.moved(bytes, now, config);
+            self.moved(bytes, now, times);
         }
         bytes
     }
@@ -216,17 +216,17 @@ impl TransferRate {
 
     /// Measures this transfer, if there is one, as before if it is the same. Returns whether the client is late.
     #[cfg(feature = "http2")]
-    pub(crate) fn check(&mut self, of: Option<Transfer>, now: Second, config: &Config) -> bool {
+    pub(crate) fn check(&mut self, of: Option<Transfer>, now: Second, times: &LinkTimes) -> bool {
         if self.of != of {
-            self.begin(of, now, config);
+            self.begin(of, now, times);
         }
-        of.is_some() && self.until(config) <= now
+        of.is_some() && self.until(times) <= now
     }
 
     /// Begins with a whole grace.
-    fn begin(&mut self, of: Option<Transfer>, now: Second, config: &Config) {
+    fn begin(&mut self, of: Option<Transfer>, now: Second, times: &LinkTimes) {
         self.of = of;
-        self.until = deadline_after(now, config.rate_grace);
+        self.until = deadline_after(now, times.rate_grace);
         self.moved = now;
         self.bytes = 0;
     }
@@ -238,14 +238,14 @@ impl TransferRate {
     }
 
     /// The deadline, with all transferred bytes.
-    fn until(&mut self, config: &Config) -> Second {
-        let rate = config.minimum_rate.max(1);
+    fn until(&mut self, times: &LinkTimes) -> Second {
+        let rate = times.minimum_rate.max(1);
         let seconds = Second::try_from(self.bytes / rate).unwrap_or(Second::MAX);
         self.bytes %= rate;
         self.until = self
             .until
             .saturating_add(seconds)
-            .min(deadline_after(self.moved, config.rate_grace));
+            .min(deadline_after(self.moved, times.rate_grace));
         self.until
     }
 }
@@ -253,22 +253,25 @@ impl TransferRate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     /// A transfer since this second, at 1024 bytes a second with a grace of 10.
-    fn since(now: Second) -> (TransferRate, Config) {
-        let mut config = Config::default();
-        config.rate_grace = Duration::from_secs(10);
+    fn since(now: Second) -> (TransferRate, LinkTimes) {
+        let times = LinkTimes {
+            rate_grace: Duration::from_secs(10),
+            ..LinkTimes::of(&Config::default())
+        };
         let mut rate = TransferRate::default();
-        rate.begin(Some(Transfer::Receive), now, &config);
-        (rate, config)
+        rate.begin(Some(Transfer::Receive), now, &times);
+        (rate, times)
     }
 
     /// The second in which a client is late that moves this number of bytes in each.
     fn late(bytes_a_second: u64) -> Option<Second> {
-        let (mut rate, config) = since(100);
+        let (mut rate, times) = since(100);
         (101..1100).find(|now| {
-            rate.moved(bytes_a_second, *now, &config);
-            rate.until(&config) <= *now
+            rate.moved(bytes_a_second, *now, &times);
+            rate.until(&times) <= *now
         })
     }
 
@@ -283,26 +286,26 @@ mod tests {
 
     #[test]
     fn bytes_that_have_moved_give_no_more_than_a_grace_from_then() {
-        let (mut rate, config) = since(100);
-        rate.moved(1 << 30, 105, &config);
-        assert_eq!(rate.until(&config), 116);
+        let (mut rate, times) = since(100);
+        rate.moved(1 << 30, 105, &times);
+        assert_eq!(rate.until(&times), 116);
         // Not from the next byte, although there was no look in between.
-        rate.moved(1 << 30, 107, &config);
-        rate.moved(1, 117, &config);
-        assert_eq!(rate.until(&config), 118);
+        rate.moved(1 << 30, 107, &times);
+        rate.moved(1, 117, &times);
+        assert_eq!(rate.until(&times), 118);
     }
 
     #[test]
     fn a_reader_gets_time_for_the_bytes_since_the_last_look_and_for_none_twice() {
-        let (mut rate, config) = since(100);
-        rate.took(5 * 1024, 103, &config);
-        assert_eq!(rate.until(&config), 114);
-        rate.took(5 * 1024, 112, &config);
+        let (mut rate, times) = since(100);
+        rate.took(5 * 1024, 103, &times);
+        assert_eq!(rate.until(&times), 114);
+        rate.took(5 * 1024, 112, &times);
         // A Unix socket counts more memory than bytes.
-        rate.took(4 * 1024, 113, &config);
-        assert_eq!(rate.until(&config), 114);
-        rate.took(7 * 1024, 113, &config);
-        assert_eq!(rate.until(&config), 116);
+        rate.took(4 * 1024, 113, &times);
+        assert_eq!(rate.until(&times), 114);
+        rate.took(7 * 1024, 113, &times);
+        assert_eq!(rate.until(&times), 116);
     }
 
     #[test]
@@ -319,20 +322,20 @@ mod tests {
 
     #[test]
     fn another_wait_of_the_same_length_begins_again() {
-        let config = Config::default();
+        let times = LinkTimes::of(&Config::default());
         let time = Duration::from_secs(30);
         let mut deadline = Deadline::new(Timer::Off, 100);
-        deadline.set(Timer::protocol(ProtocolTimer::Handshake, time), 100, &config);
-        deadline.set(Timer::protocol(ProtocolTimer::Handshake, time), 120, &config);
-        assert_eq!(deadline.second(&config), Some(131), "the same wait continues");
-        deadline.set(Timer::protocol(ProtocolTimer::Linger, time), 120, &config);
-        assert_eq!(deadline.second(&config), Some(151));
+        deadline.set(Timer::protocol(ProtocolTimer::Handshake, time), 100, &times);
+        deadline.set(Timer::protocol(ProtocolTimer::Handshake, time), 120, &times);
+        assert_eq!(deadline.second(&times), Some(131), "the same wait continues");
+        deadline.set(Timer::protocol(ProtocolTimer::Linger, time), 120, &times);
+        assert_eq!(deadline.second(&times), Some(151));
     }
 
     #[test]
     fn time_that_the_client_does_not_cause_is_returned() {
-        let (mut rate, config) = since(100);
+        let (mut rate, times) = since(100);
         rate.resume(1000);
-        assert_eq!(rate.until(&config), 1111);
+        assert_eq!(rate.until(&times), 1111);
     }
 }

@@ -151,12 +151,12 @@ impl SocketStream {
             Some(socket) if is_written => socket.timer(shared),
             _ => Timer::Off,
         };
-        self.deadline.set(timer, shared.now(), &shared.config);
+        self.deadline.set(timer, shared.now(), &shared.link_times);
     }
 
     /// The second of the deadline.
     pub(super) fn deadline(&mut self, shared: &Shared) -> Option<Second> {
-        self.deadline.second(&shared.config)
+        self.deadline.second(&shared.link_times)
     }
 
     /// The timer whose deadline has passed. Writes a ping if it is the time without frames of the client, and returns `None`.

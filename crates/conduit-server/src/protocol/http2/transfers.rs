@@ -61,15 +61,15 @@ impl Transfers {
     /// Counts bytes of a request's body that have arrived.
     pub(super) fn record_received(&self, stream: &mut Stream, bytes: usize, shared: &Shared) {
         let share = bytes as u64 * self.shares.receiving.max(1);
-        stream.rate.moved(share, shared.now(), &shared.config);
+        stream.rate.moved(share, shared.now(), &shared.link_times);
     }
 
     /// Counts bytes of a response that are written; `None` for a stream that has ended.
     pub(super) fn record_written(&mut self, stream: Option<&mut Stream>, bytes: usize, shared: &Shared) {
         let share = bytes as u64 * self.shares.sending.max(1);
-        self.rate.moved(bytes as u64, shared.now(), &shared.config);
+        self.rate.moved(bytes as u64, shared.now(), &shared.link_times);
         if let Some(stream) = stream {
-            stream.rate.moved(share, shared.now(), &shared.config);
+            stream.rate.moved(share, shared.now(), &shared.link_times);
         }
     }
 
@@ -116,7 +116,7 @@ impl Transfers {
             (false, true) => Some(Transfer::Receive),
             (false, false) => None,
         };
-        let is_late = stream.rate.check(transfer, shared.now(), &shared.config);
+        let is_late = stream.rate.check(transfer, shared.now(), &shared.link_times);
         transfer.filter(|_| is_late)
     }
 
@@ -126,6 +126,6 @@ impl Transfers {
         let is_closed = check.shares.sending > 0 && engine.is_connection_window_closed();
         self.has_open |= is_closed;
         let transfer = is_closed.then_some(Transfer::Send);
-        (is_closed || !check.is_any_window_closed) && self.rate.check(transfer, shared.now(), &shared.config)
+        (is_closed || !check.is_any_window_closed) && self.rate.check(transfer, shared.now(), &shared.link_times)
     }
 }
