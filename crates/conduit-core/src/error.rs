@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 
 /// The return type of [`main`](crate#example) of a Conduit program.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
@@ -35,8 +36,12 @@ enum ErrorKind {
     },
     /// The arguments of the program are not those of a printout.
     Arguments { arguments: String, expected: &'static str },
-    /// An error of an address that comes from an environment variable.
-    FromVariable { name: &'static str, error: Box<Error> },
+    /// An error of an address that comes from an environment variable, or is the default without it.
+    FromVariable {
+        name: &'static str,
+        is_set: bool,
+        error: Box<Error>,
+    },
     /// A page of the framework has the path of a route.
     Taken {
         path: String,
@@ -68,9 +73,19 @@ impl fmt::Display for Error {
                 "invalid arguments {arguments:?}: expected {expected}; a program with an argument of this name calls \
                  `App::arguments(false)`"
             ),
-            ErrorKind::FromVariable { name, error } => {
-                write!(f, "{error} (the address comes from the environment variable {name})")
-            }
+            ErrorKind::FromVariable {
+                name,
+                is_set: true,
+                error,
+            } => write!(f, "{error} (the address comes from the environment variable {name})"),
+            ErrorKind::FromVariable {
+                name,
+                is_set: false,
+                error,
+            } => write!(
+                f,
+                "{error} (the address is the default: the environment variable {name} sets another)"
+            ),
             ErrorKind::Taken { path, route } => write!(
                 f,
                 "a page of the framework (`App::docs`, `App::mcp`) and the route {} at {}:{} have the path {path}: change the path of one of them",
@@ -131,6 +146,14 @@ impl Error {
         })
     }
 
+    /// Another socket listens on the address.
+    pub fn in_use(address: SocketAddr) -> Self {
+        Error::listen(format!(
+            "cannot listen on {address}: address in use (EADDRINUSE); another socket uses the port: stop its program, or choose \
+             another port"
+        ))
+    }
+
     pub fn listen(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Error(ErrorKind::Listen(cause.into()))
     }
@@ -147,11 +170,12 @@ impl Error {
         Error(ErrorKind::Arguments { arguments, expected })
     }
 
-    /// Adds that the address comes from an environment variable, to an error that is about the address.
-    pub fn of_variable(self, name: &'static str) -> Self {
+    /// Adds the environment variable that the address comes from, or that would set another, to an error that is about the address.
+    pub fn of_variable(self, name: &'static str, is_set: bool) -> Self {
         match self.0 {
             ErrorKind::Address { .. } | ErrorKind::Listen(_) => Error(ErrorKind::FromVariable {
                 name,
+                is_set,
                 error: Box::new(self),
             }),
             _ => self,
@@ -184,6 +208,26 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_an_address_has_the_variable_that_sets_it() {
+        let text = |is_set| {
+            let error = Error::in_use(([127, 0, 0, 1], 8080).into());
+            error.of_variable("CONDUIT_ADDR", is_set).to_string()
+        };
+        let error = "cannot listen on 127.0.0.1:8080: address in use (EADDRINUSE); another socket uses the port: stop its program, \
+                     or choose another port";
+        assert_eq!(
+            text(true),
+            format!("{error} (the address comes from the environment variable CONDUIT_ADDR)")
+        );
+        assert_eq!(
+            text(false),
+            format!("{error} (the address is the default: the environment variable CONDUIT_ADDR sets another)")
+        );
+        let other = Error::system("serve", io::Error::other("no disk")).of_variable("CONDUIT_ADDR", true);
+        assert_eq!(other.to_string(), "cannot serve: no disk");
+    }
 
     #[test]
     fn a_text_and_every_error_become_an_error_with_the_same_text() {

@@ -452,13 +452,13 @@ fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(
     if workers > 1 {
         refuse_taken(address, beside_v4)?;
     }
-    let first = TcpListener::bind(address, &options).map_err(Error::listen)?;
+    let first = TcpListener::bind(address, &options).map_err(listen_error)?;
     let address = first
         .local_addr()
         .map_err(|cause| Error::system("read the listening address", cause))?;
     let mut sockets = vec![ListenerSocket::Tcp(first)];
     while sockets.len() < workers {
-        let socket = TcpListener::bind(address, &options).map_err(Error::listen)?;
+        let socket = TcpListener::bind(address, &options).map_err(listen_error)?;
         sockets.push(ListenerSocket::Tcp(socket));
     }
     Ok((address, sockets))
@@ -468,12 +468,22 @@ fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(
 /// second program of the same user to take a part of the first one's connections.
 fn refuse_taken(address: SocketAddr, only_v6: bool) -> Result {
     let domain = if address.is_ipv4() { Domain::V4 } else { Domain::V6 };
-    let socket = Socket::new(domain, Kind::STREAM, Protocol::DEFAULT).map_err(Error::listen)?;
-    socket.set_option(option::REUSE_ADDRESS, true).map_err(Error::listen)?;
+    let socket = Socket::new(domain, Kind::STREAM, Protocol::DEFAULT).map_err(listen_error)?;
+    socket.set_option(option::REUSE_ADDRESS, true).map_err(listen_error)?;
     if only_v6 {
-        socket.set_option(option::ONLY_V6, true).map_err(Error::listen)?;
+        socket.set_option(option::ONLY_V6, true).map_err(listen_error)?;
     }
-    socket.bind(&Address::Ip(address)).map_err(Error::listen)
+    socket.bind(&Address::Ip(address)).map_err(listen_error)
+}
+
+/// The error of a listening socket at an IP address. The remedy of the socket's error for a port in use is an option that a server
+/// does not have.
+fn listen_error(error: conduit_net::Error) -> Error {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    match error.address().filter(|_| errno == Some(Errno::ADDRINUSE)) {
+        Some(address) => Error::in_use(address),
+        None => Error::listen(error),
+    }
 }
 
 /// Listens on a path. A stale file of a server that no longer runs is removed first.

@@ -449,7 +449,11 @@ fn second_program_on_the_same_address_fails_with_any_number_of_workers() {
         let address = first.address.to_string();
         let (code, errors) = failure(program().env("CONDUIT_WORKERS", workers).env("CONDUIT_ADDR", &address));
         assert_eq!(code, Some(1), "{errors}");
-        assert!(errors.contains(&address) && errors.contains("in use"), "{errors}");
+        let expected = format!(
+            "cannot listen on {address}: address in use (EADDRINUSE); another socket uses the port: stop its program, or choose \
+             another port (the address comes from the environment variable CONDUIT_ADDR)"
+        );
+        assert!(errors.contains(&expected), "{errors}");
     }
 }
 

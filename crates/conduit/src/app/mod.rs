@@ -482,14 +482,9 @@ impl<S: 'static, R> App<S, R> {
         let value = std::env::var_os(ADDRESS_VARIABLE);
         let is_set = value.is_some();
         let listening = self.listen(&*run_address(value)?);
-        let of_variable = |error: Error| {
-            if is_set {
-                error.of_variable(ADDRESS_VARIABLE)
-            } else {
-                error
-            }
-        };
-        listening.map_err(of_variable)?.run()
+        listening
+            .map_err(|error| error.of_variable(ADDRESS_VARIABLE, is_set))?
+            .run()
     }
 
     /// Returns every route with method, path, handler, source location and layers, and the global limits, as a value that
