@@ -1,5 +1,6 @@
 //! Errors of a server that cannot start or continue.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -32,8 +33,10 @@ enum ErrorKind {
     Variable {
         name: &'static str,
         value: String,
-        expected: &'static str,
+        expected: Cow<'static, str>,
     },
+    /// The workers need more than the process may have.
+    Workers { count: usize, cause: String },
     /// The arguments of the program are not those of a printout.
     Arguments { arguments: String, expected: &'static str },
     /// An error of an address that comes from an environment variable, or is the default without it.
@@ -68,6 +71,11 @@ impl fmt::Display for Error {
             ErrorKind::Variable { name, value, expected } => {
                 write!(f, "invalid {name}={value:?}: expected {expected}")
             }
+            ErrorKind::Workers { count, cause } => write!(
+                f,
+                "cannot start {count} workers: {cause}, or use fewer workers (`App::workers` or the environment variable \
+                 CONDUIT_WORKERS)"
+            ),
             ErrorKind::Arguments { arguments, expected } => write!(
                 f,
                 "invalid arguments {arguments:?}: expected {expected}; a program with an argument of this name calls \
@@ -158,12 +166,17 @@ impl Error {
         Error(ErrorKind::Listen(cause.into()))
     }
 
-    pub fn variable(name: &'static str, value: impl Into<String>, expected: &'static str) -> Self {
+    pub fn variable(name: &'static str, value: impl Into<String>, expected: impl Into<Cow<'static, str>>) -> Self {
         Error(ErrorKind::Variable {
             name,
             value: value.into(),
-            expected,
+            expected: expected.into(),
         })
+    }
+
+    /// This number of workers cannot start; `cause` ends with a remedy.
+    pub fn workers(count: usize, cause: String) -> Self {
+        Error(ErrorKind::Workers { count, cause })
     }
 
     pub fn arguments(arguments: String, expected: &'static str) -> Self {

@@ -15,7 +15,9 @@ use conduit_proto::h1::Limits;
 #[cfg(feature = "http2")]
 use conduit_proto::h2::Http2Limits;
 
-pub use self::setting::{SETTINGS, Setting};
+#[cfg(feature = "http2")]
+pub use self::setting::MINIMUM_HTTP2_HEAD_BYTES;
+pub use self::setting::{MINIMUM_HEAD_BYTES, SETTINGS, Setting};
 pub use self::websocket::WebSocketConfig;
 use crate::observer::{NoObserver, Observer};
 use crate::proxies::Proxies;

@@ -24,6 +24,7 @@ mod counts;
 mod current;
 mod cut_off;
 mod deadlines;
+mod descriptors;
 pub(crate) mod disk;
 mod exchange;
 pub mod handle;

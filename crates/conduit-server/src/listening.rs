@@ -21,6 +21,7 @@ use rustix::io::Errno;
 use crate::address::{ListenAddress, Location, Scheme};
 use crate::config::Config;
 use crate::connection_info::{ConnectionInfo, PeerProcess};
+use crate::descriptors::too_many_workers;
 use crate::error::{Error, Result};
 use crate::handover::{self, Kept, Passed, Predecessor, SocketSource};
 use crate::listener_socket::ListenerSocket;
@@ -450,15 +451,16 @@ fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(
         options = options.only_v6(true);
     }
     if workers > 1 {
-        refuse_taken(address, beside_v4)?;
+        refuse_taken(address, beside_v4).map_err(|error| listen_error(error, workers))?;
     }
-    let first = TcpListener::bind(address, &options).map_err(listen_error)?;
+    let failed = |error| listen_error(error, workers);
+    let first = TcpListener::bind(address, &options).map_err(failed)?;
     let address = first
         .local_addr()
         .map_err(|cause| Error::system("read the listening address", cause))?;
     let mut sockets = vec![ListenerSocket::Tcp(first)];
     while sockets.len() < workers {
-        let socket = TcpListener::bind(address, &options).map_err(listen_error)?;
+        let socket = TcpListener::bind(address, &options).map_err(failed)?;
         sockets.push(ListenerSocket::Tcp(socket));
     }
     Ok((address, sockets))
@@ -466,23 +468,23 @@ fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(
 
 /// Fails if another process listens on the address. Workers share it by SO_REUSEPORT, which by itself would also allow a
 /// second program of the same user to take a part of the first one's connections.
-fn refuse_taken(address: SocketAddr, only_v6: bool) -> Result {
+fn refuse_taken(address: SocketAddr, only_v6: bool) -> std::result::Result<(), conduit_net::Error> {
     let domain = if address.is_ipv4() { Domain::V4 } else { Domain::V6 };
-    let socket = Socket::new(domain, Kind::STREAM, Protocol::DEFAULT).map_err(listen_error)?;
-    socket.set_option(option::REUSE_ADDRESS, true).map_err(listen_error)?;
+    let socket = Socket::new(domain, Kind::STREAM, Protocol::DEFAULT)?;
+    socket.set_option(option::REUSE_ADDRESS, true)?;
     if only_v6 {
-        socket.set_option(option::ONLY_V6, true).map_err(listen_error)?;
+        socket.set_option(option::ONLY_V6, true)?;
     }
-    socket.bind(&Address::Ip(address)).map_err(listen_error)
+    socket.bind(&Address::Ip(address))
 }
 
-/// The error of a listening socket at an IP address. The remedy of the socket's error for a port in use is an option that a server
-/// does not have.
-fn listen_error(error: conduit_net::Error) -> Error {
-    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    match error.address().filter(|_| errno == Some(Errno::ADDRINUSE)) {
-        Some(address) => Error::in_use(address),
-        None => Error::listen(error),
+/// The error of one of `workers` listening sockets at an IP address. The remedies of the socket's error for a port in use and for a
+/// missing descriptor are those of another program.
+fn listen_error(error: conduit_net::Error, workers: usize) -> Error {
+    match (error.raw_os_error().map(Errno::from_raw_os_error), error.address()) {
+        (Some(Errno::ADDRINUSE), Some(address)) => Error::in_use(address),
+        (Some(Errno::MFILE), _) => too_many_workers(workers),
+        _ => Error::listen(error),
     }
 }
 

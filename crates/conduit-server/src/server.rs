@@ -10,7 +10,6 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -18,6 +17,7 @@ use crate::cohort::Cohort;
 use crate::config::Config;
 use crate::counts::Counts;
 use crate::cut_off::CutOff;
+use crate::descriptors::{check_workers, connections_per_worker};
 use crate::dispatch::OpenApplication;
 use crate::error::{Error, Result};
 use crate::handle::{ServerHandle, StopOnDrop, UNREADY};
@@ -33,8 +33,6 @@ use crate::{blocking, manager, signals};
 
 /// The time for the last lines of the log.
 const LAST_LINES: Duration = Duration::from_secs(1);
-/// Descriptors that the process needs besides connections: standard streams, pollers, files, databases.
-const SPARE_DESCRIPTORS: u64 = 128;
 
 /// A server that listens and does not serve yet; made by `App::listen`.
 ///
@@ -221,6 +219,7 @@ impl Server {
         for (number, listeners) in listeners.into_iter().enumerate() {
             let start = WorkerStart {
                 number,
+                workers,
                 listeners,
                 application: self.application.duplicate(),
                 config: self.config.clone(),
@@ -241,7 +240,9 @@ impl Server {
                 Ok(thread) => threads.push(thread),
                 Err(cause) => {
                     self.handle.close();
-                    return (threads, Err(Error::system("start a worker's thread", cause)));
+                    let cause =
+                        format!("thread {number} cannot start: {cause}; raise the limit of threads (ulimit -u)");
+                    return (threads, Err(Error::workers(workers, cause)));
                 }
             }
         }
@@ -430,28 +431,13 @@ async fn report_stop(handle: ServerHandle) -> Infallible {
 }
 
 /// The number of workers: one for each core, unless the program sets it.
-pub fn worker_count(config: &Config) -> usize {
+///
+/// # Errors
+///
+/// Returns an error if the process may not open as many descriptors as the workers need.
+pub fn worker_count(config: &Config) -> Result<usize> {
     // Where the number of cores is unknown, one worker serves.
     let cores = || thread::available_parallelism().map_or(1, usize::from);
-    config.workers.unwrap_or_else(cores)
-}
-
-/// Raises the limit of descriptors as far as the process may, and gives each worker its share, less the files that it keeps
-/// open. All files together take a quarter of the descriptors at most.
-fn connections_per_worker(workers: usize, open_files: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    let current = current.unwrap_or(1 << 20);
-    let files = workers.saturating_mul(open_files) as u64;
-    let all = current
-        .saturating_sub(SPARE_DESCRIPTORS + files.min(current / 4))
-        .max(workers as u64);
-    usize::try_from(all).unwrap_or(usize::MAX) / workers
+    let count = config.workers.unwrap_or_else(cores);
+    check_workers(count).map(|()| count)
 }

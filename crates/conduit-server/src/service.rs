@@ -77,7 +77,7 @@ impl Threads {
     ///
     /// Returns an error if a thread cannot open its state, or if the system refuses a thread.
     pub fn start(application: Box<dyn OpenApplication>, config: Config, runtime: Option<Runtime>) -> Result<Self> {
-        let workers = worker_count(&config);
+        let workers = worker_count(&config)?;
         let handle = new_handle(workers, &config, application.definitions(), None);
         let watching = watch_workers(handle.clone(), config.blocked_after);
         // The channel carries no value. It closes when the last thread has ended, normally or not.

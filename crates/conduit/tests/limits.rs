@@ -344,6 +344,23 @@ fn client_that_reads_nothing_is_closed_in_spite_of_kernel_buffers() {
     }
 }
 
+#[route("A", "/")]
+fn shortest() -> &'static str {
+    "shortest"
+}
+
+#[test]
+fn the_minimum_of_the_head_limit_admits_the_shortest_request() {
+    let server = serve(App::new(()).routes(routes![shortest]).head_limit(16));
+    assert_eq!(server.request("A / HTTP/1.0\r\n\r\n").status, 200);
+}
+
+#[test]
+#[should_panic(expected = "head_limit(15): the shortest request has 16 bytes")]
+fn a_head_limit_below_the_shortest_request_panics() {
+    let _ = App::new(()).head_limit(15);
+}
+
 #[test]
 fn the_environment_sets_limits() {
     // A separate process, because the environment belongs to the process.

@@ -416,7 +416,7 @@ fn a_value_that_cannot_be_used_is_named_and_ends_the_program_with_1() {
     let holder = TcpListener::bind("127.0.0.1:0").expect("a port of loopback can be listened on");
     let taken = holder.local_addr().expect("it has an address").to_string();
     let not_text = OsStr::from_bytes(b"caf\xe9");
-    let cases: [(&str, &OsStr, &[&str]); 10] = [
+    let cases: [(&str, &OsStr, &[&str]); 13] = [
         (
             "CONDUIT_ADDR",
             OsStr::new("nonsense"),
@@ -431,6 +431,17 @@ fn a_value_that_cannot_be_used_is_named_and_ends_the_program_with_1() {
         ("CONDUIT_WORKERS", OsStr::new("many"), &["\"many\"", "from 1 up"]),
         ("CONDUIT_WORKERS", OsStr::new(""), &["\"\"", "from 1 up"]),
         ("CONDUIT_WORKERS", not_text, &["caf", "from 1 up"]),
+        (
+            "CONDUIT_WORKERS",
+            OsStr::new("1000000000"),
+            &["cannot start 1000000000 workers", " descriptors, ", "(ulimit -n)"],
+        ),
+        ("CONDUIT_HEAD_LIMIT", OsStr::new("1"), &["\"1\"", "bytes from 16 up"]),
+        (
+            "CONDUIT_HTTP2_HEAD_LIMIT",
+            OsStr::new("117"),
+            &["\"117\"", "bytes from 118 up"],
+        ),
     ];
     for (name, value, parts) in cases {
         let (code, errors) = failure(program().env(name, value));

@@ -1,9 +1,16 @@
 //! The table of the limits and deadlines: their names, units and texts.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::Config;
 use crate::limit::Limit;
+
+/// The length of the shortest head in HTTP/1.1, which is a request of HTTP/1.0: a method of one character, `/` and the version.
+pub const MINIMUM_HEAD_BYTES: usize = 16;
+/// The size of the smallest head in HTTP/2: `:method`, `:scheme` and `:path` with values of one character.
+#[cfg(feature = "http2")]
+pub const MINIMUM_HTTP2_HEAD_BYTES: usize = 118;
 
 /// A limit or deadline: one row of the table.
 pub struct Setting {
@@ -37,6 +44,8 @@ pub(super) enum SettingRef<'a> {
     Bytes(&'a mut u64),
     BytesOrElse(&'a mut Option<u64>),
     Memory(&'a mut usize),
+    /// Memory with a minimum: a smaller value admits no request.
+    MemoryFrom(&'a mut usize, usize),
     Rate(&'a mut u64),
     Duration(&'a mut Duration),
 }
@@ -54,13 +63,21 @@ impl SettingRef<'_> {
             SettingRef::Bytes(bytes) | SettingRef::Rate(bytes) => **bytes = parse_bytes(text)?,
             SettingRef::BytesOrElse(bytes) => **bytes = Some(parse_bytes(text)?),
             SettingRef::Memory(bytes) => **bytes = usize::try_from(parse_bytes(text)?).ok()?,
+            SettingRef::MemoryFrom(bytes, minimum) => {
+                **bytes = usize::try_from(parse_bytes(text)?)
+                    .ok()
+                    .filter(|bytes| bytes >= minimum)?;
+            }
             SettingRef::Duration(duration) => **duration = parse_duration(text)?,
         }
         Some(())
     }
 
-    pub(super) fn expected(&self) -> &'static str {
-        match self {
+    pub(super) fn expected(&self) -> Cow<'static, str> {
+        let expected = match self {
+            SettingRef::MemoryFrom(_, minimum) => {
+                return format!("a number of bytes from {minimum} up, such as 16384, 16KiB or 2MiB").into();
+            }
             SettingRef::Count(_) | SettingRef::CountOrElse(_) => "a whole number from 1 up",
             SettingRef::Frames(_) => "a whole number from 1 up, below 2^32",
             SettingRef::Continuations(_) => "a whole number up to 255",
@@ -71,7 +88,8 @@ impl SettingRef<'_> {
             }
             SettingRef::Rate(_) => "a number of bytes a second such as 1024 or 1KiB",
             SettingRef::Duration(_) => "a duration such as 10s, 500ms or 2m",
-        }
+        };
+        expected.into()
     }
 
     pub(super) fn unit(&self) -> &'static str {
@@ -81,9 +99,11 @@ impl SettingRef<'_> {
             | SettingRef::Frames(_)
             | SettingRef::Continuations(_)
             | SettingRef::Fields(_) => "number",
-            SettingRef::Bytes(_) | SettingRef::BytesOrElse(_) | SettingRef::Window(_) | SettingRef::Memory(_) => {
-                "bytes"
-            }
+            SettingRef::Bytes(_)
+            | SettingRef::BytesOrElse(_)
+            | SettingRef::Window(_)
+            | SettingRef::Memory(_)
+            | SettingRef::MemoryFrom(..) => "bytes",
             SettingRef::Rate(_) => "bytes a second",
             SettingRef::Duration(_) => "duration",
         }
@@ -100,7 +120,7 @@ impl SettingRef<'_> {
             SettingRef::CountOrElse(count) => count.map(|count| count.to_string()).unwrap_or_default(),
             SettingRef::Bytes(bytes) | SettingRef::Rate(bytes) => show_bytes(**bytes),
             SettingRef::BytesOrElse(bytes) => bytes.map(show_bytes).unwrap_or_default(),
-            SettingRef::Memory(bytes) => show_bytes(**bytes as u64),
+            SettingRef::Memory(bytes) | SettingRef::MemoryFrom(bytes, _) => show_bytes(**bytes as u64),
             SettingRef::Duration(duration) if duration.subsec_millis() != 0 => format!("{}ms", duration.as_millis()),
             SettingRef::Duration(duration) => format!("{}s", duration.as_secs()),
         }
@@ -112,7 +132,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "workers",
         variable: "CONDUIT_WORKERS",
-        bounds: "worker threads",
+        bounds: "worker threads; each needs several descriptors of the process",
         over: "",
         limit: None,
         default: Some("the cores that the process may use"),
@@ -167,11 +187,11 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "head_limit",
         variable: "CONDUIT_HEAD_LIMIT",
-        bounds: "a request's head in HTTP/1.1",
+        bounds: "a request's head in HTTP/1.1; at least 16 bytes, those of the shortest request",
         over: "431, or 414 when the request line alone is too long, or 501 when its method alone is, and a close",
         limit: Some(Limit::HeadBytes),
         default: None,
-        place: |config| SettingRef::Memory(&mut config.head.head_bytes),
+        place: |config| SettingRef::MemoryFrom(&mut config.head.head_bytes, MINIMUM_HEAD_BYTES),
     },
     Setting {
         method: "header_limit",
@@ -241,11 +261,11 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "http2_head_limit",
         variable: "CONDUIT_HTTP2_HEAD_LIMIT",
-        bounds: "a request's head in HTTP/2: names and values, and 32 bytes for each field",
+        bounds: "a request's head in HTTP/2: names and values, and 32 bytes for each field; at least 118 bytes, those of the shortest request",
         over: "431, or 414 when the target is too long for a URI; ENHANCE_YOUR_CALM for trailers, and for a head whose compressed form already exceeds the limit; REFUSED_STREAM where the requests in progress of a connection hold 1 MiB, or 16 times the limit if that is more",
         limit: Some(Limit::HeadBytes),
         default: None,
-        place: |config| SettingRef::Memory(&mut config.http2.header_list_bytes),
+        place: |config| SettingRef::MemoryFrom(&mut config.http2.header_list_bytes, MINIMUM_HTTP2_HEAD_BYTES),
     },
     #[cfg(feature = "http2")]
     Setting {
@@ -544,7 +564,12 @@ mod tests {
             (
                 "CONDUIT_HEAD_LIMIT",
                 "99999999999GiB",
-                "a number of bytes such as 16384, 16KiB or 2MiB",
+                "a number of bytes from 16 up, such as 16384, 16KiB or 2MiB",
+            ),
+            (
+                "CONDUIT_HEAD_LIMIT",
+                "15",
+                "a number of bytes from 16 up, such as 16384, 16KiB or 2MiB",
             ),
             ("CONDUIT_IDLE_TIMEOUT", "soon", "a duration such as 10s, 500ms or 2m"),
             ("CONDUIT_IDLE_TIMEOUT", "", "a duration such as 10s, 500ms or 2m"),

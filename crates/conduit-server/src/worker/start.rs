@@ -14,6 +14,7 @@ use crate::commands::CommandQueue;
 use crate::config::Config;
 use crate::current::{self, Serves};
 use crate::cut_off::CutOff;
+use crate::descriptors::start_error;
 use crate::dispatch::OpenApplication;
 use crate::error::{Error, Result};
 use crate::exchange::Environment;
@@ -31,6 +32,8 @@ const EVENTS_A_TURN: usize = 1024;
 /// The configuration and the shared parts that a worker starts with.
 pub(crate) struct WorkerStart {
     pub(crate) number: usize,
+    /// The number of all workers.
+    pub(crate) workers: usize,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) application: Box<dyn OpenApplication>,
     pub(crate) config: Config,
@@ -52,7 +55,7 @@ impl WorkerStart {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(tokio::runtime::LocalOptions::default())
-            .map_err(|cause| Error::system("create a tokio runtime", cause))?;
+            .map_err(|cause| start_error("create a tokio runtime", cause, self.workers))?;
         let ended = runtime.block_on(async {
             let (cohort, stop) = (self.cohort.clone(), StopOnDrop(self.handle.clone()));
             let served = self.serve().await;
@@ -73,6 +76,7 @@ impl WorkerStart {
     async fn serve(self) -> Result<(CutOff, Work)> {
         let WorkerStart {
             number,
+            workers,
             listeners,
             application,
             config,
@@ -92,7 +96,8 @@ impl WorkerStart {
         drop(cohort);
         let failed = |cause| Error::system("serve", cause);
         let counts_routes = !handle.counts()[number].routes.is_empty();
-        let poller = Rc::new(Poller::new().map_err(failed)?);
+        let unstarted = |cause| start_error("create a poller", cause, workers);
+        let poller = Rc::new(Poller::new().map_err(unstarted)?);
         let commands = Rc::new(CommandQueue::default());
         let observer = Arc::clone(&config.observer);
         let ticker = wake_worker(Rc::clone(&commands), handle.clone(), observer, number);
@@ -118,7 +123,7 @@ impl WorkerStart {
         let environment = new_environment(application).with_connections(redirect, hsts);
         let shared = Shared::new(Rc::clone(&poller), commands, environment, config, peers);
         let worker = Worker::new(shared, listeners, connection_limit, handle);
-        let poller = AsyncPoller::new(poller).map_err(failed)?;
+        let poller = AsyncPoller::new(poller).map_err(unstarted)?;
         worker.handle.worker_started();
         let driver = Driver {
             worker,

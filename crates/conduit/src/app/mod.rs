@@ -666,7 +666,7 @@ impl<S: 'static, R> App<S, R> {
         let config = observed(self.config, self.observer, &self.routes.list())?;
         let addresses = addresses.addresses()?;
         let (state, runtime) = self.state.settle()?;
-        let listening = Listening::on(&addresses, worker_count(&config), &config)?;
+        let listening = Listening::on(&addresses, worker_count(&config)?, &config)?;
         let plan = Plan::new(self.routes.list(), self.stack);
         install_recorder(plan.definitions());
         Server::new(listening, plan.with_state(state), config, runtime)

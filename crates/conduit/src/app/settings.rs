@@ -8,6 +8,9 @@ use crate::networks::{Forwarding, Networks};
 use crate::observer::access_log::AccessLog;
 use crate::openapi::Info;
 use crate::route::Disconnect;
+use crate::server::config::MINIMUM_HEAD_BYTES;
+#[cfg(feature = "http2")]
+use crate::server::config::MINIMUM_HTTP2_HEAD_BYTES;
 
 /// Settings, and the limits that protect the server.
 ///
@@ -59,7 +62,15 @@ impl<S, R> App<S, R> {
     /// Sets the maximum size of an HTTP/1.1 request's head (request line and header fields) in bytes; a larger one is rejected
     /// with 431, or with 414 if the request line alone is too long. Default: 16 KiB. It bounds the memory of a connection
     /// before its request is accepted.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `bytes` is less than 16, the length of the shortest request.
     pub fn head_limit(mut self, bytes: usize) -> Self {
+        assert!(
+            bytes >= MINIMUM_HEAD_BYTES,
+            "head_limit({bytes}): the shortest request has {MINIMUM_HEAD_BYTES} bytes"
+        );
         self.config.head.head_bytes = bytes;
         self.config.choose("CONDUIT_HEAD_LIMIT");
         self
@@ -242,8 +253,16 @@ impl<S, R> App<S, R> {
     /// number of fields; each part of a cookie counts as one.
     ///
     /// Requires the feature `http2`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `bytes` is less than 118, the size of the smallest head.
     #[cfg(feature = "http2")]
     pub fn http2_head_limit(mut self, bytes: usize) -> Self {
+        assert!(
+            bytes >= MINIMUM_HTTP2_HEAD_BYTES,
+            "http2_head_limit({bytes}): the smallest head of a request has {MINIMUM_HTTP2_HEAD_BYTES} bytes"
+        );
         self.config.http2.header_list_bytes = bytes;
         self.config.choose("CONDUIT_HTTP2_HEAD_LIMIT");
         self

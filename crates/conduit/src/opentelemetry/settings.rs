@@ -80,7 +80,7 @@ impl Settings {
             if let Some(value) = variable(name)
                 && !value.to_str().is_some_and(is_valid)
             {
-                return Err(Error::variable(name, value.to_string_lossy(), expected));
+                return Err(Error::variable(name, value.to_string_lossy(), *expected));
             }
         }
         let timeout = text("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT").or_else(|| text("OTEL_EXPORTER_OTLP_TIMEOUT"));

@@ -1,5 +1,6 @@
 //! Requests as handlers receive them, and responses as clients receive them, compared with HTTP/1.1.
 
+use conduit::prelude::*;
 use conduit::testing::TestClient;
 use conduit_proto::h2::ErrorCode;
 
@@ -233,6 +234,28 @@ fn refused_head_request_has_no_content() {
         let length = fields.find(|(name, _)| name == "content-length");
         assert!(length.is_some_and(|(_, length)| length != "0"), "{response:?}");
     }
+}
+
+#[route("A", "/")]
+fn smallest() -> &'static str {
+    "smallest"
+}
+
+#[test]
+fn the_minimum_of_the_head_limit_admits_the_smallest_head() {
+    let server = TestClient::new(App::new(()).routes(routes![smallest]).http2_head_limit(118));
+    let mut client = Client::open(&server);
+    client.send(&frames::request(
+        1,
+        &[(":method", "A"), (":scheme", "a"), (":path", "/")],
+    ));
+    assert_eq!(client.response(1).status, 200);
+}
+
+#[test]
+#[should_panic(expected = "http2_head_limit(117): the smallest head of a request has 118 bytes")]
+fn a_head_limit_below_the_smallest_head_panics() {
+    let _ = App::new(()).http2_head_limit(117);
 }
 
 #[test]
