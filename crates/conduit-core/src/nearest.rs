@@ -1,4 +1,5 @@
-//! The nearest routes of a request without a route, with the reasons why they do not match: for developers.
+//! The nearest routes of a request without a route, with the reasons why they do not match: for developers. And the nearest of a
+//! list of names.
 
 use std::cmp::Ordering;
 
@@ -73,6 +74,14 @@ pub fn nearest(definitions: &'static [Definition], method: &str, path: &str) -> 
     all.sort_by(|one, other| one.cost.partial_cmp(&other.cost).unwrap_or(Ordering::Equal));
     all.truncate(LISTED);
     all.iter().map(Near::to_json).collect()
+}
+
+/// The known name that is nearest to `name`, unless each differs in more than half of its letters.
+pub fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let all = known.into_iter().map(|known| (difference(name, known), known));
+    let near = all.filter(|(difference, _)| *difference < 1.0);
+    near.min_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, known)| known)
 }
 
 /// A route as an error reports it.

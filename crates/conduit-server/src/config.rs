@@ -5,6 +5,7 @@
 
 mod environment;
 mod setting;
+mod unknown;
 mod websocket;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use conduit_proto::h2::Http2Limits;
 #[cfg(feature = "http2")]
 pub use self::setting::MINIMUM_HTTP2_HEAD_BYTES;
 pub use self::setting::{MINIMUM_HEAD_BYTES, SETTINGS, Setting};
+pub use self::unknown::warn_of_unknown_variables;
 pub use self::websocket::WebSocketConfig;
 use crate::observer::{NoObserver, Observer};
 use crate::proxies::Proxies;

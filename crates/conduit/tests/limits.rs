@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -383,6 +385,60 @@ fn the_environment_sets_limits() {
     let refused = child("CONDUIT_BODY_LIMIT", "much");
     let expected = "invalid CONDUIT_BODY_LIMIT=\"much\": expected a number of bytes such as 16384, 16KiB or 2MiB";
     assert!(refused.contains(expected), "{refused}");
+    // The program has no log.
+    let mistyped = child("CONDUIT_BODYLIMIT", "4");
+    let warning = "Warning: unknown environment variable CONDUIT_BODYLIMIT: did you mean CONDUIT_BODY_LIMIT?\n";
+    assert!(
+        mistyped.contains(warning) && mistyped.contains("status 200"),
+        "{mistyped}"
+    );
+}
+
+/// The names in quotes in the sources of a directory that begin with `CONDUIT_`.
+fn variables_in(directory: &Path, names: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            variables_in(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).expect("a source");
+            // Without the tests of the module.
+            let text = text.split("\nmod tests {").next().unwrap_or_default();
+            let quoted = text.split('"').filter(|text| {
+                let name = text.strip_prefix("CONDUIT_").unwrap_or_default();
+                !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            });
+            names.extend(quoted.map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn each_variable_of_the_sources_is_known() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(crates).expect("the directory of the crates") {
+        variables_in(&entry.expect("an entry").path().join("src"), &mut names);
+    }
+    assert!(names.len() > 40 && names.contains("CONDUIT_ADDR"), "{names:?}");
+    let program = std::env::current_exe().expect("the path of the test is known");
+    let output = Command::new(&program)
+        .args(["--ignored", "--exact", "warns_of_unknown_variables", "--nocapture"])
+        .envs(names.iter().map(|name| (name, "1")))
+        .output()
+        .expect("the test can be started");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        errors.contains("warned") && !errors.contains("unknown environment variable"),
+        "{errors}"
+    );
+}
+
+#[test]
+#[ignore = "run by `each_variable_of_the_sources_is_known` in a separate environment"]
+fn warns_of_unknown_variables() {
+    conduit_server::internal::config::warn_of_unknown_variables(std::env::vars_os().map(|(name, _)| name));
+    eprintln!("warned");
 }
 
 #[test]

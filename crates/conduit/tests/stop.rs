@@ -454,6 +454,24 @@ fn a_value_that_cannot_be_used_is_named_and_ends_the_program_with_1() {
 }
 
 #[test]
+fn unknown_variables_are_warnings_in_the_log() {
+    let mut command = program();
+    command.env("CONDUIT_WORKER", "4").env("CONDUIT_XYZ", "1");
+    let mut program = Program::start(&mut command);
+    program.signal(Signal::TERM);
+    let log = errors(&mut program.child);
+    assert_eq!(program.end(), Some(0), "{log}");
+    assert_eq!(log.matches("unknown environment variable").count(), 2, "{log}");
+    assert_logged(
+        &log,
+        &[
+            "unknown environment variable CONDUIT_WORKER: did you mean CONDUIT_WORKERS?",
+            "unknown environment variable CONDUIT_XYZ: Conduit does not read it",
+        ],
+    );
+}
+
+#[test]
 fn second_program_on_the_same_address_fails_with_any_number_of_workers() {
     for workers in ["1", "2"] {
         let first = Program::start(program().env("CONDUIT_WORKERS", workers));

@@ -38,7 +38,7 @@ struct Board {
 struct CursorHub(Hub);
 
 impl Board {
-    /// The topics are in PostgreSQL if `CONDUIT_DATABASE_URL` is set, or in Redis if `CONDUIT_REDIS_URL` is set, and processes
+    /// The topics are in PostgreSQL if `BOARD_DATABASE_URL` is set, or in Redis if `CONDUIT_REDIS_URL` is set, and processes
     /// share them. Otherwise they are in this process.
     fn from_env() -> conduit::Result<Self> {
         let cursors = HubConfig {
@@ -54,7 +54,7 @@ impl Board {
 }
 
 fn hub(config: HubConfig) -> conduit::Result<Hub> {
-    Ok(match env::var("CONDUIT_DATABASE_URL") {
+    Ok(match env::var("BOARD_DATABASE_URL") {
         Ok(url) => Hub::with_engine(config, PostgresEngine::at(&url)?),
         Err(_) => Engines::from_env()?.hub(config),
     })

@@ -37,6 +37,7 @@ use crate::response::Response;
 use crate::route::{Definition, Routes};
 use crate::routes_table::RoutesTable;
 use crate::server::address::ListenOn;
+use crate::server::config::warn_of_unknown_variables;
 use crate::server::listening::Listening;
 use crate::server::{Server, refuse_runtime, worker_count};
 use crate::state::AppState;
@@ -675,6 +676,7 @@ impl<S: 'static, R> App<S, R> {
 
 /// Returns the server's settings with those of the environment and the application's observers.
 fn observed<S>(config: Config, mut observer: AppObserver, routes: &Routes<S>) -> Result<Config> {
+    warn_of_unknown_variables(std::env::vars_os().map(|(name, _)| name));
     let mut config = config.with_environment(|name| std::env::var_os(name))?;
     observer.has_metrics_page = crate::metrics::is_wanted(routes.definitions());
     config.observer = Arc::new(observer);

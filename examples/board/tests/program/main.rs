@@ -136,7 +136,7 @@ fn two_processes_share_the_board_across_stops_of_postgresql() {
     let Some(mut database) = Service::start() else {
         return;
     };
-    share_board("postgresql", ("CONDUIT_DATABASE_URL", database.url.clone()), |is_up| {
+    share_board("postgresql", ("BOARD_DATABASE_URL", database.url.clone()), |is_up| {
         database.command(if is_up { "start" } else { "stop" });
     });
 }
