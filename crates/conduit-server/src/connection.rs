@@ -193,7 +193,7 @@ impl Connection {
             self.protocol.activity(&self.link),
             Activity::Serving { .. } | Activity::LongLived | Activity::Aborting
         );
-        if !is_protocol_fault || !lingers || self.link.has_output() {
+        if !is_protocol_fault || !lingers || !self.link.output.is_empty() {
             return Disposition::Closed;
         }
         match linger(&mut self.link) {
@@ -259,10 +259,10 @@ impl Connection {
                 self.link.idle_again(shared.now());
                 return Disposition::Open;
             }
-            let had_output = self.link.has_output();
+            let had_output = !self.link.output.is_empty();
             let step = self.protocol.on_writable(&mut self.link, shared);
             // `on_writable` discards a file that cannot be sent to its end.
-            let is_full = had_output && self.link.has_output();
+            let is_full = had_output && !self.link.output.is_empty();
             let continues = match step {
                 OutputStep::Resume => true,
                 OutputStep::Other(Step::Continue) => false,
@@ -276,7 +276,7 @@ impl Connection {
                 if self.serve(&[], shared) == Disposition::Closed {
                     return Disposition::Closed;
                 }
-            } else if is_full || !self.link.has_output() {
+            } else if is_full || self.link.output.is_empty() {
                 break;
             }
         }

@@ -13,28 +13,41 @@ use crate::transport::Transport;
 /// The number of pieces of one call.
 const PIECES: usize = 64;
 
+/// The gathered bytes of an output, without memory when all are sent. Encryption copies all bytes: an encrypted output has none.
+#[derive(Default)]
+pub(crate) struct Gathered(Option<Box<Parts>>);
+
 /// Bytes, each with the position in the output that they precede.
 #[derive(Default)]
-pub(super) struct Gathered {
+struct Parts {
     parts: VecDeque<(usize, Bytes)>,
     /// The total length of the parts.
     length: usize,
 }
 
 impl Gathered {
-    pub(super) fn length(&self) -> usize {
-        self.length
+    /// Returns whether all of them are sent.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
-    /// Adds bytes that follow this number of bytes of the output.
-    pub(super) fn push(&mut self, position: usize, bytes: Bytes) {
-        self.length += bytes.len();
-        self.parts.push_back((position, bytes));
+    /// The number of bytes that are not sent.
+    pub(crate) fn length(&self) -> usize {
+        self.0.as_ref().map_or(0, |gathered| gathered.length)
+    }
+
+    /// Adds bytes before the output from a position on, which follows all earlier ones.
+    pub(crate) fn push(&mut self, position: usize, bytes: Bytes) {
+        let gathered = self.0.get_or_insert_default();
+        gathered.length += bytes.len();
+        gathered.parts.push_back((position, bytes));
     }
 
     /// The first `count` bytes of the output are removed; they are sent.
     pub(super) fn shift(&mut self, count: usize) {
-        for (position, _) in &mut self.parts {
+        let parts = self.0.iter_mut().flat_map(|gathered| &mut gathered.parts);
+        for (position, _) in parts {
             *position -= count;
         }
     }
@@ -45,16 +58,21 @@ impl Gathered {
     /// # Errors
     /// The connection has failed.
     pub(super) fn send(&mut self, transport: &mut Transport, output: &[u8], sent: &mut usize) -> io::Result<u64> {
+        let Some(gathered) = &mut self.0 else { return Ok(0) };
         let mut total = 0;
         loop {
-            let (count, offered) = self.send_pieces(transport, output, sent)?;
+            let (count, offered) = gathered.send_pieces(transport, output, sent)?;
             total += count as u64;
-            if count < offered || self.parts.is_empty() {
-                return Ok(total);
+            if count < offered || gathered.parts.is_empty() {
+                break;
             }
         }
+        self.0.take_if(|gathered| gathered.length == 0);
+        Ok(total)
     }
+}
 
+impl Parts {
     /// Sends with one call. Returns the numbers of sent and of offered bytes.
     fn send_pieces(
         &mut self,

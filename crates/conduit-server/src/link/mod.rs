@@ -1,67 +1,41 @@
 //! The byte stream of a connection, and the state that does not depend on the protocol: unconsumed input, unsent output, the
 //! poller's interest, and the deadline.
 
-mod file;
-#[cfg(any(feature = "http2", feature = "websocket"))]
+pub(super) mod file;
+#[cfg_attr(any(feature = "http2", feature = "websocket"), path = "gathered.rs")]
+#[cfg_attr(not(any(feature = "http2", feature = "websocket")), path = "without_gathered.rs")]
 mod gathered;
 mod input;
-mod timer;
+pub(super) mod output;
+#[cfg(feature = "testing")]
+mod testing;
+pub(super) mod timer;
 mod uncopied;
 
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-#[cfg(any(feature = "http2", feature = "websocket"))]
-use bytes::Bytes;
 use conduit_net::Interest;
 
-#[cfg(feature = "http2")]
-pub(super) use self::file::read_to;
-#[cfg(any(feature = "http2", feature = "websocket"))]
-use self::gathered::Gathered;
 pub(super) use self::input::{Arrived, BUFFER_BYTES, INPUT_BYTES, InputMode};
+use self::output::Output;
 pub(super) use self::timer::{Deadline, Timer};
-#[cfg(feature = "http2")]
-pub(super) use self::timer::{Transfer, TransferRate, deadline_after};
-use self::uncopied::SendProgress;
 pub(super) use self::uncopied::{UNCOPIED_BYTES, Uncopied};
-use super::batch::BATCH_LIMIT;
 use super::deadlines::Second;
-use super::disk;
-#[cfg(feature = "testing")]
-use super::readiness::Readiness;
 use super::shared::Shared;
 use super::transport::Transport;
 use crate::connection_info::{ConnectionInfo, Origin};
 use crate::exchange_id::ConnectionId;
-use crate::panics::discard;
 
-/// Above this number of unsent bytes the protocol uses no further input, and makes no further output.
-pub(super) const OUTPUT_HIGH_WATER_BYTES: usize = 64 * 1024;
 /// The time for which messages of the encryption, such as session tickets, wait for output. The first of these seconds has
 /// begun already.
 const DEFERRED_SECONDS: Second = 2;
-/// The number of output buffers that a worker keeps: one for each connection of a batch.
-const KEPT_OUTPUTS: usize = BATCH_LIMIT;
-/// A larger output buffer is freed, not kept.
-const KEPT_OUTPUT_BYTES: usize = 256 * 1024;
-
 /// The interest of a connection that reads. The end of the client's half is reported besides its last bytes, because a read
 /// returns only one of them.
 #[inline]
 pub(super) fn reading() -> Interest {
     Interest::READABLE | Interest::HANG_UP
-}
-
-/// Returns the memory of sent output to the worker.
-#[inline]
-pub(super) fn keep_output(mut output: Vec<u8>, shared: &mut Shared) {
-    if shared.outputs.len() < KEPT_OUTPUTS {
-        output.clear();
-        output.shrink_to(KEPT_OUTPUT_BYTES);
-        shared.outputs.push(output);
-    }
 }
 
 pub(super) struct Link {
@@ -73,17 +47,7 @@ pub(super) struct Link {
     is_counted: bool,
     /// Bytes that the protocol has not used.
     pub(super) unused_input: Vec<u8>,
-    /// Unsent bytes; empty when all of them are sent.
-    pub(super) output: Vec<u8>,
-    /// The number of sent bytes at the beginning of `output`: `output_sent < output.len()`, or 0.
-    output_sent: usize,
-    /// Follows `output`. The protocol writes nothing before it is sent.
-    uncopied: Option<Box<Uncopied>>,
-    /// Bytes between parts of `output`, which may continue after them.
-    #[cfg(any(feature = "http2", feature = "websocket"))]
-    gathered: Option<Box<Gathered>>,
-    /// The number of bytes that the stream has accepted in all.
-    sent_bytes: u64,
+    pub(super) output: Output,
     /// The poller's interest; `None` while it does not watch the stream.
     interest: Option<Interest>,
     /// The protocol wants no event, and the poller keeps its interest until it reports the next one.
@@ -110,12 +74,7 @@ impl Link {
             info,
             is_counted: false,
             unused_input: Vec::new(),
-            output: Vec::new(),
-            output_sent: 0,
-            uncopied: None,
-            #[cfg(any(feature = "http2", feature = "websocket"))]
-            gathered: None,
-            sent_bytes: 0,
+            output: Output::default(),
             interest: None,
             is_paused: false,
             undrained: false,
@@ -263,204 +222,25 @@ impl Link {
 
     // Output.
 
-    /// Takes a buffer of the worker for `output`, unless that has memory.
-    #[inline]
-    pub(super) fn begin_output(&mut self, shared: &mut Shared) {
-        if self.output.capacity() == 0 {
-            self.output = shared.outputs.pop().unwrap_or_default();
-        }
-    }
-
-    /// Appends bytes that are sent without a copy.
-    pub(super) fn put_uncopied(&mut self, uncopied: Uncopied) {
-        debug_assert!(
-            self.uncopied.is_none(),
-            "nothing is written while there is uncopied output"
-        );
-        self.uncopied = Some(Box::new(uncopied));
-    }
-
-    /// Returns whether the output may have bytes that are not copied; encryption copies all of them.
-    #[cfg(any(feature = "http2", feature = "websocket"))]
-    pub(super) fn gathers(&self) -> bool {
-        !self.is_secure()
-    }
-
-    /// Returns whether encrypted bytes wait for room.
-    #[cfg(feature = "http2")]
-    pub(super) fn holds_encrypted(&self) -> bool {
-        self.stream.holds_output()
-    }
-
-    /// Adds bytes that are sent without a copy before the output from a position on, which follows all earlier ones.
-    #[cfg(any(feature = "http2", feature = "websocket"))]
-    pub(super) fn gather(&mut self, position: usize, bytes: Bytes) {
-        self.gathered.get_or_insert_default().push(position, bytes);
-    }
-
-    /// The number of gathered bytes that are not sent.
-    #[cfg(any(feature = "http2", feature = "websocket", feature = "testing"))]
-    pub(super) fn gathered_bytes(&self) -> usize {
-        #[cfg(any(feature = "http2", feature = "websocket"))]
-        if let Some(gathered) = &self.gathered {
-            return gathered.length();
-        }
-        0
-    }
-
-    #[inline]
-    fn has_gathered(&self) -> bool {
-        #[cfg(any(feature = "http2", feature = "websocket"))]
-        return self.gathered.is_some();
-        #[cfg(not(any(feature = "http2", feature = "websocket")))]
-        false
-    }
-
-    /// Sends the output with the gathered bytes in it.
-    #[cfg(any(feature = "http2", feature = "websocket"))]
-    #[cold]
-    fn send_gathered(&mut self, shared: &Shared) -> io::Result<()> {
-        if let Some(gathered) = &mut self.gathered {
-            let count = gathered.send(&mut self.stream, &self.output, &mut self.output_sent)?;
-            self.sent_bytes += count;
-            shared.counts().sent_bytes.add(count);
-            self.gathered.take_if(|gathered| gathered.length() == 0);
-        }
-        Ok(())
-    }
-
-    /// Sends `output`, and then the uncopied output, as far as there is room. A sent buffer returns to the worker.
+    /// Sends the output, as far as there is room.
     ///
     /// # Errors
     /// The connection has failed.
     #[inline]
     pub(super) fn send(&mut self, shared: &mut Shared) -> io::Result<()> {
-        if self.uncopied.is_some() {
-            self.send_uncopied(shared)?;
-        } else if self.has_gathered() {
-            #[cfg(any(feature = "http2", feature = "websocket"))]
-            self.send_gathered(shared)?;
-            if self.has_gathered() {
-                self.shrink_output();
-                return Ok(());
-            }
-        } else if self.output_sent < self.output.len() {
-            match self.stream.send(&self.output[self.output_sent..]) {
-                Ok(count) => {
-                    self.output_sent += count;
-                    self.sent_bytes += count as u64;
-                    shared.counts().sent_bytes.add(count as u64);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-        // A short write means that the socket is full.
-        if self.output_sent < self.output.len() {
-            self.shrink_output();
-        } else if self.output.capacity() > 0 {
-            self.output_sent = 0;
-            keep_output(std::mem::take(&mut self.output), shared);
-        }
+        self.undrained |= self.output.send(&mut self.stream, shared)?;
         Ok(())
     }
 
-    /// Shrinks the memory to that of the unsent output, because a buffer of the worker is larger.
-    #[cold]
-    fn shrink_output(&mut self) {
-        if self.output_sent > self.output.len() / 2 {
-            self.output.drain(..self.output_sent);
-            #[cfg(any(feature = "http2", feature = "websocket"))]
-            if let Some(gathered) = &mut self.gathered {
-                gathered.shift(self.output_sent);
-            }
-            self.output_sent = 0;
-        }
-        self.output.shrink_to(2 * self.output.len());
-    }
-
-    #[cold]
-    fn send_uncopied(&mut self, shared: &Shared) -> io::Result<()> {
-        let Some(mut uncopied) = self.uncopied.take_if(|uncopied| uncopied.is_sending()) else {
-            return Ok(());
-        };
-        let (count, progress) = match uncopied.send(&mut self.stream, &mut self.output, &mut self.output_sent) {
-            Ok(sent) => sent,
-            Err(error) => {
-                // The protocol subtracts the rest from the bytes that it has recorded.
-                self.uncopied = Some(uncopied);
-                return Err(error);
-            }
-        };
-        self.sent_bytes += count;
-        shared.counts().sent_bytes.add(count);
-        self.undrained |= matches!(progress, SendProgress::Share);
-        if matches!(progress, SendProgress::Done) {
-            discard(uncopied);
-        } else {
-            uncopied.stop(progress);
-            self.uncopied = Some(uncopied);
-        }
-        Ok(())
-    }
-
-    /// Has another thread read the next part of the file, if that is not in memory, and then calls a function, after which
-    /// [`mark_loaded`](Self::mark_loaded) follows.
-    pub(super) fn load_file(&mut self, then: impl FnOnce() + 'static) {
-        if let Some(part) = self.uncopied.as_mut().and_then(|uncopied| uncopied.take_load()) {
-            disk::load(part, then);
-        }
-    }
-
-    pub(super) fn mark_loaded(&mut self) {
-        if let Some(uncopied) = &mut self.uncopied {
-            uncopied.mark_loaded();
-        }
-    }
-
-    /// Discards a file that cannot be sent to its end. Returns its error.
-    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
-        let error = self.uncopied.as_mut()?.take_failure()?;
-        discard(self.uncopied.take());
-        Some(error)
-    }
-
-    /// The number of bytes of the uncopied output that are not sent.
-    pub(super) fn uncopied_left(&self) -> u64 {
-        let unsent_bytes = self.output.len() - self.output_sent;
-        self.uncopied.as_ref().map_or(0, |uncopied| uncopied.left(unsent_bytes))
-    }
-
-    pub(super) fn has_uncopied(&self) -> bool {
-        self.uncopied.is_some()
-    }
-
-    /// Returns whether output waits to be sent.
+    /// Returns whether encrypted bytes wait for room.
     #[inline]
-    pub(super) fn has_output(&self) -> bool {
-        !self.output.is_empty() || self.uncopied.is_some() || self.has_gathered()
-    }
-
-    /// Returns whether more may be written.
-    #[inline]
-    pub(super) fn has_room(&self) -> bool {
-        self.uncopied.is_none() && self.output.len() < OUTPUT_HIGH_WATER_BYTES
-    }
-
-    /// The number of bytes that the stream has accepted in all.
-    #[cfg(feature = "http2")]
-    pub(super) fn sent_bytes(&self) -> u64 {
-        self.sent_bytes
-    }
-
-    /// Returns whether the output waits for the disk and not for the client.
-    pub(super) fn waits_for_disk(&self) -> bool {
-        self.uncopied.as_ref().is_some_and(|uncopied| uncopied.waits_for_disk())
+    pub(super) fn holds_encrypted(&self) -> bool {
+        self.stream.holds_output()
     }
 
     /// Announces that the output ends the stream: an encrypted stream ends together with its last byte.
     pub(super) fn end_with_next_send(&mut self) {
-        if self.output_sent < self.output.len() && self.uncopied.is_none() {
+        if self.output.ends_with_buffer() {
             self.stream.end_with_next_send();
         }
     }
@@ -491,7 +271,7 @@ impl Link {
 
     /// The number of sent bytes that the client's system has received. It costs a system call.
     pub(super) fn taken_bytes(&self) -> u64 {
-        self.sent_bytes.saturating_sub(self.outgoing_bytes())
+        self.output.sent_bytes().saturating_sub(self.outgoing_bytes())
     }
 
     // The poller and the deadline.
@@ -520,7 +300,7 @@ impl Link {
         !(self.read_closed | self.undrained | self.is_paused | self.stream.is_secure())
             && self.deadline.timer == Timer::Idle
             && self.interest == Some(reading())
-            && !self.has_output()
+            && self.output.is_empty()
     }
 
     /// Watches the stream for `interest`, and for room if there is output; and sets the deadline.
@@ -528,7 +308,7 @@ impl Link {
     /// # Errors
     /// An error of the system.
     pub(super) fn watch(&mut self, mut interest: Interest, timer: Timer, shared: &mut Shared) -> io::Result<()> {
-        if (self.has_output() && !self.waits_for_disk()) || self.stream.holds_output() {
+        if (!self.output.is_empty() && !self.output.waits_for_disk()) || self.holds_encrypted() {
             interest = interest | Interest::WRITABLE;
         }
         // A pause is often over before the next event, and costs no system call then.
@@ -628,19 +408,7 @@ impl Link {
         let unacknowledged = self.stream.unacknowledged_bytes() as u64;
         self.deadline
             .rate
-            .check_acknowledgements(self.sent_bytes, unacknowledged)
-    }
-
-    /// The readiness that a poller would report for a connection in memory.
-    #[cfg(feature = "testing")]
-    pub(super) fn memory_readiness(&self) -> Option<Readiness> {
-        self.stream.memory()?.readiness(self.interest?)
-    }
-
-    /// The memory that it holds for input and output.
-    #[cfg(feature = "testing")]
-    pub(super) fn buffer_bytes(&self) -> usize {
-        self.unused_input.capacity() + self.output.capacity() + self.uncopied_left() as usize + self.gathered_bytes()
+            .check_acknowledgements(self.output.sent_bytes(), unacknowledged)
     }
 
     // The end.

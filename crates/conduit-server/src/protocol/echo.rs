@@ -13,14 +13,14 @@ pub(crate) struct Echo;
 
 impl Echo {
     pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
-        link.begin_output(shared);
-        link.output.extend_from_slice(input);
+        link.output.begin(shared);
+        link.output.buffer.extend_from_slice(input);
         *input = &[];
         Step::Continue
     }
 
     pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> OutputStep {
-        if link.read_closed && !link.has_output() {
+        if link.read_closed && link.output.is_empty() {
             Step::Close.into()
         } else {
             Step::Continue.into()
@@ -36,7 +36,7 @@ impl Echo {
     }
 
     pub(super) fn waits_for(&self, link: &Link, _: &Shared) -> (Interest, Timer) {
-        let interest = if link.has_room() && !link.read_closed {
+        let interest = if link.output.has_room() && !link.read_closed {
             reading()
         } else {
             Interest::NONE

@@ -79,11 +79,11 @@ impl Http1 {
         if self.input == Http1Input::WaitsForHandler {
             return Step::Continue;
         }
-        link.begin_output(shared);
+        link.output.begin(shared);
         // An exchange begins after the part of its body in this input, so that its handler is usually ready at the first poll.
         let mut arriving: Option<Request> = None;
         self.input = Http1Input::Ready;
-        while link.has_room() {
+        while link.output.has_room() {
             let head = shared.request.head_mut();
             let (used, event) = match self.engine.handle_input(input, head, &shared.config.head) {
                 Ok(found) => found,
@@ -204,7 +204,7 @@ impl Http1 {
         if link.read_closed && self.exchange.ends_with_client() {
             return Step::Close.into();
         }
-        if self.input == Http1Input::Ready && !link.has_output() {
+        if self.input == Http1Input::Ready && link.output.is_empty() {
             return OutputStep::Resume;
         }
         self.end_if_finished(link, shared).into()
@@ -212,7 +212,7 @@ impl Http1 {
 
     /// Ends the connection if nothing follows on it.
     fn end_if_finished(&mut self, link: &mut Link, shared: &Shared) -> Step {
-        if !self.exchange.is_serving() && !link.has_output() {
+        if !self.exchange.is_serving() && link.output.is_empty() {
             if link.read_closed {
                 return Step::Close;
             }
@@ -236,18 +236,18 @@ impl Http1 {
 
     /// Continues with the output that the link has sent, or cannot send.
     fn continue_output(&mut self, link: &mut Link, shared: &mut Shared) {
-        if link.has_uncopied() {
-            let unsent_bytes = link.uncopied_left();
-            if let Some(error) = link.take_failure() {
+        if link.output.has_uncopied() {
+            let unsent_bytes = link.output.uncopied_left();
+            if let Some(error) = link.output.take_failure() {
                 self.abort_response(&error, unsent_bytes, link, shared);
             }
             let sender = self.sender(link, shared);
-            link.load_file(move || sender.send(Command::FileRead));
+            link.output.load_file(move || sender.send(Command::FileRead));
         } else if self.exchange.is_sending() {
             self.exchange.set_written();
             self.exchange.end(&mut shared.environment);
         }
-        if link.has_room() {
+        if link.output.has_room() {
             self.exchange.offer_room();
         }
     }
@@ -269,7 +269,7 @@ impl Http1 {
             discard(command);
             return Step::Continue;
         }
-        link.begin_output(shared);
+        link.output.begin(shared);
         match command {
             Command::Response(response) => {
                 // The connection may have responded in its place.
@@ -291,16 +291,16 @@ impl Http1 {
             Command::Inform(inform) => {
                 if self.exchange.is_handling() {
                     let (status, headers) = *inform;
-                    let output = &mut link.output;
+                    let output = &mut link.output.buffer;
                     self.engine
                         .write_head(output, status, &headers, BodyLength::None, &shared.date);
                 }
             }
-            Command::FileRead => link.mark_loaded(),
+            Command::FileRead => link.output.mark_loaded(),
             #[cfg(feature = "websocket")]
             Command::Socket => {}
             Command::Body(BodyEvent::Wanted) => {
-                self.engine.write_continue(&mut link.output);
+                self.engine.write_continue(&mut link.output.buffer);
                 self.resume_input();
             }
             Command::Body(BodyEvent::Abandoned) => self.resume_input(),
@@ -344,7 +344,7 @@ impl Http1 {
         };
         shared.counts().record_limit_hit(limit);
         tracing::debug!(peer = %link.peer(), "{late}");
-        link.begin_output(shared);
+        link.output.begin(shared);
         let problem = Problem::new(StatusCode::REQUEST_TIMEOUT).with_detail(late);
         self.refuse(problem, link, shared);
         Step::Continue
@@ -361,7 +361,7 @@ impl Http1 {
             return;
         } else if self.exchange.is_streaming() {
             "the response's stream has not ended"
-        } else if link.has_output() {
+        } else if !link.output.is_empty() {
             "the response is not sent"
         } else {
             let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now()));
@@ -375,8 +375,9 @@ impl Http1 {
     /// has ended its half, has sent more than can be served now, or does not take its responses.
     pub(super) fn waits_for(&self, link: &Link, _: &Shared) -> (Interest, Timer) {
         let can_use = !matches!(self.input, Http1Input::WaitsForHandler | Http1Input::WaitsForResponse);
-        let reads =
-            !link.read_closed && can_use && (!link.has_output() || (link.has_room() && self.exchange.has_body()));
+        let reads = !link.read_closed
+            && can_use
+            && (link.output.is_empty() || (link.output.has_room() && self.exchange.has_body()));
         let interest = if reads {
             reading()
         } else if !link.read_closed && self.exchange.ends_with_client() {
@@ -389,9 +390,9 @@ impl Http1 {
     }
 
     fn timer(&self, link: &Link) -> Timer {
-        if link.waits_for_disk() {
+        if link.output.waits_for_disk() {
             return Timer::Off;
-        } else if link.has_output() {
+        } else if !link.output.is_empty() {
             return Timer::Send;
         }
         match self.engine.phase() {
@@ -453,7 +454,8 @@ impl Http1 {
 
     /// Cancels the exchange. Returns whether the client must see a reset.
     pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
-        self.exchange.cancel(link.uncopied_left(), &mut shared.environment);
+        self.exchange
+            .cancel(link.output.uncopied_left(), &mut shared.environment);
         self.resets || self.engine.ends_with_stream()
     }
 }

@@ -64,7 +64,7 @@ impl Http1 {
         };
         let (status, headers) = (response.status(), response.headers());
         self.engine
-            .write_head(&mut link.output, status, headers, BodyLength::None, &shared.date);
+            .write_head(&mut link.output.buffer, status, headers, BodyLength::None, &shared.date);
         discard(response);
         self.end_response(shared);
         Step::switch(next)
@@ -93,7 +93,7 @@ impl Http1 {
             Sending::Memory(_) | Sending::File => return self.respond_uncopied(response, link, shared),
             Sending::Stream => return self.respond_by_stream(response, link, shared),
         };
-        let output = &mut link.output;
+        let output = &mut link.output.buffer;
         let untouched = Untouched::of(&response);
         let is_written =
             untouched.is_some_and(|head| self.engine.write_usual(output, head.written(), bytes, &shared.date));
@@ -117,22 +117,27 @@ impl Http1 {
         let (parts, body) = response.into_parts();
         if let BodyKind::Incoming(_) = &body.0 {
             // The response is the request's own body: the client must send it before it sees a status.
-            self.engine.write_continue(&mut link.output);
+            self.engine.write_continue(&mut link.output.buffer);
         }
         let length = body.len().map_or(BodyLength::Chunked, BodyLength::Exact);
-        self.engine
-            .write_head(&mut link.output, parts.status, &parts.headers, length, &shared.date);
+        self.engine.write_head(
+            &mut link.output.buffer,
+            parts.status,
+            &parts.headers,
+            length,
+            &shared.date,
+        );
         if !self.engine.wants_body() {
             // No byte is written, so none can be missing.
-            let _ = self.engine.write_end(&mut link.output, None);
+            let _ = self.engine.write_end(&mut link.output.buffer, None);
             pool::recycle(parts, None);
             discard(body);
             return self.end_response(shared);
         }
         let mut stream = self.exchange.begin_stream(&parts, body, &shared.environment);
         pool::recycle(parts, None);
-        let start = link.output.len();
-        while !link.has_uncopied() && link.output.len() - start < READY_BYTES {
+        let start = link.output.buffer.len();
+        while !link.output.has_uncopied() && link.output.buffer.len() - start < READY_BYTES {
             match stream.take_ready() {
                 ReadyPiece::Piece(piece) => {
                     if !self.write_piece_or_abort(piece, link, shared) {
@@ -152,9 +157,13 @@ impl Http1 {
     fn respond_uncopied(&mut self, response: Response, link: &mut Link, shared: &mut Shared) {
         let (parts, body) = response.into_parts();
         let length = body.len().unwrap_or_default();
-        let is_wanted =
-            self.engine
-                .write_response_head(&mut link.output, parts.status, &parts.headers, length, &shared.date);
+        let is_wanted = self.engine.write_response_head(
+            &mut link.output.buffer,
+            parts.status,
+            &parts.headers,
+            length,
+            &shared.date,
+        );
         pool::recycle(parts, None);
         if is_wanted && length > 0 {
             if let BodyKind::File(_) = &body.0 {
@@ -162,7 +171,7 @@ impl Http1 {
             }
             self.drop_request_body();
             self.exchange.begin_sending();
-            link.put_uncopied(uncopied(body));
+            link.output.put_uncopied(uncopied(body));
         } else {
             discard(body);
             self.end_response(shared);
@@ -183,18 +192,18 @@ impl Http1 {
     /// Writes a piece of the response's stream; a large one is not copied.
     fn write_piece(&mut self, mut piece: Bytes, link: &mut Link) -> Result<(), h1::BodyError> {
         if piece.len() < UNCOPIED_BYTES {
-            return self.engine.write_body(&mut link.output, &piece);
+            return self.engine.write_body(&mut link.output.buffer, &piece);
         }
-        let (length, after) = self.engine.frame_body(&mut link.output, piece.len() as u64)?;
+        let (length, after) = self.engine.frame_body(&mut link.output.buffer, piece.len() as u64)?;
         piece.truncate(usize::try_from(length).unwrap_or(usize::MAX));
         if !piece.is_empty() {
-            link.put_uncopied(Uncopied::bytes(piece, after));
+            link.output.put_uncopied(Uncopied::bytes(piece, after));
         }
         Ok(())
     }
 
     pub(super) fn end_stream(&mut self, end: StreamEnd, link: &mut Link, shared: &mut Shared) {
-        let write = |trailers: Option<&HeaderMap>| self.engine.write_end(&mut link.output, trailers);
+        let write = |trailers: Option<&HeaderMap>| self.engine.write_end(&mut link.output.buffer, trailers);
         match self.exchange.finish_stream(end, write) {
             Some(Ok(())) => self.end_response(shared),
             Some(Err(error)) => self.abort_response(&error, 0, link, shared),

@@ -74,12 +74,12 @@ impl RequestReader {
         if matches!(self.input, Http2Input::Paused | Http2Input::Delayed) {
             return;
         }
-        link.begin_output(shared);
+        link.output.begin(shared);
         let now = engine_time(shared);
         self.input = Http2Input::Ready;
         self.reads_bodies = false;
         let arrived_bytes = input.len();
-        while link.has_room() {
+        while link.output.has_room() {
             if let Some(limit) = multiplexer.budget.used_up_limit(&shared.config) {
                 shared.counts().record_limit_hit(limit);
                 self.input = Http2Input::Paused;
@@ -88,7 +88,7 @@ impl RequestReader {
             let received: &[u8] = input;
             let head = shared.request.head_mut();
             let engine = &mut multiplexer.engine;
-            let (used, event) = match engine.handle_input(received, head, &mut link.output, now) {
+            let (used, event) = match engine.handle_input(received, head, &mut link.output.buffer, now) {
                 Ok(found) => found,
                 Err(error) => {
                     *input = &[];
@@ -161,7 +161,7 @@ impl RequestReader {
         self.requests += 1;
         if self.requests == shared.config.requests {
             shared.counts().record_limit_hit(Limit::Requests);
-            multiplexer.engine.stop_accepting(&mut link.output);
+            multiplexer.engine.stop_accepting(&mut link.output.buffer);
         }
         link.restart_timer();
         request.set_informer(sender(id, link, shared).for_body());
@@ -235,7 +235,7 @@ impl RequestReader {
         if self.arriving.is_empty() {
             return;
         }
-        link.begin_output(shared);
+        link.output.begin(shared);
         for id in self.arriving.drain(..) {
             let stream = multiplexer.streams.get(id);
             if let Some(request) = stream.and_then(|stream| stream.arriving.take()) {
@@ -259,7 +259,7 @@ impl RequestReader {
         tracing::debug!(peer = %link.peer(), stream = id.number(), "refused a request: the heads of the connection together exceed their limit");
         let refused = multiplexer
             .engine
-            .refuse(&mut link.output, id, code, engine_time(shared));
+            .refuse(&mut link.output.buffer, id, code, engine_time(shared));
         multiplexer.cancel(id, shared);
         if let Err(error) = refused {
             self.fail(multiplexer, error, link, shared);

@@ -38,7 +38,8 @@ use crate::commands::Command;
 use crate::deadlines::Second;
 use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
-use crate::link::{InputMode, Link, Timer, Transfer, deadline_after, reading};
+use crate::link::timer::{Transfer, deadline_after};
+use crate::link::{InputMode, Link, Timer, reading};
 use crate::panics::discard;
 use crate::problem::Problem;
 use crate::protocol_timer::ProtocolTimer;
@@ -59,10 +60,10 @@ pub(crate) struct Http2 {
 impl Http2 {
     /// Begins with the server's SETTINGS.
     pub(super) fn new(link: &mut Link, shared: &mut Shared) -> Self {
-        link.begin_output(shared);
-        let mut engine = Http2Connection::new(&shared.config.http2_limits(), &mut link.output);
+        link.output.begin(shared);
+        let mut engine = Http2Connection::new(&shared.config.http2_limits(), &mut link.output.buffer);
         if shared.stopping {
-            engine.shutdown(&mut link.output);
+            engine.shutdown(&mut link.output.buffer);
         }
         Http2 {
             reader: RequestReader::new(),
@@ -86,7 +87,7 @@ impl Http2 {
             self.reader.resume();
         }
         match step {
-            Step::Continue if self.reader.input() == Http2Input::Ready && link.has_room() => OutputStep::Resume,
+            Step::Continue if self.reader.input() == Http2Input::Ready && link.output.has_room() => OutputStep::Resume,
             step => step.into(),
         }
     }
@@ -109,7 +110,7 @@ impl Http2 {
         if link.read_closed && self.reader.input() == Http2Input::NeedsMore {
             self.on_client_end(link, shared);
         }
-        if link.has_output() {
+        if !link.output.is_empty() {
             return Step::Continue;
         }
         let engine = &self.multiplexer.engine;
@@ -154,7 +155,7 @@ impl Http2 {
             discard(command);
             return Step::Continue;
         };
-        link.begin_output(shared);
+        link.output.begin(shared);
         let stream = &mut multiplexer.streams[id];
         match command {
             Command::Response(response) => {
@@ -178,14 +179,14 @@ impl Http2 {
             Command::StreamEnd(end) => multiplexer.end_stream(id, end, link, shared),
             Command::Inform(inform) => {
                 let (status, headers) = *inform;
-                multiplexer.engine.inform(&mut link.output, id, status, &headers);
+                multiplexer.engine.inform(&mut link.output.buffer, id, status, &headers);
             }
             Command::FileRead => multiplexer.file_is_read(id),
             #[cfg(feature = "websocket")]
             Command::Socket => websocket::resume(multiplexer, id, link, shared),
             Command::Body(event) => {
                 if event == BodyEvent::Wanted {
-                    multiplexer.engine.write_continue(&mut link.output, id);
+                    multiplexer.engine.write_continue(&mut link.output.buffer, id);
                 }
                 multiplexer.report_consumed(id, link);
             }
@@ -210,8 +211,8 @@ impl Http2 {
                 return Step::Continue;
             }
             Timer::Protocol(ProtocolTimer::GoAway, _) => {
-                link.begin_output(shared);
-                self.multiplexer.engine.stop_accepting(&mut link.output);
+                link.output.begin(shared);
+                self.multiplexer.engine.stop_accepting(&mut link.output.buffer);
                 return Step::Continue;
             }
             Timer::Incomplete => (Limit::HeadTime, ErrorCode::ENHANCE_YOUR_CALM),
@@ -238,8 +239,8 @@ impl Http2 {
     fn abort(&mut self, limit: Limit, code: ErrorCode, link: &mut Link, shared: &mut Shared) {
         shared.counts().record_limit_hit(limit);
         tracing::debug!(peer = %link.peer(), limit = limit.name(), %code, "closing a connection");
-        link.begin_output(shared);
-        self.multiplexer.engine.abort(&mut link.output, code);
+        link.output.begin(shared);
+        self.multiplexer.engine.abort(&mut link.output.buffer, code);
         self.cancel_streams(shared);
     }
 
@@ -282,8 +283,8 @@ impl Http2 {
 
     /// Announces the end to the client; its open streams continue.
     pub(super) fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        link.begin_output(shared);
-        self.multiplexer.engine.shutdown(&mut link.output);
+        link.output.begin(shared);
+        self.multiplexer.engine.shutdown(&mut link.output.buffer);
         #[cfg(feature = "websocket")]
         websocket::close_all(&mut self.multiplexer, link, shared);
         Step::Continue
@@ -316,7 +317,7 @@ impl Http2 {
     /// Reads while there is room for the output that input leads to.
     pub(super) fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
         let can_use = !matches!(self.reader.input(), Http2Input::Paused | Http2Input::Delayed);
-        let interest = if !link.read_closed && can_use && link.has_room() {
+        let interest = if !link.read_closed && can_use && link.output.has_room() {
             reading()
         } else {
             Interest::NONE
@@ -327,7 +328,7 @@ impl Http2 {
     fn timer(&self, link: &Link, shared: &Shared) -> Timer {
         // The next check is due at the end of the next second.
         let streams = Timer::protocol(ProtocolTimer::Streams, Duration::ZERO);
-        if link.has_output() {
+        if !link.output.is_empty() {
             return Timer::Send;
         }
         let input = self.reader.input();
@@ -381,7 +382,7 @@ impl Http2 {
 
     /// The output of several streams leaves together.
     pub(super) fn defers_output(&self, link: &Link) -> bool {
-        self.reader.input() == Http2Input::NeedsMore && link.has_room()
+        self.reader.input() == Http2Input::NeedsMore && link.output.has_room()
     }
 
     pub(super) fn activity(&self, link: &Link) -> Activity {
@@ -435,9 +436,11 @@ impl Http2 {
 
     /// Sends GOAWAY, which names the requests that the client may send again, if it may still be connected.
     fn send_goaway(&mut self, link: &mut Link, shared: &mut Shared) {
-        if !self.resets && !link.has_output() && self.multiplexer.engine.phase() != Http2Phase::Closed {
-            link.begin_output(shared);
-            self.multiplexer.engine.abort(&mut link.output, ErrorCode::NO_ERROR);
+        if !self.resets && link.output.is_empty() && self.multiplexer.engine.phase() != Http2Phase::Closed {
+            link.output.begin(shared);
+            self.multiplexer
+                .engine
+                .abort(&mut link.output.buffer, ErrorCode::NO_ERROR);
             let _ = link.send(shared);
         }
     }
@@ -452,7 +455,7 @@ impl Http2 {
 /// Ends a stream whose client is late.
 #[cold]
 fn end_late(multiplexer: &mut Multiplexer, id: h2::StreamId, transfer: Transfer, link: &mut Link, shared: &mut Shared) {
-    link.begin_output(shared);
+    link.output.begin(shared);
     if transfer == Transfer::Send {
         shared.counts().record_limit_hit(Limit::WriteRate);
         tracing::debug!(peer = %link.peer(), stream = id.number(), "the client opens a window too slowly");

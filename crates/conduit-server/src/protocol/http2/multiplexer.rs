@@ -24,7 +24,8 @@ use crate::deadlines::Second;
 use crate::disk;
 use crate::exchange::ResponseStream;
 use crate::file::FilePart;
-use crate::link::{Link, UNCOPIED_BYTES, read_to};
+use crate::link::file::read_to;
+use crate::link::{Link, UNCOPIED_BYTES};
 use crate::panics::discard;
 use crate::shared::Shared;
 
@@ -94,7 +95,7 @@ impl Multiplexer {
         let taken = stream.unread_bytes.saturating_sub(unread_bytes);
         stream.unread_bytes = unread_bytes;
         if taken > 0 {
-            self.engine.consumed(&mut link.output, id, taken);
+            self.engine.consumed(&mut link.output.buffer, id, taken);
         }
     }
 
@@ -152,7 +153,7 @@ impl Multiplexer {
         let Stream { exchange, outgoing, .. } = &mut self.streams[id];
         let write = |trailers: Option<&HeaderMap>| {
             debug_assert!(outgoing.is_nothing(), "a stream ends after its last piece is written");
-            self.engine.write_end(&mut link.output, id, trailers)
+            self.engine.write_end(&mut link.output.buffer, id, trailers)
         };
         match exchange.finish_stream(end, write) {
             Some(Ok(())) => {
@@ -197,7 +198,7 @@ impl Multiplexer {
             if !self.turn.has_share(link, shared) {
                 break;
             }
-            link.begin_output(shared);
+            link.output.begin(shared);
             self.write_next(id, link, shared);
         }
         if self.streaming > 0 && !is_filled(link) {
@@ -246,11 +247,13 @@ impl Multiplexer {
 
     /// Writes the next frame of a file. Bytes that are not in memory are read by a thread first.
     fn write_file(&mut self, id: h2::StreamId, mut part: FilePart, link: &mut Link, shared: &mut Shared) {
-        let written = self.engine.write_body_with(&mut link.output, id, |output, most| {
-            let start = output.len();
-            read_to(&mut part, output, most)?;
-            Ok::<_, io::Error>((output.len() - start, part.left() == 0))
-        });
+        let written = self
+            .engine
+            .write_body_with(&mut link.output.buffer, id, |output, most| {
+                let start = output.len();
+                read_to(&mut part, output, most)?;
+                Ok::<_, io::Error>((output.len() - start, part.left() == 0))
+            });
         let stream = &mut self.streams[id];
         match written {
             Ok(_) if part.left() == 0 => {
@@ -287,8 +290,8 @@ impl Multiplexer {
 
     /// Resets a stream, and cancels its exchange.
     pub(super) fn reset(&mut self, id: h2::StreamId, code: ErrorCode, link: &mut Link, shared: &mut Shared) {
-        link.begin_output(shared);
-        self.engine.reset(&mut link.output, id, code);
+        link.output.begin(shared);
+        self.engine.reset(&mut link.output.buffer, id, code);
         self.cancel(id, shared);
     }
 
@@ -344,7 +347,7 @@ impl Multiplexer {
 impl SendTurn {
     /// Returns whether the connection may send more before others have their turn. Otherwise it continues in the next one.
     fn has_share(&mut self, link: &Link, shared: &mut Shared) -> bool {
-        let sent_bytes = link.sent_bytes();
+        let sent_bytes = link.output.sent_bytes();
         if self.number != shared.turn {
             *self = SendTurn {
                 number: shared.turn,
@@ -363,12 +366,12 @@ impl SendTurn {
 /// Returns whether no further bytes of large bodies are written before others are sent.
 pub(super) fn is_filled(link: &Link) -> bool {
     // While a client lags, the output has room for the responses to further input.
-    let most = if link.gathers() || link.holds_encrypted() {
+    let most = if !link.is_secure() || link.holds_encrypted() {
         FILL_BYTES
     } else {
         LARGE_FILL_BYTES
     };
-    link.output.len() >= most || link.gathered_bytes() >= LARGE_FILL_BYTES
+    link.output.buffer.len() >= most || link.output.gathered.length() >= LARGE_FILL_BYTES
 }
 
 /// Writes the first part of a body's bytes, as far as the windows permit, and removes it from them. Many bytes are not copied.
@@ -383,27 +386,28 @@ fn write_part(
     bytes: &mut Bytes,
     is_last: bool,
 ) -> Result<usize, h1::BodyError> {
-    let most = if link.gathers() {
-        PIECE_BYTES
-    } else {
+    let most = if link.is_secure() {
         ENCRYPTED_PIECE_BYTES
+    } else {
+        PIECE_BYTES
     };
     let length = bytes.len().min(most);
     let is_last = is_last && length == bytes.len();
-    if length >= UNCOPIED_BYTES && link.gathers() {
+    // Encryption copies all bytes.
+    if length >= UNCOPIED_BYTES && !link.is_secure() {
         // Other frames can follow the end of the body in the output.
         let mut position = 0;
-        let written = engine.write_body_with(&mut link.output, id, |output, most| {
+        let written = engine.write_body_with(&mut link.output.buffer, id, |output, most| {
             position = output.len();
             Ok::<_, Infallible>((length.min(most), is_last && length <= most))
         });
         // None are written where the declared length is reached.
         if let Ok(count @ 1..) = written {
-            link.gather(position, bytes.split_to(count));
+            link.output.gathered.push(position, bytes.split_to(count));
             return Ok(count);
         }
     }
-    let count = engine.write_body(&mut link.output, id, &bytes[..length], is_last)?;
+    let count = engine.write_body(&mut link.output.buffer, id, &bytes[..length], is_last)?;
     bytes.advance(count);
     Ok(count)
 }

@@ -52,7 +52,7 @@ pub(super) fn respond(
         Sending::File => return respond_by_file(multiplexer, id, response, link, shared),
         Sending::Stream => return respond_by_stream(multiplexer, id, response, link, shared),
     };
-    let (status, headers, output) = (response.status(), response.headers(), &mut link.output);
+    let (status, headers, output) = (response.status(), response.headers(), &mut link.output.buffer);
     let untouched = Untouched::of(&response);
     let taken = if bytes.len() <= PIECE_BYTES {
         let is_written = untouched.is_some_and(|untouched| {
@@ -96,10 +96,17 @@ fn respond_by_stream(
     let engine = &mut multiplexer.engine;
     if let BodyKind::Incoming(_) = &body.0 {
         // The response is the request's own body: the client must send it before it sees a status.
-        engine.write_continue(&mut link.output, id);
+        engine.write_continue(&mut link.output.buffer, id);
     }
     let length = body.len().map_or(BodyLength::Chunked, BodyLength::Exact);
-    engine.write_head(&mut link.output, id, parts.status, &parts.headers, length, &shared.date);
+    engine.write_head(
+        &mut link.output.buffer,
+        id,
+        parts.status,
+        &parts.headers,
+        length,
+        &shared.date,
+    );
     if !engine.wants_body(id) {
         pool::recycle(parts, None);
         discard(body);
@@ -107,10 +114,10 @@ fn respond_by_stream(
     }
     let mut stream = multiplexer.begin_stream(id, &parts, body, shared);
     pool::recycle(parts, None);
-    let start = link.output.len() + link.gathered_bytes();
+    let start = link.output.buffer.len() + link.output.gathered.length();
     while multiplexer.streams[id].outgoing.is_nothing()
         && multiplexer.engine.sendable(id) > 0
-        && link.output.len() + link.gathered_bytes() - start < PIECE_BYTES
+        && link.output.buffer.len() + link.output.gathered.length() - start < PIECE_BYTES
     {
         match stream.take_ready() {
             ReadyPiece::Piece(piece) => {
@@ -139,7 +146,7 @@ fn respond_by_file(
     let length = body.len().unwrap_or_default();
     let framing = BodyLength::Exact(length);
     engine.write_head(
-        &mut link.output,
+        &mut link.output.buffer,
         id,
         parts.status,
         &parts.headers,

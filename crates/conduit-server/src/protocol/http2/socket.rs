@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::deadlines::Second;
-use crate::link::{Deadline, Timer, keep_output};
+use crate::link::output::keep_buffer;
+use crate::link::{Deadline, Timer};
 use crate::protocol::websocket::{Socket, SocketInput, SocketOutput};
 use crate::protocol_timer::ProtocolTimer;
 use crate::shared::Shared;
@@ -217,7 +218,7 @@ impl StreamOutput {
     /// Returns the memory to the worker, if nothing is there.
     pub(super) fn release(&mut self, shared: &mut Shared) {
         if self.bytes.is_empty() && self.bytes.capacity() > 0 {
-            keep_output(std::mem::take(&mut self.bytes), shared);
+            keep_buffer(std::mem::take(&mut self.bytes), shared);
         }
     }
 }

@@ -11,7 +11,8 @@ use crate::commands::CommandSender;
 use crate::exchange::Exchange;
 use crate::exchange_id::{ExchangeId, StreamId};
 use crate::file::FilePart;
-use crate::link::{Link, TransferRate};
+use crate::link::Link;
+use crate::link::timer::TransferRate;
 use crate::request::Request;
 use crate::shared::Shared;
 

@@ -4,7 +4,7 @@ use conduit_proto::h2::{self, Http2Connection};
 
 use super::stream::Stream;
 use crate::deadlines::Second;
-use crate::link::{Transfer, TransferRate};
+use crate::link::timer::{Transfer, TransferRate};
 use crate::shared::Shared;
 
 /// The transfers of a connection, which share its minimum rate. The rate of a transfer by itself is that of its [`Stream`].

@@ -75,7 +75,7 @@ pub(super) fn open(
     response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
     stream.exchange.record_head(&response);
     multiplexer.budget.release(stream);
-    let (output, headers) = (&mut link.output, response.headers());
+    let (output, headers) = (&mut link.output.buffer, response.headers());
     let engine = &mut multiplexer.engine;
     engine.write_head(output, id, StatusCode::OK, headers, BodyLength::Chunked, &shared.date);
     discard(response);
@@ -100,7 +100,7 @@ pub(super) fn take_bytes(
         return false;
     };
     let used = state.receive(piece, shared);
-    multiplexer.engine.consumed(&mut link.output, id, used);
+    multiplexer.engine.consumed(&mut link.output.buffer, id, used);
     true
 }
 
@@ -190,8 +190,8 @@ fn drive(multiplexer: &mut Multiplexer, id: h2::StreamId, link: &mut Link, share
     loop {
         let used = state.continue_reading(shared);
         if used > 0 {
-            link.begin_output(shared);
-            multiplexer.engine.consumed(&mut link.output, id, used);
+            link.output.begin(shared);
+            multiplexer.engine.consumed(&mut link.output.buffer, id, used);
         }
         if !multiplexer.streams[id].outgoing.is_nothing() || is_filled(link) {
             break;
@@ -212,9 +212,9 @@ fn drive(multiplexer: &mut Multiplexer, id: h2::StreamId, link: &mut Link, share
     let is_written = multiplexer.streams[id].outgoing.is_nothing();
     if is_written && state.is_over() {
         multiplexer.sockets.end(&mut state, shared);
-        link.begin_output(shared);
+        link.output.begin(shared);
         // No length is declared that could be missed.
-        let _ = multiplexer.engine.write_end(&mut link.output, id, None);
+        let _ = multiplexer.engine.write_end(&mut link.output.buffer, id, None);
         return multiplexer.free(id, shared);
     }
     state.set_deadline(is_written, shared);
@@ -232,9 +232,9 @@ fn pass_on(
     link: &mut Link,
     shared: &mut Shared,
 ) {
-    link.begin_output(shared);
+    link.output.begin(shared);
     let part = &output.bytes[..output.bytes.len().min(PIECE_BYTES)];
-    let written = multiplexer.engine.write_body(&mut link.output, id, part, false);
+    let written = multiplexer.engine.write_body(&mut link.output.buffer, id, part, false);
     // No length is declared that could be exceeded.
     let taken = written.unwrap_or(part.len());
     multiplexer.record_written(id, taken, shared);

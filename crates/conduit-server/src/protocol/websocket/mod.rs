@@ -31,7 +31,7 @@ const GATHERED_BYTES: usize = 256 * 1024;
 
 impl SocketOutput for Link {
     fn has_room(&self) -> bool {
-        Link::has_room(self) && self.gathered_bytes() < GATHERED_BYTES
+        self.output.has_room() && self.output.gathered.length() < GATHERED_BYTES
     }
 
     fn peer(&self) -> SocketAddr {
@@ -39,18 +39,19 @@ impl SocketOutput for Link {
     }
 
     fn begin(&mut self, shared: &mut Shared) {
-        self.begin_output(shared);
+        self.output.begin(shared);
     }
 
     fn bytes(&mut self) -> &mut Vec<u8> {
-        &mut self.output
+        &mut self.output.buffer
     }
 
     fn put(&mut self, payload: Bytes) {
-        if self.gathers() {
-            self.gather(self.output.len(), payload);
+        if self.is_secure() {
+            // Encryption copies it.
+            self.output.put_uncopied(Uncopied::bytes(payload, b""));
         } else {
-            self.put_uncopied(Uncopied::bytes(payload, b""));
+            self.output.gathered.push(self.output.buffer.len(), payload);
         }
     }
 }
@@ -79,9 +80,9 @@ impl WebSocket {
     }
 
     pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
-        let had_output = link.has_output();
+        let had_output = !link.output.is_empty();
         self.socket.write_queued(link, shared);
-        if !link.has_output() {
+        if link.output.is_empty() {
             if self.socket.is_finished() {
                 return linger(link).into();
             }
@@ -89,7 +90,7 @@ impl WebSocket {
                 return Step::Close.into();
             }
         }
-        let is_full = had_output && link.has_output();
+        let is_full = had_output && !link.output.is_empty();
         if self.socket.input() == SocketInput::Ready && !is_full {
             OutputStep::Resume
         } else {
@@ -139,7 +140,7 @@ impl WebSocket {
     pub(super) fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
         let reads = !link.read_closed && SocketOutput::has_room(link) && self.socket.input() != SocketInput::Paused;
         let interest = if reads { reading() } else { Interest::NONE };
-        let timer = if link.has_output() {
+        let timer = if !link.output.is_empty() {
             Timer::Send
         } else {
             self.socket.timer(shared)
@@ -152,7 +153,7 @@ impl WebSocket {
     pub(super) fn input_mode(&self, link: &Link) -> InputMode {
         if self.socket.reads_little() {
             InputMode::Batched
-        } else if self.socket.holds_received() || link.has_output() {
+        } else if self.socket.holds_received() || !link.output.is_empty() {
             InputMode::Alone
         } else {
             InputMode::Bulk
