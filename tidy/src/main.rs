@@ -1,5 +1,6 @@
 //! Checks of the source that neither the compiler nor clippy makes: the language of prose, the length of files and functions, the
-//! uniqueness of type names, the direction of imports, the place of `unsafe`, and the links and paths of the documentation.
+//! uniqueness of type names, the direction of imports, the place of `unsafe`, the lists of extractors that take the body, and the links
+//! and paths of the documentation.
 //!
 //! ```sh
 //! cargo run -p tidy             # exits with 1 if a rule is broken
@@ -12,6 +13,7 @@
 #![allow(clippy::print_stdout)]
 
 mod allow;
+mod bodies;
 mod cycles;
 mod files;
 mod imports;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     }
     findings.extend(files::check_forbids(&sources));
     findings.extend(names::check(&sources));
+    findings.extend(bodies::check(&sources));
     findings.extend(cycles::check(&sources));
     findings.extend(links::check(&root, &sources));
     findings.extend(paths::check(&paths, &sources));

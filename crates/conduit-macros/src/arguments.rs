@@ -2,7 +2,7 @@
 
 use conduit_route::Pattern;
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
@@ -86,8 +86,8 @@ const EXTRACTORS: [&str; 16] = [
     "Vec",
 ];
 
-/// Types that consume the body. A second one is then reported at the definition of the handler instead of at its use.
-/// A [wrapper](WRAPPERS) consumes the body if its content does.
+/// The names of the extractors that take the body. Several of them are checked at the definition of the handler, and all other types
+/// where the handler is used. A [wrapper](WRAPPERS) takes the body if its content does.
 const BODIES: [&str; 9] = [
     "Json",
     "Form",
@@ -204,9 +204,6 @@ pub(crate) fn classify(
         for error in inputs.iter().filter_map(|input| no_extractor(input)) {
             combine(&mut errors, error);
         }
-    }
-    if let Some(error) = two_bodies(inputs) {
-        combine(&mut errors, error);
     }
     errors.map_or(Ok(arguments), Err)
 }
@@ -560,26 +557,40 @@ fn is_single_value(ty: &Type) -> bool {
         .is_some_and(|last| SINGLE_VALUES.iter().any(|name| last.ident == name))
 }
 
-/// An error at each argument after the first that is known to consume the body.
-fn two_bodies(inputs: &[&PatType]) -> Option<Error> {
-    let bodies: Vec<_> = inputs
-        .iter()
-        .filter_map(|input| Some((input, body(&input.ty)?)))
-        .collect();
-    let (_, first) = bodies.first()?;
-    let mut errors = None;
-    for (input, name) in bodies.get(1..)? {
-        let message = format!("`{first}` and `{name}` both consume the request body: remove one of the arguments");
-        combine(&mut errors, Error::new(input.ty.span(), message));
+/// Assertions at the definition of a handler that one argument takes the body, if several have the names of extractors that do. The
+/// types decide, because an application may have other types of these names.
+pub(crate) fn body_checks(handler: &str, arguments: &[Argument]) -> Vec<TokenStream> {
+    let mut before = Vec::new();
+    let mut checks = Vec::new();
+    for argument in arguments {
+        let mut ty = unwrapped(&argument.ty).clone();
+        if !has_name_of_body(&ty) {
+            continue;
+        }
+        Static.visit_type_mut(&mut ty);
+        let span = Span::mixed_site().located_at(argument.ty.span());
+        let text = &argument.text;
+        let taker = quote_spanned!(span=> (#text, ::conduit::internal::TypeProbe::<#ty>::TAKES_BODY));
+        if !before.is_empty() {
+            checks.push(quote_spanned! {span=>
+                const _: () = {
+                    #[allow(unused_imports)]
+                    use ::conduit::internal::OtherType as _;
+                    ::conduit::route::require_one_body(#handler, &[#(#before),*], #taker);
+                };
+            });
+        }
+        before.push(taker);
     }
-    errors
+    checks
 }
 
-/// The name of the type that consumes the body, without wrappers such as `Valid<Json<T>>`.
-fn body(ty: &Type) -> Option<&Ident> {
-    let Type::Path(path) = unwrapped(ty) else { return None };
-    let last = &path.path.segments.last()?.ident;
-    BODIES.iter().any(|name| last == name).then_some(last)
+fn has_name_of_body(ty: &Type) -> bool {
+    let Type::Path(path) = ty else { return false };
+    path.path
+        .segments
+        .last()
+        .is_some_and(|last| BODIES.iter().any(|name| last.ident == name))
 }
 
 /// The names and indices of parameters for a path that has `count` of them.
@@ -608,45 +619,5 @@ impl VisitMut for Static {
         let span = reference.and_token.span;
         reference.lifetime.get_or_insert_with(|| Lifetime::new("'static", span));
         visit_mut::visit_type_reference_mut(self, reference);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::fs;
-    use std::path::Path;
-
-    use super::*;
-
-    /// Adds the names of the types in a folder of sources whose implementation of `FromRequest` sets `TAKES_BODY`.
-    fn add_takers(folder: &Path, names: &mut BTreeSet<String>) {
-        for entry in fs::read_dir(folder).expect("a folder of sources") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                add_takers(&path, names);
-                continue;
-            }
-            let text = fs::read_to_string(&path).expect("a source file");
-            let mut implementing = "";
-            for line in text.lines() {
-                if line.starts_with("impl") {
-                    implementing = line.rsplit_once(" for ").map_or("", |(_, name)| name);
-                } else if line.trim() == "const TAKES_BODY: bool = true;" {
-                    let name = implementing.split(|c: char| !c.is_alphanumeric()).next();
-                    names.insert(name.unwrap_or_default().to_owned());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_bodies_are_all_extractors_that_take_the_body() {
-        let mut takers = BTreeSet::new();
-        for sources in ["../conduit-core/src", "../conduit/src"] {
-            add_takers(&Path::new(env!("CARGO_MANIFEST_DIR")).join(sources), &mut takers);
-        }
-        assert!(takers.remove("Submission"), "a wrapper that sets the constant itself");
-        assert_eq!(takers, BODIES.map(str::to_owned).into());
     }
 }

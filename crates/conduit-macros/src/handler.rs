@@ -11,7 +11,7 @@ use syn::{
     TypeReference,
 };
 
-use crate::arguments::{Argument, PRIMITIVES, classify, owned};
+use crate::arguments::{Argument, PRIMITIVES, body_checks, classify, owned};
 use crate::attribute::RouteArguments;
 use crate::client;
 use crate::describe::describe;
@@ -301,6 +301,7 @@ impl Function {
         } = &extraction;
         let structures = extraction.structures.iter();
         let mut items: Vec<TokenStream> = structures.map(|structure| self.name_check(structure)).collect();
+        items.extend(body_checks(&name, arguments));
         let path = route.path.value();
         let of_prefix = arguments.iter().flat_map(Argument::of_prefix);
         let of_prefix: Vec<&str> = of_prefix.map(|parameter| parameter.name.as_str()).collect();

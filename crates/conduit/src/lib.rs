@@ -181,6 +181,7 @@ pub mod internal {
     pub use crate::client::argument::has_no_argument;
     #[cfg(feature = "client")]
     pub use crate::client::call_parts::CallParts;
+    pub use crate::extract::type_probe::{OtherType, TypeProbe};
     #[cfg(feature = "files")]
     pub use crate::files::embedded::{EmbeddedFile, embedded};
     pub use crate::link::target::{link_path, with_query};

@@ -12,6 +12,7 @@ use super::located::from_json;
 use super::pairs::Pairs;
 use super::{FromRequest, Readable, TOO_LARGE};
 use crate::body::Body;
+use crate::extract::type_probe::TypeProbe;
 use crate::openapi::{Operation, TypeKey};
 use crate::pool::{self, Buffer, MediaType};
 use crate::problem::{Excerpt, Problem};
@@ -89,6 +90,11 @@ pub struct Form<T>(pub T);
 #[derive(Clone, Copy, Debug)]
 pub struct Query<T>(pub T);
 
+impl<T> TypeProbe<Json<T>> {
+    /// The extractor takes the body.
+    pub const TAKES_BODY: bool = true;
+}
+
 impl<S, T: Readable> FromRequest<S> for Json<T> {
     const TAKES_BODY: bool = true;
     type Rejection = Problem;
@@ -127,6 +133,11 @@ impl<T: Writable> IntoResponse for Json<T> {
     fn describe(operation: &mut Operation) {
         operation.response_of_key(TypeKey::of::<T>(), "application/json");
     }
+}
+
+impl<T> TypeProbe<Form<T>> {
+    /// The extractor takes the body.
+    pub const TAKES_BODY: bool = true;
 }
 
 impl<S, T: Readable> FromRequest<S> for Form<T> {

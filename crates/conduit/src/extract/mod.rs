@@ -66,6 +66,7 @@ mod shutdown;
 mod submission;
 mod tasks;
 mod text;
+pub(crate) mod type_probe;
 #[cfg(feature = "validate")]
 mod valid;
 

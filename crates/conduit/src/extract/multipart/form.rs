@@ -5,6 +5,7 @@ use http::StatusCode;
 use super::file::with_files;
 use super::{MEDIA_TYPE, Multipart, describe_problems};
 use crate::extract::pairs::Pairs;
+use crate::extract::type_probe::TypeProbe;
 use crate::extract::{FromRequest, Readable};
 use crate::openapi::Operation;
 use crate::problem::Problem;
@@ -50,6 +51,11 @@ use crate::request::Request;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct MultipartForm<T>(pub T);
+
+impl<T> TypeProbe<MultipartForm<T>> {
+    /// The extractor takes the body.
+    pub const TAKES_BODY: bool = true;
+}
 
 impl<S, T: Readable> FromRequest<S> for MultipartForm<T> {
     const TAKES_BODY: bool = true;

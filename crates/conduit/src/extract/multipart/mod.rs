@@ -26,6 +26,7 @@ use self::file::Spool;
 use super::content::require_decoded;
 use super::{FromRequest, TOO_LARGE};
 use crate::body::Body;
+use crate::extract::type_probe::TypeProbe;
 use crate::openapi::Operation;
 use crate::pool::FREE_BYTES;
 use crate::problem::{Excerpt, Fault, Problem, Step};
@@ -91,6 +92,11 @@ pub struct Field<'a> {
     limit_bytes: u64,
     received: u64,
     has_ended: bool,
+}
+
+impl TypeProbe<Multipart> {
+    /// The extractor takes the body.
+    pub const TAKES_BODY: bool = true;
 }
 
 #[diagnostic::do_not_recommend]

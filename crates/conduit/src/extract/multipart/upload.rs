@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::file::{Spool, directory_of};
 use crate::body::Body;
+use crate::extract::type_probe::TypeProbe;
 use crate::extract::{FromRequest, TOO_LARGE};
 use crate::openapi::Operation;
 use crate::problem::Problem;
@@ -151,6 +152,11 @@ impl fmt::Debug for Upload {
             .field("declared_bytes", &self.declared_bytes)
             .finish_non_exhaustive()
     }
+}
+
+impl TypeProbe<Upload> {
+    /// The extractor takes the body.
+    pub const TAKES_BODY: bool = true;
 }
 
 #[diagnostic::do_not_recommend]

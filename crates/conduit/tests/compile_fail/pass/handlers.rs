@@ -236,6 +236,26 @@ fn with_handlers_of_its_own() -> Routes {
     routes![inner, bytes, show]
 }
 
+/// A type with the name of an extractor that takes the body.
+struct Upload;
+
+impl<S> FromRequest<S> for Upload {
+    type Rejection = Problem;
+
+    async fn from_request(_: &mut Request, _: &S) -> Result<Self, Problem> {
+        Ok(Upload)
+    }
+}
+
+fn with_other_types_of_the_names() -> Routes {
+    #[post("/uploads")]
+    async fn upload(_: Upload, note: Json<String>) -> String {
+        note.0
+    }
+
+    routes![upload]
+}
+
 fn paths_of<S>(routes: Routes<S>) -> Vec<&'static str> {
     routes.definitions().iter().map(|definition| definition.path).collect()
 }
@@ -246,6 +266,8 @@ pub(crate) fn main() {
         ["/bytes", "/core", "/more/serde_json", "/drop", "/show", "/unit"]
     );
     assert_eq!(paths_of(with_handlers_of_its_own()), ["/inner", "/bytes", "/show"]);
+    assert_eq!(paths_of(with_other_types_of_the_names()), ["/uploads"]);
+    let _ = App::new(()).routes(with_other_types_of_the_names());
     let app = App::new(Store {
         name: String::new(),
         count: 0,
