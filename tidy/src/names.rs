@@ -103,7 +103,10 @@ fn module(path: &str) -> String {
         .iter()
         .find_map(|suffix| file.strip_suffix(suffix))
         .unwrap_or(file);
-    format!("{directory}/{file}")
+    match file {
+        "mod" => directory.to_owned(),
+        file => format!("{directory}/{file}"),
+    }
 }
 
 /// The names of the structs, enums, traits, unions and aliases of a file, before its tests. An indented `type` may belong to an
@@ -186,6 +189,9 @@ mod tests {
         assert!(check(&[one, two]).is_empty());
         let one = crate::source("crates/a/src/sys/epoll.rs", "struct Backend;\n");
         let two = crate::source("crates/a/src/sys/portable.rs", "struct Backend;\n");
+        assert!(check(&[one, two]).is_empty());
+        let one = crate::source("crates/a/src/http2/mod.rs", "struct Http2;\n");
+        let two = crate::source("crates/a/src/without_http2.rs", "enum Http2 {}\n");
         assert!(check(&[one, two]).is_empty());
     }
 

@@ -14,7 +14,7 @@ use crate::exchange_id::{ConnectionId, ExchangeId};
 use crate::link::{INPUT_BYTES, InputMode, Link, Timer};
 use crate::listening::Accepted;
 use crate::networks::Forwarding;
-use crate::protocol::{Activity, OutputStep, Protocol, Step, linger};
+use crate::protocol::{Activity, ConnectionProtocol as _, ExchangeDriver as _, OutputStep, Protocol, Step, linger};
 use crate::readiness::Readiness;
 use crate::shared::Shared;
 

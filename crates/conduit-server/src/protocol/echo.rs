@@ -5,21 +5,27 @@
 
 use conduit_net::Interest;
 
-use super::{Activity, OutputStep, Step};
+use super::{Activity, ConnectionProtocol, OutputStep, Protocol, Step, WithoutExchanges};
 use crate::link::{InputMode, Link, Timer, reading};
 use crate::shared::Shared;
 
 pub(crate) struct Echo;
 
-impl Echo {
-    pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
+impl From<Echo> for Protocol {
+    fn from(echo: Echo) -> Self {
+        Protocol::Echo(echo)
+    }
+}
+
+impl ConnectionProtocol for Echo {
+    fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
         link.output.begin(shared);
         link.output.buffer.extend_from_slice(input);
         *input = &[];
         Step::Continue
     }
 
-    pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> OutputStep {
+    fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> OutputStep {
         if link.read_closed && link.output.is_empty() {
             Step::Close.into()
         } else {
@@ -27,15 +33,17 @@ impl Echo {
         }
     }
 
-    pub(super) fn on_timer(&mut self, _: &mut Link, _: &mut Shared) -> Step {
+    fn on_timer(&mut self, _: &mut Link, _: &mut Shared) -> Step {
         Step::Close
     }
 
-    pub(super) fn on_shutdown(&mut self, _: &mut Link, _: &mut Shared) -> Step {
+    fn on_shutdown(&mut self, _: &mut Link, _: &mut Shared) -> Step {
         Step::Close
     }
 
-    pub(super) fn waits_for(&self, link: &Link, _: &Shared) -> (Interest, Timer) {
+    fn log_cut_off(&self, _: &Link, _: &Shared) {}
+
+    fn waits_for(&self, link: &Link, _: &Shared) -> (Interest, Timer) {
         let interest = if link.output.has_room() && !link.read_closed {
             reading()
         } else {
@@ -44,13 +52,15 @@ impl Echo {
         (interest, Timer::Off)
     }
 
-    pub(super) fn input_mode(&self, _: &Link) -> InputMode {
+    fn input_mode(&self, _: &Link) -> InputMode {
         InputMode::Alone
     }
 
-    pub(super) fn activity(&self, _: &Link) -> Activity {
+    fn activity(&self, _: &Link) -> Activity {
         Activity::Serving {
             ends_with_client: false,
         }
     }
 }
+
+impl WithoutExchanges for Echo {}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use conduit_net::Interest;
 
-use super::{Activity, OutputStep, Step};
+use super::{Activity, ConnectionProtocol, OutputStep, Protocol, Step, WithoutExchanges};
 use crate::link::{InputMode, Link, Timer, reading};
 use crate::protocol_timer::ProtocolTimer;
 use crate::shared::Shared;
@@ -24,9 +24,15 @@ pub(crate) struct Lingering {
     drained_bytes: u64,
 }
 
-impl Lingering {
+impl From<Lingering> for Protocol {
+    fn from(lingering: Lingering) -> Self {
+        Protocol::Lingering(lingering)
+    }
+}
+
+impl ConnectionProtocol for Lingering {
     /// Input is below any encryption.
-    pub(super) fn on_input(&mut self, _: &mut Link, input: &mut &[u8], _: &mut Shared) -> Step {
+    fn on_input(&mut self, _: &mut Link, input: &mut &[u8], _: &mut Shared) -> Step {
         self.drained_bytes += input.len() as u64;
         *input = &[];
         if self.drained_bytes > LINGER_BYTES {
@@ -36,7 +42,7 @@ impl Lingering {
         }
     }
 
-    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
+    fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
         // Once the client has all sent bytes, a wait for its end would only delay a stop.
         if link.read_closed || (shared.stopping && link.outgoing_bytes() == 0) {
             return Step::Close.into();
@@ -45,7 +51,7 @@ impl Lingering {
     }
 
     /// Lingers again if the client has taken output at the minimum rate since the last check, but not all of it.
-    pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+    fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         let least = shared.config.minimum_rate.saturating_mul(LINGER_TIME.as_secs());
         if link.outgoing_bytes() == 0 || link.take_measure(shared) < least {
             return Step::Close;
@@ -54,25 +60,27 @@ impl Lingering {
         Step::Continue
     }
 
-    pub(super) fn on_shutdown(&mut self, _: &mut Link, _: &mut Shared) -> Step {
+    fn on_shutdown(&mut self, _: &mut Link, _: &mut Shared) -> Step {
         Step::Continue
     }
 
-    pub(super) fn log_cut_off(&self, link: &Link, shared: &Shared) {
+    fn log_cut_off(&self, link: &Link, shared: &Shared) {
         let seconds = link.waited(shared.now());
         let stage = "the client has not received all of its response";
         tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
     }
 
-    pub(super) fn waits_for(&self, _: &Link, _: &Shared) -> (Interest, Timer) {
+    fn waits_for(&self, _: &Link, _: &Shared) -> (Interest, Timer) {
         (reading(), Timer::protocol(ProtocolTimer::Linger, LINGER_TIME))
     }
 
-    pub(super) fn input_mode(&self, _: &Link) -> InputMode {
+    fn input_mode(&self, _: &Link) -> InputMode {
         InputMode::Raw
     }
 
-    pub(super) fn activity(&self, _: &Link) -> Activity {
+    fn activity(&self, _: &Link) -> Activity {
         Activity::Lingering
     }
 }
+
+impl WithoutExchanges for Lingering {}

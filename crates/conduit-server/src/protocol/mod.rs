@@ -14,37 +14,30 @@
 //!
 //! With the feature `testing`, a response with 101 may also switch to `Echo`, which returns its input.
 //!
-//! Each protocol owns its state and uses the [`Link`] for bytes, time and room. All have the entry points `on_input`, `on_writable`,
-//! `on_timer` and `on_shutdown`; a protocol with exchanges also has `on_command`. Each returns a [`Step`], and `on_writable` an
-//! [`OutputStep`]: it is the only one after which input may be left that a protocol has not used, because only the send of output
-//! makes room. After each turn the connection queries the state: `waits_for`, `input_mode` and `activity`; with exchanges also
-//! `defers_output`.
-//!
-//! `cancel` and `log_cut_off` are for the end of the connection: protocols with exchanges have them, and `Lingering` has
-//! `log_cut_off`. `release_memory` is of HTTP/2 only.
+//! Each protocol owns its state, and implements [`ConnectionProtocol`]. [`Protocol`] is the one of a connection. The type of a
+//! protocol whose feature is off is `Absent`: it has no values.
 
-#[cfg(feature = "testing")]
+#[cfg(not(all(feature = "http2", feature = "testing", feature = "websocket")))]
+mod absent;
+#[cfg_attr(not(feature = "testing"), path = "without_echo.rs")]
 mod echo;
 pub(super) mod http1;
-#[cfg(feature = "http2")]
+#[cfg_attr(not(feature = "http2"), path = "without_http2.rs")]
 mod http2;
 mod lingering;
 mod negotiating;
 mod proxy_header;
-#[cfg(feature = "websocket")]
+#[cfg_attr(not(feature = "websocket"), path = "without_websocket.rs")]
 pub(super) mod websocket;
 
 use conduit_net::Interest;
 
-#[cfg(feature = "testing")]
 use self::echo::Echo;
 use self::http1::Http1;
-#[cfg(feature = "http2")]
-use self::http2::Http2;
+use self::http2::{BoxedHttp2, Http2};
 use self::lingering::Lingering;
 use self::negotiating::Negotiating;
 use self::proxy_header::ProxyHeader;
-#[cfg(feature = "websocket")]
 use self::websocket::WebSocket;
 use super::commands::Command;
 use super::link::{InputMode, Link, Timer};
@@ -53,18 +46,89 @@ use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
 use crate::panics::discard;
 
+/// A protocol on a connection. It uses the [`Link`] for bytes, room and time.
+///
+/// The connection calls an entry point for each event: `on_input`, `on_writable`, `on_timer`, `on_shutdown`. Each returns a
+/// [`Step`], and `on_writable` an [`OutputStep`]: it is the only one after which input may be left that the protocol has
+/// not used, because only the send of output makes room. After each turn the connection queries the state: `waits_for`,
+/// `input_mode` and `activity`. It has further ones as an [`ExchangeDriver`].
+pub(super) trait ConnectionProtocol: ExchangeDriver {
+    /// Input has arrived, or the output has room again. Consumes a prefix of `input`.
+    fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step;
+
+    /// The output was sent, as far as there was room.
+    fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep;
+
+    /// The timer of the link has expired, and no input has arrived.
+    fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step;
+
+    /// The server stops.
+    fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step;
+
+    /// Logs the work that the end of the shutdown timeout cuts off.
+    fn log_cut_off(&self, link: &Link, shared: &Shared);
+
+    /// The events that the protocol waits for: the interest in input, and a timer.
+    fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer);
+
+    /// The way in which it reads its next input.
+    fn input_mode(&self, link: &Link) -> InputMode;
+
+    fn activity(&self, link: &Link) -> Activity;
+
+    /// Frees memory that an idle connection does not need. Only HTTP/2 has any: the ping of a silent WebSocket frees its memory.
+    fn release_memory(&mut self) {}
+}
+
+/// The part of a protocol that depends on its exchanges. A protocol has an implementation, or is one [`WithoutExchanges`].
+pub(super) trait ExchangeDriver {
+    /// A task has sent a command: an entry point as those of [`ConnectionProtocol`].
+    fn on_command(&mut self, exchange: ExchangeId, command: Command, link: &mut Link, shared: &mut Shared) -> Step;
+
+    /// Returns whether more input and more commands may arrive before the output is sent.
+    fn defers_output(&self, link: &Link) -> bool;
+
+    /// The memory that it holds for bodies.
+    #[cfg(feature = "testing")]
+    fn buffer_bytes(&self) -> usize;
+
+    /// Cancels the exchanges in progress, and sends the last message of the protocol if it has one. Returns whether the stream must
+    /// be reset: after an end, the client would take incomplete output for complete.
+    fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool;
+}
+
+/// A protocol without exchanges.
+pub(super) trait WithoutExchanges {}
+
+impl<P: WithoutExchanges> ExchangeDriver for P {
+    /// A protocol without exchanges follows the one of the command.
+    fn on_command(&mut self, _: ExchangeId, command: Command, _: &mut Link, _: &mut Shared) -> Step {
+        discard(command);
+        Step::Continue
+    }
+
+    fn defers_output(&self, _: &Link) -> bool {
+        false
+    }
+
+    #[cfg(feature = "testing")]
+    fn buffer_bytes(&self) -> usize {
+        0
+    }
+
+    fn cancel(&mut self, _: &mut Link, _: &mut Shared) -> bool {
+        false
+    }
+}
+
 /// The protocol of a connection, at this time.
 pub(super) enum Protocol {
     ProxyHeader(Box<ProxyHeader>),
     Negotiating(Negotiating),
     Http1(Http1),
-    /// A pointer, so that a connection with HTTP/1.1 stays small.
-    #[cfg(feature = "http2")]
-    Http2(Box<Http2>),
+    Http2(BoxedHttp2),
     Lingering(Lingering),
-    #[cfg(feature = "websocket")]
     WebSocket(WebSocket),
-    #[cfg(feature = "testing")]
     Echo(Echo),
 }
 
@@ -95,8 +159,8 @@ impl From<Step> for OutputStep {
 impl Step {
     /// A switch. It is rare, so it allocates, and the other steps stay small.
     #[cold]
-    fn switch(protocol: Protocol) -> Self {
-        Step::Switch(Box::new(protocol))
+    fn switch(protocol: impl Into<Protocol>) -> Self {
+        Step::Switch(Box::new(protocol.into()))
     }
 }
 
@@ -120,37 +184,17 @@ pub(super) enum Activity {
     Lingering,
 }
 
-/// Calls the same method of each protocol. A new protocol does not compile without an arm here and in
-/// `each_with_exchanges`.
+/// Calls the same method of each protocol.
 macro_rules! each {
     ($self:expr, $protocol:ident => $call:expr) => {
         match $self {
             Protocol::Http1($protocol) => $call,
             Protocol::ProxyHeader($protocol) => $call,
             Protocol::Negotiating($protocol) => $call,
-            #[cfg(feature = "http2")]
             Protocol::Http2($protocol) => $call,
             Protocol::Lingering($protocol) => $call,
-            #[cfg(feature = "websocket")]
             Protocol::WebSocket($protocol) => $call,
-            #[cfg(feature = "testing")]
             Protocol::Echo($protocol) => $call,
-        }
-    };
-}
-
-/// Calls the same method of each protocol with exchanges; the others have the default.
-macro_rules! each_with_exchanges {
-    ($self:expr, $protocol:ident => $call:expr, else $default:expr) => {
-        match $self {
-            Protocol::Http1($protocol) => $call,
-            #[cfg(feature = "http2")]
-            Protocol::Http2($protocol) => $call,
-            #[cfg(feature = "websocket")]
-            Protocol::WebSocket($protocol) => $call,
-            Protocol::ProxyHeader(_) | Protocol::Negotiating(_) | Protocol::Lingering(_) => $default,
-            #[cfg(feature = "testing")]
-            Protocol::Echo(_) => $default,
         }
     };
 }
@@ -167,108 +211,71 @@ impl Protocol {
         }
     }
 
-    /// The protocol that the TLS handshake has selected (RFC 9113, section 3.2); HTTP/1.1 for a client without a choice.
-    #[cfg(feature = "http2")]
+    /// The protocol that the TLS handshake has selected; HTTP/1.1 for a client without a choice.
     fn negotiated(link: &mut Link, shared: &mut Shared) -> Self {
-        if link.has_selected(b"h2") {
-            Protocol::http2(link, shared)
-        } else {
-            Protocol::Http1(Http1::new())
+        match Http2::negotiated(link, shared) {
+            Some(http2) => http2.into(),
+            None => Protocol::Http1(Http1::new()),
         }
     }
+}
 
-    /// The protocol that the TLS handshake has selected: the server offers HTTP/1.1 only.
-    #[cfg(not(feature = "http2"))]
-    fn negotiated(_: &mut Link, _: &mut Shared) -> Self {
-        Protocol::Http1(Http1::new())
-    }
-
-    #[cfg(feature = "http2")]
-    fn http2(link: &mut Link, shared: &mut Shared) -> Self {
-        Protocol::Http2(Box::new(Http2::new(link, shared)))
-    }
-
-    /// Input has arrived, or the output has room again. Consumes a prefix of `input`.
-    pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
+impl ConnectionProtocol for Protocol {
+    fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
         each!(self, protocol => protocol.on_input(link, input, shared))
     }
 
-    /// The output was sent, as far as there was room.
-    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
+    fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
         each!(self, protocol => protocol.on_writable(link, shared))
     }
 
-    /// A task has sent a command. A protocol without exchanges follows the one of the command.
-    pub(super) fn on_command(
-        &mut self,
-        exchange: ExchangeId,
-        command: Command,
-        link: &mut Link,
-        shared: &mut Shared,
-    ) -> Step {
-        each_with_exchanges!(self, protocol => protocol.on_command(exchange, command, link, shared), else {
-            discard(command);
-            Step::Continue
-        })
-    }
-
-    /// The timer of the link has expired, and no input has arrived.
-    pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+    fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         each!(self, protocol => protocol.on_timer(link, shared))
     }
 
-    /// The server stops.
-    pub(super) fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+    fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         each!(self, protocol => protocol.on_shutdown(link, shared))
     }
 
-    /// Logs the work that the end of the shutdown timeout cuts off.
-    pub(super) fn log_cut_off(&self, link: &Link, shared: &Shared) {
-        match self {
-            Protocol::Lingering(lingering) => lingering.log_cut_off(link, shared),
-            other => each_with_exchanges!(other, protocol => protocol.log_cut_off(link, shared), else {}),
-        }
+    fn log_cut_off(&self, link: &Link, shared: &Shared) {
+        each!(self, protocol => protocol.log_cut_off(link, shared))
     }
 
-    /// The events that the protocol waits for: the interest in input, and a timer.
-    pub(super) fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
+    fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
         each!(self, protocol => protocol.waits_for(link, shared))
     }
 
-    /// Returns whether more input and more commands may arrive before the output is sent.
-    pub(super) fn defers_output(&self, link: &Link) -> bool {
-        each_with_exchanges!(self, protocol => protocol.defers_output(link), else false)
-    }
-
-    /// The way in which it reads its next input.
     #[inline]
-    pub(super) fn input_mode(&self, link: &Link) -> InputMode {
+    fn input_mode(&self, link: &Link) -> InputMode {
         each!(self, protocol => protocol.input_mode(link))
     }
 
     #[inline]
-    pub(super) fn activity(&self, link: &Link) -> Activity {
+    fn activity(&self, link: &Link) -> Activity {
         each!(self, protocol => protocol.activity(link))
     }
 
-    /// Frees memory that an idle connection does not need. Only HTTP/2 has any: the ping of a silent WebSocket frees its memory.
-    pub(super) fn release_memory(&mut self) {
-        #[cfg(feature = "http2")]
-        if let Protocol::Http2(http2) = self {
-            http2.release_memory();
-        }
+    fn release_memory(&mut self) {
+        each!(self, protocol => protocol.release_memory())
+    }
+}
+
+impl ExchangeDriver for Protocol {
+    fn on_command(&mut self, exchange: ExchangeId, command: Command, link: &mut Link, shared: &mut Shared) -> Step {
+        each!(self, protocol => protocol.on_command(exchange, command, link, shared))
     }
 
-    /// The memory that it holds for bodies.
+    fn defers_output(&self, link: &Link) -> bool {
+        each!(self, protocol => protocol.defers_output(link))
+    }
+
     #[cfg(feature = "testing")]
-    pub(super) fn buffer_bytes(&self) -> usize {
-        each_with_exchanges!(self, protocol => protocol.buffer_bytes(), else 0)
+    fn buffer_bytes(&self) -> usize {
+        each!(self, protocol => protocol.buffer_bytes())
     }
 
-    /// Cancels the exchanges in progress, and sends the last message of the protocol if it has one. Returns whether the stream must be reset: after an end, the client would take
-    /// incomplete output for complete.
-    pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
-        each_with_exchanges!(self, protocol => protocol.cancel(link, shared), else false)
+    fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
+        each!(self, protocol => protocol.cancel(link, shared))
     }
 }
 
@@ -281,7 +288,7 @@ pub(super) fn linger(link: &mut Link) -> Step {
         Err(_) => return Step::Close,
     }
     link.unused_input = Vec::new();
-    Step::switch(Protocol::Lingering(Lingering::default()))
+    Step::switch(Lingering::default())
 }
 
 /// Closes a connection with a stream whose client acknowledges nothing.

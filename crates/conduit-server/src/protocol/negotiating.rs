@@ -2,7 +2,7 @@
 
 use conduit_net::Interest;
 
-use super::{Activity, OutputStep, Protocol, Step};
+use super::{Activity, ConnectionProtocol, OutputStep, Protocol, Step, WithoutExchanges};
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, reading};
 use crate::protocol_timer::ProtocolTimer;
@@ -10,40 +10,50 @@ use crate::shared::Shared;
 
 pub(crate) struct Negotiating;
 
-impl Negotiating {
+impl From<Negotiating> for Protocol {
+    fn from(negotiating: Negotiating) -> Self {
+        Protocol::Negotiating(negotiating)
+    }
+}
+
+impl ConnectionProtocol for Negotiating {
     /// The end of the handshake, with or without input, switches to the selected protocol.
-    pub(super) fn on_input(&mut self, link: &mut Link, _: &mut &[u8], shared: &mut Shared) -> Step {
+    fn on_input(&mut self, link: &mut Link, _: &mut &[u8], shared: &mut Shared) -> Step {
         if link.is_handshaking() {
             return Step::Continue;
         }
         Step::switch(Protocol::negotiated(link, shared))
     }
 
-    pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> OutputStep {
+    fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> OutputStep {
         let step = if link.read_closed { Step::Close } else { Step::Continue };
         step.into()
     }
 
-    pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+    fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         shared.counts().record_limit_hit(Limit::HandshakeTime);
         tracing::debug!(peer = %link.peer(), limit = Limit::HandshakeTime.name(), "closed a connection");
         Step::Close
     }
 
-    pub(super) fn on_shutdown(&mut self, _: &mut Link, shared: &mut Shared) -> Step {
+    fn on_shutdown(&mut self, _: &mut Link, shared: &mut Shared) -> Step {
         if shared.keeps_idle { Step::Continue } else { Step::Close }
     }
 
-    pub(super) fn waits_for(&self, _: &Link, shared: &Shared) -> (Interest, Timer) {
+    fn log_cut_off(&self, _: &Link, _: &Shared) {}
+
+    fn waits_for(&self, _: &Link, shared: &Shared) -> (Interest, Timer) {
         let time = shared.config.handshake_timeout;
         (reading(), Timer::protocol(ProtocolTimer::Handshake, time))
     }
 
-    pub(super) fn input_mode(&self, _: &Link) -> InputMode {
+    fn input_mode(&self, _: &Link) -> InputMode {
         InputMode::Alone
     }
 
-    pub(super) fn activity(&self, _: &Link) -> Activity {
+    fn activity(&self, _: &Link) -> Activity {
         Activity::Receiving
     }
 }
+
+impl WithoutExchanges for Negotiating {}

@@ -3,7 +3,7 @@
 use conduit_net::Interest;
 use conduit_proto::proxy::{Header, HeaderParser};
 
-use super::{Activity, OutputStep, Protocol, Step};
+use super::{Activity, ConnectionProtocol, OutputStep, Protocol, Step, WithoutExchanges};
 use crate::connection_info::Origin;
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, reading};
@@ -13,9 +13,15 @@ use crate::shared::Shared;
 #[derive(Default)]
 pub(crate) struct ProxyHeader(HeaderParser);
 
-impl ProxyHeader {
+impl From<ProxyHeader> for Protocol {
+    fn from(header: ProxyHeader) -> Self {
+        Protocol::ProxyHeader(Box::new(header))
+    }
+}
+
+impl ConnectionProtocol for ProxyHeader {
     /// Takes the header, and no byte after it, so that TLS begins at its first byte.
-    pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
+    fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
         let (used, header) = match self.0.handle_input(input) {
             Ok(found) => found,
             Err(error) => {
@@ -34,34 +40,38 @@ impl ProxyHeader {
         }
     }
 
-    pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> OutputStep {
+    fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> OutputStep {
         let step = if link.read_closed { Step::Close } else { Step::Continue };
         step.into()
     }
 
-    pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+    fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         shared.counts().record_limit_hit(Limit::HeadTime);
         tracing::debug!(peer = %link.peer(), "the PROXY header did not arrive in time");
         Step::Close
     }
 
-    pub(super) fn on_shutdown(&mut self, _: &mut Link, shared: &mut Shared) -> Step {
+    fn on_shutdown(&mut self, _: &mut Link, shared: &mut Shared) -> Step {
         if shared.keeps_idle { Step::Continue } else { Step::Close }
     }
 
-    pub(super) fn waits_for(&self, _: &Link, shared: &Shared) -> (Interest, Timer) {
+    fn log_cut_off(&self, _: &Link, _: &Shared) {}
+
+    fn waits_for(&self, _: &Link, shared: &Shared) -> (Interest, Timer) {
         let time = shared.config.head_timeout;
         (reading(), Timer::protocol(ProtocolTimer::ProxyHeader, time))
     }
 
-    pub(super) fn input_mode(&self, _: &Link) -> InputMode {
+    fn input_mode(&self, _: &Link) -> InputMode {
         InputMode::Peeked
     }
 
-    pub(super) fn activity(&self, _: &Link) -> Activity {
+    fn activity(&self, _: &Link) -> Activity {
         Activity::Receiving
     }
 }
+
+impl WithoutExchanges for ProxyHeader {}
 
 /// Sets the client that the header names.
 fn apply(header: Header, link: &mut Link, shared: &mut Shared) -> Step {

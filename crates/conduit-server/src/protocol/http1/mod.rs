@@ -4,16 +4,17 @@
 //! on framing and on the end of the connection; this module decides what to wait for.
 
 mod response;
+#[cfg(any(feature = "testing", feature = "websocket"))]
+mod upgrade;
 
 use conduit_net::Interest;
 use conduit_proto::h1::{self, BodyLength, Event, Phase, Reason, RequestError};
-#[cfg(feature = "http2")]
-use conduit_proto::h2::PREFACE_LINE;
 use http::StatusCode;
 
-#[cfg(feature = "http2")]
-use super::Protocol;
-use super::{Activity, OutputStep, Step, check_acknowledged, close_late, linger};
+use super::http2::Http2;
+use super::{
+    Activity, ConnectionProtocol, ExchangeDriver, OutputStep, Protocol, Step, check_acknowledged, close_late, linger,
+};
 use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
 use crate::endpoint::Outcome;
@@ -60,22 +61,17 @@ impl Http1 {
             requests: 0,
         }
     }
+}
 
-    fn exchange_id(&self, link: &Link) -> ExchangeId {
-        ExchangeId {
-            connection: link.id,
-            stream: StreamId::ONLY,
-            generation: self.requests as u32,
-        }
+impl From<Http1> for Protocol {
+    fn from(http1: Http1) -> Self {
+        Protocol::Http1(http1)
     }
+}
 
-    /// The sender for tasks and bodies of the request that arrived last.
-    fn sender(&self, link: &Link, shared: &Shared) -> CommandSender {
-        CommandSender::new(shared.commands.clone(), self.exchange_id(link))
-    }
-
+impl ConnectionProtocol for Http1 {
     /// Serves the requests in the input, until it is used, the engine has to wait, or there is no room for output.
-    pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
+    fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
         if self.input == Http1Input::WaitsForHandler {
             return Step::Continue;
         }
@@ -87,13 +83,12 @@ impl Http1 {
             let head = shared.request.head_mut();
             let (used, event) = match self.engine.handle_input(input, head, &shared.config.head) {
                 Ok(found) => found,
-                #[cfg(feature = "http2")]
-                Err(_) if self.requests == 0 && !link.is_secure() && input.starts_with(PREFACE_LINE) => {
-                    // The connection preface of HTTP/2 is not a valid HTTP/1.1 request (RFC 9113, section 3.4). Over TLS the client
-                    // must negotiate it (section 3.3).
-                    return Step::switch(Protocol::http2(link, shared));
-                }
                 Err(error) => {
+                    if self.requests == 0
+                        && let Some(http2) = Http2::by_preface(input, link, shared)
+                    {
+                        return Step::switch(http2);
+                    }
                     drop(arriving);
                     *input = &[];
                     self.refuse_invalid(&error, link, shared);
@@ -156,6 +151,190 @@ impl Http1 {
         }
     }
 
+    /// Continues after the output was sent: with a stream, with input that had to wait, or with the end of the connection.
+    fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
+        self.continue_output(link, shared);
+        if link.read_closed && self.exchange.ends_with_client() {
+            return Step::Close.into();
+        }
+        if self.input == Http1Input::Ready && link.output.is_empty() {
+            return OutputStep::Resume;
+        }
+        self.end_if_finished(link, shared).into()
+    }
+
+    fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        let (limit, late) = match link.timer() {
+            Timer::Incomplete => (Limit::HeadTime, "the head of the request did not arrive in time"),
+            Timer::Receive => (Limit::BodyRate, "the body of the request arrives too slowly"),
+            Timer::Send => {
+                // The system must not keep bytes that the client does not take.
+                self.resets = true;
+                return close_late(Limit::WriteRate, link, shared);
+            }
+            Timer::Idle | Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
+            Timer::Acknowledgement => {
+                let step = check_acknowledged(link, shared);
+                self.resets |= matches!(step, Step::Close);
+                return step;
+            }
+            // Waits of other protocols.
+            Timer::Off | Timer::Protocol(..) => return Step::Close,
+            #[cfg(all(feature = "http2", feature = "websocket"))]
+            Timer::At(_) => return Step::Close,
+        };
+        shared.counts().record_limit_hit(limit);
+        tracing::debug!(peer = %link.peer(), "{late}");
+        link.output.begin(shared);
+        let problem = Problem::new(StatusCode::REQUEST_TIMEOUT).with_detail(late);
+        self.refuse(problem, link, shared);
+        Step::Continue
+    }
+
+    /// The connection closes after the response in progress, and at once if it is idle.
+    fn on_shutdown(&mut self, _: &mut Link, _: &mut Shared) -> Step {
+        Step::Continue
+    }
+
+    fn log_cut_off(&self, link: &Link, shared: &Shared) {
+        let stage = if self.exchange.is_handling() {
+            // Handlers are logged by themselves.
+            return;
+        } else if self.exchange.is_streaming() {
+            "the response's stream has not ended"
+        } else if !link.output.is_empty() {
+            "the response is not sent"
+        } else {
+            let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now()));
+            tracing::warn!(peer = %link.peer(), method = "", route = "", stage, seconds, "closed at the shutdown");
+            return;
+        };
+        self.exchange.log_cut_off(link.peer(), stage, &shared.environment);
+    }
+
+    /// Reads while requests can be served, or while a body that is not paused is incomplete. Reads nothing while the client
+    /// has ended its half, has sent more than can be served now, or does not take its responses.
+    fn waits_for(&self, link: &Link, _: &Shared) -> (Interest, Timer) {
+        let can_use = !matches!(self.input, Http1Input::WaitsForHandler | Http1Input::WaitsForResponse);
+        let reads = !link.read_closed
+            && can_use
+            && (link.output.is_empty() || (link.output.has_room() && self.exchange.has_body()));
+        let interest = if reads {
+            reading()
+        } else if !link.read_closed && self.exchange.ends_with_client() {
+            // Later requests stay unread, but the end of the stream is reported.
+            Interest::HANG_UP
+        } else {
+            Interest::NONE
+        };
+        (interest, self.timer(link))
+    }
+
+    /// A body arrives in large pieces.
+    fn input_mode(&self, _: &Link) -> InputMode {
+        match self.engine.phase() {
+            Phase::Body => InputMode::Alone,
+            _ => InputMode::Batched,
+        }
+    }
+
+    #[inline]
+    fn activity(&self, _: &Link) -> Activity {
+        if self.exchange.is_serving() {
+            let ends_with_client = self.exchange.ends_with_client();
+            Activity::Serving { ends_with_client }
+        } else if !self.engine.keep_alive() {
+            if self.resets {
+                Activity::Aborting
+            } else {
+                Activity::Ending
+            }
+        } else if self.is_idle() {
+            Activity::Idle
+        } else {
+            Activity::Receiving
+        }
+    }
+}
+
+impl ExchangeDriver for Http1 {
+    fn on_command(&mut self, exchange: ExchangeId, command: Command, link: &mut Link, shared: &mut Shared) -> Step {
+        if exchange != self.exchange_id(link) {
+            // Its response is complete: the command must not act on the next one.
+            discard(command);
+            return Step::Continue;
+        }
+        link.output.begin(shared);
+        match command {
+            Command::Response(response) => {
+                // The connection may have responded in its place.
+                if self.exchange.is_handling() {
+                    self.exchange.set_responded();
+                    return self.answer(response, link, shared);
+                }
+                discard(response);
+            }
+            Command::Piece(piece) => {
+                if let Some(piece) = self.exchange.take_piece(piece) {
+                    self.write_piece_or_abort(piece, link, shared);
+                    if link.timer() == Timer::HalfClosed {
+                        link.extend_timer(shared);
+                    }
+                }
+            }
+            Command::StreamEnd(end) => self.end_stream(end, link, shared),
+            Command::Inform(inform) => {
+                if self.exchange.is_handling() {
+                    let (status, headers) = *inform;
+                    let output = &mut link.output.buffer;
+                    self.engine
+                        .write_head(output, status, &headers, BodyLength::None, &shared.date);
+                }
+            }
+            Command::FileRead => link.output.mark_loaded(),
+            #[cfg(feature = "websocket")]
+            Command::Socket => {}
+            Command::Body(BodyEvent::Wanted) => {
+                self.engine.write_continue(&mut link.output.buffer);
+                self.resume_input();
+            }
+            Command::Body(BodyEvent::Abandoned) => self.resume_input(),
+        }
+        Step::Continue
+    }
+
+    /// The memory that it holds for the request's body.
+    #[cfg(feature = "testing")]
+    fn buffer_bytes(&self) -> usize {
+        self.exchange.buffer_bytes()
+    }
+
+    fn defers_output(&self, _: &Link) -> bool {
+        false
+    }
+
+    /// Cancels the exchange. Returns whether the client must see a reset.
+    fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
+        self.exchange
+            .cancel(link.output.uncopied_left(), &mut shared.environment);
+        self.resets || self.engine.ends_with_stream()
+    }
+}
+
+impl Http1 {
+    fn exchange_id(&self, link: &Link) -> ExchangeId {
+        ExchangeId {
+            connection: link.id,
+            stream: StreamId::ONLY,
+            generation: self.requests as u32,
+        }
+    }
+
+    /// The sender for tasks and bodies of the request that arrived last.
+    fn sender(&self, link: &Link, shared: &Shared) -> CommandSender {
+        CommandSender::new(shared.commands.clone(), self.exchange_id(link))
+    }
+
     /// The request whose head the engine has parsed.
     #[inline]
     fn accept(&mut self, link: &mut Link, shared: &mut Shared) -> Request {
@@ -196,18 +375,6 @@ impl Http1 {
                 Step::Continue
             }
         }
-    }
-
-    /// Continues after the output was sent: with a stream, with input that had to wait, or with the end of the connection.
-    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
-        self.continue_output(link, shared);
-        if link.read_closed && self.exchange.ends_with_client() {
-            return Step::Close.into();
-        }
-        if self.input == Http1Input::Ready && link.output.is_empty() {
-            return OutputStep::Resume;
-        }
-        self.end_if_finished(link, shared).into()
     }
 
     /// Ends the connection if nothing follows on it.
@@ -257,57 +424,6 @@ impl Http1 {
         if self.resets { Step::Close } else { linger(link) }
     }
 
-    pub(super) fn on_command(
-        &mut self,
-        exchange: ExchangeId,
-        command: Command,
-        link: &mut Link,
-        shared: &mut Shared,
-    ) -> Step {
-        if exchange != self.exchange_id(link) {
-            // Its response is complete: the command must not act on the next one.
-            discard(command);
-            return Step::Continue;
-        }
-        link.output.begin(shared);
-        match command {
-            Command::Response(response) => {
-                // The connection may have responded in its place.
-                if self.exchange.is_handling() {
-                    self.exchange.set_responded();
-                    return self.answer(response, link, shared);
-                }
-                discard(response);
-            }
-            Command::Piece(piece) => {
-                if let Some(piece) = self.exchange.take_piece(piece) {
-                    self.write_piece_or_abort(piece, link, shared);
-                    if link.timer() == Timer::HalfClosed {
-                        link.extend_timer(shared);
-                    }
-                }
-            }
-            Command::StreamEnd(end) => self.end_stream(end, link, shared),
-            Command::Inform(inform) => {
-                if self.exchange.is_handling() {
-                    let (status, headers) = *inform;
-                    let output = &mut link.output.buffer;
-                    self.engine
-                        .write_head(output, status, &headers, BodyLength::None, &shared.date);
-                }
-            }
-            Command::FileRead => link.output.mark_loaded(),
-            #[cfg(feature = "websocket")]
-            Command::Socket => {}
-            Command::Body(BodyEvent::Wanted) => {
-                self.engine.write_continue(&mut link.output.buffer);
-                self.resume_input();
-            }
-            Command::Body(BodyEvent::Abandoned) => self.resume_input(),
-        }
-        Step::Continue
-    }
-
     /// The handler wants more input, or no longer blocks it.
     fn resume_input(&mut self) {
         if self.input == Http1Input::WaitsForHandler {
@@ -320,73 +436,6 @@ impl Http1 {
         if matches!(self.input, Http1Input::WaitsForHandler | Http1Input::WaitsForResponse) {
             self.input = Http1Input::Ready;
         }
-    }
-
-    pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        let (limit, late) = match link.timer() {
-            Timer::Incomplete => (Limit::HeadTime, "the head of the request did not arrive in time"),
-            Timer::Receive => (Limit::BodyRate, "the body of the request arrives too slowly"),
-            Timer::Send => {
-                // The system must not keep bytes that the client does not take.
-                self.resets = true;
-                return close_late(Limit::WriteRate, link, shared);
-            }
-            Timer::Idle | Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
-            Timer::Acknowledgement => {
-                let step = check_acknowledged(link, shared);
-                self.resets |= matches!(step, Step::Close);
-                return step;
-            }
-            // Waits of other protocols.
-            Timer::Off | Timer::Protocol(..) => return Step::Close,
-            #[cfg(all(feature = "http2", feature = "websocket"))]
-            Timer::At(_) => return Step::Close,
-        };
-        shared.counts().record_limit_hit(limit);
-        tracing::debug!(peer = %link.peer(), "{late}");
-        link.output.begin(shared);
-        let problem = Problem::new(StatusCode::REQUEST_TIMEOUT).with_detail(late);
-        self.refuse(problem, link, shared);
-        Step::Continue
-    }
-
-    /// The connection closes after the response in progress, and at once if it is idle.
-    pub(super) fn on_shutdown(&mut self, _: &mut Link, _: &mut Shared) -> Step {
-        Step::Continue
-    }
-
-    pub(super) fn log_cut_off(&self, link: &Link, shared: &Shared) {
-        let stage = if self.exchange.is_handling() {
-            // Handlers are logged by themselves.
-            return;
-        } else if self.exchange.is_streaming() {
-            "the response's stream has not ended"
-        } else if !link.output.is_empty() {
-            "the response is not sent"
-        } else {
-            let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now()));
-            tracing::warn!(peer = %link.peer(), method = "", route = "", stage, seconds, "closed at the shutdown");
-            return;
-        };
-        self.exchange.log_cut_off(link.peer(), stage, &shared.environment);
-    }
-
-    /// Reads while requests can be served, or while a body that is not paused is incomplete. Reads nothing while the client
-    /// has ended its half, has sent more than can be served now, or does not take its responses.
-    pub(super) fn waits_for(&self, link: &Link, _: &Shared) -> (Interest, Timer) {
-        let can_use = !matches!(self.input, Http1Input::WaitsForHandler | Http1Input::WaitsForResponse);
-        let reads = !link.read_closed
-            && can_use
-            && (link.output.is_empty() || (link.output.has_room() && self.exchange.has_body()));
-        let interest = if reads {
-            reading()
-        } else if !link.read_closed && self.exchange.ends_with_client() {
-            // Later requests stay unread, but the end of the stream is reported.
-            Interest::HANG_UP
-        } else {
-            Interest::NONE
-        };
-        (interest, self.timer(link))
     }
 
     fn timer(&self, link: &Link) -> Timer {
@@ -410,53 +459,10 @@ impl Http1 {
         }
     }
 
-    /// A body arrives in large pieces.
-    pub(super) fn input_mode(&self, _: &Link) -> InputMode {
-        match self.engine.phase() {
-            Phase::Body => InputMode::Alone,
-            _ => InputMode::Batched,
-        }
-    }
-
-    pub(super) fn defers_output(&self, _: &Link) -> bool {
-        false
-    }
-
-    #[inline]
-    pub(super) fn activity(&self, _: &Link) -> Activity {
-        if self.exchange.is_serving() {
-            let ends_with_client = self.exchange.ends_with_client();
-            Activity::Serving { ends_with_client }
-        } else if !self.engine.keep_alive() {
-            if self.resets {
-                Activity::Aborting
-            } else {
-                Activity::Ending
-            }
-        } else if self.is_idle() {
-            Activity::Idle
-        } else {
-            Activity::Receiving
-        }
-    }
-
     /// Returns whether all is written, and the next request is expected as the last one was: the state after most turns.
     #[inline]
     fn is_idle(&self) -> bool {
         self.input == Http1Input::NeedsMore && !self.exchange.is_serving() && self.engine.phase() == Phase::Idle
-    }
-
-    /// The memory that it holds for the request's body.
-    #[cfg(feature = "testing")]
-    pub(super) fn buffer_bytes(&self) -> usize {
-        self.exchange.buffer_bytes()
-    }
-
-    /// Cancels the exchange. Returns whether the client must see a reset.
-    pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
-        self.exchange
-            .cancel(link.output.uncopied_left(), &mut shared.environment);
-        self.resets || self.engine.ends_with_stream()
     }
 }
 

@@ -17,17 +17,9 @@ use crate::link::{Link, UNCOPIED_BYTES, Uncopied};
 use crate::panics::discard;
 use crate::pool::{self, Untouched};
 use crate::problem::Problem;
-#[cfg(any(feature = "testing", feature = "websocket"))]
-use crate::protocol::Protocol;
 use crate::protocol::Step;
-#[cfg(feature = "testing")]
-use crate::protocol::echo::Echo;
-#[cfg(feature = "websocket")]
-use crate::protocol::websocket::WebSocket;
 use crate::response::Response;
 use crate::shared::Shared;
-#[cfg(any(feature = "testing", feature = "websocket"))]
-use crate::upgrade::Upgrade;
 
 /// The number of bytes of a stream after which its head is sent before a further piece is read.
 const READY_BYTES: usize = 16 * 1024;
@@ -41,33 +33,6 @@ impl Http1 {
         }
         self.respond(response, link, shared);
         Step::Continue
-    }
-
-    #[cfg(any(feature = "testing", feature = "websocket"))]
-    #[cold]
-    fn upgrade(&mut self, response: Response, link: &mut Link, shared: &mut Shared) -> Step {
-        let Some(upgrade) = Upgrade::of(&response) else {
-            // An error replaces it, and is recorded.
-            self.respond(response, link, shared);
-            return Step::Continue;
-        };
-        self.exchange.record_head(&response);
-        let next = match upgrade {
-            #[cfg(feature = "websocket")]
-            Upgrade::WebSocket(socket) => {
-                let sender = self.sender(link, shared);
-                // It may continue the record.
-                Protocol::WebSocket(WebSocket::start(*socket, &mut self.exchange, sender, link, shared))
-            }
-            #[cfg(feature = "testing")]
-            Upgrade::Echo => Protocol::Echo(Echo),
-        };
-        let (status, headers) = (response.status(), response.headers());
-        self.engine
-            .write_head(&mut link.output.buffer, status, headers, BodyLength::None, &shared.date);
-        discard(response);
-        self.end_response(shared);
-        Step::switch(next)
     }
 
     /// Writes a final response, or its head and the available part of its body.
@@ -245,7 +210,7 @@ impl Http1 {
 
     /// The response is written.
     #[inline]
-    fn end_response(&mut self, shared: &mut Shared) {
+    pub(super) fn end_response(&mut self, shared: &mut Shared) {
         self.drop_request_body();
         self.exchange.end(&mut shared.environment);
     }

@@ -27,12 +27,14 @@ mod websocket;
 use std::time::Duration;
 
 use conduit_net::Interest;
-use conduit_proto::h2::{self, ErrorCode, Http2Connection, Http2Phase};
+use conduit_proto::h2::{self, ErrorCode, Http2Connection, Http2Phase, PREFACE_LINE};
 
 use self::input::{Http2Input, RequestReader};
 use self::multiplexer::Multiplexer;
 use self::response::{refuse, respond};
-use super::{Activity, OutputStep, Step, check_acknowledged, close_late, linger};
+use super::{
+    Activity, ConnectionProtocol, ExchangeDriver, OutputStep, Protocol, Step, check_acknowledged, close_late, linger,
+};
 use crate::body::BodyEvent;
 use crate::commands::Command;
 use crate::deadlines::Second;
@@ -57,9 +59,24 @@ pub(crate) struct Http2 {
     resets: bool,
 }
 
+/// On the heap, so that a connection with HTTP/1.1 stays small.
+pub(crate) type BoxedHttp2 = Box<Http2>;
+
 impl Http2 {
+    /// The protocol of a connection whose TLS handshake has selected it (RFC 9113, section 3.2).
+    pub(super) fn negotiated(link: &mut Link, shared: &mut Shared) -> Option<Self> {
+        link.has_selected(b"h2").then(|| Http2::new(link, shared))
+    }
+
+    /// The protocol of a connection whose input begins with the preface of HTTP/2, which is not a valid HTTP/1.1 request (RFC 9113,
+    /// section 3.4). Over TLS the client must negotiate it (section 3.3).
+    pub(super) fn by_preface(input: &[u8], link: &mut Link, shared: &mut Shared) -> Option<Self> {
+        let is_preface = !link.is_secure() && input.starts_with(PREFACE_LINE);
+        is_preface.then(|| Http2::new(link, shared))
+    }
+
     /// Begins with the server's SETTINGS.
-    pub(super) fn new(link: &mut Link, shared: &mut Shared) -> Self {
+    fn new(link: &mut Link, shared: &mut Shared) -> Self {
         link.output.begin(shared);
         let mut engine = Http2Connection::new(&shared.config.http2_limits(), &mut link.output.buffer);
         if shared.stopping {
@@ -72,15 +89,23 @@ impl Http2 {
             resets: false,
         }
     }
+}
 
+impl From<Http2> for Protocol {
+    fn from(http2: Http2) -> Self {
+        Protocol::Http2(Box::new(http2))
+    }
+}
+
+impl ConnectionProtocol for Http2 {
     /// Serves the frames in the input, until it is used or there is no room for output.
-    pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
+    fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
         self.reader.serve(&mut self.multiplexer, link, input, shared);
         Step::Continue
     }
 
     /// Continues after the output was sent: with responses that had to wait, with input, or with the end of the connection.
-    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
+    fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
         let step = self.continue_output(link, shared);
         if self.reader.input() == Http2Input::Paused && self.multiplexer.budget.used_up_limit(&shared.config).is_none()
         {
@@ -92,6 +117,202 @@ impl Http2 {
         }
     }
 
+    fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        let (limit, code) = match link.timer() {
+            Timer::Protocol(ProtocolTimer::Streams, _) => {
+                link.extend_timer(shared);
+                return self.check_transfers(link, shared);
+            }
+            Timer::Protocol(ProtocolTimer::Delay, _) => {
+                self.reader.resume();
+                link.extend_timer(shared);
+                return Step::Continue;
+            }
+            #[cfg(feature = "websocket")]
+            Timer::At(_) => {
+                websocket::check_all(&mut self.multiplexer, link, shared);
+                return Step::Continue;
+            }
+            Timer::Protocol(ProtocolTimer::GoAway, _) => {
+                link.output.begin(shared);
+                self.multiplexer.engine.stop_accepting(&mut link.output.buffer);
+                return Step::Continue;
+            }
+            Timer::Incomplete => (Limit::HeadTime, ErrorCode::ENHANCE_YOUR_CALM),
+            Timer::Protocol(ProtocolTimer::Settings, _) => (Limit::HandshakeTime, ErrorCode::SETTINGS_TIMEOUT),
+            Timer::Idle => (Limit::IdleTime, ErrorCode::NO_ERROR),
+            Timer::Send => {
+                // The system must not keep what the client does not take.
+                self.resets = true;
+                return close_late(Limit::WriteRate, link, shared);
+            }
+            Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
+            Timer::Acknowledgement => {
+                let step = check_acknowledged(link, shared);
+                self.resets |= matches!(step, Step::Close);
+                return step;
+            }
+            Timer::Off | Timer::Receive | Timer::Protocol(..) => return Step::Close,
+        };
+        self.abort(limit, code, link, shared);
+        Step::Continue
+    }
+
+    /// Announces the end to the client; its open streams continue.
+    fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        link.output.begin(shared);
+        self.multiplexer.engine.shutdown(&mut link.output.buffer);
+        #[cfg(feature = "websocket")]
+        websocket::close_all(&mut self.multiplexer, link, shared);
+        Step::Continue
+    }
+
+    fn log_cut_off(&self, link: &Link, shared: &Shared) {
+        let streams = &self.multiplexer.streams;
+        let is_silent = streams.iter().next().is_none();
+        if is_silent && self.multiplexer.engine.phase() != Http2Phase::Idle {
+            let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now()));
+            tracing::warn!(peer = %link.peer(), method = "", route = "", stage, seconds, "closed at the shutdown");
+        }
+        for (_, stream) in streams.iter() {
+            let stage = if stream.exchange.is_handling() {
+                // Handlers are logged by themselves.
+                continue;
+            } else if stream.exchange.is_streaming() {
+                "the response's stream has not ended"
+            } else if stream.is_socket() {
+                "the WebSocket is not closed"
+            } else if stream.arriving.is_some() {
+                "a request has not arrived completely"
+            } else {
+                "the response is not sent"
+            };
+            stream.exchange.log_cut_off(link.peer(), stage, &shared.environment);
+        }
+    }
+
+    /// Reads while there is room for the output that input leads to.
+    fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
+        let can_use = !matches!(self.reader.input(), Http2Input::Paused | Http2Input::Delayed);
+        let interest = if !link.read_closed && can_use && link.output.has_room() {
+            reading()
+        } else {
+            Interest::NONE
+        };
+        (interest, self.timer(link, shared))
+    }
+
+    /// Bodies arrive in large pieces.
+    fn input_mode(&self, _: &Link) -> InputMode {
+        if self.reader.reads_bodies() {
+            InputMode::Alone
+        } else {
+            InputMode::Batched
+        }
+    }
+
+    fn activity(&self, link: &Link) -> Activity {
+        #[cfg(feature = "websocket")]
+        if self.multiplexer.sockets.has_open() {
+            return Activity::LongLived;
+        }
+        let engine = &self.multiplexer.engine;
+        if engine.open_streams() > 0 {
+            Activity::Serving {
+                ends_with_client: false,
+            }
+        } else if engine.is_finished() {
+            if self.resets {
+                Activity::Aborting
+            } else {
+                Activity::Ending
+            }
+        } else if self.is_idle() && link.unused_input.is_empty() && engine.is_settings_acknowledged() {
+            Activity::Idle
+        } else {
+            Activity::Receiving
+        }
+    }
+
+    /// Frees memory that the last requests needed.
+    fn release_memory(&mut self) {
+        if self.is_idle() {
+            self.reader.release_memory();
+            self.multiplexer.release_memory();
+        }
+    }
+}
+
+impl ExchangeDriver for Http2 {
+    fn on_command(&mut self, exchange: ExchangeId, command: Command, link: &mut Link, shared: &mut Shared) -> Step {
+        let multiplexer = &mut self.multiplexer;
+        let Some(id) = multiplexer.streams.find(exchange) else {
+            if let Command::Response(_) = command {
+                multiplexer.budget.end_detached(exchange);
+            }
+            discard(command);
+            return Step::Continue;
+        };
+        link.output.begin(shared);
+        let stream = &mut multiplexer.streams[id];
+        match command {
+            Command::Response(response) => {
+                if stream.exchange.is_handling() {
+                    stream.exchange.set_responded();
+                    respond(multiplexer, id, response, link, shared);
+                } else {
+                    // The connection has responded in its place.
+                    discard(response);
+                    multiplexer.budget.end_detached(exchange);
+                }
+            }
+            Command::Piece(piece) => {
+                if let Some(piece) = stream.exchange.take_piece(piece) {
+                    multiplexer.write_piece(id, piece, link, shared);
+                    if link.timer() == Timer::HalfClosed {
+                        link.extend_timer(shared);
+                    }
+                }
+            }
+            Command::StreamEnd(end) => multiplexer.end_stream(id, end, link, shared),
+            Command::Inform(inform) => {
+                let (status, headers) = *inform;
+                multiplexer.engine.inform(&mut link.output.buffer, id, status, &headers);
+            }
+            Command::FileRead => multiplexer.file_is_read(id),
+            #[cfg(feature = "websocket")]
+            Command::Socket => websocket::resume(multiplexer, id, link, shared),
+            Command::Body(event) => {
+                if event == BodyEvent::Wanted {
+                    multiplexer.engine.write_continue(&mut link.output.buffer, id);
+                }
+                multiplexer.report_consumed(id, link);
+            }
+        }
+        Step::Continue
+    }
+
+    /// The output of several streams leaves together.
+    fn defers_output(&self, link: &Link) -> bool {
+        self.reader.input() == Http2Input::NeedsMore && link.output.has_room()
+    }
+
+    /// The memory that it holds for bodies.
+    #[cfg(feature = "testing")]
+    fn buffer_bytes(&self) -> usize {
+        let streams = self.multiplexer.streams.iter();
+        streams.map(|(_, stream)| stream.buffer_bytes()).sum()
+    }
+
+    /// Cancels all exchanges, and sends GOAWAY. Returns whether the client must see a reset.
+    fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
+        self.cancel_streams(shared);
+        self.send_goaway(link, shared);
+        self.resets
+    }
+}
+
+impl Http2 {
     fn continue_output(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         self.reader.begin_arriving(&mut self.multiplexer, link, shared);
         self.multiplexer.write_pending(link, shared);
@@ -140,101 +361,6 @@ impl Http2 {
         }
     }
 
-    pub(super) fn on_command(
-        &mut self,
-        exchange: ExchangeId,
-        command: Command,
-        link: &mut Link,
-        shared: &mut Shared,
-    ) -> Step {
-        let multiplexer = &mut self.multiplexer;
-        let Some(id) = multiplexer.streams.find(exchange) else {
-            if let Command::Response(_) = command {
-                multiplexer.budget.end_detached(exchange);
-            }
-            discard(command);
-            return Step::Continue;
-        };
-        link.output.begin(shared);
-        let stream = &mut multiplexer.streams[id];
-        match command {
-            Command::Response(response) => {
-                if stream.exchange.is_handling() {
-                    stream.exchange.set_responded();
-                    respond(multiplexer, id, response, link, shared);
-                } else {
-                    // The connection has responded in its place.
-                    discard(response);
-                    multiplexer.budget.end_detached(exchange);
-                }
-            }
-            Command::Piece(piece) => {
-                if let Some(piece) = stream.exchange.take_piece(piece) {
-                    multiplexer.write_piece(id, piece, link, shared);
-                    if link.timer() == Timer::HalfClosed {
-                        link.extend_timer(shared);
-                    }
-                }
-            }
-            Command::StreamEnd(end) => multiplexer.end_stream(id, end, link, shared),
-            Command::Inform(inform) => {
-                let (status, headers) = *inform;
-                multiplexer.engine.inform(&mut link.output.buffer, id, status, &headers);
-            }
-            Command::FileRead => multiplexer.file_is_read(id),
-            #[cfg(feature = "websocket")]
-            Command::Socket => websocket::resume(multiplexer, id, link, shared),
-            Command::Body(event) => {
-                if event == BodyEvent::Wanted {
-                    multiplexer.engine.write_continue(&mut link.output.buffer, id);
-                }
-                multiplexer.report_consumed(id, link);
-            }
-        }
-        Step::Continue
-    }
-
-    pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        let (limit, code) = match link.timer() {
-            Timer::Protocol(ProtocolTimer::Streams, _) => {
-                link.extend_timer(shared);
-                return self.check_transfers(link, shared);
-            }
-            Timer::Protocol(ProtocolTimer::Delay, _) => {
-                self.reader.resume();
-                link.extend_timer(shared);
-                return Step::Continue;
-            }
-            #[cfg(feature = "websocket")]
-            Timer::At(_) => {
-                websocket::check_all(&mut self.multiplexer, link, shared);
-                return Step::Continue;
-            }
-            Timer::Protocol(ProtocolTimer::GoAway, _) => {
-                link.output.begin(shared);
-                self.multiplexer.engine.stop_accepting(&mut link.output.buffer);
-                return Step::Continue;
-            }
-            Timer::Incomplete => (Limit::HeadTime, ErrorCode::ENHANCE_YOUR_CALM),
-            Timer::Protocol(ProtocolTimer::Settings, _) => (Limit::HandshakeTime, ErrorCode::SETTINGS_TIMEOUT),
-            Timer::Idle => (Limit::IdleTime, ErrorCode::NO_ERROR),
-            Timer::Send => {
-                // The system must not keep what the client does not take.
-                self.resets = true;
-                return close_late(Limit::WriteRate, link, shared);
-            }
-            Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
-            Timer::Acknowledgement => {
-                let step = check_acknowledged(link, shared);
-                self.resets |= matches!(step, Step::Close);
-                return step;
-            }
-            Timer::Off | Timer::Receive | Timer::Protocol(..) => return Step::Close,
-        };
-        self.abort(limit, code, link, shared);
-        Step::Continue
-    }
-
     /// Ends the connection of a client that exceeds a limit.
     fn abort(&mut self, limit: Limit, code: ErrorCode, link: &mut Link, shared: &mut Shared) {
         shared.counts().record_limit_hit(limit);
@@ -279,50 +405,6 @@ impl Http2 {
             return close_late(Limit::WriteRate, link, shared);
         }
         Step::Continue
-    }
-
-    /// Announces the end to the client; its open streams continue.
-    pub(super) fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        link.output.begin(shared);
-        self.multiplexer.engine.shutdown(&mut link.output.buffer);
-        #[cfg(feature = "websocket")]
-        websocket::close_all(&mut self.multiplexer, link, shared);
-        Step::Continue
-    }
-
-    pub(super) fn log_cut_off(&self, link: &Link, shared: &Shared) {
-        let streams = &self.multiplexer.streams;
-        let is_silent = streams.iter().next().is_none();
-        if is_silent && self.multiplexer.engine.phase() != Http2Phase::Idle {
-            let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now()));
-            tracing::warn!(peer = %link.peer(), method = "", route = "", stage, seconds, "closed at the shutdown");
-        }
-        for (_, stream) in streams.iter() {
-            let stage = if stream.exchange.is_handling() {
-                // Handlers are logged by themselves.
-                continue;
-            } else if stream.exchange.is_streaming() {
-                "the response's stream has not ended"
-            } else if stream.is_socket() {
-                "the WebSocket is not closed"
-            } else if stream.arriving.is_some() {
-                "a request has not arrived completely"
-            } else {
-                "the response is not sent"
-            };
-            stream.exchange.log_cut_off(link.peer(), stage, &shared.environment);
-        }
-    }
-
-    /// Reads while there is room for the output that input leads to.
-    pub(super) fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
-        let can_use = !matches!(self.reader.input(), Http2Input::Paused | Http2Input::Delayed);
-        let interest = if !link.read_closed && can_use && link.output.has_room() {
-            reading()
-        } else {
-            Interest::NONE
-        };
-        (interest, self.timer(link, shared))
     }
 
     fn timer(&self, link: &Link, shared: &Shared) -> Timer {
@@ -371,67 +453,8 @@ impl Http2 {
         }
     }
 
-    /// Bodies arrive in large pieces.
-    pub(super) fn input_mode(&self, _: &Link) -> InputMode {
-        if self.reader.reads_bodies() {
-            InputMode::Alone
-        } else {
-            InputMode::Batched
-        }
-    }
-
-    /// The output of several streams leaves together.
-    pub(super) fn defers_output(&self, link: &Link) -> bool {
-        self.reader.input() == Http2Input::NeedsMore && link.output.has_room()
-    }
-
-    pub(super) fn activity(&self, link: &Link) -> Activity {
-        #[cfg(feature = "websocket")]
-        if self.multiplexer.sockets.has_open() {
-            return Activity::LongLived;
-        }
-        let engine = &self.multiplexer.engine;
-        if engine.open_streams() > 0 {
-            Activity::Serving {
-                ends_with_client: false,
-            }
-        } else if engine.is_finished() {
-            if self.resets {
-                Activity::Aborting
-            } else {
-                Activity::Ending
-            }
-        } else if self.is_idle() && link.unused_input.is_empty() && engine.is_settings_acknowledged() {
-            Activity::Idle
-        } else {
-            Activity::Receiving
-        }
-    }
-
     fn is_idle(&self) -> bool {
         self.multiplexer.engine.phase() == Http2Phase::Idle && self.reader.input() == Http2Input::NeedsMore
-    }
-
-    /// Frees memory that the last requests needed.
-    pub(super) fn release_memory(&mut self) {
-        if self.is_idle() {
-            self.reader.release_memory();
-            self.multiplexer.release_memory();
-        }
-    }
-
-    /// The memory that it holds for bodies.
-    #[cfg(feature = "testing")]
-    pub(super) fn buffer_bytes(&self) -> usize {
-        let streams = self.multiplexer.streams.iter();
-        streams.map(|(_, stream)| stream.buffer_bytes()).sum()
-    }
-
-    /// Cancels all exchanges, and sends GOAWAY. Returns whether the client must see a reset.
-    pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
-        self.cancel_streams(shared);
-        self.send_goaway(link, shared);
-        self.resets
     }
 
     /// Sends GOAWAY, which names the requests that the client may send again, if it may still be connected.

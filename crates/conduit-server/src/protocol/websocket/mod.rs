@@ -9,7 +9,7 @@ use bytes::Bytes;
 use conduit_net::Interest;
 
 pub(super) use self::socket::{Socket, SocketInput, SocketOutput};
-use super::{Activity, OutputStep, Step, close_late, linger};
+use super::{Activity, ConnectionProtocol, ExchangeDriver, OutputStep, Protocol, Step, close_late, linger};
 use crate::commands::{Command, CommandSender};
 use crate::exchange::Exchange;
 use crate::exchange_id::ExchangeId;
@@ -69,8 +69,16 @@ impl WebSocket {
             resets: false,
         }
     }
+}
 
-    pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
+impl From<WebSocket> for Protocol {
+    fn from(socket: WebSocket) -> Self {
+        Protocol::WebSocket(socket)
+    }
+}
+
+impl ConnectionProtocol for WebSocket {
+    fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
         if !input.is_empty() && self.socket.input() != SocketInput::Paused {
             link.restart_timer();
             self.socket.end_ping();
@@ -79,7 +87,7 @@ impl WebSocket {
         Step::Continue
     }
 
-    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
+    fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
         let had_output = !link.output.is_empty();
         self.socket.write_queued(link, shared);
         if link.output.is_empty() {
@@ -98,17 +106,7 @@ impl WebSocket {
         }
     }
 
-    pub(super) fn on_command(&mut self, _: ExchangeId, command: Command, link: &mut Link, shared: &mut Shared) -> Step {
-        if !matches!(command, Command::Socket) {
-            // It belongs to an earlier exchange.
-            discard(command);
-            return Step::Continue;
-        }
-        self.socket.on_change(link, shared);
-        Step::Continue
-    }
-
-    pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+    fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         match link.timer() {
             Timer::Protocol(ProtocolTimer::Quiet, _) => {
                 self.socket.ping(link, shared);
@@ -125,19 +123,19 @@ impl WebSocket {
     }
 
     /// Closes it after the queued messages.
-    pub(super) fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+    fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         self.socket.close_for_stop(shared);
         self.socket.write_queued(link, shared);
         Step::Continue
     }
 
-    pub(super) fn log_cut_off(&self, link: &Link, shared: &Shared) {
+    fn log_cut_off(&self, link: &Link, shared: &Shared) {
         let seconds = link.waited(shared.now());
         let stage = "the WebSocket is not closed";
         tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
     }
 
-    pub(super) fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
+    fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
         let reads = !link.read_closed && SocketOutput::has_room(link) && self.socket.input() != SocketInput::Paused;
         let interest = if reads { reading() } else { Interest::NONE };
         let timer = if !link.output.is_empty() {
@@ -150,7 +148,7 @@ impl WebSocket {
 
     /// A long message arrives in large pieces, and in the largest while nothing waits for the handler or for the client: the
     /// connection holds input that neither has room for.
-    pub(super) fn input_mode(&self, link: &Link) -> InputMode {
+    fn input_mode(&self, link: &Link) -> InputMode {
         if self.socket.reads_little() {
             InputMode::Batched
         } else if self.socket.holds_received() || !link.output.is_empty() {
@@ -160,12 +158,7 @@ impl WebSocket {
         }
     }
 
-    /// The rest of a long message is read before the messages ahead of it are sent.
-    pub(super) fn defers_output(&self, link: &Link) -> bool {
-        self.socket.input() == SocketInput::NeedsMore && !self.socket.reads_little() && SocketOutput::has_room(link)
-    }
-
-    pub(super) fn activity(&self, _: &Link) -> Activity {
+    fn activity(&self, _: &Link) -> Activity {
         if !self.socket.is_finished() {
             Activity::LongLived
         } else if self.resets {
@@ -174,14 +167,31 @@ impl WebSocket {
             Activity::Ending
         }
     }
+}
+
+impl ExchangeDriver for WebSocket {
+    fn on_command(&mut self, _: ExchangeId, command: Command, link: &mut Link, shared: &mut Shared) -> Step {
+        if !matches!(command, Command::Socket) {
+            // It belongs to an earlier exchange.
+            discard(command);
+            return Step::Continue;
+        }
+        self.socket.on_change(link, shared);
+        Step::Continue
+    }
+
+    /// The rest of a long message is read before the messages ahead of it are sent.
+    fn defers_output(&self, link: &Link) -> bool {
+        self.socket.input() == SocketInput::NeedsMore && !self.socket.reads_little() && SocketOutput::has_room(link)
+    }
 
     #[cfg(feature = "testing")]
-    pub(super) fn buffer_bytes(&self) -> usize {
+    fn buffer_bytes(&self) -> usize {
         self.socket.buffer_bytes()
     }
 
     /// The connection ends. Returns whether the client must see a reset.
-    pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
+    fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
         self.socket.lose(link.peer(), shared);
         self.resets
     }
