@@ -5,6 +5,7 @@
 
 use std::io;
 
+use crate::erased::spawn_blocking;
 use crate::file::FilePart;
 
 #[cfg_attr(target_os = "linux", path = "disk_linux.rs")]
@@ -29,8 +30,8 @@ pub(crate) enum Failed {
 
 /// Has another thread read a part of a file, so that it is in memory, and then calls a function on this one. The next read finds the
 /// error of a thread that could not read.
-pub(crate) fn load(part: FilePart, then: impl FnOnce() + 'static) {
-    let reading = tokio::task::spawn_blocking(|| part.load());
+pub(crate) fn load(part: FilePart, then: Box<dyn FnOnce()>) {
+    let reading = spawn_blocking(Box::new(|| part.load()));
     tokio::task::spawn_local(async move {
         let _ = reading.await;
         then();

@@ -28,6 +28,7 @@ use conduit_net::{ControlMessage, ReceiveControl, SendControl, Socket};
 use rustix::process::{Pid, getppid};
 use tokio::sync::oneshot;
 
+use crate::erased::spawn_thread;
 use crate::error::{Error, Result};
 use crate::listener_socket::ListenerSocket;
 use crate::panics::emit;
@@ -240,17 +241,15 @@ impl Handover {
     fn attempt(&self) -> io::Result<impl Future<Output = io::Result<Child>>> {
         let (kept, limit, handle) = (Arc::clone(&self.kept), self.limit, self.handle.clone());
         let (sender, outcome) = oneshot::channel();
-        let thread = thread::Builder::new()
-            .name("conduit-handover".to_owned())
-            .spawn(move || {
-                let started = start(&kept, limit, &handle);
-                // Before the notification: from then on only the server has the sockets.
-                drop(kept);
-                if let Err(Ok(unwanted)) = sender.send(started) {
-                    end_gently(&unwanted);
-                }
-            })?;
-        let thread = Joined(Some(thread));
+        let run = move || {
+            let started = start(&kept, limit, &handle);
+            // Before the notification: from then on only the server has the sockets.
+            drop(kept);
+            if let Err(Ok(unwanted)) = sender.send(started) {
+                end_gently(&unwanted);
+            }
+        };
+        let thread = Joined(Some(spawn_thread("conduit-handover", Box::new(run))?));
         Ok(async move {
             let _thread = thread;
             outcome

@@ -26,6 +26,7 @@ mod cut_off;
 mod deadlines;
 mod descriptors;
 pub(crate) mod disk;
+mod erased;
 mod exchange;
 pub mod handle;
 mod handover;

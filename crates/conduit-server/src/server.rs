@@ -19,6 +19,7 @@ use crate::counts::Counts;
 use crate::cut_off::CutOff;
 use crate::descriptors::{check_workers, connections_per_worker};
 use crate::dispatch::OpenApplication;
+use crate::erased::{block_on, spawn_blocking, spawn_thread};
 use crate::error::{Error, Result};
 use crate::handle::{ServerHandle, StopOnDrop, UNREADY};
 use crate::handover::Handover;
@@ -27,6 +28,7 @@ use crate::memory::{self, Budgets};
 use crate::panics::{self, emit};
 use crate::peers::Peers;
 use crate::route::Definition;
+use crate::state::LocalFuture;
 use crate::transport::TlsAcceptor;
 use crate::worker::start::WorkerStart;
 use crate::{blocking, manager, signals};
@@ -146,7 +148,7 @@ impl Server {
             }
         };
         let began = Instant::now();
-        let cut_off = self.serve_with(on_start, background)?;
+        let cut_off = self.serve_with(Box::new(on_start), Box::pin(background))?;
         cut_off.log(began.elapsed());
         Ok(())
     }
@@ -168,7 +170,7 @@ impl Server {
     }
 
     /// Serves on the workers' threads. This thread drives the runtime of `App::open`, and `background`.
-    fn serve_with(mut self, on_start: impl FnOnce(), background: impl Future<Output = Infallible>) -> Result<CutOff> {
+    fn serve_with(mut self, on_start: Box<dyn FnOnce() + '_>, background: LocalFuture<Infallible>) -> Result<CutOff> {
         // Ends its thread when this function ends.
         let _watching = watch_workers(self.handle.clone(), self.config.blocked_after);
         // The channel carries no value. It closes when the last worker has ended, normally or not.
@@ -189,7 +191,7 @@ impl Server {
                 predecessor.report_ready();
             }
         };
-        runtime.block_on(drive(&handle, &config, on_start, background, ended));
+        block_on(&runtime, pin!(drive(&handle, &config, on_start, background, ended)));
         let result = join(threads, started);
         // Calls on blocking threads have no part in the shutdown's deadline.
         runtime.shutdown_background();
@@ -231,12 +233,12 @@ impl Server {
                 cohort: cohort.clone(),
             };
             let running = running.clone();
-            let thread = thread::Builder::new().name(format!("conduit-{number}")).spawn(move || {
+            let run = move || {
                 // A worker that ends, because it must or because it fails or panics, ends the server.
                 let _running = (running, StopOnDrop(start.handle.clone()));
                 start.run()
-            });
-            match thread {
+            };
+            match spawn_thread(format!("conduit-{number}"), Box::new(run)) {
                 Ok(thread) => threads.push(thread),
                 Err(cause) => {
                     self.handle.close();
@@ -278,7 +280,8 @@ impl Server {
         }
         // Only `run` hands them over.
         self.listening.kept.clear();
-        self.serve_with(on_start, std::future::pending()).map(drop)
+        self.serve_with(Box::new(on_start), Box::pin(std::future::pending()))
+            .map(drop)
     }
 }
 
@@ -290,10 +293,9 @@ async fn drive(
     handle: &ServerHandle,
     config: &Config,
     on_start: impl FnOnce(),
-    background: impl Future<Output = Infallible>,
+    mut background: LocalFuture<Infallible>,
     mut ended: mpsc::Receiver<Infallible>,
 ) {
-    let mut background = pin!(background);
     let mut watch = pin!(watch_files(handle.clone()));
     let mut delay = pin!(handle.stop_after_delay());
     let mut start = pin!(async {
@@ -350,7 +352,7 @@ pub(super) fn watch_workers(handle: ServerHandle, threshold: Duration) -> Option
     }
     let (running, ended) = std::sync::mpsc::channel();
     let watch = move || blocking::watch(&handle, threshold, &ended);
-    match thread::Builder::new().name("conduit-watch".to_owned()).spawn(watch) {
+    match spawn_thread("conduit-watch", Box::new(watch)) {
         Ok(_) => Some(running),
         Err(error) => {
             emit(|| tracing::warn!(%error, "cannot start the thread that detects blocking handlers"));
@@ -414,7 +416,7 @@ async fn watch_files(handle: ServerHandle) -> Infallible {
             }
         };
         // A panic of it was reported already.
-        let _ = tokio::task::spawn_blocking(read).await;
+        let _ = spawn_blocking(Box::new(read)).await;
     }
 }
 

@@ -13,7 +13,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::thread;
 
 use conduit_core::interop::SendBody;
 use tokio::runtime::Runtime;
@@ -26,6 +25,7 @@ use crate::cohort::Cohort;
 use crate::config::Config;
 use crate::current::{self, Serves};
 use crate::dispatch::OpenApplication;
+use crate::erased::spawn_thread;
 use crate::error::{Error, Result};
 use crate::exchange::Environment;
 use crate::handle::{CLOSING, STOPPING, ServerHandle, StopOnDrop};
@@ -108,7 +108,7 @@ impl Threads {
                 serve(start);
             };
             let name = format!("conduit-service-{number}");
-            thread::Builder::new().name(name).spawn(serve).map_err(failed)?;
+            spawn_thread(name, Box::new(serve)).map_err(failed)?;
             threads.threads.push(Thread {
                 jobs,
                 open: Arc::default(),
@@ -116,9 +116,8 @@ impl Threads {
         }
         drop((running, application, cohort, opened));
         if let Some(runtime) = runtime {
-            let name = "conduit-state".to_owned();
             let drive = move || drive(runtime, ended);
-            thread::Builder::new().name(name).spawn(drive).map_err(failed)?;
+            spawn_thread("conduit-state", Box::new(drive)).map_err(failed)?;
         }
         // The channel closes when each thread has sent its result or has panicked.
         has_opened.iter().collect::<Result<()>>()?;

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::ServerHandle;
 use crate::blocking::polled_routes;
+use crate::erased::{block_on, spawn_thread};
 use crate::handle::{CLOSING, UNREADY};
 use crate::observer::Observer;
 
@@ -54,9 +55,8 @@ pub(super) fn handle_signals(
         Signals::register(observer, handle.has_files())?
     };
     let (running, ended) = oneshot::channel();
-    thread::Builder::new()
-        .name("conduit-signals".to_owned())
-        .spawn(move || run(&runtime, signals, &handle, limit, ended))?;
+    let run = move || run(&runtime, signals, &handle, limit, ended);
+    spawn_thread("conduit-signals", Box::new(run))?;
     Ok(SignalThread { _running: running })
 }
 
@@ -67,7 +67,7 @@ fn run(
     limit: Duration,
     ended: oneshot::Receiver<Infallible>,
 ) {
-    runtime.block_on(async {
+    let running = async {
         let mut ended = pin!(ended);
         let mut delay = pin!(handle.stop_after_delay());
         let mut stuck = pin!(stuck(handle, limit));
@@ -80,7 +80,8 @@ fn run(
             ended.as_mut().poll(context).map(drop)
         })
         .await;
-    });
+    };
+    block_on(runtime, pin!(running));
 }
 
 struct Signals {
@@ -136,7 +137,7 @@ fn exit_without_workers(handle: &ServerHandle, observer: &Arc<dyn Observer>) -> 
     let (logged, is_logged) = mpsc::channel::<Infallible>();
     let (handle, observer) = (handle.clone(), Arc::clone(observer));
     // The log itself may block. If no thread can be started, the process ends without a message.
-    let _ = thread::Builder::new().spawn(move || {
+    let log = move || {
         let _logged = logged;
         for (worker, route) in polled_routes(&handle) {
             let (method, path, handler) = (route.method, route.path, route.handler);
@@ -148,12 +149,14 @@ fn exit_without_workers(handle: &ServerHandle, observer: &Arc<dyn Observer>) -> 
         );
         // A subscriber with a writer of `conduit::log` has only queued the messages.
         observer.flush(LOG_PATIENCE);
-    });
+    };
+    let _ = spawn_thread("conduit-stuck", Box::new(log));
     let _ = is_logged.recv_timeout(LOG_PATIENCE);
     // The functions of atexit(3) may wait for a lock that a stuck thread holds.
-    let _ = thread::Builder::new().spawn(|| {
+    let kill = || {
         thread::sleep(EXIT_PATIENCE);
         let _ = kill_process(getpid(), Number::KILL);
-    });
+    };
+    let _ = spawn_thread("conduit-exit", Box::new(kill));
     std::process::exit(EXIT_CODE)
 }

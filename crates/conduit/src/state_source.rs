@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
@@ -11,14 +10,15 @@ use crate::error::{Error, Result};
 use crate::server::{main_runtime, refuse_runtime};
 use crate::state::{AppState, LocalFuture, OpenState, SharedState, StatePerWorker};
 
-type SendFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// Opens a state on the runtime of the program.
+type Open<S> = Box<dyn FnOnce(&Runtime) -> Result<Box<dyn OpenState<S>>> + Send>;
 
 /// The state of an application that does not serve yet.
 pub(crate) enum StateSource<S> {
     /// The state is available to the workers.
     Workers(Box<dyn OpenState<S>>),
     /// A future that runs once, before the server listens ([`App::open`](crate::App::open)).
-    Once(SendFuture<Result<Box<dyn OpenState<S>>>>),
+    Once(Open<S>),
 }
 
 impl<S> StateSource<S> {
@@ -35,9 +35,9 @@ impl<S> StateSource<S> {
     where
         S: AppState,
     {
-        StateSource::Once(Box::pin(async move {
-            let state = state.await.map_err(Into::into)?;
-            Ok(Box::new(SharedState(state)) as Box<dyn OpenState<S>>)
+        StateSource::Once(Box::new(move |runtime| {
+            let state = runtime.block_on(state).map_err(Into::into)?;
+            Ok(Box::new(SharedState(state)))
         }))
     }
 
@@ -63,10 +63,10 @@ impl<S> StateSource<S> {
     pub(crate) fn settle(self) -> Result<(Box<dyn OpenState<S>>, Option<Runtime>)> {
         match self {
             StateSource::Workers(state) => Ok((state, None)),
-            StateSource::Once(future) => {
+            StateSource::Once(open) => {
                 refuse_runtime()?;
                 let runtime = main_runtime()?;
-                let state = runtime.block_on(future)?;
+                let state = open(&runtime)?;
                 Ok((state, Some(runtime)))
             }
         }

@@ -101,7 +101,7 @@ impl Output {
     /// [`mark_loaded`](Self::mark_loaded) follows.
     pub(crate) fn load_file(&mut self, then: impl FnOnce() + 'static) {
         if let Some(part) = self.uncopied.as_mut().and_then(|uncopied| uncopied.take_load()) {
-            disk::load(part, then);
+            disk::load(part, Box::new(then));
         }
     }
 

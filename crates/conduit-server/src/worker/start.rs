@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use conduit_net::{AsyncPoller, Events, Poller};
 use http::HeaderValue;
+use tokio::runtime::LocalRuntime;
 
 use super::Worker;
 use super::ticker::wake_worker;
@@ -58,7 +59,7 @@ impl WorkerStart {
             .map_err(|cause| start_error("create a tokio runtime", cause, self.workers))?;
         let ended = runtime.block_on(async {
             let (cohort, stop) = (self.cohort.clone(), StopOnDrop(self.handle.clone()));
-            let served = self.serve().await;
+            let served = self.serve(&runtime).await;
             // The other workers stop, too, before this one waits for them.
             drop(stop);
             cohort.leave().await;
@@ -73,7 +74,7 @@ impl WorkerStart {
         ended
     }
 
-    async fn serve(self) -> Result<(CutOff, Work)> {
+    async fn serve(self, runtime: &LocalRuntime) -> Result<(CutOff, Work)> {
         let WorkerStart {
             number,
             workers,
@@ -101,7 +102,7 @@ impl WorkerStart {
         let commands = Rc::new(CommandQueue::default());
         let observer = Arc::clone(&config.observer);
         let ticker = wake_worker(Rc::clone(&commands), handle.clone(), observer, number);
-        let ticker = tokio::task::spawn_local(ticker);
+        let ticker = runtime.spawn_local(ticker);
         let new_environment = |application| {
             let watch = Watch::new(Arc::clone(&config.observer), counts_routes);
             Environment::new(
@@ -118,7 +119,7 @@ impl WorkerStart {
         let internal = config.takes_internal.then(|| {
             let environment = new_environment(application.clone());
             let taking = crate::jobs::take_internal(environment, config.clone(), handle.clone());
-            tokio::task::spawn_local(taking)
+            runtime.spawn_local(taking)
         });
         let environment = new_environment(application).with_connections(redirect, hsts);
         let shared = Shared::new(Rc::clone(&poller), commands, environment, config, peers);
@@ -131,7 +132,7 @@ impl WorkerStart {
             events: Events::with_capacity(EVENTS_A_TURN),
         };
         // As a task, not as the future of `block_on`: a task that is woken on its own thread costs no system call.
-        let served = tokio::task::spawn_local(driver).await;
+        let served = runtime.spawn_local(driver).await;
         ticker.abort();
         // An aborted task counts as alive until it is awaited.
         let _ = ticker.await;

@@ -270,7 +270,7 @@ impl Multiplexer {
                 let next = part.next(LOAD_BYTES);
                 stream.outgoing = Outgoing::Loading(part);
                 let sender = sender(id, link, shared);
-                disk::load(next, move || sender.send(Command::FileRead));
+                disk::load(next, Box::new(move || sender.send(Command::FileRead)));
             }
             Err(error) => {
                 stream.outgoing = Outgoing::File(part);
