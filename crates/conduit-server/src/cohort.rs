@@ -1,13 +1,16 @@
 //! The workers of one server, which open their states one after the other, and end together.
 
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::sync::{Mutex, watch};
 
 use crate::ServerHandle;
 use crate::dispatch::{Connect, OpenApplication};
 use crate::error::{Error, Result};
-use crate::panics::message;
+use crate::panics::{discard, message};
 use crate::state::Opening;
 
 /// A worker's membership. No worker drops its runtime while another one may use a resource that is registered with it, such as
@@ -36,24 +39,26 @@ impl Cohort {
         server: &ServerHandle,
     ) -> Result<Option<Connect>> {
         let turn = Arc::clone(&self.turn);
-        let task = tokio::task::spawn_local(async move {
+        let mut opening = Box::pin(async move {
             let _turn = turn.lock_owned().await;
             match application.open() {
                 Opening::Ready(connect) => Ok(connect),
                 Opening::Pending(opening) => opening.await,
             }
         });
-        let abort = task.abort_handle();
-        match server.unless_stopping(task).await {
+        let opened = poll_fn(|context| {
+            let polled = catch_unwind(AssertUnwindSafe(|| opening.as_mut().poll(context)));
+            polled.map_or_else(|panic| Poll::Ready(Err(panic)), |polled| polled.map(Ok))
+        });
+        let opened = server.unless_stopping(opened).await;
+        discard(opening);
+        match opened {
             Some(Ok(opened)) => opened.map(Some).map_err(|error| Error::state(worker, error)),
             Some(Err(panic)) => {
-                let cause = std::io::Error::other(format!("panicked: {}", message(panic.into_panic())));
+                let cause = std::io::Error::other(format!("panicked: {}", message(panic)));
                 Err(Error::state(worker, cause.into()))
             }
-            None => {
-                abort.abort();
-                Ok(None)
-            }
+            None => Ok(None),
         }
     }
 
