@@ -17,7 +17,7 @@ impl Deadline {
     }
 }
 
-fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the timespec is live and writable. The call cannot fail for this clock; if it did, zero is a valid time.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };

@@ -49,10 +49,11 @@
 //! | control messages | [`SendControl`], [`ReceiveControl`], [`ControlMessage`] |
 //! | many at once | [`ReceiveBatch`], [`SendBatch`], [`ZeroCopy`], [`send_file`], [`send_more`], [`splice`], [`receive_error`] (Linux) |
 //! | readiness | [`Poller`], [`Interest`], [`Events`], [`Event`] |
-//! | files below a directory | [`Directory`] (feature `std`) |
+//! | files below a directory (feature `directory`) | `Directory` |
 //! | errors | [`Error`], [`Operation`] |
 //! | TLS (feature `tls`) | `tls`: `TlsServer`, `TlsClient`, `TlsStream` |
 //! | sockets that a service manager passes | [`socket_activation`] |
+//! | the process: descriptors, standard input, signals | [`process`] |
 //! | tokio (feature `tokio`) | `TryFrom` for its sockets, both ways; `AsyncPoller`, a poller that a runtime watches |
 //!
 //! # Systems
@@ -79,7 +80,7 @@
 mod address;
 mod clock;
 mod control;
-#[cfg(feature = "std")]
+#[cfg(feature = "directory")]
 mod directory;
 mod error;
 #[cfg(feature = "std")]
@@ -89,6 +90,8 @@ mod linux;
 pub mod option;
 mod options;
 mod poller;
+#[cfg(feature = "std")]
+pub mod process;
 mod socket;
 #[cfg(feature = "std")]
 pub mod socket_activation;
@@ -110,7 +113,7 @@ pub mod io;
 pub use self::tokio::AsyncPoller;
 pub use address::{Address, UnixAddress, VsockAddress};
 pub use control::{ControlMessage, ControlMessages, Descriptors, QueuedError, ReceiveControl, SendControl};
-#[cfg(feature = "std")]
+#[cfg(feature = "directory")]
 pub use directory::{Attributes, Directory, DirectoryEntry, Found, Waiting};
 pub use error::{Error, Operation};
 #[cfg(feature = "std")]

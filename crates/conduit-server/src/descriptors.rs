@@ -2,8 +2,8 @@
 
 use std::io;
 
+use conduit_net::process::{descriptor_limit, raise_descriptor_limit};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::{Error, Result};
 
@@ -16,16 +16,7 @@ const WITHOUT_LIMIT: u64 = 1 << 20;
 
 /// Raises the limit of descriptors as far as the process may, and returns it.
 fn raised_limit() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    current.unwrap_or(WITHOUT_LIMIT)
+    raise_descriptor_limit().unwrap_or(WITHOUT_LIMIT)
 }
 
 /// Raises the limit of descriptors as far as the process may, and gives each worker its share, less the files that it keeps
@@ -41,7 +32,7 @@ pub(crate) fn connections_per_worker(workers: usize, open_files: usize) -> usize
 /// is necessary.
 pub(crate) fn check_workers(count: usize) -> Result {
     let needed = (count as u64).saturating_mul(A_WORKER);
-    let current = getrlimit(Resource::Nofile).current.unwrap_or(WITHOUT_LIMIT);
+    let current = descriptor_limit().unwrap_or(WITHOUT_LIMIT);
     if needed <= current || needed <= raised_limit() {
         return Ok(());
     }
@@ -50,7 +41,7 @@ pub(crate) fn check_workers(count: usize) -> Result {
 
 /// The error of workers that need more descriptors than the process may open.
 pub(crate) fn too_many_workers(count: usize) -> Error {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(WITHOUT_LIMIT);
+    let limit = descriptor_limit().unwrap_or(WITHOUT_LIMIT);
     let cause = format!(
         "the process may open at most {limit} descriptors, and each worker needs several: raise the limit (ulimit -n)"
     );
@@ -76,7 +67,7 @@ mod tests {
             let error = check_workers(count)
                 .expect_err("no process has as many descriptors")
                 .to_string();
-            let limit = getrlimit(Resource::Nofile).current.unwrap_or(WITHOUT_LIMIT);
+            let limit = descriptor_limit().unwrap_or(WITHOUT_LIMIT);
             assert_eq!(
                 error,
                 format!(

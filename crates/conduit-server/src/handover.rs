@@ -17,6 +17,7 @@ use std::future::Future;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::parent_id;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,8 +25,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use conduit_net::io::{IoSlice, IoSliceMut};
+use conduit_net::process::{Signal, replace_standard_input, send_signal};
 use conduit_net::{ControlMessage, ReceiveControl, SendControl, Socket};
-use rustix::process::{Pid, getppid};
 use tokio::sync::oneshot;
 
 use crate::erased::spawn_thread;
@@ -94,9 +95,9 @@ impl Predecessor {
 /// Returns an error if the predecessor violates the protocol.
 pub(super) fn take() -> Result<Option<(Predecessor, Vec<Passed>)>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
-    let parent = getppid().map(|parent| parent.as_raw_nonzero().to_string());
+    let parent = parent_id();
     // The variable stays, and child processes ignore it: their parent is another process.
-    if parent.is_none() || std::env::var(PREDECESSOR).ok() != parent || TAKEN.swap(true, Ordering::Relaxed) {
+    if parent == 0 || std::env::var(PREDECESSOR) != Ok(parent.to_string()) || TAKEN.swap(true, Ordering::Relaxed) {
         return Ok(None);
     }
     receive()
@@ -108,7 +109,7 @@ fn receive() -> io::Result<(Predecessor, Vec<Passed>)> {
     let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     // No other code may read from it, or keep it open.
     let nothing = std::fs::File::open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&nothing)?;
+    replace_standard_input(&nothing)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut length = [0; 4];
     (&stream).read_exact(&mut length)?;
@@ -350,7 +351,7 @@ fn wait_until_ready(stream: &UnixStream, limit: Duration, handle: &ServerHandle)
 /// Lets a successor that serves already finish its accepted requests.
 fn end_gently(successor: &Child) {
     // It may have ended by itself.
-    let _ = rustix::process::kill_process(Pid::from_child(successor), rustix::process::Signal::TERM);
+    let _ = send_signal(successor.id(), Signal::Terminate);
 }
 
 /// Refuses to hand over from the first process of a container: the container ends with that process, and its successor

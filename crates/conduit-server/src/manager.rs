@@ -2,6 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use conduit_net::process::monotonic_time;
 use conduit_net::{UnixAddress, UnixDatagram};
 
 use crate::panics::emit;
@@ -14,8 +15,7 @@ pub(super) const STOPPING: &[u8] = b"STOPPING=1";
 /// The server reads its configuration again, or passes its sockets to another process; [`READY`] follows. systemd
 /// requires the time with `Type=notify-reload`.
 pub(super) fn reloading() -> Vec<u8> {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    format!("RELOADING=1\nMONOTONIC_USEC={}{:06}", now.tv_sec, now.tv_nsec / 1000).into_bytes()
+    format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_time().as_micros()).into_bytes()
 }
 
 /// Notifies the manager at the socket `NOTIFY_SOCKET`. A failure does not prevent serving.

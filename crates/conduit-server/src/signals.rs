@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Signal as Number, getpid, kill_process};
+use conduit_net::process::{self, send_signal};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -155,7 +155,7 @@ fn exit_without_workers(handle: &ServerHandle, observer: &Arc<dyn Observer>) -> 
     // The functions of atexit(3) may wait for a lock that a stuck thread holds.
     let kill = || {
         thread::sleep(EXIT_PATIENCE);
-        let _ = kill_process(getpid(), Number::KILL);
+        let _ = send_signal(std::process::id(), process::Signal::Kill);
     };
     let _ = spawn_thread("conduit-exit", Box::new(kill));
     std::process::exit(EXIT_CODE)

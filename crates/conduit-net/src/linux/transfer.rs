@@ -1,7 +1,7 @@
 //! Transfers between descriptors without a copy in user space.
 
 use crate::io;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::pipe::SpliceFlags;
 
@@ -17,11 +17,19 @@ use rustix::pipe::SpliceFlags;
 pub fn send_file(socket: &impl AsFd, file: &impl AsFd, offset: &mut u64, count: usize) -> io::Result<usize> {
     loop {
         // Unlike send, sendfile has no flag against SIGPIPE.
-        match without_pipe_signal(|| rustix::fs::sendfile(socket, file, Some(offset), count)) {
+        match without_pipe_signal(|| call_sendfile(socket.as_fd(), file.as_fd(), offset, count)) {
             Err(Errno::INTR) => {}
             result => return Ok(result?),
         }
     }
+}
+
+fn call_sendfile(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: &mut u64, count: usize) -> Result<usize, Errno> {
+    // The system rejects a negative offset.
+    let offset = core::ptr::from_mut(offset).cast::<libc::off64_t>();
+    // SAFETY: both descriptors are open, and the offset is live, writable and of the same size.
+    let sent = unsafe { libc::sendfile64(socket.as_raw_fd(), file.as_raw_fd(), offset, count) };
+    usize::try_from(sent).map_err(|_| io::last_errno())
 }
 
 /// Sends as many of `bytes` as the send buffer has room for, and announces that more bytes follow, such as a file by

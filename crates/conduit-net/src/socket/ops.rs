@@ -141,9 +141,7 @@ pub(crate) fn shutdown(socket: BorrowedFd<'_>, how: Shutdown) -> io::Result<()> 
 }
 
 pub(crate) fn set_blocking(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-    let mut flags = rustix::fs::fcntl_getfl(socket)?;
-    flags.set(rustix::fs::OFlags::NONBLOCK, !on);
-    Ok(rustix::fs::fcntl_setfl(socket, flags)?)
+    Ok(rustix::io::ioctl_fionbio(socket, !on)?)
 }
 
 /// An empty header: all pointers are null, all lengths zero.

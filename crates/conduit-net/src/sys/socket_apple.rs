@@ -2,8 +2,7 @@
 //! socket.
 
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::{FdFlags, Result, fcntl_setfd};
+use rustix::io::{FdFlags, Result, fcntl_setfd, ioctl_fionbio};
 use rustix::net::{AddressFamily, Protocol, SendFlags, SocketAddrAny, SocketFlags, SocketType};
 
 /// `SO_NOSIGPIPE` is set on every socket instead.
@@ -28,7 +27,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<Socket
 
 fn set_up(socket: OwnedFd) -> Result<OwnedFd> {
     fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
-    fcntl_setfl(&socket, fcntl_getfl(&socket)? | OFlags::NONBLOCK)?;
+    ioctl_fionbio(&socket, true)?;
     rustix::net::sockopt::set_socket_nosigpipe(&socket, true)?;
     Ok(socket)
 }
