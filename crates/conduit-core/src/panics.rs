@@ -23,7 +23,9 @@ pub fn caught<T>(place: &'static str, call: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// Emits an event outside of a connection. A subscriber that panics, such as one that cannot write, loses the event only.
-pub fn emit(event: impl FnOnce()) {
+///
+/// A trait object: the code that catches a panic is compiled once, not for each event.
+pub fn emit(event: &dyn Fn()) {
     caught("the subscriber panicked", event);
 }
 

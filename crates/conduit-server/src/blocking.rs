@@ -158,7 +158,7 @@ fn inspect(
                 known.named = true;
                 let (method, route, handler) = name(running, definitions);
                 let blocked_ms = blocked.as_millis() as u64;
-                emit(|| {
+                emit(&|| {
                     tracing::warn!(
                         method,
                         route,
@@ -175,7 +175,7 @@ fn inspect(
             if let Some(known) = seen.take().filter(|known| known.named) {
                 let (method, route, handler) = name(known.running, definitions);
                 let blocked_ms = (now - known.since).as_millis() as u64;
-                emit(|| {
+                emit(&|| {
                     tracing::warn!(
                         method,
                         route,

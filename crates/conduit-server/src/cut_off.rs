@@ -33,7 +33,7 @@ impl CutOff {
             work,
             uncounted_tasks,
         } = self;
-        emit(|| {
+        emit(&|| {
             tracing::info!(
                 cut_connections = connections,
                 cut_handlers = work.handlers,

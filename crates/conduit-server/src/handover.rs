@@ -83,7 +83,7 @@ impl Predecessor {
     /// Reports to the predecessor that all workers serve.
     pub(super) fn report_ready(mut self) {
         if let Err(error) = self.0.write_all(&[READY]) {
-            emit(|| tracing::warn!(%error, "the predecessor process has ended; serving anyway"));
+            emit(&|| tracing::warn!(%error, "the predecessor process has ended; serving anyway"));
         }
     }
 }
@@ -207,11 +207,11 @@ impl Handover {
         let handle = self.handle.clone();
         while handle.unless_stopping(handle.handover_requested()).await.is_some() {
             if let Err(error) = refuse_first_process(std::process::id()) {
-                emit(|| tracing::error!(%error, "restart failed; this process continues to serve"));
+                emit(&|| tracing::error!(%error, "restart failed; this process continues to serve"));
                 continue;
             }
             manager::notify(&manager::reloading());
-            emit(|| tracing::info!("starting the new process"));
+            emit(&|| tracing::info!("starting the new process"));
             let outcome = match self.attempt() {
                 Ok(attempt) => attempt.await,
                 Err(error) => Err(error),
@@ -219,7 +219,7 @@ impl Handover {
             match outcome {
                 Ok(successor) if self.handle.is_stopping() => end_gently(&successor),
                 Ok(successor) => {
-                    emit(|| {
+                    emit(&|| {
                         tracing::info!(
                             process = successor.id(),
                             "another process has taken over; finishing the requests in progress"
@@ -229,7 +229,7 @@ impl Handover {
                     self.handle.leave();
                 }
                 Err(error) => {
-                    emit(|| tracing::error!(%error, "restart failed; this process continues to serve"));
+                    emit(&|| tracing::error!(%error, "restart failed; this process continues to serve"));
                     manager::notify(manager::READY);
                 }
             }

@@ -231,7 +231,7 @@ impl Listening {
         }
         for passed in passed {
             emit(
-                || tracing::warn!(address = %passed.origin, "closed a passed listener whose address is no longer configured"),
+                &|| tracing::warn!(address = %passed.origin, "closed a passed listener whose address is no longer configured"),
             );
         }
         if listening.bound.is_empty() {

@@ -29,6 +29,6 @@ pub(super) fn notify(state: &[u8]) {
     };
     let result = address.and_then(|address| UnixDatagram::unbound()?.send_to(state, &address));
     if let Err(error) = result {
-        emit(|| tracing::warn!(%error, ?place, "cannot notify the manager at NOTIFY_SOCKET"));
+        emit(&|| tracing::warn!(%error, ?place, "cannot notify the manager at NOTIFY_SOCKET"));
     }
 }

@@ -40,7 +40,7 @@ impl Proxies {
                 Error::variable(name, value.to_string_lossy(), expected)
             })?;
             let value = value.to_string_lossy();
-            emit(|| tracing::info!(name, %value, "set by the environment"));
+            emit(&|| tracing::info!(name, %value, "set by the environment"));
             Ok(Some(networks))
         };
         if let Some(trusted) = read(TRUSTED, self.forwarding.is_some())? {

@@ -355,7 +355,7 @@ pub(super) fn watch_workers(handle: ServerHandle, threshold: Duration) -> Option
     match spawn_thread("conduit-watch", Box::new(watch)) {
         Ok(_) => Some(running),
         Err(error) => {
-            emit(|| tracing::warn!(%error, "cannot start the thread that detects blocking handlers"));
+            emit(&|| tracing::warn!(%error, "cannot start the thread that detects blocking handlers"));
             None
         }
     }
@@ -427,7 +427,7 @@ async fn report_stop(handle: ServerHandle) -> Infallible {
     if handle.has_started() && !handle.is_replaced() {
         manager::notify(manager::STOPPING);
         let connections = handle.statistics().open_connections;
-        emit(|| tracing::info!(connections, "stopping; finishing the requests in progress"));
+        emit(&|| tracing::info!(connections, "stopping; finishing the requests in progress"));
     }
     std::future::pending().await
 }

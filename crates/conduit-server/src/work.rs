@@ -89,12 +89,12 @@ impl Work {
                     let (method, route) = method_and_path(*route);
                     let seconds = began.elapsed().as_secs();
                     emit(
-                        || tracing::warn!(peer = %client, method, route, seconds, "cut off a handler at the shutdown"),
+                        &|| tracing::warn!(peer = %client, method, route, seconds, "cut off a handler at the shutdown"),
                     );
                 }
                 Entry::Task { name, began } => {
                     let seconds = began.elapsed().as_secs();
-                    emit(|| tracing::warn!(task = name, seconds, "cut off a task at the shutdown"));
+                    emit(&|| tracing::warn!(task = name, seconds, "cut off a task at the shutdown"));
                 }
             }
         }

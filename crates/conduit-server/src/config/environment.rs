@@ -31,7 +31,7 @@ impl Config {
                     return Err(Error::variable(setting.variable, value, place.expected()));
                 }
                 let (value, unit) = (place.text(), place.unit());
-                emit(|| tracing::info!(setting.variable, value, unit, setting.bounds, "set by the environment"));
+                emit(&|| tracing::info!(setting.variable, value, unit, setting.bounds, "set by the environment"));
             }
         }
         self.proxies = self.proxies.with_environment(variable)?;

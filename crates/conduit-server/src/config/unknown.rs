@@ -34,7 +34,7 @@ pub fn warn_of_unknown_variables(names: impl IntoIterator<Item = OsString>) {
     WARNED.call_once(|| {
         for warning in warnings(names) {
             if tracing::dispatcher::has_been_set() {
-                emit(|| tracing::warn!("{warning}"));
+                emit(&|| tracing::warn!("{warning}"));
             } else {
                 // The reader of the output may have closed its end.
                 let _ = writeln!(io::stderr(), "Warning: {warning}");

@@ -274,7 +274,7 @@ impl Loaded {
         for identity in &self.identities {
             if !identity.validity().contains(now) {
                 let (file, validity) = (identity.place(), interval(identity.validity()));
-                emit(|| {
+                emit(&|| {
                     tracing::error!(
                         file,
                         validity,
@@ -356,7 +356,7 @@ impl Certificates {
             Ok(loaded) => loaded,
             Err(error) => {
                 self.failed_reloads.fetch_add(1, Relaxed);
-                emit(|| tracing::error!(%error, "cannot use the changed certificates; keeping the previous ones"));
+                emit(&|| tracing::error!(%error, "cannot use the changed certificates; keeping the previous ones"));
                 return;
             }
         };
@@ -364,7 +364,7 @@ impl Certificates {
             self.failed_reloads.fetch_add(1, Relaxed);
             let (file, validity) = (after.place(), interval(after.validity()));
             let previous = interval(before.validity());
-            emit(|| {
+            emit(&|| {
                 tracing::error!(
                     file,
                     validity,
@@ -383,7 +383,7 @@ impl Certificates {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&loaded.config);
         self.not_after.store(loaded.not_after(), Relaxed);
         state.loaded = loaded;
-        emit(|| tracing::info!("read the certificates again"));
+        emit(&|| tracing::info!("read the certificates again"));
     }
 }
 

@@ -61,7 +61,7 @@ impl Acceptor {
             Err(AcceptError::System(error)) => {
                 // No descriptor or no memory is left (EMFILE, ENFILE, ENOBUFS, ENOMEM): clients wait in the queue until
                 // the next second, and open connections continue.
-                emit(|| tracing::warn!(%error, "cannot accept connections; trying again in a second"));
+                emit(&|| tracing::warn!(%error, "cannot accept connections; trying again in a second"));
                 self.pause(shared);
                 self.accept_from = shared.now() + 1;
                 ControlFlow::Break(())
@@ -75,7 +75,7 @@ impl Acceptor {
             return;
         }
         shared.counts().record_limit_hit(Limit::Connections);
-        emit(|| {
+        emit(&|| {
             tracing::debug!(
                 limit = self.connection_limit,
                 "the worker reached `connection_limit`; new clients wait"
@@ -98,7 +98,7 @@ impl Acceptor {
                 .poller
                 .add(&*listener.socket, index as ConnectionId, Interest::READABLE)
             {
-                emit(|| tracing::error!(%error, "cannot watch a listening socket; trying again in a second"));
+                emit(&|| tracing::error!(%error, "cannot watch a listening socket; trying again in a second"));
                 self.pause(shared);
                 self.accept_from = shared.now() + 1;
                 return;

@@ -107,7 +107,7 @@ impl Worker {
             };
             if let Some(id) = leaves {
                 self.shared.counts().record_limit_hit(Limit::IdleConnections);
-                emit(|| tracing::debug!("closed an idle connection for a new one"));
+                emit(&|| tracing::debug!("closed an idle connection for a new one"));
                 self.close_connection(id);
             }
             self.add_accepted(accepted);
@@ -156,7 +156,7 @@ impl Worker {
         let counts = self.shared.counts();
         counts.record_limit_hit(Limit::PeerConnections);
         counts.closed.add(1);
-        emit(|| tracing::debug!(%peer, "the client reached `peer_connection_limit`"));
+        emit(&|| tracing::debug!(%peer, "the client reached `peer_connection_limit`"));
         if transport.is_secure() {
             // A response would need the handshake, which costs more than serving it.
             return;

@@ -104,7 +104,7 @@ impl Worker {
             uncounted_tasks: 0,
         }));
         if connections + work.handlers + work.tasks > 0 {
-            emit(|| {
+            emit(&|| {
                 tracing::warn!(
                     connections,
                     handlers = work.handlers,

@@ -57,7 +57,7 @@ impl SocketHandler {
             Err(panic) => Some(format!("the handler panicked: {}", message(panic))),
         };
         if let Some(error) = error {
-            emit(|| tracing::error!(parent: scope.parent(), error, "the handler of a WebSocket failed"));
+            emit(&|| tracing::error!(parent: scope.parent(), error, "the handler of a WebSocket failed"));
             channel.close(CloseCode::INTERNAL_ERROR, "");
         }
         Poll::Ready(())
@@ -109,7 +109,7 @@ impl Future for EndingHandler {
             }
             let parent = running.scope.parent();
             emit(
-                || tracing::debug!(parent: parent, "dropped a handler that did not end within {AFTER_END:?} after its WebSocket"),
+                &|| tracing::debug!(parent: parent.clone(), "dropped a handler that did not end within {AFTER_END:?} after its WebSocket"),
             );
         }
         if let Some(handler) = handler.take() {
