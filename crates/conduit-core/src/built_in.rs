@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 
-use conduit_route::{Definition, Parameters};
+use conduit_route::{Definition, Disconnect, Parameters};
 use http::Method;
 
 use crate::endpoint::{Endpoint, Outcome, PendingHandler};
@@ -27,7 +27,11 @@ enum Serving {
     /// A page for `GET` and `HEAD`.
     Page(Arc<dyn Fn(&Request) -> Response + Send + Sync>),
     /// An endpoint for `GET`, `POST` and `DELETE`.
-    Endpoint(Arc<dyn Fn(Request) -> Answering + Send + Sync>),
+    Endpoint {
+        answer: Arc<dyn Fn(Request) -> Answering + Send + Sync>,
+        /// The action at the end of the client of a request.
+        disconnect: Arc<dyn Fn(&Request) -> Disconnect + Send + Sync>,
+    },
 }
 
 type Answering = Pin<Box<dyn Future<Output = Response>>>;
@@ -41,21 +45,29 @@ impl BuiltIn {
         }
     }
 
-    /// An endpoint at this path, which takes requests with the methods `GET`, `POST` and `DELETE`.
-    pub fn endpoint<F>(path: String, answer: impl Fn(Request) -> F + Send + Sync + 'static) -> Self
+    /// An endpoint at this path, which takes requests with the methods `GET`, `POST` and `DELETE`. `disconnect` is the action at the end
+    /// of the client of a request.
+    pub fn endpoint<F>(
+        path: String,
+        answer: impl Fn(Request) -> F + Send + Sync + 'static,
+        disconnect: impl Fn(&Request) -> Disconnect + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Response> + 'static,
     {
         BuiltIn {
             path,
-            answer: Serving::Endpoint(Arc::new(move |request| Box::pin(answer(request)))),
+            answer: Serving::Endpoint {
+                answer: Arc::new(move |request| Box::pin(answer(request))),
+                disconnect: Arc::new(disconnect),
+            },
         }
     }
 
     fn takes(&self, method: &Method) -> bool {
         match self.answer {
             Serving::Page(_) => matches!(*method, Method::GET | Method::HEAD),
-            Serving::Endpoint(_) => matches!(*method, Method::GET | Method::POST | Method::DELETE),
+            Serving::Endpoint { .. } => matches!(*method, Method::GET | Method::POST | Method::DELETE),
         }
     }
 }
@@ -78,8 +90,22 @@ pub fn answer(pages: &[BuiltIn], request: Request) -> Result<Outcome, Request> {
     };
     Ok(match &page.answer {
         Serving::Page(answer) => Outcome::Ready(answer(&request)),
-        Serving::Endpoint(answer) => Outcome::Pending(PendingHandler::new(answer(request))),
+        Serving::Endpoint { answer, .. } => Outcome::Pending(PendingHandler::new(answer(request))),
     })
+}
+
+/// Returns whether one of the pages is an endpoint.
+pub(crate) fn have_endpoint(pages: &[BuiltIn]) -> bool {
+    pages.iter().any(|page| matches!(page.answer, Serving::Endpoint { .. }))
+}
+
+/// The action at the end of the client of a request to an endpoint; `None` for all other requests.
+pub(crate) fn disconnect(pages: &[BuiltIn], request: &Request) -> Option<Disconnect> {
+    let page = pages.iter().find(|page| page.path == request.path())?;
+    match &page.answer {
+        Serving::Endpoint { disconnect, .. } => Some(disconnect(request)),
+        Serving::Page(_) => None,
+    }
 }
 
 /// Puts the pages before the routes that would match their paths too: a literal path comes before a parameter.

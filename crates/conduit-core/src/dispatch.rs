@@ -22,7 +22,7 @@ use crate::openapi::Operation;
 use crate::problem::{Excerpt, Problem};
 use crate::request::{Matched, Request};
 use crate::response::{IntoResponse, Response};
-use crate::route::{Definition, EndpointBuilder, LayerBuilder, Routes, Table};
+use crate::route::{Definition, Disconnect, EndpointBuilder, LayerBuilder, Routes, Table};
 use crate::state::{OpenState, Opening};
 
 /// The plan from which each worker builds its [`Application`]: the routes, and everything that all workers share.
@@ -137,6 +137,7 @@ impl<S: 'static> Plan<S> {
         let pages: Rc<[BuiltIn]> = self.stack.pages.into();
         built_in::put_before(&pages, table, &mut endpoints);
         let dispatcher = Rc::new(Dispatcher {
+            has_endpoint: built_in::have_endpoint(&pages),
             is_development: self.stack.errors.is_development(),
             pages,
             table,
@@ -240,6 +241,15 @@ impl Application {
         Some((index, &self.dispatcher.table.definitions()[index]))
     }
 
+    /// The action at the end of the client, if an endpoint of the framework chooses it for this request.
+    #[inline]
+    pub fn disconnect(&self, request: &Request) -> Option<Disconnect> {
+        match self.dispatcher.has_endpoint {
+            true => built_in::disconnect(&self.dispatcher.pages, request),
+            false => None,
+        }
+    }
+
     /// Starts the response to a request.
     pub fn serve(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
         let Some(errors) = &self.errors else {
@@ -285,6 +295,8 @@ struct Dispatcher {
     endpoints: Vec<Rc<dyn Endpoint>>,
     fallback: Option<Rc<dyn Endpoint>>,
     pages: Rc<[BuiltIn]>,
+    /// One of the pages is an endpoint.
+    has_endpoint: bool,
     /// A miss lists the nearest routes.
     is_development: bool,
 }

@@ -58,6 +58,8 @@ pub(super) struct Exchange {
     /// The body of the request, while it has not ended.
     request_body: Option<Rc<Channel>>,
     route: Option<Route>,
+    /// The action at the end of the client, if an endpoint of the framework has chosen it.
+    disconnect: Option<Disconnect>,
     /// The second in which the request arrived.
     started: Second,
     record: Option<Box<Watched>>,
@@ -80,6 +82,7 @@ impl Exchange {
             state: ExchangeState::Idle,
             request_body: None,
             route: None,
+            disconnect: None,
             started: 0,
             record: None,
         }
@@ -103,6 +106,7 @@ impl Exchange {
             Some(_) => None,
         };
         self.route = route;
+        self.disconnect = environment.application.disconnect(&request);
         self.started = environment.now;
         self.record = environment.watch.begin(&request, route, client);
         if let Some(port) = redirect {
@@ -117,6 +121,7 @@ impl Exchange {
     pub(super) fn begin_within(&mut self, span: Span, mut request: Request, environment: &mut Environment) -> Outcome {
         environment.accept(&mut request);
         self.route = environment.application.route(&mut request);
+        self.disconnect = environment.application.disconnect(&request);
         self.started = environment.now;
         self.record = environment.watch.within(span);
         environment.call(request, self.route, self.span())
@@ -148,7 +153,13 @@ impl Exchange {
         environment: &Environment,
     ) -> PendingResponse {
         self.state = ExchangeState::Handling(None);
-        environment.pending(handler, self.route, client, self.span())
+        environment.pending(
+            handler,
+            self.route,
+            client,
+            self.span(),
+            self.action_at_disconnect(environment),
+        )
     }
 
     /// Counts the handler of the protocol that follows on the connection, which continues after the exchange. Returns also the action
@@ -157,8 +168,13 @@ impl Exchange {
     pub(super) fn continue_handler(&self, client: SocketAddr, environment: &Environment) -> (InProgress, Disconnect) {
         (
             environment.enter(self.route, client),
-            environment.disconnect(self.route),
+            self.action_at_disconnect(environment),
         )
+    }
+
+    /// The action at the end of the client.
+    fn action_at_disconnect(&self, environment: &Environment) -> Disconnect {
+        self.disconnect.unwrap_or_else(|| environment.disconnect(self.route))
     }
 
     // The request's body.
@@ -330,7 +346,7 @@ impl Exchange {
     pub(super) fn begin_stream(&mut self, parts: &Parts, body: Body, environment: &Environment) -> ResponseStream {
         let disconnect = match parts.extensions.get::<EndsWithClient>() {
             Some(EndsWithClient) => Disconnect::Abort,
-            None => environment.disconnect(self.route),
+            None => self.action_at_disconnect(environment),
         };
         self.state = ExchangeState::Streaming(Rc::default(), disconnect);
         ResponseStream::new(body, self.instrument_stream(environment))
@@ -506,6 +522,7 @@ impl Environment {
         route: Option<Route>,
         client: SocketAddr,
         span: &Span,
+        disconnect: Disconnect,
     ) -> PendingResponse {
         PendingResponse {
             handler: InstrumentedHandler {
@@ -513,7 +530,7 @@ impl Environment {
                 instrumentation: self.instrument(route, span.clone()),
             },
             in_progress: self.enter(route, client),
-            disconnect: self.disconnect(route),
+            disconnect,
         }
     }
 

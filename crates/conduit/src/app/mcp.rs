@@ -5,7 +5,8 @@ use super::{App, Routed, observed};
 use crate::built_in::BuiltIn;
 use crate::dispatch::Plan;
 use crate::error::Result;
-use crate::mcp::{McpEndpoint, ToolServer, serve_stdio};
+use crate::mcp::{McpEndpoint, ToolServer, disconnect_of, serve_stdio};
+use crate::request::Request;
 use crate::server::service::Threads;
 
 impl<S, R> App<S, R> {
@@ -19,9 +20,9 @@ impl<S, R> App<S, R> {
     /// guards and limits, with a line in the access log. It has the header fields and the address of the client that has sent
     /// the message, so its `authorization` and its cookies too. A response with a status of 400 or more is a tool error with the
     /// problem as its text. A handler that starts a [run](mod@crate::runs) and returns `Accepted` sends progress, and the call
-    /// ends with the run; a cancelled call cancels the run by `DELETE` at its location. Over HTTP, a client that disconnects
-    /// cancels its call only with [`App::disconnect`] set to [`Disconnect::Abort`](crate::Disconnect::Abort), or when an update
-    /// of its progress cannot be sent.
+    /// ends with the run; a cancelled call cancels the run by `DELETE` at its location. Over HTTP, a client of the revision
+    /// 2026-07-28 cancels its call by closing the response. In older revisions a disconnect is not a cancellation, unless
+    /// [`App::disconnect`] is [`Disconnect::Abort`](crate::Disconnect::Abort).
     ///
     /// A page may send messages only if [`trusted_origin`](App::trusted_origin) permits its origin, or if both its origin and the
     /// requested host are `localhost`, `127.0.0.1` or `[::1]`; other pages receive 403. Requires the feature `mcp`.
@@ -75,9 +76,11 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
     /// Adds the endpoint of MCP, if it has a path.
     pub(super) fn add_mcp_endpoint(&mut self) -> Result {
         let Some(path) = self.mcp.clone() else { return Ok(()) };
-        let endpoint = McpEndpoint::new(self.tool_server()?, self.trusted_origins.clone());
+        let (origins, default) = (self.trusted_origins.clone(), self.config.disconnect);
+        let endpoint = McpEndpoint::new(self.tool_server()?, origins, default);
         let answer = move |request| endpoint.clone().answer(request);
-        self.stack.pages.push(BuiltIn::endpoint(path, answer));
+        let disconnect = move |request: &Request| disconnect_of(request, default);
+        self.stack.pages.push(BuiltIn::endpoint(path, answer, disconnect));
         self.config.takes_internal = true;
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::result::{failed, result_of};
 use super::run::follow;
 use conduit_openapi::Tool;
 
-/// Calls the handler of a tool. A cancelled call drops the request, which has the effect of a client that disconnects.
+/// Calls the handler of a tool. A cancelled call drops the request to the application, as a client that disconnects does.
 pub(super) async fn call(
     tool: &Tool,
     arguments: Map<String, Value>,

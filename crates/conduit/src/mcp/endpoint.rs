@@ -14,13 +14,16 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use serde_json::json;
 
 use super::caller::Caller;
+use super::disconnect::{disconnect_of, without_cancellation};
 use super::server::ToolServer;
 use crate::body::Body;
+use crate::events::MEDIA_TYPE;
 use crate::extract::{FromRequest, Json};
 use crate::origin::PageOrigin;
 use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse as _, Response};
+use crate::route::Disconnect;
 use crate::server::service::InternalCaller;
 
 /// The service of `rmcp` at a path of the application.
@@ -28,10 +31,12 @@ use crate::server::service::InternalCaller;
 pub(crate) struct McpEndpoint {
     service: Arc<StreamableHttpService<ToolServer, NeverSessionManager>>,
     trusted_origins: Arc<[String]>,
+    /// The action of the application at the end of a client.
+    disconnect: Disconnect,
 }
 
 impl McpEndpoint {
-    pub(crate) fn new(server: ToolServer, trusted_origins: Vec<String>) -> Self {
+    pub(crate) fn new(server: ToolServer, trusted_origins: Vec<String>, disconnect: Disconnect) -> Self {
         // Without sessions each worker can serve each message. The origin is checked below, with a problem as the response.
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
@@ -41,6 +46,7 @@ impl McpEndpoint {
         McpEndpoint {
             service: Arc::new(StreamableHttpService::new(factory, Arc::default(), config)),
             trusted_origins: trusted_origins.into(),
+            disconnect,
         }
     }
 
@@ -70,7 +76,8 @@ impl McpEndpoint {
         *message.uri_mut() = request.uri().clone();
         *message.headers_mut() = request.headers().clone();
         message.extensions_mut().insert(caller.clone());
-        let mut response = readable(self.service.handle(message).await).await;
+        let disconnect = disconnect_of(&request, self.disconnect);
+        let mut response = readable(self.service.handle(message).await, disconnect).await;
         for cookie in caller.cookies_of_response() {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
@@ -97,12 +104,17 @@ impl McpEndpoint {
     }
 }
 
-/// Converts an error of `rmcp`, a body without a content type, to a problem.
-async fn readable(response: http::Response<BoxBody<Bytes, Infallible>>) -> Response {
+/// Converts an error of `rmcp`, a body without a content type, to a problem. Any other response is unchanged.
+async fn readable(response: http::Response<BoxBody<Bytes, Infallible>>, disconnect: Disconnect) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     if !is_error || response.headers().contains_key(CONTENT_TYPE) {
-        return response.map(Body::from_http_body);
+        let media_type = response.headers().get(CONTENT_TYPE);
+        let is_stream = media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(MEDIA_TYPE.as_bytes()));
+        return response.map(match is_stream && disconnect == Disconnect::Finish {
+            true => without_cancellation,
+            false => Body::from_http_body,
+        });
     }
     let (mut head, body) = response.into_parts();
     let Ok(text) = body.collect().await;

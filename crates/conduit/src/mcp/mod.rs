@@ -7,12 +7,14 @@ mod call;
 mod caller;
 mod cancellation;
 mod cookies;
+mod disconnect;
 mod endpoint;
 mod result;
 mod run;
 mod server;
 mod stdio;
 
+pub(crate) use self::disconnect::disconnect_of;
 pub(crate) use self::endpoint::McpEndpoint;
 pub(crate) use self::server::ToolServer;
 pub(crate) use self::stdio::serve_stdio;

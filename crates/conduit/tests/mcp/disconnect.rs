@@ -8,7 +8,7 @@ use conduit::prelude::*;
 use conduit::testing::TestClient;
 use serde_json::json;
 
-use crate::{log, message};
+use crate::{call, call_of_2026, log, message};
 
 /// Sends the end of a handler to the test.
 struct EndReport(Sender<&'static str>, &'static str);
@@ -44,14 +44,18 @@ async fn abort(events: State<Sender<&'static str>>) -> &'static str {
 }
 
 /// Returns how the handler of a tool ends after its client has disconnected.
-fn end_of(tool: &str, disconnect: Disconnect) -> &'static str {
+fn end_of(tool: &str, disconnect: Disconnect, revision: &str) -> &'static str {
     let (sender, events): (_, Receiver<&'static str>) = channel();
     let app = App::new(sender)
         .routes(routes![usual, finish, abort])
         .disconnect(disconnect)
         .mcp("/mcp");
     let client = TestClient::new(app);
-    let call = message(&client, "tools/call", json!({ "name": tool, "arguments": {} })).start();
+    let call = match revision {
+        "2026-07-28" => call_of_2026(&client, tool, json!({}), None),
+        _ => call(&client, tool, json!({})),
+    };
+    let call = call.start();
     let event = || {
         events
             .recv_timeout(Duration::from_secs(30))
@@ -63,9 +67,22 @@ fn end_of(tool: &str, disconnect: Disconnect) -> &'static str {
 }
 
 #[test]
-fn only_the_setting_of_the_application_aborts_a_call_over_http() {
-    // The endpoint is no route: the application's setting decides whether it notices the disconnect. The route's setting then
-    // decides whether the call's handler is dropped.
+fn a_disconnect_cancels_a_call_of_the_revision_2026_07_28() {
+    // The call ends. The route's setting, or that of the application, then decides whether its handler is dropped.
+    for (tool, disconnect, end) in [
+        ("usual", Disconnect::Finish, "finished"),
+        ("finish", Disconnect::Finish, "finished"),
+        ("abort", Disconnect::Finish, "dropped"),
+        ("usual", Disconnect::Abort, "dropped"),
+        ("finish", Disconnect::Abort, "finished"),
+        ("abort", Disconnect::Abort, "dropped"),
+    ] {
+        assert_eq!(end_of(tool, disconnect, "2026-07-28"), end, "{tool}, {disconnect:?}");
+    }
+}
+
+#[test]
+fn only_the_setting_of_the_application_cancels_a_call_of_an_older_revision_at_a_disconnect() {
     for (tool, disconnect, end) in [
         ("usual", Disconnect::Finish, "finished"),
         ("finish", Disconnect::Finish, "finished"),
@@ -74,7 +91,7 @@ fn only_the_setting_of_the_application_aborts_a_call_over_http() {
         ("finish", Disconnect::Abort, "finished"),
         ("abort", Disconnect::Abort, "dropped"),
     ] {
-        assert_eq!(end_of(tool, disconnect), end, "{tool}, {disconnect:?}");
+        assert_eq!(end_of(tool, disconnect, "2025-11-25"), end, "{tool}, {disconnect:?}");
     }
 }
 

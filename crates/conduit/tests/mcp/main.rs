@@ -19,6 +19,25 @@ mod runs;
 use conduit::testing::{TestClient, TestRequest, TestResponse};
 use serde_json::{Value, json};
 
+/// A call in the revision 2026-07-28.
+fn call_of_2026(client: &TestClient, name: &str, arguments: Value, progress_token: Option<&str>) -> TestRequest {
+    let mut meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    if let Some(token) = progress_token {
+        meta["progressToken"] = token.into();
+    }
+    let params = json!({ "name": name, "arguments": arguments, "_meta": meta });
+    client
+        .post("/mcp")
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "tools/call")
+        .header("mcp-name", name)
+        .json(&json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }))
+}
+
 /// A message of a client.
 fn message(client: &TestClient, method: &str, params: Value) -> TestRequest {
     client

@@ -15,7 +15,7 @@ use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{log, message};
+use crate::{call_of_2026, log, message};
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Progress {
@@ -28,12 +28,13 @@ struct Jobs {
     ends: Sender<&'static str>,
 }
 
-struct Ended(Sender<&'static str>);
+/// Reports the end of a run or a stream, as this text.
+struct Ended(Sender<&'static str>, &'static str);
 
 impl Drop for Ended {
     fn drop(&mut self) {
         // The test may have ended.
-        let _ = self.0.send("dropped");
+        let _ = self.0.send(self.1);
     }
 }
 
@@ -46,7 +47,7 @@ async fn start(
 ) -> Result<Accepted, Problem> {
     let run = runs
         .start("ada", "export", async move |run| {
-            let _ended = Ended(ends.0);
+            let mut ended = Ended(ends.0, "dropped");
             for step in 1..=*steps {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 run.report(&Progress {
@@ -54,6 +55,7 @@ async fn start(
                 })
                 .await?;
             }
+            ended.1 = "finished";
             if *steps == 3 {
                 Err(conduit::BoxError::from("a secret cause"))
             } else {
@@ -123,7 +125,7 @@ impl Stream for OrderEvents {
 #[get("/orders/{id}")]
 fn show_order(_id: Path<u32>, ends: State<Sender<&'static str>>) -> ([(&'static str, &'static str); 1], Body) {
     let events = OrderEvents {
-        _ended: Ended(ends.0),
+        _ended: Ended(ends.0, "dropped"),
         has_begun: false,
     };
     ([("content-type", "text/event-stream")], Body::from_stream(events))
@@ -226,19 +228,27 @@ fn a_failed_run_is_a_tool_error_without_its_cause() {
 }
 
 #[test]
-fn a_client_that_disconnects_cancels_the_run() {
+fn a_disconnect_in_the_revision_2026_07_28_cancels_the_run() {
     let (client, ends) = setup();
-    let mut stream = export(&client, 1_000_000);
+    let mut stream = call_of_2026(&client, "export", json!({ "steps": 1_000_000 }), Some("p")).stream();
     next(&mut stream);
     stream.disconnect();
     assert_eq!(ends.recv_timeout(Duration::from_secs(30)), Ok("dropped"));
 }
 
 #[test]
+fn a_run_of_an_older_revision_continues_after_a_disconnect() {
+    let (client, ends) = setup();
+    let mut stream = export(&client, 5);
+    next(&mut stream);
+    stream.disconnect();
+    assert_eq!(ends.recv_timeout(Duration::from_secs(30)), Ok("finished"));
+}
+
+#[test]
 fn a_cancelled_call_removes_no_resource_that_is_not_a_run() {
     let (client, ends) = setup();
-    let params = json!({ "name": "order", "arguments": {}, "_meta": { "progressToken": "p" } });
-    let mut stream = message(&client, "tools/call", params).stream();
+    let mut stream = call_of_2026(&client, "order", json!({}), Some("p")).stream();
     assert_eq!(next(&mut stream)["method"], "notifications/progress");
     stream.disconnect();
     assert_eq!(ends.recv_timeout(Duration::from_secs(30)), Ok("dropped"));
