@@ -37,7 +37,8 @@ impl Pairs<'_> {
         // The outcome before the last change, and the pairs that it changed.
         let mut before: Option<Result<(), Error>> = None;
         let mut changed = Vec::new();
-        for _ in 0..ATTEMPTS.max(ATTEMPTED_PAIRS / self.len().max(1)) {
+        let limit = ATTEMPTS.max(ATTEMPTED_PAIRS / self.len().max(1));
+        for _ in 0..limit {
             let outcome = values.read(self);
             if let Some(names) = self.take_literal_names() {
                 self.take_literally(names);
@@ -61,7 +62,10 @@ impl Pairs<'_> {
         }
         match before {
             Some(outcome) => outcome.map(|()| Attempt::Before),
-            None => Err(Error::new("too many fields have values that their types reject")),
+            None => Err(Error::new(format_args!(
+                "the types of more than {limit} of the {} fields reject their values: omit empty fields, or send fewer fields",
+                self.len()
+            ))),
         }
     }
 }

@@ -244,6 +244,14 @@ async fn upload(form: MultipartForm<Upload>) -> Result<String, Problem> {
     Ok(format!("{text} {length}"))
 }
 
+#[post("/optional")]
+async fn optional(form: Form<BTreeMap<String, Option<u32>>>) -> String {
+    format!(
+        "{} without a value",
+        form.values().filter(|value| value.is_none()).count()
+    )
+}
+
 const ROUTES: Routes = routes![
     scalars,
     scalars_form,
@@ -255,6 +263,7 @@ const ROUTES: Routes = routes![
     external,
     rows,
     counts,
+    optional,
     share,
     header,
     cookie,
@@ -612,5 +621,20 @@ fn fields_beyond_the_limit_are_refused() {
         &post_form(&server, "/scalars", "a&".repeat(10_001)),
         413,
         "the body has more fields than the limit of 10000",
+    );
+}
+
+#[test]
+fn empty_fields_beyond_the_limit_are_refused_with_the_number_and_the_remedy() {
+    let server = server();
+    let fields = |count: usize| -> String { (0..count).map(|field| format!("f{field}=&")).collect() };
+    assert_eq!(
+        post_form(&server, "/optional", fields(300)).text(),
+        "300 without a value"
+    );
+    assert_refused(
+        &post_form(&server, "/optional", fields(400)),
+        422,
+        "body: the types of more than 250 of the 400 fields reject their values: omit empty fields, or send fewer fields",
     );
 }
