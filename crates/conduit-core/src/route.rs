@@ -19,7 +19,7 @@ use std::rc::Rc;
 pub(crate) use self::build::{EndpointBuilder, LayerBuilder};
 pub use self::descriptions::Descriptions;
 pub use self::handler::{Attributed, Handler, NotARoute, Route};
-pub use self::mount::{Mount, Mounted, definitions as mount_definitions};
+pub use self::mount::{Mount, MountEntry, Mounted, definitions as mount_definitions};
 pub use self::respond::*;
 pub use crate::a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name;
 pub use crate::cross_origin::CrossOrigin;

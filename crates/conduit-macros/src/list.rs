@@ -383,7 +383,8 @@ impl Node {
     }
 }
 
-/// The paths of a mount: its prefix, the prefix with a slash at the end, and all paths below it.
+/// The paths of a mount, in the order of `conduit_core::route::MountEntry`: the prefix with a slash at the end, all paths below it,
+/// and the prefix.
 fn mount_paths(prefix: &str) -> Vec<String> {
     let mut paths = vec![format!("{prefix}/"), format!("{prefix}/{{*path}}")];
     if !prefix.is_empty() {

@@ -24,12 +24,26 @@ pub trait Mount: Clone + Send + 'static {
     /// The name of the handler in the table of routes.
     const HANDLER: &'static str;
 
-    /// The response to a request. The parameter `path` of its route is the part of the path after the prefix.
-    fn call(self: Rc<Self>, request: Request) -> impl Future<Output = Response> + 'static;
+    /// The response to a request of this entry.
+    fn call(self: Rc<Self>, request: Request, entry: MountEntry) -> impl Future<Output = Response> + 'static;
 
     /// Adds its responses to the description of an operation.
     fn describe(operation: &mut Operation);
 }
+
+/// A route of a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MountEntry {
+    /// The prefix with a slash at the end.
+    Slash,
+    /// The paths below the prefix: the parameter `path` is the part after its slash.
+    Below,
+    /// The prefix without a slash at the end.
+    Prefix,
+}
+
+/// The entries in the order in which `routes!` writes their paths. A mount without a prefix has no [`MountEntry::Prefix`].
+const ENTRIES: [MountEntry; 3] = [MountEntry::Slash, MountEntry::Below, MountEntry::Prefix];
 
 /// The routes of a mount at these paths. `make` is not called; it names the type.
 pub const fn definitions<M: Mount, const PATHS: usize>(
@@ -82,9 +96,10 @@ impl<S: 'static, V, F: Fn() -> M + Sync, M: Mount> Node<S, V> for Mounted<F, M> 
 
     fn connect(&self, _: &Rc<S>, connecting: &mut EndpointBuilder) {
         let mount = Rc::new(connecting.take_made::<M>());
-        let endpoint = endpoint(move |request| Rc::clone(&mount).call(request));
-        for _ in 0..self.routes {
-            connecting.add(Rc::clone(&endpoint), CrossOrigin::Harmless);
+        for entry in ENTRIES.into_iter().take(self.routes) {
+            let mount = Rc::clone(&mount);
+            let endpoint = endpoint(move |request| Rc::clone(&mount).call(request, entry));
+            connecting.add(endpoint, CrossOrigin::Harmless);
         }
     }
 

@@ -31,7 +31,7 @@ use crate::openapi::Operation;
 use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Redirect, Response};
-use crate::route::{Mount, ParameterPlace};
+use crate::route::{Mount, MountEntry, ParameterPlace};
 
 /// The files of a directory, or of an embedded directory, as an entry of [`routes!`](crate::routes).
 ///
@@ -210,8 +210,8 @@ fn header_value(name: &str, value: &str) -> HeaderValue {
 impl Mount for Files {
     const HANDLER: &'static str = "conduit::Files";
 
-    async fn call(self: Rc<Self>, request: Request) -> Response {
-        match self.answer(&request).await {
+    async fn call(self: Rc<Self>, request: Request, entry: MountEntry) -> Response {
+        match self.answer(&request, entry).await {
             Ok(response) => response,
             Err(error) => {
                 if Directory::is_exhaustion(&error) {
@@ -229,14 +229,14 @@ impl Mount for Files {
 }
 
 impl Files {
-    async fn answer(&self, request: &Request) -> io::Result<Response> {
-        let is_below = request.route().is_some_and(|route| route.path.ends_with("/{*path}"));
-        let rest = match request.parameter_at("path", ParameterPlace::FromEnd(0)) {
-            Some(rest) if is_below => rest,
-            None if is_below => return self.without_file(request).await,
-            // The prefix, with or without a slash at the end.
-            _ if request.path().ends_with('/') => "",
-            _ => return Ok(redirect(request)),
+    async fn answer(&self, request: &Request, entry: MountEntry) -> io::Result<Response> {
+        let rest = match entry {
+            MountEntry::Slash => "",
+            MountEntry::Below => match request.parameter_at("path", ParameterPlace::FromEnd(0)) {
+                Some(rest) => rest,
+                None => return self.without_file(request).await,
+            },
+            MountEntry::Prefix => return Ok(redirect(request)),
         };
         let Some(path) = file_path(rest, self.settings.shows_hidden) else {
             return self.without_file(request).await;

@@ -198,7 +198,16 @@ fn a_list_with_files_is_mounted_under_a_prefix_with_parameters_and_layers() {
     for path in ["/v1/files/app.js", "/v1/files/", "/v1/files/docs/"] {
         client.get(path).send().assert_status(200).assert_header("x-stamp", "1");
     }
-    client.get("/v1/files").send().assert_status(308);
+    client
+        .get("/v1/files")
+        .send()
+        .assert_status(308)
+        .assert_header("location", "./files/");
+    client
+        .get("/v1/files/docs")
+        .send()
+        .assert_status(308)
+        .assert_header("location", "./docs/");
     assert_eq!(client.get("/api/users").send().header("x-stamp"), None);
 }
 
