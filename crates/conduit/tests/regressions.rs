@@ -43,15 +43,15 @@ async fn echo(body: Body) -> Body {
 
 /// The number of bytes that the handler has received.
 #[derive(Clone, Default)]
-struct Given(Arc<AtomicU64>);
+struct Counter(Arc<AtomicU64>);
 
 /// Reads the whole body, with a large response that is ready before.
 #[post("/count")]
-async fn count(body: Body, given: State<Given>) -> Body {
-    Body::from_stream(Counted(body, given.0))
+async fn count(body: Body, counter: State<Counter>) -> Body {
+    Body::from_stream(Counted(body, counter.0))
 }
 
-struct Counted(Body, Given);
+struct Counted(Body, Counter);
 
 impl Stream for Counted {
     type Item = Result<Bytes, conduit::BodyError>;
@@ -67,8 +67,8 @@ impl Stream for Counted {
 
 #[test]
 fn a_client_that_sends_and_never_reads_is_not_read_from_without_bound() {
-    let given = Given::default();
-    let app = App::new(given.clone()).routes(routes![count]).body_limit(u64::MAX);
+    let counter = Counter::default();
+    let app = App::new(counter.clone()).routes(routes![count]).body_limit(u64::MAX);
     let server = serve(app.minimum_rate(1024, Duration::from_secs(2)));
     let mut client = server.connect();
     client.send("POST /count HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n");
@@ -84,7 +84,7 @@ fn a_client_that_sends_and_never_reads_is_not_read_from_without_bound() {
         sent < 1 << 28,
         "{sent} bytes were taken from a client that reads nothing"
     );
-    assert!(given.0.load(Ordering::SeqCst) < 1 << 28);
+    assert!(counter.0.load(Ordering::SeqCst) < 1 << 28);
 }
 
 #[post("/ignore-later")]
@@ -248,9 +248,9 @@ fn a_thread_that_blocks_does_not_hold_up_the_end_of_the_server() {
 
 /// Counts the pieces and the errors of a body; a stream returns at most one error.
 #[post("/sloppy")]
-async fn sloppy(mut body: Body, given: State<Given>) -> &'static str {
+async fn sloppy(mut body: Body, counter: State<Counter>) -> &'static str {
     while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
-        let errors = given.0.0.fetch_add(u64::from(piece.is_err()), Ordering::SeqCst);
+        let errors = counter.0.0.fetch_add(u64::from(piece.is_err()), Ordering::SeqCst);
         assert!(errors < 10, "the stream does not end after its error");
     }
     "read"
@@ -258,13 +258,13 @@ async fn sloppy(mut body: Body, given: State<Given>) -> &'static str {
 
 #[test]
 fn an_incomplete_body_gives_its_error_once() {
-    let given = Given::default();
-    let server = serve(App::new(given.clone()).routes(routes![sloppy]));
+    let counter = Counter::default();
+    let server = serve(App::new(counter.clone()).routes(routes![sloppy]));
     let mut client = server.connect();
     client.send("POST /sloppy HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nabc");
     client.end();
     client.rest();
-    assert_eq!(given.0.load(Ordering::SeqCst), 1);
+    assert_eq!(counter.0.load(Ordering::SeqCst), 1);
 }
 
 #[post("/tail")]
@@ -336,7 +336,7 @@ fn requests_after_the_last_one_do_not_reset_the_connection_before_the_answer_is_
 }
 
 /// Waits for a piece of the request's body; then returns more than the kernel buffers, and a second piece at once.
-struct Prompted(Option<Body>, Vec<Bytes>, Given);
+struct Prompted(Option<Body>, Vec<Bytes>, Counter);
 
 impl Stream for Prompted {
     type Item = Result<Bytes, conduit::BodyError>;
@@ -354,7 +354,7 @@ impl Stream for Prompted {
 }
 
 #[post("/prompted")]
-async fn prompted(body: Body, polls: State<Given>) -> Body {
+async fn prompted(body: Body, polls: State<Counter>) -> Body {
     Body::from_stream(Prompted(
         Some(body),
         vec![Bytes::from_static(b"end"), Bytes::from(vec![b'a'; 16 << 20])],
@@ -365,7 +365,7 @@ async fn prompted(body: Body, polls: State<Given>) -> Body {
 /// Client input during the production of a piece made the stream produce another, which overtook the rest of the first.
 #[test]
 fn pieces_of_a_stream_stay_in_order_while_the_request_still_comes() {
-    let polls = Given::default();
+    let polls = Counter::default();
     let server = serve(App::new(polls.clone()).routes(routes![prompted]));
     let mut client = server.connect();
     let head = "POST /prompted HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\n\r\n";

@@ -21,7 +21,7 @@ fn stop(running: &Running, counts: &HandlerCounts) {
 }
 
 #[get("/notified")]
-async fn told(shutdown: Shutdown, counts: State<HandlerCounts>) -> String {
+async fn notified(shutdown: Shutdown, counts: State<HandlerCounts>) -> String {
     let before = shutdown.is_requested();
     counts.started.fetch_add(1, SeqCst);
     shutdown.requested().await;
@@ -67,7 +67,7 @@ impl Drop for CountOnDrop {
 
 fn serve(counts: &HandlerCounts, limit: Duration) -> (Running, ServerHandle) {
     let app = App::new(counts.clone())
-        .routes(routes![told, endless, spawns, spawns_endless])
+        .routes(routes![notified, endless, spawns, spawns_endless])
         .workers(1)
         .shutdown_timeout(limit);
     let running = start(app.listen("127.0.0.1:0").expect("it listens"));

@@ -86,7 +86,7 @@ fn set_by(response: &Answer) -> Vec<&str> {
 }
 
 /// The name and value of the only cookie that a response sets.
-fn sent(response: &Answer) -> String {
+fn only_cookie(response: &Answer) -> String {
     let [cookie] = set_by(response)[..] else {
         panic!("{response:?}")
     };
@@ -248,7 +248,7 @@ fn cookies_that_are_not_changed_are_not_sent_back() {
 #[test]
 fn a_signed_cookie_is_readable_and_cannot_be_forged() {
     let server = running(false);
-    let cookie = sent(&server.get("/sign"));
+    let cookie = only_cookie(&server.get("/sign"));
     assert_eq!(get_with(&server, "/signed/user", &cookie), "Some(\"7\")");
     let forged = format!("{}8", &cookie[..cookie.len() - 1]);
     assert_eq!(get_with(&server, "/signed/user", &forged), "None");
@@ -261,7 +261,7 @@ fn a_signed_cookie_is_readable_and_cannot_be_forged() {
 #[test]
 fn a_private_cookie_is_encrypted_and_cannot_be_forged() {
     let server = running(false);
-    let cookie = sent(&server.get("/hide"));
+    let cookie = only_cookie(&server.get("/hide"));
     assert!(!cookie.contains("seven"), "{cookie}");
     assert_eq!(get_with(&server, "/hidden/user", &cookie), "Some(\"seven\")");
     let renamed = cookie.replacen("user=", "admin=", 1);

@@ -89,7 +89,7 @@ fn separate(b: Path<String>, a: Path<u32>) -> String {
 }
 
 #[derive(serde::Deserialize, PathParams)]
-struct Place {
+struct Parameters {
     #[serde(rename = "b")]
     name: String,
     a: u32,
@@ -98,8 +98,8 @@ struct Place {
 }
 
 #[get("/struct/{a}/{b}")]
-fn structure(place: Path<Place>) -> String {
-    format!("{} {} {}", place.a, place.name, place.unread)
+fn structure(parameters: Path<Parameters>) -> String {
+    format!("{} {} {}", parameters.a, parameters.name, parameters.unread)
 }
 
 #[get("/file/{name}.json")]

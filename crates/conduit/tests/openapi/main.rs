@@ -170,12 +170,12 @@ mod forms {
     #[derive(serde::Deserialize, JsonSchema)]
     struct Upload {
         _title: String,
-        _place: Option<Place>,
+        _address: Option<Address>,
         _pictures: Vec<UploadedFile>,
     }
 
     #[derive(serde::Deserialize, JsonSchema)]
-    struct Place {
+    struct Address {
         _city: String,
     }
 
@@ -189,7 +189,7 @@ mod forms {
     fn upload(_upload: MultipartForm<Upload>, _call: Header<Call>) {}
 
     #[post("/stream")]
-    fn stream(_form: Option<Multipart>, _place: Query<Place>) {}
+    fn stream(_form: Option<Multipart>, _address: Query<Address>) {}
 
     #[post("/form")]
     fn form(_form: Form<Upload>) {}

@@ -15,7 +15,7 @@ pub struct Store {
 
 /// All parameters of a path.
 #[derive(serde::Deserialize, PathParams)]
-struct Place {
+struct PostPath {
     id: u64,
     #[serde(rename = "slug")]
     title: String,
@@ -87,8 +87,8 @@ fn in_order(both: Path<(u64, String)>) -> String {
 }
 
 #[patch("/users/{id}/posts/{slug}")]
-fn structured(Path(place): Path<Place>) -> String {
-    format!("{} {} {}", place.id, place.title, place.unread)
+fn structured(Path(path): Path<PostPath>) -> String {
+    format!("{} {} {}", path.id, path.title, path.unread)
 }
 
 #[delete("/users/{id}/posts/{slug}")]

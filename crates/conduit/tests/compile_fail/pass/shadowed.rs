@@ -84,7 +84,7 @@ mod app {
     use ::conduit::{get, post, route, routes};
 
     #[derive(::conduit::PathParams)]
-    struct Place {
+    struct PostPath {
         id: ::core::primitive::u64,
     }
 
