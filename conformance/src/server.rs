@@ -200,7 +200,7 @@ pub enum Wire {
 }
 
 /// The address of a server, and the parameters that a client needs.
-enum Place {
+enum Endpoint {
     Tcp(SocketAddr),
     Tls(SocketAddr, Arc<ClientConfig>),
     Unix(PathBuf),
@@ -208,7 +208,7 @@ enum Place {
 
 /// A server of one worker on a free port or path, stopped when dropped.
 pub struct Running {
-    place: Place,
+    endpoint: Endpoint,
     handle: ServerHandle,
     thread: Option<JoinHandle<conduit::Result>>,
 }
@@ -243,11 +243,11 @@ impl Running {
             .minimum_rate(1024, DEADLINE)
             .workers(1);
         let local = "127.0.0.1:0";
-        let (server, place) = match wire {
+        let (server, endpoint) = match wire {
             Wire::Tcp => {
                 let server = app.listen(local).expect("a port of loopback can be listened on");
-                let place = Place::Tcp(server.address());
-                (server, place)
+                let endpoint = Endpoint::Tcp(server.address());
+                (server, endpoint)
             }
             Wire::Tls => {
                 let certificate = Certificate::make();
@@ -255,19 +255,19 @@ impl Running {
                     .tls(certificate.tls())
                     .listen(local)
                     .expect("a port of loopback can be listened on");
-                let place = Place::Tls(server.address(), Arc::clone(certificate.clients()));
-                (server, place)
+                let endpoint = Endpoint::Tls(server.address(), Arc::clone(certificate.clients()));
+                (server, endpoint)
             }
             Wire::Unix => {
                 let number = SOCKETS.fetch_add(1, Ordering::Relaxed);
                 let name = format!("conduit-conformance-{}-{number}", std::process::id());
                 let path = std::env::temp_dir().join(name);
                 let server = app.listen(format!("unix:{}", path.display()));
-                (server.expect("a path can be listened on"), Place::Unix(path))
+                (server.expect("a path can be listened on"), Endpoint::Unix(path))
             }
         };
         Self {
-            place,
+            endpoint,
             handle: server.handle(),
             thread: Some(std::thread::spawn(move || server.serve())),
         }
@@ -280,9 +280,9 @@ impl Running {
     /// Panics for a server without a port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        match &self.place {
-            Place::Tcp(address) | Place::Tls(address, _) => *address,
-            Place::Unix(path) => panic!("{} has no port", path.display()),
+        match &self.endpoint {
+            Endpoint::Tcp(address) | Endpoint::Tls(address, _) => *address,
+            Endpoint::Unix(path) => panic!("{} has no port", path.display()),
         }
     }
 
@@ -293,9 +293,9 @@ impl Running {
     /// Panics for a server without TLS.
     #[must_use]
     pub fn client_hello(&self) -> Vec<u8> {
-        match &self.place {
-            Place::Tls(_, config) => client_hello(config),
-            Place::Tcp(_) | Place::Unix(_) => panic!("the server has no TLS"),
+        match &self.endpoint {
+            Endpoint::Tls(_, config) => client_hello(config),
+            Endpoint::Tcp(_) | Endpoint::Unix(_) => panic!("the server has no TLS"),
         }
     }
 
@@ -306,10 +306,10 @@ impl Running {
     /// When the server does not accept.
     #[must_use]
     pub fn connect(&self) -> Client {
-        match &self.place {
-            Place::Tcp(address) => Client::connect(*address),
-            Place::Tls(address, config) => Client::connect_tls(*address, config),
-            Place::Unix(path) => Client::connect_unix(path),
+        match &self.endpoint {
+            Endpoint::Tcp(address) => Client::connect(*address),
+            Endpoint::Tls(address, config) => Client::connect_tls(*address, config),
+            Endpoint::Unix(path) => Client::connect_unix(path),
         }
     }
 }

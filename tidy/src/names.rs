@@ -78,10 +78,20 @@ fn finding(source: &Source, line: usize, message: String) -> Finding {
     }
 }
 
-/// The library that a file belongs to; tests and programs are not libraries.
+/// The crates outside of `crates` whose names are checked. The programs of a crate share its names.
+const OTHER_CRATES: [&str; 2] = ["conformance", "benches/harness"];
+
+/// The crate that a source file belongs to; tests belong to none.
 fn crate_of(path: &str) -> Option<&str> {
+    let path = path.strip_suffix(".rs")?;
+    let other = OTHER_CRATES
+        .iter()
+        .find(|name| path.starts_with(&format!("{name}/src/")));
+    if let Some(name) = other {
+        return Some(name);
+    }
     let (name, rest) = path.strip_prefix("crates/")?.split_once('/')?;
-    (rest.starts_with("src/") && rest.ends_with(".rs")).then_some(name)
+    rest.starts_with("src/").then_some(name)
 }
 
 /// The directory of the test program that a file belongs to. Each file of `compile_fail` is a program by itself.
@@ -144,6 +154,20 @@ mod tests {
             found[0].message,
             "`Key` is declared 2 times in a: crates/a/src/one.rs, crates/a/src/two.rs"
         );
+    }
+
+    #[test]
+    fn names_of_the_conformance_tests_and_of_the_benchmarks_are_checked() {
+        for name in ["conformance", "benches/harness"] {
+            let one = crate::source(&format!("{name}/src/server.rs"), "pub struct Running;\n");
+            let two = crate::source(&format!("{name}/src/bin/attack/peers.rs"), "struct Running;\n");
+            assert_eq!(check(&[one, two]).len(), 2, "{name}");
+            let unclear = crate::source(&format!("{name}/src/server.rs"), "enum Place {}\n");
+            assert_eq!(check(&[unclear]).len(), 1, "{name}");
+        }
+        let one = crate::source("benches/peers/src/main.rs", "struct Running;\n");
+        let two = crate::source("benches/peers/src/other.rs", "struct Running;\n");
+        assert!(check(&[one, two]).is_empty());
     }
 
     #[test]

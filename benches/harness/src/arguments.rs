@@ -32,7 +32,7 @@ writes results/partial.json. The command fails if a server does not build, retur
 ";
 
 /// The action of the command.
-pub(crate) enum Request {
+pub(crate) enum Action {
     Help,
     List,
     Measure(Arguments),
@@ -80,11 +80,11 @@ impl Arguments {
 /// # Errors
 ///
 /// Returns an error for an unknown option or an invalid value.
-pub(crate) fn parse() -> Result<Request> {
+pub(crate) fn parse() -> Result<Action> {
     parse_from(lexopt::Parser::from_env()).map_err(|error| format!("{error}; --help lists the options"))
 }
 
-fn parse_from(mut parser: lexopt::Parser) -> std::result::Result<Request, lexopt::Error> {
+fn parse_from(mut parser: lexopt::Parser) -> std::result::Result<Action, lexopt::Error> {
     let mut arguments = Arguments::default();
     let mut drains = false;
     while let Some(argument) = parser.next()? {
@@ -94,14 +94,14 @@ fn parse_from(mut parser: lexopt::Parser) -> std::result::Result<Request, lexopt
             Long("quick") => arguments.quick = true,
             Long("only") => arguments.servers = names(&parser.value()?.string()?, servers::named)?,
             Long("rows") => arguments.rows = names(&parser.value()?.string()?, rows::named)?,
-            Long("list") => return Ok(Request::List),
+            Long("list") => return Ok(Action::List),
             Long("drain") => drains = true,
             Long("write-docs") => arguments.write_docs = true,
             Long("report") => arguments.only_report = true,
             Long("server-core") => arguments.server_core = parser.value()?.parse()?,
             Long("load-core") => arguments.load_core = parser.value()?.parse()?,
             Long("jobs") => arguments.jobs = parser.value()?.parse()?,
-            Long("help") | Short('h') => return Ok(Request::Help),
+            Long("help") | Short('h') => return Ok(Action::Help),
             _ => return Err(argument.unexpected()),
         }
     }
@@ -115,8 +115,8 @@ fn parse_from(mut parser: lexopt::Parser) -> std::result::Result<Request, lexopt
         return Err("--write-docs needs a complete run: drop --quick, --only and --rows".into());
     }
     Ok(match drains {
-        true => Request::Drain(arguments),
-        false => Request::Measure(arguments),
+        true => Action::Drain(arguments),
+        false => Action::Measure(arguments),
     })
 }
 
@@ -147,7 +147,7 @@ mod tests {
 
     fn parse(arguments: &[&str]) -> std::result::Result<Arguments, String> {
         match parse_from(lexopt::Parser::from_args(arguments)) {
-            Ok(Request::Measure(arguments)) => Ok(arguments),
+            Ok(Action::Measure(arguments)) => Ok(arguments),
             Ok(_) => Err("not a measurement".into()),
             Err(error) => Err(error.to_string()),
         }

@@ -44,7 +44,7 @@ mod websocket;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use arguments::Request;
+use arguments::Action;
 use results::Results;
 
 /// An error is for the person at the terminal: it has the value, the place and the remedy.
@@ -72,19 +72,19 @@ fn main() -> ExitCode {
 /// `false` if a selected measurement failed.
 fn run() -> Result<bool> {
     let arguments = match arguments::parse()? {
-        Request::Help => {
+        Action::Help => {
             print!("{}", arguments::HELP);
             return Ok(true);
         }
-        Request::List => {
+        Action::List => {
             print!("{}", arguments::list());
             return Ok(true);
         }
-        Request::Drain(arguments) => {
+        Action::Drain(arguments) => {
             println!("{}", drain::run(&arguments)?);
             return Ok(true);
         }
-        Request::Measure(arguments) => arguments,
+        Action::Measure(arguments) => arguments,
     };
 
     let complete = benches().join("results/latest.json");

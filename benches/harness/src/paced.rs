@@ -50,7 +50,7 @@ pub(crate) fn run(question: &Question, address: SocketAddr, rate: u64, seconds: 
             epoll::EventFlags::IN,
         )
         .map_err(|error| format!("cannot poll a connection: {error}"))?;
-        clients.push(Client::new(stream, question, http2)?);
+        clients.push(PacedClient::new(stream, question, http2)?);
     }
 
     let total = rate * u64::from(seconds);
@@ -105,7 +105,7 @@ pub(crate) fn run(question: &Question, address: SocketAddr, rate: u64, seconds: 
 }
 
 /// One connection.
-struct Client {
+struct PacedClient {
     stream: TcpStream,
     request: Request,
     /// The requests in progress, in the order of their streams, by the time at which each was due.
@@ -133,7 +133,7 @@ const PRIORITY: u8 = 0x20;
 /// `:status: 200` (RFC 7541, appendix A).
 const STATUS_200: u8 = 0x88;
 
-impl Client {
+impl PacedClient {
     fn new(stream: TcpStream, question: &Question, http2: bool) -> Result<Self> {
         let path = question.path;
         let mut output = Vec::new();
@@ -152,7 +152,7 @@ impl Client {
         } else {
             Request::Http1(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes())
         };
-        Ok(Client {
+        Ok(PacedClient {
             stream,
             request,
             due: VecDeque::new(),

@@ -187,7 +187,7 @@ impl Echo {
 }
 
 /// One connection of the load.
-struct Client {
+struct WebSocketClient {
     stream: TcpStream,
     /// The parts of the batch that are sent and received.
     sent: usize,
@@ -220,7 +220,7 @@ pub(crate) fn run(echo: &Echo, address: SocketAddr, seconds: u32) -> Result<Repo
             epoll::EventFlags::IN,
         )
         .map_err(|error| format!("cannot poll a connection: {error}"))?;
-        clients.push(Client {
+        clients.push(WebSocketClient {
             stream,
             sent: 0,
             received: 0,
@@ -276,7 +276,7 @@ pub(crate) fn report(requests: u64, elapsed: Duration, mut times: Vec<u64>) -> R
     )
 }
 
-impl Client {
+impl WebSocketClient {
     fn send(&mut self, batch: &[u8], poller: &impl std::os::fd::AsFd, key: u64) -> Result<()> {
         while self.sent < batch.len() {
             match self.stream.write(&batch[self.sent..]) {

@@ -56,7 +56,7 @@ fn error() -> Result<String, Problem> {
 /// This number of pieces of 1 KiB, produced one by one.
 #[get("/stream/{pieces}")]
 fn stream(pieces: Path<usize>) -> Body {
-    Body::from_stream(Pieces(*pieces))
+    Body::from_stream(RepeatedPiece(*pieces))
 }
 
 /// Ten million bytes from a file, which the kernel sends if possible.
@@ -78,9 +78,9 @@ fn large_file() -> std::io::Result<File> {
     Ok(file)
 }
 
-struct Pieces(usize);
+struct RepeatedPiece(usize);
 
-impl Stream for Pieces {
+impl Stream for RepeatedPiece {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {

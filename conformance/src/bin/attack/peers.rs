@@ -86,7 +86,7 @@ fn h2o(site: &Site<'_>) -> String {
 }
 
 /// A running server, ended when it goes out of scope.
-pub(crate) struct Running {
+pub(crate) struct RunningPeer {
     child: Child,
     http: SocketAddr,
     https: SocketAddr,
@@ -98,7 +98,7 @@ pub(crate) struct Running {
 
 impl Peer {
     /// Starts the server, and waits for its first response.
-    pub(crate) fn start(self) -> io::Result<Running> {
+    pub(crate) fn start(self) -> io::Result<RunningPeer> {
         let [http, https] = free_addresses()?;
         let certificate = Certificate::make();
         let files = certificate.files();
@@ -120,7 +120,7 @@ impl Peer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let running = Running {
+        let running = RunningPeer {
             child,
             http,
             https,
@@ -142,7 +142,7 @@ impl Peer {
     }
 }
 
-impl Running {
+impl RunningPeer {
     /// The address for clients, over plain TCP or TLS.
     pub(crate) fn door(&self, secure: bool) -> Door {
         if secure {
@@ -168,7 +168,7 @@ fn free_addresses() -> io::Result<[SocketAddr; 2]> {
     Ok([listeners[0].local_addr()?, listeners[1].local_addr()?])
 }
 
-impl Drop for Running {
+impl Drop for RunningPeer {
     fn drop(&mut self) {
         // SIGQUIT would wait for the clients; SIGTERM lets the master end its workers.
         let _ = rustix::process::kill_process(

@@ -14,7 +14,7 @@ const BODY_BYTES: usize = 2 * 1024 * 1024;
 /// The length of a long text, below the limit of a body.
 const LONG: usize = 1_900_000;
 
-pub(crate) struct Attack {
+pub(crate) struct MemoryAttack {
     pub(crate) name: &'static str,
     pub(crate) output: Output,
     /// The greatest growth of the memory with the program's settings.
@@ -24,8 +24,8 @@ pub(crate) struct Attack {
 }
 
 /// An attack while the log is not read.
-const fn attack(name: &'static str, bound_mebibytes: f64, run: fn(&Server, Size) -> Vec<TcpStream>) -> Attack {
-    Attack {
+const fn attack(name: &'static str, bound_mebibytes: f64, run: fn(&Server, Size) -> Vec<TcpStream>) -> MemoryAttack {
+    MemoryAttack {
         name,
         output: Output::Unread,
         bound_mebibytes,
@@ -33,7 +33,7 @@ const fn attack(name: &'static str, bound_mebibytes: f64, run: fn(&Server, Size)
     }
 }
 
-pub(crate) const ATTACKS: &[Attack] = &[
+pub(crate) const ATTACKS: &[MemoryAttack] = &[
     attack("9,000 quiet streams, each reset by its client", 16.0, |server, size| {
         for _ in 0..size.of(9000, 1000) {
             let mut stream = server.connect();
@@ -115,13 +115,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
         16.0,
         many_requests,
     ),
-    Attack {
+    MemoryAttack {
         name: "50,000 requests while the log is on a full disk",
         output: Output::FullDisk,
         bound_mebibytes: 16.0,
         run: many_requests,
     },
-    Attack {
+    MemoryAttack {
         name: "50,000 requests after the reader of the log has closed",
         output: Output::ClosedPipe,
         bound_mebibytes: 16.0,
