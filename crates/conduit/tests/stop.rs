@@ -75,12 +75,11 @@ const CLOCK: Routes = routes![stop_clock];
 #[cfg(not(feature = "testing"))]
 const CLOCK: Routes = routes![];
 
-/// Not a test: the program that the tests start, which is this file run again. Without the tests it does nothing.
+/// Not a test: the program that the tests start, which is this file run again.
 #[test]
+#[ignore = "a program of the tests"]
 fn the_program() {
-    if std::env::var_os(IS_PROGRAM).is_none() {
-        return;
-    }
+    assert!(std::env::var_os(IS_PROGRAM).is_some(), "the tests set it");
     tracing_subscriber::fmt()
         .with_ansi(false)
         .with_writer(std::io::stderr)
@@ -96,7 +95,7 @@ fn the_program() {
 fn program() -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the path of the test is known"));
     command
-        .args(["--exact", "the_program", "--nocapture"])
+        .args(["--ignored", "--exact", "the_program", "--nocapture"])
         .env(IS_PROGRAM, "1")
         .env_remove("CONDUIT_WORKERS")
         .env("CONDUIT_ADDR", "127.0.0.1:0")

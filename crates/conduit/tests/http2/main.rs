@@ -275,6 +275,7 @@ fn app() -> App<(), Routes<()>> {
 /// Not a test: the program that a test starts.
 #[cfg(all(feature = "tls", target_os = "linux"))]
 #[test]
+#[ignore = "a program of the tests"]
 fn the_program() {
     restart::run_program();
 }

@@ -17,10 +17,10 @@ pub(crate) const IS_PROGRAM: &str = "CONDUIT_TEST_IS_PROGRAM";
 /// The time that a test waits before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Begins the program that a test starts, which is its own file run again. Returns the directory of the test; `None` in the
-/// process of the tests. The program logs to its error output, and ends if it outlives its test, which has failed.
-pub(crate) fn begin_program() -> Option<PathBuf> {
-    let directory = std::env::var_os(IS_PROGRAM)?;
+/// Begins the program that a test starts, which is its own file run again. Returns the directory of the test. The program logs
+/// to its error output, and ends if it outlives its test, which has failed.
+pub(crate) fn begin_program() -> PathBuf {
+    let directory = std::env::var_os(IS_PROGRAM).expect("the test sets it");
     std::thread::spawn(|| {
         std::thread::sleep(3 * PATIENCE);
         std::process::exit(3);
@@ -29,7 +29,7 @@ pub(crate) fn begin_program() -> Option<PathBuf> {
         .with_ansi(false)
         .with_writer(std::io::stderr)
         .init();
-    Some(PathBuf::from(directory))
+    PathBuf::from(directory)
 }
 
 /// A directory of a test's own, removed at its end.
@@ -297,7 +297,7 @@ pub(crate) fn use_it<T: Read + Write>(
 pub(crate) fn program(directory: &Directory) -> Command {
     let mut command = Command::new(directory.install());
     command
-        .args(["--exact", "the_program", "--nocapture"])
+        .args(["--ignored", "--exact", "the_program", "--nocapture"])
         .env(IS_PROGRAM, &directory.0)
         .env("CONDUIT_WORKERS", "2")
         .env("CONDUIT_ADDR", "127.0.0.1:0")

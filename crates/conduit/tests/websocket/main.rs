@@ -35,6 +35,7 @@ fn echo_client() -> TestClient {
 /// Not a test: the program that a test starts.
 #[cfg(target_os = "linux")]
 #[test]
+#[ignore = "a program of the tests"]
 fn the_program() {
     restart::run_program();
 }
