@@ -29,6 +29,15 @@ pub(crate) enum Printout {
     Mcp,
 }
 
+/// The printout that the arguments of the program request.
+///
+/// # Errors
+///
+/// Returns those of [`printout`].
+pub(crate) fn requested_printout() -> Result<Option<Printout>> {
+    printout(std::env::args_os().skip(1))
+}
+
 /// The printout that the arguments request, without the program's name. Only a list that consists of exactly these arguments counts:
 /// other lists belong to the program.
 ///
@@ -36,7 +45,7 @@ pub(crate) enum Printout {
 ///
 /// Returns an error for one of these arguments with another value, or with none, and for one whose feature is off: a program that
 /// serves instead would not end.
-pub(crate) fn printout(arguments: impl Iterator<Item = OsString>) -> Result<Option<Printout>> {
+fn printout(arguments: impl Iterator<Item = OsString>) -> Result<Option<Printout>> {
     let arguments: Vec<OsString> = arguments.take(3).collect();
     let arguments: Option<Vec<&str>> = arguments.iter().map(|argument| argument.to_str()).collect();
     let Some(arguments) = arguments else { return Ok(None) };

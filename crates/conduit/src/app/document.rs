@@ -96,17 +96,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
         let Some(path) = self.docs.as_deref() else {
             return Vec::new();
         };
-        let document = self.document();
-        for gap in document.gaps() {
-            tracing::warn!(
-                handler = gap.handler,
-                file = gap.file,
-                line = gap.line,
-                "not in the API's document: {}",
-                gap.what
-            );
-        }
-        document.pages(path).into_iter().map(built_in).collect()
+        pages(&self.document(), path)
     }
 
     /// Returns the security of the operation of a tool, by its route.
@@ -148,6 +138,20 @@ pub(super) fn page_path(of: &str, path: &str, example: &str) -> String {
         "invalid path of {of} {path:?}: expected one such as {example:?}"
     );
     path.to_owned()
+}
+
+/// Returns the pages of a document, and logs its gaps.
+fn pages(document: &Document, path: &str) -> Vec<BuiltIn> {
+    for gap in document.gaps() {
+        tracing::warn!(
+            handler = gap.handler,
+            file = gap.file,
+            line = gap.line,
+            "not in the API's document: {}",
+            gap.what
+        );
+    }
+    document.pages(path).into_iter().map(built_in).collect()
 }
 
 /// Returns the page with an entity tag.

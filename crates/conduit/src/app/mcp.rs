@@ -1,7 +1,8 @@
 //! The handlers of an application as tools of language models.
 
 use super::document::page_path;
-use super::{App, Routed, observed};
+use super::start::observed;
+use super::{App, Routed};
 use crate::built_in::BuiltIn;
 use crate::dispatch::Plan;
 use crate::error::Result;
@@ -93,7 +94,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
     pub(super) fn serve_mcp_over_stdio(mut self) -> Result {
         let server = self.tool_server()?;
         self.add_pages()?;
-        let mut config = observed(self.config, self.observer, &self.routes.list())?;
+        let mut config = observed(self.config, self.observer, self.routes.list().definitions())?;
         config.workers = Some(1);
         let (state, runtime) = self.state.settle()?;
         let plan = Plan::new(self.routes.list(), self.stack);

@@ -14,6 +14,7 @@ mod mcp;
 mod protection;
 mod run_address;
 mod settings;
+mod start;
 #[cfg(feature = "testing")]
 mod testing;
 
@@ -24,7 +25,8 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use self::run_address::{ADDRESS_VARIABLE, run_address};
-use crate::arguments::{Printout, printout};
+use self::start::{install_recorder, observed, paths_of_pages, with_environment};
+use crate::arguments::{Printout, requested_printout};
 use crate::built_in;
 use crate::cross_origin;
 use crate::dispatch::{AppStack, Plan};
@@ -34,10 +36,9 @@ use crate::layer::{Middleware, ProvidesNothing};
 use crate::openapi::{Info, Operation};
 use crate::problem::{ErrorContext, Problem};
 use crate::response::Response;
-use crate::route::{Definition, Routes};
+use crate::route::Routes;
 use crate::routes_table::RoutesTable;
 use crate::server::address::ListenOn;
-use crate::server::config::warn_of_unknown_variables;
 use crate::server::listening::Listening;
 use crate::server::{Server, refuse_runtime, worker_count};
 use crate::state::AppState;
@@ -474,7 +475,7 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         if self.arguments
-            && let Some(printout) = printout(std::env::args_os().skip(1))?
+            && let Some(printout) = requested_printout()?
         {
             return self.print(printout);
         }
@@ -495,17 +496,14 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         // An invalid environment variable stops a server, but not the table.
-        let config = self.config.clone().with_environment(|name| std::env::var_os(name));
+        let config = with_environment(self.config.clone());
         let limits = config.as_ref().unwrap_or(&self.config).values();
         let routes = self.routes.list();
-        let docs = self.docs.iter();
-        let pages = docs.flat_map(|path| [path.clone(), format!("{path}/openapi.json")]);
-        let pages = pages.chain(self.mcp_path().map(str::to_owned));
         RoutesTable::new(
             routes.definitions(),
             routes.layers(),
             self.layers(),
-            pages.collect(),
+            paths_of_pages(self.docs.as_deref(), self.mcp_path()),
             limits,
             &self.security_of_routes(),
         )
@@ -547,7 +545,7 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         self.add_pages()?;
-        let config = observed(self.config, self.observer, &self.routes.list())?;
+        let config = observed(self.config, self.observer, self.routes.list().definitions())?;
         let (state, runtime) = self.state.settle()?;
         let plan = Plan::new(self.routes.list(), self.stack);
         install_recorder(plan.definitions());
@@ -572,7 +570,7 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         self.add_pages()?;
-        let config = observed(self.config, self.observer, &self.routes.list())?;
+        let config = observed(self.config, self.observer, self.routes.list().definitions())?;
         let state = match self.state {
             StateSource::Once(_) => None,
             StateSource::Workers(state) => match state.open() {
@@ -664,7 +662,7 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         self.add_pages()?;
-        let config = observed(self.config, self.observer, &self.routes.list())?;
+        let config = observed(self.config, self.observer, self.routes.list().definitions())?;
         let addresses = addresses.addresses()?;
         let (state, runtime) = self.state.settle()?;
         let listening = Listening::on(&addresses, worker_count(&config)?, &config)?;
@@ -672,24 +670,4 @@ impl<S: 'static, R> App<S, R> {
         install_recorder(plan.definitions());
         Server::new(listening, plan.with_state(state), config, runtime)
     }
-}
-
-/// Returns the server's settings with those of the environment and the application's observers.
-fn observed<S>(config: Config, mut observer: AppObserver, routes: &Routes<S>) -> Result<Config> {
-    warn_of_unknown_variables(std::env::vars_os().map(|(name, _)| name));
-    let mut config = config.with_environment(|name| std::env::var_os(name))?;
-    observer.has_metrics_page = crate::metrics::is_wanted(routes.definitions());
-    config.observer = Arc::new(observer);
-    Ok(config)
-}
-
-/// Installs the recorder of the `metrics` crate if the metrics page is among the routes. Call it after the state's future,
-/// which may install another recorder, and after listening.
-fn install_recorder(definitions: &[Definition]) {
-    #[cfg(feature = "metrics")]
-    if crate::metrics::is_wanted(definitions) {
-        crate::metrics::recorder::install();
-    }
-    #[cfg(not(feature = "metrics"))]
-    let _ = definitions;
 }

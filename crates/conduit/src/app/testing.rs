@@ -9,7 +9,8 @@ use conduit_testing::ResponseContract;
 
 #[cfg(feature = "openapi")]
 use super::contract::AppContract;
-use super::{App, Listening, Plan, Result, Routes, Server, install_recorder, observed};
+use super::start::{install_recorder, observed};
+use super::{App, Listening, Plan, Result, Routes, Server};
 use crate::server::in_process::InProcess;
 
 impl<S: 'static> TestApplication for App<S, Routes<S>> {
@@ -28,7 +29,7 @@ impl<S: 'static> TestApplication for App<S, Routes<S>> {
 
     fn serve_in_process(mut self, process: Arc<InProcess>) -> Result<Server> {
         self.add_pages()?;
-        let mut config = observed(self.config, self.observer, &self.routes)?;
+        let mut config = observed(self.config, self.observer, self.routes.definitions())?;
         config.in_process_tls = config.tls.as_ref().map(|tls| tls.load()).transpose()?;
         config.in_process = Some(process);
         let (state, runtime) = self.state.settle()?;
