@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use conduit_core::internal::error_form::ErrorForm;
 use conduit_core::internal::openapi::{BodyExample, Content, NameMap, OperationLink, PROBLEM, Webhook, insert};
-use conduit_core::openapi::{Answer, Direction, Info, Operation, Parameter, SchemaRegistry as _};
+use conduit_core::openapi::{Answer, Direction, Info, LayerLimit, Operation, Parameter, SchemaRegistry as _};
 use conduit_core::route::{Definition, Descriptions, Package, Routes};
 use serde_json::{Map, Value, json};
 
@@ -28,6 +28,9 @@ pub struct Document {
     pub(super) webhooks: Map<String, Value>,
     pub(super) components: Value,
     pub(super) gaps: Vec<Gap>,
+    /// The limits of the layers of the application, from the innermost on.
+    #[cfg_attr(not(feature = "lock"), expect(dead_code, reason = "only a lock has limits"))]
+    pub(super) limits: Vec<LayerLimit>,
 }
 
 /// The parts of an application's document that do not come from its routes.
@@ -85,7 +88,9 @@ impl Document {
         for (index, definition) in definitions.iter().enumerate() {
             let mut operation = builder.operation(definition.method);
             descriptions.describe(index, &mut operation);
+            let limits = std::mem::take(&mut operation.parts.limits);
             (context.layers)(&mut operation);
+            builder.limits = std::mem::replace(&mut operation.parts.limits, limits);
             builder.add(definition, operation);
         }
         let package = routes.package();
@@ -158,6 +163,8 @@ struct Builder {
     /// The links of each operation, in the order of the routes.
     links: Vec<(&'static Definition, Vec<OperationLink>)>,
     gaps: Vec<Gap>,
+    /// The limits of the layers of the application.
+    limits: Vec<LayerLimit>,
     /// The content of every error response where the application has a form of errors.
     errors: Option<Content>,
 }
@@ -232,6 +239,7 @@ impl Builder {
             webhooks,
             components,
             gaps: self.gaps,
+            limits: self.limits,
         }
     }
 
@@ -328,6 +336,7 @@ impl Builder {
             self.ids.insert(definition.handler.to_owned(), id.clone());
         }
         let links = std::mem::take(&mut operation.parts.links);
+        let limits = std::mem::take(&mut operation.parts.limits);
         self.links.push((definition, links));
         let has_open_layers = operation.parts.has_open_layers;
         let open = operation.parts.responses.iter();
@@ -347,6 +356,7 @@ impl Builder {
             open_headers,
             has_open_layers,
             has_gaps,
+            limits,
         });
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use conduit_core::openapi::LayerLimit;
 use conduit_core::route::Definition;
 use serde_json::{Map, Value, json};
 
@@ -31,6 +32,9 @@ pub(super) struct DescribedOperation {
     pub(super) has_open_layers: bool,
     /// A part of it is not described.
     pub(super) has_gaps: bool,
+    /// The limits of the layers of its route, from the innermost on.
+    #[cfg_attr(not(feature = "lock"), expect(dead_code, reason = "only a lock has limits"))]
+    pub(super) limits: Vec<LayerLimit>,
 }
 
 /// Moves header fields that are the same in all places to `components`, those of responses and those of requests.

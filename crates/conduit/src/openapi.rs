@@ -6,7 +6,7 @@
 
 pub(crate) use conduit_core::internal::openapi::TypeKey;
 pub use conduit_core::openapi::{
-    DocComment, HasNoSchema, Info, Operation, Parameter, ProblemKind, SchemaOf, SecurityScheme,
+    DocComment, HasNoSchema, Info, LayerLimit, Operation, Parameter, ProblemKind, SchemaOf, SecurityScheme,
 };
 #[cfg(feature = "openapi")]
 pub use conduit_core::openapi::{ToolInput, require_tool_input};

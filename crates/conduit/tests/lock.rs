@@ -1,9 +1,11 @@
 //! `api.lock`, and differences between the document, the behaviour and the lock of an application that a test detects.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-use conduit::layer::{BodyLimit, RateLimit};
-use conduit::openapi::{Operation, Parameter};
+use conduit::layer::{BodyLimit, ConcurrencyLimit, Middleware, ProvidesNothing, RateLimit, Timeout};
+use conduit::openapi::{LayerLimit, Lock, Operation, Parameter};
 use conduit::prelude::*;
 use conduit::testing::{TestClient, assert_lock};
 use conduit::{ApiKey, Auth, Authenticate, Events, Key, KeyPlace};
@@ -151,7 +153,7 @@ fn app() -> App<(), Routes> {
 }
 
 const ROUTES: Routes = routes![
-    #[layer(only_here, RateLimit::new(10, std::time::Duration::from_secs(60)))]
+    #[layer(only_here, RateLimit::new(10, Duration::from_secs(60)))]
     list,
     #[layer(BodyLimit::new(1024))]
     create,
@@ -177,7 +179,7 @@ fn failure(run: impl FnOnce()) -> String {
 
 /// Each row is a change of the lock that an earlier version of the code would have had: a text, its replacement, whether the
 /// change to the present code breaks clients, and a part of the message.
-const EARLIER: [(&str, &str, bool, &str); 29] = [
+const EARLIER: [(&str, &str, bool, &str); 32] = [
     (
         "GET /links/{id}\n",
         "GET /links/{slug}\n",
@@ -202,14 +204,32 @@ const EARLIER: [(&str, &str, bool, &str); 29] = [
     (
         "BodyLimit(1024 bytes)",
         "BodyLimit(4096 bytes)",
-        true,
-        "BodyLimit(4096 bytes) becomes BodyLimit(1024 bytes)",
+        false,
+        "the layer BodyLimit(4096 bytes) becomes BodyLimit(1024 bytes)",
     ),
     (
-        "BodyLimit(1024 bytes)",
-        "BodyLimit(512 bytes)",
+        "limits: body 1024 bytes",
+        "limits: body 4096 bytes",
+        true,
+        "the limit body 4096 bytes becomes body 1024 bytes",
+    ),
+    (
+        "limits: body 1024 bytes",
+        "limits: body 512 bytes",
         false,
-        "BodyLimit(512 bytes) becomes BodyLimit(1024 bytes)",
+        "the limit body 512 bytes becomes body 1024 bytes",
+    ),
+    (
+        "  limits: body 1024 bytes\n",
+        "",
+        true,
+        "the limit body 1024 bytes is added",
+    ),
+    (
+        "limits: rate 10 in 60 s",
+        "limits: rate 10 in 60 s, time 5 s",
+        false,
+        "the limit time 5 s is removed",
     ),
     (
         "CONDUIT_BODY_LIMIT: 16KiB",
@@ -336,6 +356,166 @@ fn each_seeded_difference_of_the_lock_is_found_and_classified() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The lock of an application with this layer around its handler.
+fn around<L: Middleware<(), M, Next: ProvidesNothing>, M: 'static>(layer: L) -> Lock {
+    App::new(()).routes(routes![show]).layer(layer).lock()
+}
+
+/// Asserts that the only difference in limits from an earlier lock is this one.
+#[track_caller]
+fn assert_limit_changes(now: &Lock, earlier: &Lock, is_breaking: bool, change: &str) {
+    let differences = now.differences(&earlier.to_string());
+    let limits: Vec<_> = differences
+        .iter()
+        .filter(|found| found.change.starts_with("the limit "))
+        .collect();
+    assert_eq!(limits.len(), 1, "{differences:#?}");
+    assert_eq!(
+        (&*limits[0].operation, limits[0].is_breaking, &*limits[0].change),
+        ("application", is_breaking, change)
+    );
+    assert!(
+        differences.iter().filter(|found| found.is_breaking).count() == usize::from(is_breaking),
+        "{differences:#?}"
+    );
+}
+
+#[test]
+fn a_stricter_limit_of_each_layer_breaks_clients_and_a_looser_one_does_not() {
+    let rate = |requests, seconds| around(RateLimit::new(requests, Duration::from_secs(seconds)));
+    let time = |milliseconds| around(Timeout::new(Duration::from_millis(milliseconds)));
+    let without = App::new(()).routes(routes![show]).lock();
+    for (strict, loose, strict_text, loose_text) in [
+        (
+            around(BodyLimit::new(1024)),
+            around(BodyLimit::new(4096)),
+            "body 1024 bytes",
+            "body 4096 bytes",
+        ),
+        (rate(5, 60), rate(10, 60), "rate 5 in 60 s", "rate 10 in 60 s"),
+        (rate(10, 60), rate(10, 30), "rate 10 in 60 s", "rate 10 in 30 s"),
+        (
+            around(ConcurrencyLimit::new(4)),
+            around(ConcurrencyLimit::new(16)),
+            "concurrency 4",
+            "concurrency 16",
+        ),
+        (time(500), time(2000), "time 0.5 s", "time 2 s"),
+    ] {
+        assert_limit_changes(
+            &strict,
+            &loose,
+            true,
+            &format!("the limit {loose_text} becomes {strict_text}"),
+        );
+        assert_limit_changes(
+            &loose,
+            &strict,
+            false,
+            &format!("the limit {strict_text} becomes {loose_text}"),
+        );
+        assert_limit_changes(&loose, &without, true, &format!("the limit {loose_text} is added"));
+    }
+}
+
+/// A layer of an application, with the name of one of `conduit::layer`.
+#[derive(Clone)]
+struct OwnTimeout(u32);
+
+impl Layer for OwnTimeout {
+    async fn call(&self, request: Request, next: Next) -> Response {
+        next.run(request).await
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        format!("Timeout({}s)", self.0).into()
+    }
+}
+
+#[test]
+fn a_layer_with_the_name_of_a_limit_does_not_count() {
+    let (short, long) = (around(OwnTimeout(5)), around(OwnTimeout(60)));
+    let without = App::new(()).routes(routes![show]).lock();
+    for (now, earlier, change) in [
+        (&short, &long, "the layer Timeout(60s) becomes Timeout(5s)"),
+        (&long, &without, "the layer Timeout(60s) is added"),
+    ] {
+        let differences = now.differences(&earlier.to_string());
+        let [difference] = &differences[..] else {
+            panic!("one difference is expected, found {differences:#?}");
+        };
+        assert_eq!((difference.is_breaking, &*difference.change), (false, change));
+    }
+}
+
+#[test]
+fn a_layer_of_the_application_adds_a_limit_by_its_description() {
+    #[derive(Clone)]
+    struct Quota(u32);
+
+    impl Layer for Quota {
+        async fn call(&self, request: Request, next: Next) -> Response {
+            next.run(request).await
+        }
+
+        fn describe(&self, operation: &mut Operation) {
+            let period = Duration::from_secs(86_400);
+            operation.limit(LayerLimit::Rate {
+                requests: self.0,
+                period,
+            });
+        }
+    }
+
+    let change = "the limit rate 1000 in 86400 s becomes rate 500 in 86400 s";
+    assert_limit_changes(&around(Quota(500)), &around(Quota(1000)), true, change);
+}
+
+/// A limit of the application is in its section, and not in that of each operation; a limit of a route is in that of its operation.
+#[test]
+fn a_limit_is_in_the_section_of_its_layer() {
+    async fn user(request: Request, next: NextWith<u32>) -> Response {
+        next.run(request, 7).await
+    }
+    fn limit() -> RateLimit {
+        RateLimit::new(10, Duration::from_secs(60))
+    }
+    let routes = routes![
+        #[layer(user, limit().by_provided(|user: &u32| Some(*user)), Timeout::new(Duration::from_secs(5)))]
+        show,
+        create
+    ];
+    let text = App::new(())
+        .routes(routes)
+        .layer(BodyLimit::new(1024))
+        .lock()
+        .to_string();
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("  limits")).collect();
+    assert_eq!(
+        lines,
+        ["  limits: body 1024 bytes", "  limits: rate 10 in 60 s, time 5 s"]
+    );
+}
+
+#[test]
+fn limits_are_not_compared_with_a_lock_of_an_earlier_version() {
+    let lock = app().lock();
+    let text = lock.to_string();
+    let lines = text.lines().filter(|line| !line.starts_with("  limits"));
+    let differences = lock.differences(&lines.collect::<Vec<_>>().join("\n"));
+    let [difference] = &differences[..] else {
+        panic!("one difference is expected, found {differences:#?}");
+    };
+    assert!(
+        !difference.is_breaking && difference.operation == "application",
+        "{difference}"
+    );
+    assert!(
+        difference.change.contains("`CONDUIT_UPDATE_LOCK=1 cargo test`"),
+        "{difference}"
+    );
 }
 
 #[test]

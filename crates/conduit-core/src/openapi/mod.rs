@@ -10,6 +10,7 @@
 pub(crate) mod fields;
 pub(crate) mod info;
 mod kind;
+mod layer_limit;
 pub(crate) mod name_map;
 pub(crate) mod operation;
 mod parameter;
@@ -24,6 +25,7 @@ mod security;
 
 pub use info::Info;
 pub use kind::ProblemKind;
+pub use layer_limit::LayerLimit;
 pub use operation::{Answer, DocComment, Operation};
 pub use parameter::{Parameter, name_in_head};
 pub use registry::{Direction, SchemaRegistry};

@@ -17,7 +17,7 @@ pub use self::parts::{Answer, BodyExample, Content, OperationLink, OperationPart
 use super::fields::{fields, has_null, insert, without_null};
 use super::name_map::NameMap;
 use super::parameter::name_in_head;
-use super::{Direction, Parameter, SchemaRegistry, SecurityScheme, TypeKey};
+use super::{Direction, LayerLimit, Parameter, SchemaRegistry, SecurityScheme, TypeKey};
 
 /// The requests and responses of a handler: an operation of OpenAPI 3.1 under construction.
 ///
@@ -154,6 +154,40 @@ impl Operation {
     /// accepts any header field, and any response that has no status in the document.
     pub fn open_layer(&mut self) -> &mut Self {
         self.parts.has_open_layers = true;
+        self
+    }
+
+    /// Adds a limit of a layer. A comparison with an earlier `api.lock` reports a limit that is added or lower than before as
+    /// breaking.
+    ///
+    /// # Example
+    ///
+    /// A layer that rejects bodies of more than a megabyte:
+    ///
+    /// ```
+    /// use conduit::openapi::{LayerLimit, Operation};
+    /// use conduit::prelude::*;
+    ///
+    /// const LIMIT: u64 = 1_000_000;
+    ///
+    /// #[derive(Clone)]
+    /// struct SmallBodies;
+    ///
+    /// impl Layer for SmallBodies {
+    ///     async fn call(&self, mut request: Request, next: Next) -> Response {
+    ///         request.set_body_limit(LIMIT);
+    ///         next.run(request).await
+    ///     }
+    ///
+    ///     fn describe(&self, operation: &mut Operation) {
+    ///         operation
+    ///             .problem(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large.")
+    ///             .limit(LayerLimit::BodyBytes(LIMIT));
+    ///     }
+    /// }
+    /// ```
+    pub fn limit(&mut self, limit: LayerLimit) -> &mut Self {
+        self.parts.limits.push(limit);
         self
     }
 

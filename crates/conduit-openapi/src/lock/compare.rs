@@ -8,10 +8,11 @@
 //! | a value of a request | fewer values are valid: a type, a bound, a choice, a default |
 //! | a value of a response | more values are valid |
 //! | a guard | an alternative is removed, or the first one is added |
-//! | a limit | it is lower than before |
+//! | a limit | it is added, or lower than before |
 
 use super::APPLICATION;
 use super::attributes::Attributes;
+use super::limits::{LIMITS, LockedLimit};
 use super::text::{Line, Lock, LockDifference, Section};
 
 /// The direction of a value.
@@ -67,6 +68,13 @@ impl Lock {
 
 fn differences(old: &Lock, new: &Lock) -> Vec<LockDifference> {
     let mut all = Vec::new();
+    if !old.has_limits() {
+        all.push(LockDifference {
+            is_breaking: false,
+            operation: APPLICATION.to_owned(),
+            change: NO_LIMITS.to_owned(),
+        });
+    }
     let is_compared = |name: &str| !name.starts_with("schema ");
     for (name, lines) in old.sections.iter().filter(|(name, _)| is_compared(name)) {
         match new.section(name) {
@@ -93,6 +101,18 @@ fn differences(old: &Lock, new: &Lock) -> Vec<LockDifference> {
     }
     all
 }
+
+impl Lock {
+    /// Returns whether the version that wrote this lock had the limits of layers as a part.
+    fn has_limits(&self) -> bool {
+        let lines = self.section(APPLICATION);
+        lines.is_some_and(|lines| lines.iter().any(|line| line.part == LIMITS))
+    }
+}
+
+/// The difference of a lock that an earlier version has written.
+const NO_LIMITS: &str = "an earlier version wrote the file, without the limits of layers, which are not compared: write it again \
+                         by `CONDUIT_UPDATE_LOCK=1 cargo test`";
 
 /// The comparison of one section, with the schemas that it refers to.
 struct Comparison<'l> {
@@ -128,10 +148,15 @@ impl<'l> Comparison<'l> {
 
     fn section(&mut self, name: &str, old: &Section, new: &Section) {
         if name == APPLICATION {
-            self.limits(old, new);
+            self.variables(old, new);
+        }
+        if self.old.has_limits() {
+            self.limits(&of_limits(old), &of_limits(new));
         }
         let parts = |lines: &Section| -> Vec<String> {
-            let own = lines.iter().filter(|line| line.pointer.is_empty());
+            let own = lines
+                .iter()
+                .filter(|line| line.pointer.is_empty() && line.part != LIMITS);
             own.map(|line| line.part.clone()).collect()
         };
         let (before, now) = (parts(old), parts(new));
@@ -169,7 +194,6 @@ impl<'l> Comparison<'l> {
         let kind = part.split(' ').next().unwrap_or_default();
         let is_breaking = match kind {
             "guards" => !attributes.has("anonymous"),
-            "layers" => attributes.words().iter().any(|layer| limit(layer).is_some()),
             "path" | "query" | "header" | "cookie" => attributes.has("required"),
             "body" => attributes.has("required") && !before.iter().any(|known| known.starts_with("body ")),
             _ => false,
@@ -209,10 +233,7 @@ impl<'l> Comparison<'l> {
                 .iter()
                 .find(|other| !before.has(other) && name(other) == name(layer));
             match same {
-                Some(other) => {
-                    let is_lower = limit(other) < limit(layer);
-                    self.add(is_lower, format!("the layer {layer} becomes {other}"));
-                }
+                Some(other) => self.add(false, format!("the layer {layer} becomes {other}")),
                 None => self.add(false, format!("the layer {layer} is removed")),
             }
         }
@@ -222,12 +243,37 @@ impl<'l> Comparison<'l> {
                 .iter()
                 .any(|other| !now.has(other) && name(other) == name(layer))
             {
-                self.add(limit(layer).is_some(), format!("the layer {layer} is added"));
+                self.add(false, format!("the layer {layer} is added"));
             }
         }
     }
 
-    fn limits(&mut self, old: &Section, new: &Section) {
+    /// Compares the limits of layers, by their kind and their values.
+    fn limits(&mut self, before: &Attributes, now: &Attributes) {
+        let kind = |limit: &str| LockedLimit::parse(limit).kind.to_owned();
+        let removed: Vec<&String> = before.words().iter().filter(|limit| !now.has(limit)).collect();
+        let added: Vec<&String> = now.words().iter().filter(|limit| !before.has(limit)).collect();
+        for limit in &added {
+            let value = LockedLimit::parse(limit);
+            let is_lower = !before
+                .words()
+                .iter()
+                .any(|known| LockedLimit::parse(known).implies(&value));
+            let change = match removed.iter().find(|known| kind(known) == value.kind) {
+                Some(known) => format!("the limit {known} becomes {limit}"),
+                None => format!("the limit {limit} is added"),
+            };
+            self.add(is_lower, change);
+        }
+        for limit in removed {
+            if !added.iter().any(|other| kind(other) == kind(limit)) {
+                self.add(false, format!("the limit {limit} is removed"));
+            }
+        }
+    }
+
+    /// Compares the limits of the application that variables set.
+    fn variables(&mut self, old: &Section, new: &Section) {
         for line in new {
             let before = old
                 .iter()
@@ -403,6 +449,12 @@ impl<'l> Comparison<'l> {
     }
 }
 
+/// The limits of a section.
+fn of_limits(lines: &Section) -> Attributes {
+    let line = lines.iter().find(|line| line.part == LIMITS);
+    line.map(|line| line.attributes.clone()).unwrap_or_default()
+}
+
 fn of_part<'s>(lines: &'s Section, part: &str) -> Vec<&'s Line> {
     lines.iter().filter(|line| line.part == part).collect()
 }
@@ -437,21 +489,12 @@ fn types(attributes: &Attributes) -> Vec<&'static str> {
     TYPES.into_iter().filter(is_named).collect()
 }
 
-/// The name of a layer without its value: `BodyLimit` of `BodyLimit(1024 bytes)`.
+/// The name of a layer without its value, `BodyLimit` of `BodyLimit(1024 bytes)`, which pairs a changed layer with the earlier one.
 fn name(layer: &str) -> &str {
     layer.split('(').next().unwrap_or(layer)
 }
 
-/// The value of a layer that limits requests.
-fn limit(layer: &str) -> Option<f64> {
-    let is_limit = ["BodyLimit", "RateLimit", "ConcurrencyLimit", "Timeout"].contains(&name(layer));
-    layer
-        .split_once('(')
-        .filter(|_| is_limit)
-        .and_then(|(_, value)| number(value))
-}
-
-/// The first number in a value, in bytes or seconds where it has such a unit.
+/// The first number in a value, in bytes where it has such a unit.
 fn number(text: &str) -> Option<f64> {
     let start = text.find(|letter: char| letter.is_ascii_digit())?;
     let sign = if text[..start].ends_with('-') { -1.0 } else { 1.0 };
@@ -463,7 +506,6 @@ fn number(text: &str) -> Option<f64> {
         "KiB" => 1024.0,
         "MiB" => 1024.0 * 1024.0,
         "GiB" => 1024.0 * 1024.0 * 1024.0,
-        "ms" => 0.001,
         _ => 1.0,
     };
     digits

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod compare;
+mod limits;
 mod nodes;
 mod text;
 
@@ -15,6 +16,7 @@ use conduit_core::route::Definition;
 use serde_json::{Map, Value};
 
 use self::attributes::Attributes;
+use self::limits::LIMITS;
 use self::nodes::nodes;
 use self::text::{Line, Section};
 pub use self::text::{Lock, LockDifference};
@@ -48,11 +50,13 @@ impl Document {
             ..Lock::default()
         };
         let layers = context.application_layers.iter().map(ToString::to_string);
-        let limits = context.limits.iter();
-        let limits = limits.map(|(name, value)| Line::of(name, Attributes::text(value)));
+        let variables = context.limits.iter();
+        let variables = variables.map(|(name, value)| Line::of(name, Attributes::text(value)));
         let layers = Line::of("layers", Attributes::list(layers));
-        lock.sections
-            .push((APPLICATION.to_owned(), [layers].into_iter().chain(limits).collect()));
+        // Without limits too: its absence marks the lock of an earlier version.
+        let of_layers = Line::of(LIMITS, limits::attributes(&self.limits));
+        let lines = [layers, of_layers].into_iter().chain(variables).collect();
+        lock.sections.push((APPLICATION.to_owned(), lines));
         for item in &self.paths {
             for operation in &item.operations {
                 let definition = operation.definition;
@@ -96,6 +100,9 @@ fn operation_lines(document: &Value, operation: &DescribedOperation, layers: &[C
             "layers",
             Attributes::list(layers.iter().map(ToString::to_string)),
         ));
+    }
+    if !operation.limits.is_empty() {
+        lines.push(Line::of(LIMITS, limits::attributes(&operation.limits)));
     }
     if let Some(name) = operation.definition.tool_name() {
         lines.push(Line::of("tool", Attributes::text(&name)));

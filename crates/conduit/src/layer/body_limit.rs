@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::{Layer, Next};
 use crate::body::BodyError;
 use crate::extract::TOO_LARGE;
-use crate::openapi::Operation;
+use crate::openapi::{LayerLimit, Operation};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
@@ -56,7 +56,9 @@ impl Layer for BodyLimit {
     }
 
     fn describe(&self, operation: &mut Operation) {
-        operation.problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
+        operation
+            .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
+            .limit(LayerLimit::BodyBytes(self.bytes));
     }
 
     fn name(&self) -> Cow<'static, str> {

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Layer, Next, SECONDS_TO_WAIT};
 use crate::body::{Body, BoxError, PieceStream};
-use crate::openapi::Operation;
+use crate::openapi::{LayerLimit, Operation};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -128,7 +128,8 @@ impl Layer for ConcurrencyLimit {
             .problem(status, "The server is busy.")
             .at_status(status, |operation| {
                 operation.response_header(RETRY_AFTER.as_str(), SECONDS_TO_WAIT);
-            });
+            })
+            .limit(LayerLimit::ConcurrentRequests(self.limit));
     }
 
     fn name(&self) -> Cow<'static, str> {

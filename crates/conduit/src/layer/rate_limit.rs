@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode};
 use super::store::short_name;
 use super::{Budget, Layer, MemoryStore, Next, Reading, SECONDS_TO_WAIT, Store, Taken};
 use crate::extract::Client;
-use crate::openapi::Operation;
+use crate::openapi::{LayerLimit, Operation};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -266,7 +266,11 @@ impl<T: Store> Layer for RateLimit<T> {
                 RATE_LIMIT.as_str(),
                 "The number of remaining requests, and the time until the next.",
             )
-            .header_of_every_response(RATE_LIMIT_POLICY.as_str(), "The number of requests allowed per period.");
+            .header_of_every_response(RATE_LIMIT_POLICY.as_str(), "The number of requests allowed per period.")
+            .limit(LayerLimit::Rate {
+                requests: self.budget.requests,
+                period: self.budget.period,
+            });
     }
 
     fn name(&self) -> Cow<'static, str> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{Layer, Next};
-use crate::openapi::Operation;
+use crate::openapi::{LayerLimit, Operation};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -77,7 +77,9 @@ impl Layer for Timeout {
     }
 
     fn describe(&self, operation: &mut Operation) {
-        operation.problem(self.status, "There was no response in time.");
+        operation
+            .problem(self.status, "There was no response in time.")
+            .limit(LayerLimit::ResponseTime(self.limit));
     }
 
     fn name(&self) -> Cow<'static, str> {

@@ -3,8 +3,8 @@
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::super::Parameter;
 use super::super::name_map::NameMap;
+use super::super::{LayerLimit, Parameter};
 
 /// The media type of problems (RFC 9457, section 6.1).
 pub const PROBLEM: &str = "application/problem+json";
@@ -43,6 +43,8 @@ pub struct OperationParts {
     pub security_schemes: Map<String, Value>,
     /// A layer without a description is around the handler.
     pub has_open_layers: bool,
+    /// The limits of the layers around the handler, from the innermost on.
+    pub limits: Vec<LayerLimit>,
     /// The parts that could not be described, in words.
     pub gaps: Vec<String>,
 }
