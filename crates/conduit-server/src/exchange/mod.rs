@@ -11,8 +11,19 @@
 //!    └────────────────────────┴──────────────────────┴────────┘
 //! ```
 //!
-//! A handler that is ready has the same ways out of `Idle`. A protocol drives it: [`begin`](Exchange::begin) with a request, `push_body` and `end_body` with the request's body, then
-//! `end` when the response is written, or `cancel`. [`Environment`] has the application and the state of its thread.
+//! A handler that is ready has the same ways out of `Idle`. A protocol drives it: [`begin`](Exchange::begin) with a request,
+//! `push_body` with the pieces of the request's body, and then the ends. [`Environment`] has the application and the state of its
+//! thread.
+//!
+//! A request's body has three ends, which differ for its reader:
+//!
+//! - `end_body`, or `complete_body` for HTTP/2: it is complete. The reader takes the rest and the trailers.
+//! - `abort_body`: no more of it is received, because the client has ended its half of the stream, or because the response is
+//!   written. The reader takes the rest that has arrived, and then an error.
+//! - `cancel_body`: its stream or its connection has ended. The reader takes the error at once; an incomplete body is freed.
+//!
+//! An exchange has two ends: `end` after a complete response, and `cancel`, with the body and the handler, if the response is
+//! aborted or the stream or connection ends before it is complete.
 
 mod gate;
 pub(super) mod response;
@@ -199,13 +210,15 @@ impl Exchange {
         }
     }
 
+    /// Ends a complete body.
     pub(super) fn end_body(&mut self, trailers: Option<Box<HeaderMap>>) {
         if let Some(body) = self.request_body.take() {
             body.end(trailers);
         }
     }
 
-    /// Ends the body as [`end_body`](Self::end_body) does, while the number of [unread bytes](Self::unread_bytes) is still of interest.
+    /// Ends a complete body as [`end_body`](Self::end_body) does. The number of [unread bytes](Self::unread_bytes) is counted until
+    /// another end follows.
     #[cfg(feature = "http2")]
     pub(super) fn complete_body(&mut self, trailers: Option<Box<HeaderMap>>) {
         if let Some(body) = &self.request_body {
@@ -226,15 +239,15 @@ impl Exchange {
         bytes
     }
 
-    /// Aborts the body before its end.
+    /// Aborts the body, unless it has ended. Received bytes stay for its reader.
     pub(super) fn abort_body(&mut self) {
         if let Some(body) = self.request_body.take() {
             body.abort();
         }
     }
 
-    /// Aborts the body together with its stream or connection, and frees an incomplete one. Returns the memory of a complete one,
-    /// which the handler may still read.
+    /// Aborts the body with its stream or connection, and frees the received bytes, unless it is complete. Returns the memory of a
+    /// complete one, which the handler may still read.
     pub(super) fn cancel_body(&mut self) -> usize {
         self.request_body.take().map_or(0, |body| {
             body.cancel();
@@ -386,7 +399,7 @@ impl Exchange {
         self.state = ExchangeState::Sending;
     }
 
-    /// Ends the record of the request after its complete response.
+    /// Ends the exchange after its complete response: the record ends. The protocol has ended the body of the request.
     #[inline]
     pub(super) fn end(&mut self, environment: &mut Environment) {
         if let Some(record) = self.record.take() {
@@ -394,29 +407,22 @@ impl Exchange {
         }
     }
 
-    /// Aborts the response: its stream and the request's body end. `unsent_bytes` of the response's body were written and
-    /// not sent. Returns the memory of the request's body that the handler may still read.
-    pub(super) fn abort(&mut self, unsent_bytes: u64, environment: &mut Environment) -> usize {
-        match &self.state {
-            ExchangeState::Streaming(gate, _) => {
-                gate.close();
-                self.state = ExchangeState::Idle;
-            }
-            ExchangeState::Sending => self.state = ExchangeState::Idle,
-            ExchangeState::Idle | ExchangeState::Handling(_) => {}
+    /// Ends the exchange before its response is complete: the response is aborted, or its stream or connection has ended.
+    /// `unsent_bytes` of the response's body were recorded and are not sent.
+    ///
+    /// The stream of the response and the body of the request end, and the record counts as incomplete. The handler continues
+    /// unless its route ends with its client. Returns the memory of the request's body that the handler may still read.
+    pub(super) fn cancel(&mut self, unsent_bytes: u64, environment: &mut Environment) -> usize {
+        if let ExchangeState::Streaming(gate, _) = &self.state {
+            gate.close();
+            self.state = ExchangeState::Idle;
         }
         // First the record, before code that may panic.
         if let Some(mut record) = self.record.take() {
             record.body_bytes = record.body_bytes.saturating_sub(unsent_bytes);
             environment.end_watch(record, false);
         }
-        self.cancel_body()
-    }
-
-    /// Ends the exchange with its stream or connection. The handler continues unless its route ends with its client; the stream of the
-    /// response and the body of the request end. Returns the memory of the body that the handler may still read.
-    pub(super) fn cancel(&mut self, unsent_bytes: u64, environment: &mut Environment) -> usize {
-        let kept_bytes = self.abort(unsent_bytes, environment);
+        let kept_bytes = self.cancel_body();
         self.replace_handler();
         kept_bytes
     }

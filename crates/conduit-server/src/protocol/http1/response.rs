@@ -185,7 +185,7 @@ impl Http1 {
             self.resets = true;
         }
         self.engine.abort();
-        self.exchange.abort(unsent_bytes, &mut shared.environment);
+        self.exchange.cancel(unsent_bytes, &mut shared.environment);
     }
 
     /// Responds in place of a handler, if there was no response yet, and closes.
