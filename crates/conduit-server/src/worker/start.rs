@@ -118,7 +118,7 @@ impl WorkerStart {
         #[cfg(feature = "tower")]
         let internal = config.takes_internal.then(|| {
             let environment = new_environment(application.clone());
-            let taking = crate::jobs::take_internal(environment, config.clone(), handle.clone());
+            let taking = crate::jobs::take_internal(environment, config.clone());
             runtime.spawn_local(taking)
         });
         let environment = new_environment(application).with_connections(redirect, hsts);
