@@ -228,8 +228,11 @@ impl Link {
     /// The connection has failed.
     #[inline]
     pub(super) fn send(&mut self, shared: &mut Shared) -> io::Result<()> {
-        self.undrained |= self.output.send(&mut self.stream, shared)?;
-        Ok(())
+        if self.output.has_uncopied() {
+            self.undrained |= self.output.send_uncopied(&mut self.stream, shared)?;
+            return Ok(());
+        }
+        self.output.send(&mut self.stream, shared)
     }
 
     /// Returns whether encrypted bytes wait for room.

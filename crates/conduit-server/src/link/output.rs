@@ -125,21 +125,17 @@ impl Output {
         self.sent < self.buffer.len() && self.uncopied.is_none()
     }
 
-    /// Sends the buffer with the gathered bytes, or else the buffer and then the uncopied output, as far as there is room. A sent
-    /// buffer returns to the worker. Returns whether the stream may have more room: the share of the turn is sent.
+    /// Sends the buffer with the gathered bytes in it, as far as there is room. There is no uncopied output.
     ///
     /// # Errors
     /// The connection has failed.
     #[inline]
-    pub(super) fn send(&mut self, stream: &mut Transport, shared: &mut Shared) -> io::Result<bool> {
-        let mut may_have_room = false;
-        if self.uncopied.is_some() {
-            may_have_room = self.send_uncopied(stream, shared)?;
-        } else if !self.gathered.is_empty() {
+    pub(super) fn send(&mut self, stream: &mut Transport, shared: &mut Shared) -> io::Result<()> {
+        if !self.gathered.is_empty() {
             self.send_gathered(stream, shared)?;
             if !self.gathered.is_empty() {
                 self.shrink();
-                return Ok(false);
+                return Ok(());
             }
         } else if self.sent < self.buffer.len()
             && let Some(count) = room(stream.send(&self.buffer[self.sent..]))?
@@ -147,20 +143,8 @@ impl Output {
             self.sent += count;
             self.count_sent(count as u64, shared);
         }
-        // A short write means that the socket is full.
-        if self.sent < self.buffer.len() {
-            self.shrink();
-        } else if self.buffer.capacity() > 0 {
-            self.sent = 0;
-            keep_buffer(std::mem::take(&mut self.buffer), shared);
-        }
-        Ok(may_have_room)
-    }
-
-    #[inline]
-    fn count_sent(&mut self, bytes: u64, shared: &Shared) {
-        self.sent_bytes += bytes;
-        shared.counts().sent_bytes.add(bytes);
+        self.keep_or_shrink(shared);
+        Ok(())
     }
 
     /// Sends the buffer with the gathered bytes in it.
@@ -171,29 +155,52 @@ impl Output {
         Ok(())
     }
 
-    /// Sends the buffer, and the uncopied output after it. Returns whether the share of the turn is sent.
+    /// Sends the buffer, and the uncopied output after it, as far as there is room. Returns whether the stream may have more room:
+    /// the share of the turn is sent.
+    ///
+    /// # Errors
+    /// The connection has failed.
     #[cold]
-    fn send_uncopied(&mut self, stream: &mut Transport, shared: &Shared) -> io::Result<bool> {
-        let Some(mut uncopied) = self.uncopied.take_if(|uncopied| uncopied.is_sending()) else {
-            return Ok(false);
-        };
-        let (count, progress) = match uncopied.send(stream, &mut self.buffer, &mut self.sent) {
-            Ok(sent) => sent,
-            Err(error) => {
-                // The protocol subtracts the rest from the bytes that it has recorded.
+    pub(super) fn send_uncopied(&mut self, stream: &mut Transport, shared: &mut Shared) -> io::Result<bool> {
+        let mut is_share = false;
+        if let Some(mut uncopied) = self.uncopied.take_if(|uncopied| uncopied.is_sending()) {
+            let (count, progress) = match uncopied.send(stream, &mut self.buffer, &mut self.sent) {
+                Ok(sent) => sent,
+                Err(error) => {
+                    // The protocol subtracts the rest from the bytes that it has recorded.
+                    self.uncopied = Some(uncopied);
+                    return Err(error);
+                }
+            };
+            self.count_sent(count, shared);
+            is_share = matches!(progress, SendProgress::Share);
+            if matches!(progress, SendProgress::Done) {
+                discard(uncopied);
+            } else {
+                uncopied.stop(progress);
                 self.uncopied = Some(uncopied);
-                return Err(error);
             }
-        };
-        self.count_sent(count, shared);
-        let is_share = matches!(progress, SendProgress::Share);
-        if matches!(progress, SendProgress::Done) {
-            discard(uncopied);
-        } else {
-            uncopied.stop(progress);
-            self.uncopied = Some(uncopied);
         }
+        self.keep_or_shrink(shared);
         Ok(is_share)
+    }
+
+    #[inline]
+    fn count_sent(&mut self, bytes: u64, shared: &Shared) {
+        self.sent_bytes += bytes;
+        shared.counts().sent_bytes.add(bytes);
+    }
+
+    /// Returns a sent buffer to the worker, and shrinks another one: a short write means that the socket is full. Always inlined,
+    /// because each response ends with it.
+    #[inline(always)]
+    fn keep_or_shrink(&mut self, shared: &mut Shared) {
+        if self.sent < self.buffer.len() {
+            self.shrink();
+        } else if self.buffer.capacity() > 0 {
+            self.sent = 0;
+            keep_buffer(std::mem::take(&mut self.buffer), shared);
+        }
     }
 
     /// Shrinks the memory to that of the unsent bytes, because a buffer of the worker is larger.

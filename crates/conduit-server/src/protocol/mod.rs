@@ -221,6 +221,7 @@ impl Protocol {
 }
 
 impl ConnectionProtocol for Protocol {
+    #[inline]
     fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
         each!(self, protocol => protocol.on_input(link, input, shared))
     }
