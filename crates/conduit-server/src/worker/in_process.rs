@@ -1,15 +1,16 @@
-//! The turns of a worker with a test client in the memory of its process.
+//! The connections of a test client in the memory of the process.
 
 use std::task::Waker;
 
-use super::Worker;
+use super::connections::Connections;
 use crate::connection::Connection;
+use crate::handle::ServerHandle;
 use crate::in_process::{Resources, ServerEnd};
 use crate::listening::Accepted;
 use crate::transport::Transport;
 use crate::work::WorkCounts;
 
-impl Worker {
+impl Connections {
     /// Accepts the connections of a test client, and serves the ready ones.
     pub(super) fn serve_in_process(&mut self, waker: &Waker) {
         let Some(process) = self.shared.config.in_process.clone() else {
@@ -19,14 +20,14 @@ impl Worker {
             let Some(transport) = self.memory_transport(end) else {
                 continue;
             };
-            self.add_accepted(Accepted {
+            self.add(Accepted {
                 transport,
                 peer,
                 info: None,
             });
         }
         let ready = |connection: &Connection| Some((connection.id(), connection.memory_readiness()?));
-        let ready: Vec<_> = self.connections.iter().filter_map(ready).collect();
+        let ready: Vec<_> = self.table.iter().filter_map(ready).collect();
         if !ready.is_empty() {
             // Polled again, until none is ready.
             waker.wake_by_ref();
@@ -50,13 +51,13 @@ impl Worker {
     }
 
     /// Reports the resources to a test client.
-    pub(super) fn report_resources(&self) {
+    pub(super) fn report_resources(&self, handle: &ServerHandle) {
         let Some(process) = &self.shared.config.in_process else {
             return;
         };
         let WorkCounts { handlers, tasks } = self.shared.environment.handlers.counts();
         let mut resources = Resources::default();
-        for connection in self.connections.iter() {
+        for connection in self.table.iter() {
             let bytes = connection.buffer_bytes();
             resources.buffer_bytes += bytes;
             if connection.idle_since().is_some() {
@@ -66,7 +67,7 @@ impl Worker {
         }
         resources.handlers = handlers;
         resources.tasks = tasks;
-        resources.body_memory_bytes = self.handle.budgets().bodies.used_bytes();
+        resources.body_memory_bytes = handle.budgets().bodies.used_bytes();
         process.end_turn(resources);
     }
 }

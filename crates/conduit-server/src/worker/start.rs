@@ -7,9 +7,8 @@ use conduit_net::{AsyncPoller, Events, Poller};
 use http::HeaderValue;
 use tokio::runtime::LocalRuntime;
 
-use super::Worker;
 use super::ticker::wake_worker;
-use super::turn::Driver;
+use super::{Driver, Worker};
 use crate::cohort::Cohort;
 use crate::commands::CommandQueue;
 use crate::config::Config;

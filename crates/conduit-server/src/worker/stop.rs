@@ -34,15 +34,15 @@ impl Worker {
 
     /// Accepts no further connections, and lets the others end after their requests.
     fn begin_stop(&mut self, keeps_idle: bool, now: Instant) {
-        let timeout = self.shared.config.shutdown_timeout;
-        self.shared.stopping = true;
-        self.shared.keeps_idle = keeps_idle;
+        let timeout = self.connections.shared.config.shutdown_timeout;
+        self.connections.shared.stopping = true;
+        self.connections.shared.keeps_idle = keeps_idle;
         if !keeps_idle {
             self.accept_last();
         }
-        self.acceptor.close(&self.shared);
+        self.acceptor.close(&self.connections.shared);
         let lives_long = |connection: &Connection| connection.lives_long().then(|| connection.id());
-        let sockets = self.connections.iter().filter_map(lives_long).collect();
+        let sockets = self.connections.table.iter().filter_map(lives_long).collect();
         self.phase = Phase::Stopping(Stopping {
             deadline: now.checked_add(timeout),
             drain: Some(Drain::begin(sockets, now, timeout)),
@@ -53,14 +53,14 @@ impl Worker {
 
     fn continue_stop(&mut self, keeps_idle: bool, now: Instant) {
         self.continue_drain(now);
-        if keeps_idle != self.shared.keeps_idle {
-            self.shared.keeps_idle = keeps_idle;
+        if keeps_idle != self.connections.shared.keeps_idle {
+            self.connections.shared.keeps_idle = keeps_idle;
             return self.stop_connections();
         }
         let lingering = |connection: &Connection| connection.is_lingering().then(|| connection.id());
-        let lingering: Vec<ConnectionId> = self.connections.iter().filter_map(lingering).collect();
+        let lingering: Vec<ConnectionId> = self.connections.table.iter().filter_map(lingering).collect();
         for id in lingering {
-            self.with_input(id, Connection::on_shutdown);
+            self.connections.with_input(id, Connection::on_shutdown);
         }
     }
 
@@ -75,7 +75,7 @@ impl Worker {
             stopping.drain = None;
         }
         for id in sockets {
-            self.with_input(id, Connection::on_shutdown);
+            self.connections.with_input(id, Connection::on_shutdown);
         }
     }
 
@@ -84,19 +84,19 @@ impl Worker {
         let waiting: HashSet<ConnectionId> = self.phase.waiting().iter().copied().collect();
         for id in self.ids() {
             if !waiting.contains(&id) {
-                self.with_input(id, Connection::on_shutdown);
+                self.connections.with_input(id, Connection::on_shutdown);
             }
         }
     }
 
     /// Closes the connections that are left, and logs the work in progress.
     fn cut_off(&mut self) {
-        self.shared.keeps_idle = false;
+        self.connections.shared.keeps_idle = false;
         for id in self.ids() {
-            self.with_input(id, Connection::on_shutdown);
+            self.connections.with_input(id, Connection::on_shutdown);
         }
-        let work = self.shared.environment.handlers.counts();
-        let connections = self.connections.len();
+        let work = self.connections.shared.environment.handlers.counts();
+        let connections = self.connections.table.len();
         // A test client may connect after the first time.
         self.phase = Phase::Over(self.phase.cut_off().plus(CutOff {
             connections,
@@ -113,9 +113,9 @@ impl Worker {
                 )
             });
         }
-        self.shared.environment.handlers.name_in_log();
+        self.connections.shared.environment.handlers.name_in_log();
         for id in self.ids() {
-            self.with_connection(id, |connection, shared| {
+            self.connections.with_connection(id, |connection, shared| {
                 connection.log_cut_off(shared);
                 Disposition::Closed
             });
@@ -124,16 +124,22 @@ impl Worker {
 
     /// Returns whether the worker has stopped, and registers the waker for the end of the last handler or task.
     pub(super) fn has_ended(&self, context: &mut Context<'_>) -> bool {
-        self.connections.is_empty()
+        self.connections.table.is_empty()
             && match &self.phase {
                 Phase::Serving => false,
                 // A handler whose client has disconnected still runs to its end.
-                Phase::Stopping(_) => self.shared.environment.handlers.poll_finished(context).is_ready(),
+                Phase::Stopping(_) => self
+                    .connections
+                    .shared
+                    .environment
+                    .handlers
+                    .poll_finished(context)
+                    .is_ready(),
                 Phase::Over(_) => true,
             }
     }
 
     fn ids(&self) -> Vec<ConnectionId> {
-        self.connections.iter().map(Connection::id).collect()
+        self.connections.table.iter().map(Connection::id).collect()
     }
 }
