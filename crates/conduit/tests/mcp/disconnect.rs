@@ -1,12 +1,14 @@
 //! Calls of tools whose client disconnects.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use conduit::Disconnect;
 use conduit::prelude::*;
 use conduit::testing::TestClient;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::{call, call_of_2026, log, message};
 
@@ -20,33 +22,45 @@ impl Drop for EndReport {
     }
 }
 
-async fn work(events: Sender<&'static str>) -> &'static str {
-    let mut report = EndReport(events, "dropped");
+/// The events of a handler, and the event that it awaits.
+#[derive(Clone)]
+struct CallState {
+    events: Sender<&'static str>,
+    go: Arc<Notify>,
+}
+
+async fn work(state: CallState) -> &'static str {
+    let mut report = EndReport(state.events, "dropped");
     let _ = report.0.send("started");
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    state.go.notified().await;
     report.1 = "finished";
     "done"
 }
 
 #[post("/usual", tool = "usual")]
-async fn usual(events: State<Sender<&'static str>>) -> &'static str {
-    work(events.0).await
+async fn usual(state: State<CallState>) -> &'static str {
+    work(state.0).await
 }
 
 #[post("/finish", disconnect = "finish", tool = "finish")]
-async fn finish(events: State<Sender<&'static str>>) -> &'static str {
-    work(events.0).await
+async fn finish(state: State<CallState>) -> &'static str {
+    work(state.0).await
 }
 
 #[post("/abort", disconnect = "abort", tool = "abort")]
-async fn abort(events: State<Sender<&'static str>>) -> &'static str {
-    work(events.0).await
+async fn abort(state: State<CallState>) -> &'static str {
+    work(state.0).await
 }
 
 /// Returns how the handler of a tool ends after its client has disconnected.
 fn end_of(tool: &str, disconnect: Disconnect, revision: &str) -> &'static str {
-    let (sender, events): (_, Receiver<&'static str>) = channel();
-    let app = App::new(sender)
+    let (sender, events) = channel();
+    let go = Arc::new(Notify::new());
+    let state = CallState {
+        events: sender,
+        go: Arc::clone(&go),
+    };
+    let app = App::new(state)
         .routes(routes![usual, finish, abort])
         .disconnect(disconnect)
         .mcp("/mcp");
@@ -63,6 +77,9 @@ fn end_of(tool: &str, disconnect: Disconnect, revision: &str) -> &'static str {
     };
     assert_eq!(event(), "started");
     call.disconnect();
+    // The worker processes the disconnect before the handler may finish.
+    client.advance(Duration::ZERO);
+    go.notify_one();
     event()
 }
 
@@ -95,7 +112,7 @@ fn only_the_setting_of_the_application_cancels_a_call_of_an_older_revision_at_a_
     }
 }
 
-/// Blocks its worker, so that deadlines are extended.
+/// Blocks its worker, so that deadlines are extended. The sleep is real: a clock that a test advances is not a stall.
 #[post("/block", tool = "block")]
 async fn block() {
     std::thread::sleep(Duration::from_millis(3200));
