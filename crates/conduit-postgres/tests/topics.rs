@@ -27,6 +27,7 @@ topic_rows!(Database);
 fn message_whose_notice_is_lost_is_received_with_a_check() {
     let Some(database) = Database::open(true) else { return };
     run(async {
+        // Real time: the clock of PostgreSQL decides about the lease, and the checks follow its renewals.
         let one = process_with_lease(&database, Duration::from_millis(300));
         let mut updates = subscribe(&one, StartFrom::Now).await;
         one.publish(&1).await.expect("it is published");
@@ -67,6 +68,7 @@ fn rows_are_removed_beyond_their_bounds_and_after_their_time() {
             ..HubConfig::default()
         };
         let engine = RemoteEngineConfig {
+            // Real time: the clock of PostgreSQL decides about the lease.
             lease: Duration::from_millis(300),
             ..patient()
         };

@@ -156,6 +156,7 @@ fn members_stay_present_while_the_server_is_full() {
 fn members_of_a_process_with_an_expired_lease_return_while_the_server_is_full() {
     let Some(server) = RedisServer::volatile() else { return };
     run(async {
+        // Real time: the clock of Redis decides about the lease.
         let one = process_with_lease(&server, Duration::from_millis(600));
         let _updates = subscribe(&one, StartFrom::Now).await;
         let _ada = one.join("ada").await.expect("room");
@@ -179,6 +180,7 @@ fn members_of_a_process_with_an_expired_lease_return_while_the_server_is_full() 
 fn topic_that_the_server_refuses_after_a_reconnect_keeps_its_subscribers_and_continues() {
     let Some(server) = RedisServer::volatile() else { return };
     run(async {
+        // Real time: the clock of Redis decides about the lease.
         let process = || process_with_lease(&server, Duration::from_millis(600));
         let (one, two) = (process(), process());
         let mut updates = subscribe(&two, StartFrom::Now).await;

@@ -69,6 +69,7 @@ impl Stream for Counted {
 fn a_client_that_sends_and_never_reads_is_not_read_from_without_bound() {
     let counter = Counter::default();
     let app = App::new(counter.clone()).routes(routes![count]).body_limit(u64::MAX);
+    // The subject is the kernel's buffers, which fill in real time, and so the deadline is real.
     let server = serve(app.minimum_rate(1024, Duration::from_secs(2)));
     let mut client = server.connect();
     client.send("POST /count HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n");

@@ -10,7 +10,10 @@ use std::time::Duration;
 use conduit::prelude::*;
 use conduit::{ServerHandle, Shutdown, Tasks};
 use support::handler_counts::HandlerCounts;
-use support::{Running, start, wait_for};
+use support::{Running, pass_deadlines, start, wait_for};
+
+/// The shutdown timeout: no test waits for it in real time.
+const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Stops the server, and lets handlers and tasks finish once it no longer listens.
 fn stop(running: &Running, counts: &HandlerCounts) {
@@ -30,10 +33,12 @@ async fn notified(shutdown: Shutdown, counts: State<HandlerCounts>) -> String {
     format!("{before} {}", shutdown.is_requested())
 }
 
+/// Does not end. At the shutdown it advances the clock of its worker beyond the deadline.
 #[get("/endless")]
-async fn endless(counts: State<HandlerCounts>) {
+async fn endless(shutdown: Shutdown, counts: State<HandlerCounts>) {
     counts.started.fetch_add(1, SeqCst);
-    std::future::pending().await
+    shutdown.requested().await;
+    pass_deadlines().await
 }
 
 /// Responds at once; its task continues until the server stops, and for a while after that.
@@ -48,12 +53,14 @@ async fn spawns(tasks: Tasks, shutdown: Shutdown, counts: State<HandlerCounts>) 
     });
 }
 
+/// Spawns a task that does not end. At the shutdown it advances the clock of its worker beyond the deadline.
 #[get("/spawns-endless")]
-async fn spawns_endless(tasks: Tasks, counts: State<HandlerCounts>) {
+async fn spawns_endless(tasks: Tasks, shutdown: Shutdown, counts: State<HandlerCounts>) {
     let guard = CountOnDrop(counts.0);
     tasks.spawn("an endless task", async move {
         guard.0.started.fetch_add(1, SeqCst);
-        std::future::pending::<()>().await;
+        shutdown.requested().await;
+        pass_deadlines().await
     });
 }
 
@@ -65,11 +72,11 @@ impl Drop for CountOnDrop {
     }
 }
 
-fn serve(counts: &HandlerCounts, limit: Duration) -> (Running, ServerHandle) {
+fn serve(counts: &HandlerCounts) -> (Running, ServerHandle) {
     let app = App::new(counts.clone())
         .routes(routes![notified, endless, spawns, spawns_endless])
         .workers(1)
-        .shutdown_timeout(limit);
+        .shutdown_timeout(LIMIT);
     let running = start(app.listen("127.0.0.1:0").expect("it listens"));
     let handle = running.handle();
     (running, handle)
@@ -78,7 +85,7 @@ fn serve(counts: &HandlerCounts, limit: Duration) -> (Running, ServerHandle) {
 #[test]
 fn handler_receives_the_shutdown_and_its_response_is_the_last() {
     let counts = HandlerCounts::default();
-    let (running, handle) = serve(&counts, Duration::from_secs(30));
+    let (running, handle) = serve(&counts);
     let mut client = running.connect();
     client.send("GET /notified HTTP/1.1\r\nhost: test\r\n\r\n");
     wait_for(|| counts.started.load(SeqCst) == 1);
@@ -94,7 +101,7 @@ fn handler_receives_the_shutdown_and_its_response_is_the_last() {
 #[test]
 fn a_handler_of_a_disconnected_client_is_finished() {
     let counts = HandlerCounts::default();
-    let (running, _) = serve(&counts, Duration::from_secs(30));
+    let (running, _) = serve(&counts);
     let mut client = running.connect();
     client.send("GET /notified HTTP/1.1\r\nhost: test\r\n\r\n");
     wait_for(|| counts.started.load(SeqCst) == 1);
@@ -107,7 +114,7 @@ fn a_handler_of_a_disconnected_client_is_finished() {
 #[test]
 fn a_handler_that_does_not_end_does_not_hold_the_server() {
     let counts = HandlerCounts::default();
-    let (running, handle) = serve(&counts, Duration::from_millis(200));
+    let (running, handle) = serve(&counts);
     let mut stays = running.connect();
     stays.send("GET /endless HTTP/1.1\r\nhost: test\r\n\r\n");
     let mut goes = running.connect();
@@ -122,7 +129,7 @@ fn a_handler_that_does_not_end_does_not_hold_the_server() {
 #[test]
 fn task_of_a_handler_is_finished_after_the_response() {
     let counts = HandlerCounts::default();
-    let (running, _) = serve(&counts, Duration::from_secs(3600));
+    let (running, _) = serve(&counts);
     assert_eq!(running.get("/spawns").status, 200);
     wait_for(|| counts.started.load(SeqCst) == 1);
     stop(&running, &counts);
@@ -133,7 +140,7 @@ fn task_of_a_handler_is_finished_after_the_response() {
 #[test]
 fn task_that_does_not_end_is_cut_off() {
     let counts = HandlerCounts::default();
-    let (running, handle) = serve(&counts, Duration::from_millis(200));
+    let (running, handle) = serve(&counts);
     assert_eq!(running.get("/spawns-endless").status, 200);
     wait_for(|| counts.started.load(SeqCst) == 1);
     handle.stop();
@@ -163,6 +170,7 @@ fn a_server_with_a_delay_continues_to_serve_and_is_no_longer_ready() {
 #[test]
 fn a_server_stops_when_its_delay_is_over() {
     let app = App::new(()).routes(routes![conduit::health::readyz]).workers(1);
+    // Real time: the delay passes on the thread that calls `serve`, whose clock no test advances.
     let delayed = app.stop_delay(Duration::from_millis(20));
     let running = start(delayed.listen("127.0.0.1:0").expect("it listens"));
     running.handle().stop();

@@ -203,6 +203,7 @@ fn run_that_blocks_its_thread_names_its_seed() {
         },
         _ => Ok(String::new()),
     };
+    // Real time: a run that blocks its thread stops the clock of the simulation.
     let ended = run_seeds(0..20, Duration::from_millis(500), blocks);
     let message = ended.expect_err("seed 7 blocks");
     assert!(

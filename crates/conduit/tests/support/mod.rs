@@ -48,6 +48,15 @@ pub(crate) fn advance_clock(duration: Duration) {
     tokio::time::resume();
 }
 
+/// Advances the clock of this thread's runtime beyond all deadlines in each turn, until the task is dropped.
+#[cfg(feature = "testing")]
+pub(crate) async fn pass_deadlines() -> ! {
+    loop {
+        advance_clock(Duration::from_secs(3600));
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Advances the clock of its worker by this number of seconds.
 #[cfg(feature = "testing")]
 #[conduit::get("/later/{seconds}")]

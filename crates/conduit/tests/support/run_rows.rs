@@ -237,6 +237,7 @@ pub(crate) fn shutdown_waits_for_a_run_and_cuts_off_a_longer_one_for_the_clients
 pub(crate) fn serve(engine: impl HubEngine) -> conduit::Result {
     let runs = Runs::with_engine(RunsConfig::default(), engine);
     let app = App::new(runs).routes(routes![start, follow, cancel]);
+    // Real time: the service is a separate process, whose clock no test advances.
     app.shutdown_timeout(Duration::from_millis(500)).run()
 }
 

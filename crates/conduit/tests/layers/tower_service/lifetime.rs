@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::{PATIENCE, ask, block_on, get};
 use crate::handlers::new;
+use crate::support::pass_deadlines;
 
 /// Reports when all of its clones, and so all threads of an application, are dropped.
 #[derive(Clone)]
@@ -66,7 +67,7 @@ async fn aborted(alive: State<Alive>) -> &'static str {
 }
 
 #[get("/until-notified")]
-async fn until_told(alive: State<Alive>, shutdown: Shutdown) -> &'static str {
+async fn until_notified(alive: State<Alive>, shutdown: Shutdown) -> &'static str {
     let _ = alive.sender.send("begun");
     shutdown.requested().await;
     let _ = alive.sender.send("notified");
@@ -79,10 +80,26 @@ async fn for_ever(alive: State<Alive>) {
     std::future::pending().await
 }
 
+/// Does not end. At the shutdown it advances the clock of its thread beyond the deadline.
+#[get("/past-the-deadline")]
+async fn past_the_deadline(alive: State<Alive>, shutdown: Shutdown) {
+    let _ = alive.sender.send("begun");
+    shutdown.requested().await;
+    pass_deadlines().await
+}
+
 pub(super) fn alive(shutdown: Duration) -> (AppService, Arc<Semaphore>, mpsc::Receiver<&'static str>) {
     let (alive, events) = Alive::new();
     let go = Arc::clone(&alive.go);
-    let routes = routes![new, work, aborted, until_told, for_ever, conduit::health::readyz];
+    let routes = routes![
+        new,
+        work,
+        aborted,
+        until_notified,
+        for_ever,
+        past_the_deadline,
+        conduit::health::readyz
+    ];
     let app = App::new(alive).routes(routes).workers(2).shutdown_timeout(shutdown);
     (app.into_service().expect("threads can be started"), go, events)
 }
@@ -155,8 +172,8 @@ fn handlers_without_a_caller_receive_the_shutdown_and_its_time() {
     assert_eq!(events.recv_timeout(PATIENCE), Ok("notified"));
     assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
 
-    let (service, _, events) = alive(Duration::from_millis(10));
-    ask_and_go(&service, "/for-ever", &events);
+    let (service, _, events) = alive(LONG);
+    ask_and_go(&service, "/past-the-deadline", &events);
     drop(service);
     assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
 }
