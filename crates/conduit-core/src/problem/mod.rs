@@ -301,7 +301,7 @@ impl Problem {
             BodyError::Stream(error) => Problem::internal(&**error),
             #[cfg(feature = "tower")]
             BodyError::Unreadable(error) if is_too_long(&**error) => {
-                Problem::payload_too_large("the body is longer than the limit of a layer on its way")
+                Problem::payload_too_large("the body exceeds the limit of a layer")
             }
             // The message of the other library may disclose details to the client.
             #[cfg(feature = "tower")]

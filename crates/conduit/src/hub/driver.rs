@@ -419,7 +419,12 @@ impl<S: TopicServer> Driver<S> {
                     Ok(_) if incomplete.contains(topic) && self.stale.contains(topic) => {}
                     Ok(snapshot) => self.apply(topic, snapshot),
                     Err(error) => {
-                        tracing::error!(error, ?topic, "{} has refused to read a topic", S::NAME);
+                        tracing::error!(
+                            error,
+                            ?topic,
+                            "{} rejected the read of a topic: check the type of its key and the rights of the user",
+                            S::NAME
+                        );
                         self.stale.insert(Arc::clone(topic));
                     }
                 }

@@ -71,7 +71,7 @@ impl Layer for Timeout {
         match tokio::time::timeout(self.limit, next.run(request)).await {
             Ok(response) => response,
             Err(_) => Problem::new(self.status)
-                .with_detail(format!("there was no response within {:?}", self.limit))
+                .with_detail(format!("no response within {:?}", self.limit))
                 .into_response(),
         }
     }

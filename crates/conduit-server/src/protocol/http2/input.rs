@@ -256,7 +256,7 @@ impl RequestReader {
         shared: &mut Shared,
     ) {
         shared.counts().record_limit_hit(Limit::HeadBytes);
-        tracing::debug!(peer = %link.peer(), stream = id.number(), "refused a request: the heads of the connection together exceed their limit");
+        tracing::debug!(peer = %link.peer(), stream = id.number(), "refused a request: the request heads of this connection exceed the memory limit");
         let refused = multiplexer
             .engine
             .refuse(&mut link.output.buffer, id, code, engine_time(shared));
