@@ -28,8 +28,8 @@ pub(crate) enum Failed {
     Socket(io::Error),
 }
 
-/// Has another thread read a part of a file, so that it is in memory, and then calls a function on this one. The next read finds the
-/// error of a thread that could not read.
+/// Reads a part of a file on another thread, so that it is in memory, then calls `then` on this one. An error of the read is
+/// reported by the next read.
 pub(crate) fn load(part: FilePart, then: Box<dyn FnOnce()>) {
     let reading = spawn_blocking(Box::new(|| part.load()));
     tokio::task::spawn_local(async move {

@@ -27,7 +27,7 @@ pub struct ServerHandle(Arc<Lifecycle>);
 
 #[derive(Debug)]
 struct Lifecycle {
-    /// The certificates, where connections are encrypted.
+    /// The certificates, if connections use TLS.
     tls: Option<Arc<dyn TlsAcceptor>>,
     stage: AtomicU8,
     /// Between the request to stop and the stop.
@@ -142,7 +142,7 @@ impl ServerHandle {
         self.0.tls.as_ref()
     }
 
-    /// Has another thread read the files of certificates again.
+    /// Requests a reload of the certificate files, which another thread reads.
     pub(super) fn request_reload(&self) {
         self.0.reload.notify_one();
     }
@@ -152,7 +152,7 @@ impl ServerHandle {
         self.0.reload.notified().await;
     }
 
-    /// Has another thread start the process that takes over.
+    /// Requests the start of the process that takes over, which another thread starts.
     pub(super) fn request_handover(&self) {
         self.0.handover.notify_one();
     }

@@ -1,8 +1,7 @@
 //! Connections of the test client in the memory of this process: the worker serves them as it serves sockets.
 //!
-//! A `Pipe` replaces the kernel's two socket buffers. The worker queries the pipes each turn, like a poller,
-//! so that everything above `Transport` is as in
-//! production. The clock is tokio's, which a test may move.
+//! A `Pipe` replaces the kernel's two socket buffers. The worker queries the pipes each turn, as it queries the poller: all code
+//! above `Transport` is that of production. The clock is tokio's, which a test may advance.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -48,7 +47,7 @@ pub enum Opening {
     Requests,
     /// All bytes, with a PROXY header where the address of the client must send one.
     Raw,
-    /// The same, encrypted.
+    /// All bytes, which are those of a TLS client.
     Encrypted,
 }
 

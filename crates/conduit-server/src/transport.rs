@@ -1,7 +1,7 @@
-//! The byte stream of a connection: TCP, a Unix socket, or encryption over one of them.
+//! The byte stream of a connection: TCP, a Unix socket, or TLS over one of them.
 //!
 //! A link does not depend on the kind: it receives into the buffer of the worker, sends the output of the protocol, and
-//! queries the state of the encryption where there is any.
+//! queries the state of TLS where it is used.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -45,7 +45,7 @@ pub struct Received {
     pub(super) more: bool,
 }
 
-/// An encrypted stream.
+/// A TLS stream.
 pub trait TlsStream {
     /// Receives as `Transport::recv` does, with the whole buffer as memory for encrypted bytes. 0 bytes without an end: the
     /// received bytes contained no data.
@@ -153,7 +153,7 @@ impl Transport {
         })
     }
 
-    /// Peeks at the received bytes of the network, below any encryption.
+    /// Peeks at the received bytes of the network, below TLS.
     ///
     /// # Errors
     /// `WouldBlock` if nothing is there yet; otherwise the connection is closed.
@@ -167,7 +167,7 @@ impl Transport {
         }
     }
 
-    /// Receives bytes of the network, below any encryption; 0 is the end.
+    /// Receives bytes of the network, below TLS; 0 is the end.
     ///
     /// # Errors
     /// `WouldBlock` if nothing is there yet; otherwise the connection has failed.
@@ -182,7 +182,7 @@ impl Transport {
     }
 
     /// Sends as much as there is room for, and returns the number of bytes. Uncounted bytes must be passed again, at the
-    /// beginning of the next call: encryption may have consumed a part of them already.
+    /// beginning of the next call: TLS may have consumed a part of them already.
     ///
     /// # Errors
     /// `WouldBlock` if there is no room; otherwise the connection is closed.
@@ -233,7 +233,7 @@ impl Transport {
         }
     }
 
-    /// Returns whether messages of the encryption wait for the next output. After a second or two [`flush`](Self::flush) sends
+    /// Returns whether TLS messages wait for the next output. After a second or two [`flush`](Self::flush) sends
     /// them alone.
     #[inline]
     pub(super) fn defers_output(&self) -> bool {
@@ -243,7 +243,7 @@ impl Transport {
         }
     }
 
-    /// Sends the messages of the encryption, such as its part of the handshake.
+    /// Sends the TLS messages, such as those of the handshake.
     ///
     /// # Errors
     /// The connection has failed. A full socket is not an error.
@@ -256,7 +256,7 @@ impl Transport {
         }
     }
 
-    /// Returns whether messages of the encryption wait for room.
+    /// Returns whether TLS messages wait for room.
     #[inline]
     pub(super) fn holds_output(&self) -> bool {
         match self {
@@ -335,7 +335,7 @@ impl Transport {
     /// Ends the server's half of the stream: the client reads the end after all earlier bytes.
     ///
     /// # Errors
-    /// `WouldBlock` if the end of the encryption waits for room: [`flush`](Self::flush), then call it again. Otherwise the
+    /// `WouldBlock` if the end of TLS waits for room: [`flush`](Self::flush), then call it again. Otherwise the
     /// connection has failed.
     pub(super) fn shutdown(&mut self) -> io::Result<()> {
         match self {
@@ -365,7 +365,7 @@ impl Transport {
         }
     }
 
-    /// The connection in memory, below any encryption.
+    /// The connection in memory, below TLS.
     #[cfg(feature = "testing")]
     pub(super) fn memory(&self) -> Option<&super::in_process::ServerEnd> {
         match self {

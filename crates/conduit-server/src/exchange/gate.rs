@@ -27,7 +27,7 @@ pub(crate) struct StreamGate {
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum GateState {
-    /// The client lags.
+    /// The connection has no room.
     #[default]
     Full,
     /// The stream may return a piece.
@@ -111,10 +111,10 @@ pub(crate) struct ResponseStream {
     counts: WorkerCounts,
 }
 
-/// A body in little memory: an idle event stream holds it for long.
+/// The body of a stream, in little memory: an idle event stream holds it for long.
 enum StreamBody {
     Pieces(Pin<Box<dyn PieceStream>>),
-    /// Of a declared length, or the body of a request.
+    /// A body of declared length, or the body of a request.
     Other(Box<Body>),
 }
 

@@ -11,8 +11,8 @@
 //!    └────────────────────────┴──────────────────────┴────────┘
 //! ```
 //!
-//! A handler that is ready has the same ways out of `Idle`. A protocol drives it: [`begin`](Exchange::begin) with a request,
-//! `push_body` with the pieces of the request's body, and then the ends. [`Environment`] has the application and the state of its
+//! A handler that is ready has the same transitions from `Idle`. A protocol drives the exchange: [`begin`](Exchange::begin) with
+//! a request, `push_body` with the pieces of its body, and then the ends. [`Environment`] has the application and the state of its
 //! thread.
 //!
 //! A request's body has three ends, which differ for its reader:
@@ -173,8 +173,8 @@ impl Exchange {
         )
     }
 
-    /// Counts the handler of the protocol that follows on the connection, which continues after the exchange. Returns also the action
-    /// at the end of its client.
+    /// Counts the handler of the protocol that follows on the connection, which continues after the exchange. Returns also the
+    /// effect of a client disconnect.
     #[cfg(feature = "websocket")]
     pub(super) fn continue_handler(&self, client: SocketAddr, environment: &Environment) -> (InProgress, Disconnect) {
         (
@@ -199,7 +199,7 @@ impl Exchange {
         self.request_body = Some(channel);
     }
 
-    /// Adds a piece. Returns false if the handler lags: a command follows when it wants more.
+    /// Adds a piece. Returns false if the handler has not read the body yet: a command follows when it wants more.
     pub(super) fn push_body(&self, piece: &[u8]) -> bool {
         match &self.request_body {
             Some(body) if !body.push(piece) => {
@@ -226,7 +226,7 @@ impl Exchange {
         }
     }
 
-    /// The number of bytes of the body that the handler has not taken. If there are any, a command follows when it takes them.
+    /// The number of bytes of the body that the handler has not read. If there are any, a command follows when it reads them.
     #[cfg(feature = "http2")]
     pub(super) fn unread_bytes(&self) -> usize {
         let Some(body) = &self.request_body else {
@@ -288,7 +288,7 @@ impl Exchange {
         matches!(self.state, ExchangeState::Sending)
     }
 
-    /// Returns whether a part of the response is still to be made, by a handler or a stream, or waits for room.
+    /// Returns whether the response is incomplete: a handler or a stream produces it, or the rest waits for room.
     #[inline]
     pub(super) fn is_serving(&self) -> bool {
         !matches!(self.state, ExchangeState::Idle)
@@ -365,7 +365,7 @@ impl Exchange {
         ResponseStream::new(body, self.instrument_stream(environment))
     }
 
-    /// Has the task of the streams poll it, from here on.
+    /// Moves the stream to the worker's stream task.
     pub(super) fn spawn_stream(&mut self, stream: ResponseStream, sender: CommandSender) {
         if let ExchangeState::Streaming(gate, _) = &self.state {
             streams::spawn(Pump::new(stream, Rc::clone(gate), sender));
@@ -558,7 +558,7 @@ impl Environment {
         }
     }
 
-    /// The action at the end of the client of a request of this route.
+    /// The effect of a client disconnect on a request of this route.
     pub(super) fn disconnect(&self, route: Option<Route>) -> Disconnect {
         let chosen = route.and_then(|(_, definition)| definition.disconnect);
         chosen.unwrap_or(self.disconnect)

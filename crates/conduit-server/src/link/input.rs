@@ -12,16 +12,16 @@ pub(crate) const BUFFER_BYTES: usize = if cfg!(feature = "websocket") {
 /// The way in which a protocol reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InputMode {
-    /// Little at a time: a worker reads from several connections before it serves them.
+    /// Reads little at a time: a worker reads from several connections before it serves them.
     Batched,
-    /// Much at a time, into the part of the worker's buffer that a batch has.
+    /// Reads much at a time, into the part of the worker's buffer that a batch has.
     Alone,
-    /// As much as the worker's buffer has room for.
+    /// Reads as much as the worker's buffer has room for.
     #[cfg(feature = "websocket")]
     Bulk,
-    /// Below any encryption.
+    /// Reads raw bytes, below TLS.
     Raw,
-    /// Below any encryption, and the bytes stay until [`Link::discard_raw`](super::Link::discard_raw) takes them.
+    /// Reads raw bytes, below TLS, which stay until [`Link::discard_raw`](super::Link::discard_raw) takes them.
     Peeked,
 }
 

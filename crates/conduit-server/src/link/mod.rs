@@ -28,7 +28,7 @@ use super::transport::Transport;
 use crate::connection_info::{ConnectionInfo, Origin};
 use crate::exchange_id::ConnectionId;
 
-/// The time for which messages of the encryption, such as session tickets, wait for output. The first of these seconds has
+/// The time for which TLS messages, such as session tickets, wait for output. The first of these seconds has
 /// begun already.
 const DEFERRED_SECONDS: Second = 2;
 /// The interest of a connection that reads. The end of the client's half is reported besides its last bytes, because a read
@@ -134,7 +134,7 @@ impl Link {
     /// Receives bytes, once. `read_closed` is set if the poller has reported the end of the client's half.
     ///
     /// # Errors
-    /// `WouldBlock` if nothing is there; otherwise the connection has failed, or has ended below the encryption.
+    /// `WouldBlock` if nothing is there; otherwise the connection has failed, or has ended below TLS.
     #[inline]
     pub(super) fn recv(
         &mut self,
@@ -215,7 +215,7 @@ impl Link {
         matches!(self.stream.peek_raw(&mut [0]), Ok(1))
     }
 
-    /// Returns whether a part of an encrypted record has arrived, of which nothing can be used yet.
+    /// Returns whether an incomplete TLS record has arrived.
     pub(super) fn holds_input(&self) -> bool {
         self.stream.holds_input()
     }
@@ -248,7 +248,7 @@ impl Link {
         }
     }
 
-    /// Sends the messages of the encryption that wait for the next output.
+    /// Sends the TLS messages that wait for the next output.
     ///
     /// # Errors
     /// The connection has failed.
@@ -259,7 +259,7 @@ impl Link {
         Ok(())
     }
 
-    /// Sends the records of the encryption that wait for room.
+    /// Sends the TLS records that wait for room.
     ///
     /// # Errors
     /// The connection has failed.
@@ -392,21 +392,21 @@ impl Link {
         second.is_some_and(|second| second <= shared.now())
     }
 
-    /// Measures the output that the client takes. Bytes in the buffer of the socket do not count: the system may hold
-    /// megabytes, and accepts more only after the client has taken many of them.
+    /// Measures the output that the client reads. Bytes in the buffer of the socket do not count: the system may hold
+    /// megabytes, and accepts more only after the client has read many of them.
     pub(super) fn measure_reader(&mut self, shared: &Shared) {
         if self.deadline.timer == Timer::Send {
             self.take_measure(shared);
         }
     }
 
-    /// The number of bytes that the client has taken since the last measurement.
+    /// The number of bytes that the client has read since the last measurement.
     pub(super) fn take_measure(&mut self, shared: &Shared) -> u64 {
         let taken = self.taken_bytes();
         self.deadline.rate.took(taken, shared.now(), &shared.link_times)
     }
 
-    /// Returns whether the client's system has acknowledged nothing since the last look, although bytes were on their way.
+    /// Returns whether the client's system has acknowledged nothing since the last check, although bytes were in transit.
     pub(super) fn check_acknowledgements(&mut self) -> bool {
         let unacknowledged = self.stream.unacknowledged_bytes() as u64;
         self.deadline
@@ -419,7 +419,7 @@ impl Link {
     /// Ends the server's half of the stream: the client reads the end after all earlier bytes.
     ///
     /// # Errors
-    /// `WouldBlock` if the end of the encryption waits for room; otherwise the connection has failed.
+    /// `WouldBlock` if the end of TLS waits for room; otherwise the connection has failed.
     pub(super) fn shutdown(&mut self) -> io::Result<()> {
         self.stream.shutdown()
     }

@@ -97,7 +97,7 @@ impl Output {
         self.uncopied.as_ref().is_some_and(|uncopied| uncopied.waits_for_disk())
     }
 
-    /// Has another thread read the next part of the file, if that is not in memory, and then calls a function, after which
+    /// Reads the next part of the file on another thread, if it is not in memory, then calls `then`, after which
     /// [`mark_loaded`](Self::mark_loaded) follows.
     pub(crate) fn load_file(&mut self, then: impl FnOnce() + 'static) {
         if let Some(part) = self.uncopied.as_mut().and_then(|uncopied| uncopied.take_load()) {

@@ -6,26 +6,26 @@ use crate::deadlines::{Second, WheelSlot};
 use crate::link_times::LinkTimes;
 use crate::protocol_timer::ProtocolTimer;
 
-/// The wait of a connection, by the measure of its time.
+/// The event that a connection waits for; it determines the deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Timer {
-    /// For the server or the disk: there is no deadline.
+    /// The server or the disk: there is no deadline.
     Off,
-    /// For the next message of the client.
+    /// The next message of the client.
     Idle,
-    /// For the rest of a message that has begun.
+    /// The rest of a message that has begun.
     Incomplete,
-    /// For more bytes of a transfer from the client, at the minimum rate.
+    /// More bytes of a transfer from the client, at the minimum rate.
     Receive,
-    /// For room for output, at the minimum rate.
+    /// Room for output, at the minimum rate.
     Send,
-    /// For the server, after the client has ended its half of the stream and may have disconnected.
+    /// The server, after the client has ended its half of the stream and may have disconnected.
     HalfClosed,
-    /// For more output of the server. Meanwhile the client has to acknowledge what was sent.
+    /// More output of the server. Meanwhile the client has to acknowledge the sent bytes.
     Acknowledgement,
-    /// For an event of the protocol, for these seconds.
+    /// An event of the protocol, for these seconds.
     Protocol(ProtocolTimer, Second),
-    /// Until this second, which the protocol has computed.
+    /// An event of the protocol, until this second, which the protocol has computed.
     #[cfg(all(feature = "http2", feature = "websocket"))]
     At(Second),
 }

@@ -15,7 +15,7 @@ use crate::shared::Shared;
 /// The number of bytes that a connection discards while it lingers.
 const LINGER_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The time for which a connection lingers after its last response, and again while its client takes the response at the
+/// The time for which a connection lingers after its last response, and again while its client reads the response at the
 /// minimum rate.
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
@@ -31,7 +31,7 @@ impl From<Lingering> for Protocol {
 }
 
 impl ConnectionProtocol for Lingering {
-    /// Input is below any encryption.
+    /// The input is raw: below TLS, if there is TLS.
     fn on_input(&mut self, _: &mut Link, input: &mut &[u8], _: &mut Shared) -> Step {
         self.drained_bytes += input.len() as u64;
         *input = &[];

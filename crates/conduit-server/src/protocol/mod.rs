@@ -171,14 +171,13 @@ pub(super) enum Activity {
     Idle,
     /// The client is to complete a handshake, a header, or a request without a response yet.
     Receiving,
-    /// A part of a response is still to be made. `ends_with_client` means that the end of the client's half ends it, regardless
-    /// of earlier input.
+    /// A response is incomplete. `ends_with_client` means that the end of the client's half ends it, regardless of earlier input.
     Serving { ends_with_client: bool },
     /// A WebSocket is open, which clients keep for long: a shutdown closes such connections one after the other.
     LongLived,
     /// The output ends the stream: the last response is complete.
     Ending,
-    /// The output is incomplete or not taken: the connection is to be reset, without an end of the stream.
+    /// The output is incomplete, or the client does not read it: the connection is to be reset, without an end of the stream.
     Aborting,
     /// All is sent; the connection waits for the client's end.
     Lingering,

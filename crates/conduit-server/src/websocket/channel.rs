@@ -336,7 +336,7 @@ impl Channel {
 
 // The handler's end.
 impl Channel {
-    /// Has the connection look for changes.
+    /// Wakes the connection, which then reads the changes.
     fn announce(&self) {
         if let Some(waker) = self.waker.get()
             && !self.is_announced.replace(true)

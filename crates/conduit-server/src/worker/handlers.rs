@@ -12,7 +12,7 @@ use crate::commands::Command;
 /// The number of woken handlers of WebSockets that are polled in a row.
 const HANDLERS_A_TURN: usize = 128;
 
-/// Has connections poll the handlers of their WebSockets that an event other than a message has woken.
+/// The polls of the WebSocket handlers that an event other than a message has woken.
 #[derive(Default)]
 pub(super) struct HandlerPolls {
     /// The last turn has not polled all of the handlers that were woken.

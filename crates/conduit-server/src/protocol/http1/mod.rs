@@ -47,7 +47,7 @@ enum Http1Input {
     Ready,
     /// A whole request waits for the end of the response before it.
     WaitsForResponse,
-    /// The handler lags with the body.
+    /// The handler has not read the body yet.
     WaitsForHandler,
 }
 
@@ -168,7 +168,7 @@ impl ConnectionProtocol for Http1 {
             Timer::Incomplete => (Limit::HeadTime, "the head of the request did not arrive in time"),
             Timer::Receive => (Limit::BodyRate, "the body of the request arrives too slowly"),
             Timer::Send => {
-                // The system must not keep bytes that the client does not take.
+                // The system must not keep bytes that the client does not read.
                 self.resets = true;
                 return close_late(Limit::WriteRate, link, shared);
             }
@@ -213,7 +213,7 @@ impl ConnectionProtocol for Http1 {
     }
 
     /// Reads while requests can be served, or while a body that is not paused is incomplete. Reads nothing while the client
-    /// has ended its half, has sent more than can be served now, or does not take its responses.
+    /// has ended its half, has sent more than can be served now, or does not read its responses.
     fn waits_for(&self, link: &Link, _: &Shared) -> (Interest, Timer) {
         let can_use = !matches!(self.input, Http1Input::WaitsForHandler | Http1Input::WaitsForResponse);
         let reads = !link.read_closed

@@ -59,7 +59,7 @@ pub(crate) struct Http2 {
     resets: bool,
 }
 
-/// On the heap, so that a connection with HTTP/1.1 stays small.
+/// HTTP/2 on the heap: a connection with HTTP/1.1 stays small.
 pub(crate) type BoxedHttp2 = Box<Http2>;
 
 impl Http2 {
@@ -142,7 +142,7 @@ impl ConnectionProtocol for Http2 {
             Timer::Protocol(ProtocolTimer::Settings, _) => (Limit::HandshakeTime, ErrorCode::SETTINGS_TIMEOUT),
             Timer::Idle => (Limit::IdleTime, ErrorCode::NO_ERROR),
             Timer::Send => {
-                // The system must not keep what the client does not take.
+                // The system must not keep bytes that the client does not read.
                 self.resets = true;
                 return close_late(Limit::WriteRate, link, shared);
             }

@@ -22,7 +22,7 @@ use crate::websocket::PendingSocket;
 
 pub(crate) struct WebSocket {
     socket: Socket,
-    /// The client does not take its messages: reset instead of closing cleanly.
+    /// The client does not read its messages: reset instead of closing cleanly.
     resets: bool,
 }
 
@@ -113,7 +113,7 @@ impl ConnectionProtocol for WebSocket {
                 Step::Continue
             }
             Timer::Send => {
-                // The system must not keep bytes that the client does not take.
+                // The system must not keep bytes that the client does not read.
                 self.resets = true;
                 close_late(Limit::WriteRate, link, shared)
             }

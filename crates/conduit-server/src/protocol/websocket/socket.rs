@@ -73,7 +73,7 @@ pub(in crate::protocol) enum SocketInput {
     NeedsMore,
     /// More can be used once there is room for output.
     Ready,
-    /// The handler lags.
+    /// The handler has not read the earlier messages yet.
     Paused,
 }
 
@@ -239,7 +239,7 @@ impl Socket {
         true
     }
 
-    /// Uses the frames in the input, until it is used, the handler lags, or there is no room for output.
+    /// Uses the frames in the input, until all of it is used, the handler has not read the messages yet, or there is no room for output.
     fn read(&mut self, input: &mut &[u8], output: &mut impl SocketOutput, shared: &mut Shared) {
         if self.input == SocketInput::Paused {
             return;
@@ -441,7 +441,7 @@ impl Socket {
         if !self.engine.is_open() {
             Timer::protocol(ProtocolTimer::Close, CLOSING_TIME)
         } else if self.input == SocketInput::Paused {
-            // The handler lags, not the client.
+            // The handler is late, not the client.
             Timer::Off
         } else if self.is_pinged {
             let rest = config.timeout.saturating_sub(config.ping_after);
