@@ -5,7 +5,7 @@
 pub enum CrossOrigin {
     /// All of them: the handler has no [ambient](crate::extract::FromRequest::IS_AMBIENT) extractor.
     Harmless,
-    /// Those with a safe method.
+    /// Requests with a safe method.
     Rejected,
     /// All of them: the route has the option `cross_origin`.
     Permitted,

@@ -167,7 +167,7 @@ impl<S: 'static> Plan<S> {
     }
 }
 
-/// Makes the application of each worker. The server is compiled once for this trait, and not for each type of a state.
+/// Builds the application of each worker. The server is compiled once for this trait, and not for each type of a state.
 pub trait OpenApplication: Send {
     /// Returns a copy for another worker.
     fn duplicate(&self) -> Box<dyn OpenApplication>;
@@ -235,13 +235,13 @@ pub struct Application {
 }
 
 impl Application {
-    /// The request's route, and its place in the table.
+    /// The request's route, and its index in the table.
     pub fn route(&self, request: &mut Request) -> Option<(usize, &'static Definition)> {
         let index = self.dispatcher.find(request).ok()?;
         Some((index, &self.dispatcher.table.definitions()[index]))
     }
 
-    /// The action at the end of the client, if an endpoint of the framework chooses it for this request.
+    /// The effect of a client disconnect, if an endpoint of the framework determines it for this request.
     #[inline]
     pub fn disconnect(&self, request: &Request) -> Option<Disconnect> {
         match self.dispatcher.has_endpoint {
@@ -291,7 +291,7 @@ impl Application {
 /// The innermost endpoint of an application: calls the handler of a request's route.
 struct Dispatcher {
     table: &'static Table,
-    /// In the order of the table.
+    /// The endpoints of the routes, in the order of the table.
     endpoints: Vec<Rc<dyn Endpoint>>,
     fallback: Option<Rc<dyn Endpoint>>,
     pages: Rc<[BuiltIn]>,
@@ -302,7 +302,7 @@ struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Finds the request's route, unless it is known and neither method nor path have been changed since: its place in the
+    /// Finds the request's route, unless it is known and neither method nor path have been changed since: its index in the
     /// table.
     #[inline]
     fn find(&self, request: &mut Request) -> Result<usize, Miss> {

@@ -152,7 +152,7 @@ pub enum MediaType {
 
 macro_rules! media_types {
     ($($value:literal,)*) => {
-        /// Their values, in the order of [`MediaType`].
+        /// The values of the media types, in the order of [`MediaType`].
         static MEDIA_TYPES: [&str; 6] = [$($value,)*];
 
         /// The heads of the responses of [`response`] as text, in the same order.

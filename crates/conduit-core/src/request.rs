@@ -49,7 +49,7 @@ pub struct Request(Option<Box<Parts>>);
 /// The state of the look-up of a request's route.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Matched {
-    /// Not looked up since the request was received, or since its method or path was changed.
+    /// The route was not looked up since the request was received, or since its method or path was changed.
     #[default]
     NotYet,
     /// The index in the table, and the route.
@@ -238,7 +238,7 @@ impl Request {
         }
     }
 
-    /// Values of any type that the application attaches to the request on its way to the handler.
+    /// The values of any type that layers attach to the request.
     pub fn extensions(&self) -> &Extensions {
         &self.parts().extensions
     }

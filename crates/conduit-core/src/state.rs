@@ -35,7 +35,7 @@ pub trait OpenState<S>: Send {
 pub enum Opening<S> {
     /// The state.
     Ready(S),
-    /// To be awaited on the worker's runtime.
+    /// The future of the state, to await on the worker's runtime.
     Pending(LocalFuture<Result<S>>),
 }
 

@@ -16,13 +16,13 @@ use super::schemas::Schemas;
 use super::shared::{DescribedOperation, PathItem, share, unique, without_unused};
 use super::version::{Version, has_method, missing_method};
 
-/// An OpenAPI document, of version 3.1 unless [`in_version`](Document::in_version) selects another. It serializes as one; as text
-/// (`to_string`) it is JSON for people.
+/// An OpenAPI document, of version 3.1 unless [`in_version`](Document::in_version) selects another. `Serialize` and
+/// `to_string` write it; the text is indented JSON.
 #[derive(Clone, Debug)]
 pub struct Document {
     pub(super) version: Version,
     pub(super) info: Info,
-    /// In the order of the routes.
+    /// The paths, in the order of the routes.
     pub(super) paths: Vec<PathItem>,
     /// The "Path Item Objects" of the webhooks, by name.
     pub(super) webhooks: Map<String, Value>,
@@ -158,7 +158,7 @@ struct Builder {
     paths: Vec<PathItem>,
     security_schemes: Map<String, Value>,
     operation_ids: BTreeSet<String>,
-    /// By handler; the first operation of a handler with several routes.
+    /// The operation id of each handler; that of the first operation if the handler has several routes.
     ids: NameMap<String>,
     /// The links of each operation, in the order of the routes.
     links: Vec<(&'static Definition, Vec<OperationLink>)>,

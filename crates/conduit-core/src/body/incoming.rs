@@ -170,7 +170,7 @@ enum State {
 /// The state that the worker and the reader of one request's body share. Both are on the same thread.
 #[derive(Default)]
 pub struct Channel {
-    /// Received bytes that were not read yet.
+    /// The received bytes that are not read yet.
     buffer: RefCell<Buffer>,
     /// The worker stops reading from the socket while `buffer` holds at least this many bytes.
     window: Cell<usize>,

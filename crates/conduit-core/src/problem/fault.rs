@@ -24,13 +24,13 @@ pub struct Fault {
     /// The part of the request, and the way to the value in it, such as `body.items[3].price` or `query.page`. A name that
     /// has a dot, a bracket, a quote or a space in it is quoted: `body["a.b"]`.
     pub path: String,
-    /// For a value in a JSON body: the same as a JSON pointer in a URI fragment, `#/items/3/price` (RFC 6901, section
+    /// The location of a value in a JSON body: the same as a JSON pointer in a URI fragment, `#/items/3/price` (RFC 6901, section
     /// 6), as RFC 9457 shows it. Absent if it is longer than 256 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
     /// The expectation and the received value: `expected a number, found "12a"`.
     pub message: String,
-    /// For a value in a form: the name of its field, `items[3][price]`. Empty if it is longer than 256 bytes.
+    /// The location of a value in a form: the name of its field, `items[3][price]`. Empty if it is longer than 256 bytes.
     #[serde(skip)]
     field: Option<String>,
 }
@@ -38,9 +38,9 @@ pub struct Fault {
 /// A step on the way from a part of the request to a value in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// Into the member of an object, or the field, with this name.
+    /// A step into the member of an object, or the field, with this name.
     Key(&'a str),
-    /// Into the element of a list, counted from 0.
+    /// A step into the element of a list, counted from 0.
     Index(usize),
 }
 

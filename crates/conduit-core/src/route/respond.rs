@@ -107,7 +107,7 @@ macro_rules! respond {
             type Convert = Convert;
         }
 
-        /// For each request takes the arguments in their order, calls the handler, and converts its return value into the response.
+        /// Takes the arguments of each request in their order, calls the handler, and converts its return value into the response.
         /// The first rejection is the response.
         #[allow(unused_labels, unused_mut, unused_variables)]
         pub fn $name<S: 'static, Parts>(state: Rc<S>, call: Rc<CallSlot>, parts: Parts) -> ServingFuture

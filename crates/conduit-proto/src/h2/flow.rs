@@ -9,7 +9,7 @@ pub(super) const MAX_WINDOW: u32 = (1 << 31) - 1;
 ///
 /// A received byte is outstanding until the reader has consumed it, then unannounced until a WINDOW_UPDATE. Half of the
 /// window is announced at once, so that updates are few and the peer always has at least half of it, unless the reader
-/// lags. A peer that has used the whole window waits, so everything is announced once the reader has consumed all: over a
+/// is slow. A peer that has used the whole window waits, so everything is announced once the reader has consumed all: over a
 /// link with high latency the peer then sends a whole window in each round trip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReceiveWindow {

@@ -31,7 +31,7 @@
 //!
 //! - **At once**: an event is sent when it is available, also through [`Compression`](crate::layer::Compression).
 //!   Events that are available at the same time are sent together.
-//! - **Back-pressure**: the source is polled only while the client takes its events.
+//! - **Back-pressure**: the source is polled only while the client reads its events.
 //! - **No injection**: data is JSON, or text in lines; [`EventText`] cannot contain the end of a field.
 //! - **Vanished clients**: while there are no events, a comment of three bytes is sent every
 //!   [10 s](Events::keep_alive). A client whose system acknowledges nothing for the [grace period](crate::App::minimum_rate) of 30

@@ -23,7 +23,7 @@ const DEPTH_LIMIT: usize = 8;
 /// Name-value pairs.
 pub(super) struct Pairs<'a> {
     text: Cow<'a, str>,
-    /// Sorted by the steps of the names, then by input order.
+    /// The pairs, sorted by the steps of the names, then by input order.
     all: Vec<Pair>,
     /// Set if a type that accepts any value has received a string.
     was_taken: Cell<bool>,

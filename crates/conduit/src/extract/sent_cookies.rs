@@ -11,9 +11,9 @@ use crate::request::Request;
 /// A cookie as sent by the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SentCookie<'a> {
-    /// Not decoded: otherwise `__%48ost-id`, which any site of the domain can set, would pass for `__Host-id`.
+    /// The name, not decoded: otherwise `__%48ost-id`, which any site of the domain can set, would pass for `__Host-id`.
     pub(crate) name: &'a [u8],
-    /// Without the surrounding quotes, not decoded.
+    /// The value without the surrounding quotes, not decoded.
     value: &'a [u8],
 }
 

@@ -65,12 +65,12 @@ impl Ring {
         }
     }
 
-    /// Removes all notices: each reader lags.
+    /// Removes all notices: each reader has missed some.
     pub(super) fn clear(&mut self) {
         while !self.entries.is_empty() {
             self.pop();
         }
-        // A reader that has taken all entries lags too: it has missed the notices that never arrived.
+        // A reader that has read all entries has missed the notices that never arrived.
         self.start += 1;
     }
 

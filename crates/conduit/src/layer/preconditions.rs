@@ -216,7 +216,7 @@ enum Tags {
     /// `*`
     Any,
     Listed(Vec<Tag>),
-    /// Neither `*` alone nor a list of entity tags.
+    /// A value that is neither `*` alone nor a list of entity tags.
     Malformed,
 }
 
@@ -224,7 +224,7 @@ enum Tags {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Tag {
     is_weak: bool,
-    /// With its quotes.
+    /// The tag with its quotes.
     quoted: Vec<u8>,
 }
 

@@ -9,7 +9,7 @@ use http::HeaderValue;
 pub(super) enum SetCookies {
     /// The response to the message has them; `None` once its head is sent.
     Relayed(Arc<Mutex<Option<Vec<HeaderValue>>>>),
-    /// Later calls send them: names and values.
+    /// The names and values of the cookies, which later calls send.
     Kept(Arc<Mutex<Vec<(String, String)>>>),
 }
 

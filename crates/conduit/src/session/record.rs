@@ -40,7 +40,7 @@ pub(super) struct Record {
     /// The id was made by a rotation.
     pub(super) is_rotated: bool,
     pub(super) flashes: Vec<String>,
-    /// JSON. Empty before the first write.
+    /// The data as JSON; empty before the first write.
     pub(super) data: Vec<u8>,
 }
 

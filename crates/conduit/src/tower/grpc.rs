@@ -30,7 +30,7 @@ pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     (rest.is_empty() || rest.starts_with(['+', ';'])).then_some(timeout)
 }
 
-/// At most eight digits and a unit.
+/// Parses at most eight digits and a unit.
 fn parse(field: &[u8]) -> Option<Duration> {
     let (unit, digits) = field.split_last()?;
     let is_value = matches!(digits.len(), 1..=8) && digits.iter().all(u8::is_ascii_digit);

@@ -130,7 +130,7 @@ where
 /// A tower layer; created by [`layer`] and [`send_layer`].
 pub struct TowerLayer<L: AroundHandlers<N>, N: Inside = NextService> {
     layer: L,
-    /// Created at the first request.
+    /// The service, created at the first request.
     service: OnceCell<L::Service>,
 }
 

@@ -31,7 +31,7 @@ pub struct OperationParts {
     pub body_is_required: bool,
     /// The encoding of the fields of forms, by media type.
     pub encodings: Map<String, Value>,
-    /// By status: `200`, `4XX`, `default`.
+    /// The responses by status: `200`, `4XX`, `default`.
     pub responses: NameMap<Answer>,
     /// The response is a page of a list, whose `cursor` is in the query.
     pub is_paged: bool,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::jwt::{JwtKeyError, long_enough};
 
-/// Lifetime of a token unless one is [set](JwtSigner::lifetime).
+/// The lifetime of a token unless one is [set](JwtSigner::lifetime).
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Signs JSON Web Tokens with one key.
