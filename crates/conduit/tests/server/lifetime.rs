@@ -136,14 +136,24 @@ fn shutdown_finishes_requests_and_closes_idle_connections() {
 
 #[test]
 fn a_shutdown_has_a_deadline() {
+    /// Advances the clock of its worker beyond the deadline.
+    #[get("/pass-deadlines")]
+    async fn pass_deadlines(shutdown: conduit::Shutdown) {
+        shutdown.requested().await;
+        support::pass_deadlines().await
+    }
+
     let state = TestState::default();
     let app = App::new(state.clone())
-        .routes(ROUTES)
-        .shutdown_timeout(Duration::from_secs(1));
+        .routes(routes![ROUTES, pass_deadlines])
+        .shutdown_timeout(60 * MINUTE);
     let server = serve(app);
     let mut client = server.connect();
     client.send("GET /endless HTTP/1.1\r\nhost: test\r\n\r\n");
     wait_for(|| state.asked.load(Relaxed) > 0);
+    let mut clock = server.connect();
+    clock.send("GET /pass-deadlines HTTP/1.1\r\nhost: test\r\n\r\n");
+    wait_for(|| server.handle().statistics().requests == 2);
     server.handle().stop();
     server.wait().expect("the server ends although a response does not");
 }
