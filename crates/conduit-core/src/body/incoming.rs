@@ -186,7 +186,7 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Makes the channel ready for a new request.
+    /// Prepares the channel for a new request.
     pub fn open(&self, sender: BodyEventSender) {
         self.buffer.take();
         self.window.set(STREAM_WINDOW_BYTES);

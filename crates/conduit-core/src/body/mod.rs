@@ -23,9 +23,9 @@ use crate::pool::Buffer;
 
 /// The body of a request or of a response: nothing, bytes, or a stream of bytes.
 ///
-/// A response's body is made from strings and bytes with [`From`], or from a stream with [`Body::from_stream`]. As an
+/// A response's body is created from strings and bytes with [`From`], or from a stream with [`Body::from_stream`]. As an
 /// argument of a handler it is the request's body: a [`Stream`] of its chunks as received, with back-pressure, or
-/// the whole body with [`Body::collect`]. So an echo is `async fn echo(body: Body) -> Body { body }`.
+/// the whole body with [`Body::collect`]. An echo is `async fn echo(body: Body) -> Body { body }`.
 ///
 /// # Limits
 ///
