@@ -109,16 +109,8 @@ impl Exchange {
         redirects: bool,
         environment: &mut Environment,
     ) -> Outcome {
-        environment.accept(&mut request);
-        let redirect = environment.redirect.filter(|_| redirects);
-        // A redirected request has no route.
-        let route = match redirect {
-            None => environment.application.route(&mut request),
-            Some(_) => None,
-        };
-        self.route = route;
-        self.disconnect = environment.application.disconnect(&request);
-        self.started = environment.now;
+        let redirect = self.look_up(&mut request, redirects, environment);
+        let route = self.route;
         self.record = environment.watch.begin(&request, route, client);
         if let Some(port) = redirect {
             return Outcome::Ready(to_https(&request, port));
@@ -130,12 +122,24 @@ impl Exchange {
     /// span, and another library reports it.
     #[cfg(feature = "tower")]
     pub(super) fn begin_within(&mut self, span: Span, mut request: Request, environment: &mut Environment) -> Outcome {
-        environment.accept(&mut request);
-        self.route = environment.application.route(&mut request);
-        self.disconnect = environment.application.disconnect(&request);
-        self.started = environment.now;
+        self.look_up(&mut request, false, environment);
         self.record = environment.watch.within(span);
         environment.call(request, self.route, self.span())
+    }
+
+    /// Counts a request, and looks up its route and the action at the end of its client. Returns the HTTPS port if the response is
+    /// a redirect to it; such a request has no route.
+    #[inline]
+    fn look_up(&mut self, request: &mut Request, redirects: bool, environment: &Environment) -> Option<u16> {
+        environment.accept(request);
+        let redirect = environment.redirect.filter(|_| redirects);
+        self.route = match redirect {
+            None => environment.application.route(request),
+            Some(_) => None,
+        };
+        self.disconnect = environment.application.disconnect(request);
+        self.started = environment.now;
+        redirect
     }
 
     /// The span of the request, or an empty one.
