@@ -43,6 +43,8 @@ mod link_times;
 mod listener_socket;
 mod listening;
 mod live;
+#[cfg(feature = "tower")]
+mod local_service;
 mod manager;
 pub mod observer;
 mod peers;
@@ -102,7 +104,9 @@ pub mod internal {
     modules! {
         address clock config counts current
         #[cfg(feature = "testing")] in_process
-        latency listening live proxies
+        latency listening live
+        #[cfg(feature = "tower")] local_service
+        proxies
         #[cfg(feature = "tower")] service
         transport
         #[cfg(feature = "testing")] upgrade

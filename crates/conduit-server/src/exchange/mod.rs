@@ -127,6 +127,14 @@ impl Exchange {
         environment.call(request, self.route, self.span())
     }
 
+    /// Begins an exchange without a record, for a caller on this thread that polls it within its own span. The handler may begin
+    /// another one in the same environment.
+    #[cfg(feature = "tower")]
+    pub(super) fn begin_in_place(&mut self, mut request: Request, environment: &Environment) -> Outcome {
+        self.look_up(&mut request, false, environment);
+        environment.call(request, self.route, &NO_SPAN)
+    }
+
     /// Counts a request, and looks up its route and the action at the end of its client. Returns the HTTPS port if the response is
     /// a redirect to it; such a request has no route.
     #[inline]

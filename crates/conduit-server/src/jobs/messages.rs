@@ -17,7 +17,7 @@ use crate::response::Response;
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// A request for an application, from one that another server has read.
-pub fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: &Config) -> Request {
+pub(crate) fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: &Config) -> Request {
     let forwarding = peer.and_then(|peer| config.proxies.forwarding_of(peer));
     let info = forwarding.map(|forwarding| {
         Rc::new(ConnectionInfo {
@@ -30,17 +30,17 @@ pub fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: 
 
 /// The framing of a response that another library sends, by the method of its request.
 #[derive(Clone, Copy)]
-pub struct ResponseFraming(MethodKind);
+pub(crate) struct ResponseFraming(MethodKind);
 
 impl ResponseFraming {
     /// The properties of this request.
-    pub fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request) -> Self {
         ResponseFraming(MethodKind::of(request.head().method()))
     }
 
     /// The response without the fields that belong to the connection, and with the body and the `content-length` that the
     /// engines of this server would send.
-    pub fn finish(self, mut response: Response, application: &Application) -> Response {
+    pub(crate) fn finish(self, mut response: Response, application: &Application) -> Response {
         // A 2xx to CONNECT would make a tunnel, which this server does not serve.
         let is_final = self.0.has_final(response.status());
         replace_invalid(&mut response, is_final, application);

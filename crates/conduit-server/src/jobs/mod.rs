@@ -20,5 +20,5 @@ mod server;
 
 pub use self::internal::InternalCaller;
 pub(super) use self::internal::take_internal;
-pub use self::messages::{ResponseFraming, assemble};
+pub(super) use self::messages::{ResponseFraming, assemble};
 pub(super) use self::server::JobServer;

@@ -30,7 +30,7 @@ use crate::handle::{STOPPING, ServerHandle, StopOnDrop};
 use crate::job::{Job, JobSource};
 use crate::server::{new_handle, watch_workers, worker_count};
 
-pub use crate::jobs::{InternalCaller, ResponseFraming, assemble};
+pub use crate::jobs::InternalCaller;
 
 /// The threads of an application. They end when this is dropped, after the requests and tasks in progress.
 pub struct Threads {

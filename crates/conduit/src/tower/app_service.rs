@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,8 +19,8 @@ use crate::problem::Problem;
 use crate::response::{IntoResponse, Response};
 use crate::server::ServerHandle;
 use crate::server::config::Config;
-use crate::server::service::{Answer, ResponseFraming, Threads, assemble};
-use conduit_core::internal::endpoint::Outcome;
+use crate::server::local_service::LocalService;
+use crate::server::service::{Answer, Threads};
 
 /// An application as a tower service for another server: in an axum router, under hyper, or inside tower layers. Returned by
 /// [`App::into_service`](crate::App::into_service); the [module](super#an-application-as-a-service) lists the settings that
@@ -103,18 +103,13 @@ impl fmt::Debug for AppFuture {
 /// [`App::into_local_service`](crate::App::into_local_service).
 ///
 /// A call begins when its future is polled, and needs neither a task nor a channel; request bodies need not be `Send`. Dropping
-/// the future drops the handler, regardless of its route's setting.
+/// the future drops the handler, regardless of its route's setting. A panic in the stream of a response is an error of that body.
 #[derive(Clone)]
-pub struct LocalAppService(Rc<Local>);
-
-struct Local {
-    application: Application,
-    config: Config,
-}
+pub struct LocalAppService(Rc<LocalService>);
 
 impl LocalAppService {
     pub(crate) fn new(application: Application, config: Config) -> Self {
-        LocalAppService(Rc::new(Local { application, config }))
+        LocalAppService(Rc::new(LocalService::new(application, config)))
     }
 }
 
@@ -134,23 +129,10 @@ impl<B: RequestBody> Service<http::Request<B>> for LocalAppService {
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let local = Rc::clone(&self.0);
+        let service = Rc::clone(&self.0);
         Box::pin(async move {
             let peer = peer_of(&request);
-            let mut request = assemble(request.map(RequestBody::into_body), peer, &local.config);
-            request.set_body_limit(local.config.body_bytes);
-            let framing = ResponseFraming::of(&request);
-            let mut request = Some(request);
-            let outcome = poll_fn(|context| match request.take() {
-                Some(request) => Poll::Ready(local.application.serve(request, context)),
-                // Not reached: the first poll is ready.
-                None => Poll::Pending,
-            });
-            let response = match outcome.await {
-                Outcome::Ready(response) => response,
-                Outcome::Pending(response) => response.await,
-            };
-            Ok(framing.finish(response, &local.application))
+            Ok(service.answer(request.map(RequestBody::into_body), peer).await)
         })
     }
 }

@@ -138,7 +138,7 @@ async fn endless(notices: State<Notices>) -> Body {
 }
 
 #[get("/breaks")]
-async fn breaks() -> Body {
+pub(super) async fn breaks() -> Body {
     struct Breaks(usize);
     impl futures_core::Stream for Breaks {
         type Item = Result<&'static str, Infallible>;

@@ -1,6 +1,6 @@
 //! A service in an axum router, in another application, under hyper, and on one thread.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,7 +11,9 @@ use ::tower::{Service, ServiceExt};
 use conduit::prelude::*;
 use conduit::tower::{LocalAppService, SendBody};
 use conduit::{Client as TrueClient, http};
+use http_body_util::BodyExt;
 
+use super::bodies::breaks;
 use super::lifetime::{Alive, LONG, alive, work};
 use super::{Counted, PATIENCE, ask, block_on, framed, get, late_panic, post, rc, what};
 use crate::handlers::{echo, new, panics, stream};
@@ -236,6 +238,55 @@ fn on_one_thread_handlers_need_not_be_send() {
         assert_eq!(pieces.get(), 0, "no reader yet");
         assert_eq!(response.into_body().collect().await.expect("whole"), "piece ".repeat(5));
     });
+}
+
+#[test]
+fn on_one_thread_a_panic_in_a_stream_ends_that_body_only() {
+    let app = App::new(()).routes(routes![breaks, new]);
+    let service = app.into_local_service().expect("an application");
+    block_on(async {
+        let call = || async {
+            service
+                .clone()
+                .oneshot(get("/breaks"))
+                .await
+                .expect("a response")
+                .into_body()
+        };
+        let (mut first, mut second) = (call().await, call().await);
+        for _ in 0..2 {
+            let frame = first.frame().await.expect("a frame").expect("a piece");
+            assert_eq!(frame.into_data().expect("data"), "piece");
+        }
+        let error = first.frame().await.expect("a frame").expect_err("the stream panics");
+        assert!(error.to_string().contains("it was asked to"), "{error}");
+        assert!(second.frame().await.expect("a frame").is_ok());
+        assert_eq!(ask(service.clone(), get("/new/7")).await.1, "new 7");
+    });
+}
+
+thread_local! {
+    static SERVICE: RefCell<Option<LocalAppService>> = const { RefCell::new(None) };
+}
+
+/// Calls the application that it is a handler of.
+#[get("/outer/{depth}")]
+async fn outer(depth: Path<u32>) -> String {
+    let service = SERVICE.with_borrow(|service| service.clone()).expect("a service");
+    let path = match *depth {
+        0 => "/rc/8".to_owned(),
+        depth => format!("/outer/{}", depth - 1),
+    };
+    format!("({})", ask(service, get(&path)).await.1)
+}
+
+#[test]
+fn on_one_thread_a_handler_calls_its_own_service() {
+    let app = App::new(()).routes(routes![outer, rc]);
+    let service = app.into_local_service().expect("an application");
+    SERVICE.set(Some(service.clone()));
+    assert_eq!(block_on(ask(service, get("/outer/2"))).1, "(((9)))");
+    SERVICE.set(None);
 }
 
 #[test]
