@@ -316,9 +316,9 @@ fn a_handler_that_blocks_its_worker_is_named_while_it_does_and_when_it_ends() {
     );
     let mut client = server.connect();
     client.send("GET /blocks HTTP/1.1\r\nhost: test\r\n\r\n");
-    let is_about_it = |line: &Value, says: &str| {
+    let is_about_it = |line: &Value, message: &str| {
         let fields = &line["fields"];
-        fields["route"] == "/blocks" && fields["message"].as_str().is_some_and(|text| text.contains(says))
+        fields["route"] == "/blocks" && fields["message"].as_str().is_some_and(|text| text.contains(message))
     };
     let named = line(|line| is_about_it(line, "a handler blocks its worker"));
     assert_eq!(named["level"], "WARN");

@@ -257,8 +257,8 @@ fn server_faults_are_errors_of_the_span_and_client_faults_are_not() {
     assert_eq!(collector.spans().len(), 4);
     // The handler's error is logged inside of the span.
     let failed = collector.span("GET /fails");
-    let told = format!("{:?}", failed.events);
-    assert!(told.contains("the disk is full"), "{told}");
+    let events = format!("{:?}", failed.events);
+    assert!(events.contains("the disk is full"), "{events}");
 }
 
 #[test]
@@ -393,10 +393,10 @@ fn a_silent_collector_delays_neither_requests_nor_the_end_and_bounds_memory() {
 
 #[test]
 fn missing_collector_is_logged_and_the_program_ends() {
-    let (listener, nobody) = silent();
+    let (listener, silent_collector) = silent();
     drop(listener);
     let program = Program::start(
-        &nobody,
+        &silent_collector,
         &[("OTEL_BSP_SCHEDULE_DELAY", "10"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "500")],
     );
     for _ in 0..50 {

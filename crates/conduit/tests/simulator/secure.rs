@@ -168,7 +168,7 @@ impl Wire {
         bytes
     }
 
-    /// The hash of the bytes that were taken, without the encryption, which is random.
+    /// The hash of the received plaintext: the ciphertext is random.
     pub(crate) fn digest(&self) -> u64 {
         self.taken.finish()
     }

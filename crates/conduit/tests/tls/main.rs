@@ -303,7 +303,7 @@ fn clients_show_certificates_where_they_must_or_may() {
     let (chain, key) = authority.issue("localhost");
     let required = serve(Tls::pem(chain.clone(), key.clone()).require_clients_pem(authority.pem.clone()));
     let accepted = serve(Tls::pem(chain, key).accept_clients_pem(authority.pem.clone()));
-    let nobody = Arc::new(authority.client());
+    let anonymous = Arc::new(authority.client());
     let alice = Arc::new(authority.configure(rustls::ALL_VERSIONS, Some(authority.issue("alice.test"))));
     let mallory = Arc::new(authority.configure(rustls::ALL_VERSIONS, Some(stranger.issue("mallory.test"))));
     for running in [&required, &accepted] {
@@ -314,8 +314,8 @@ fn clients_show_certificates_where_they_must_or_may() {
         }
         assert!(get(running.address, &mallory, "localhost", "/whoami").is_err());
     }
-    assert!(get(required.address, &nobody, "localhost", "/whoami").is_err());
-    let (answer, mut stream) = get(accepted.address, &nobody, "localhost", "/whoami").expect("an answer");
+    assert!(get(required.address, &anonymous, "localhost", "/whoami").is_err());
+    let (answer, mut stream) = get(accepted.address, &anonymous, "localhost", "/whoami").expect("an answer");
     assert!(answer.ends_with("nobody"), "{answer}");
     assert!(
         ask(&mut stream, "/known")

@@ -157,7 +157,7 @@ fn a_handler_gets_all_messages_of_a_read_one_at_a_time() {
     assert_eq!(socket.recv().as_text(), Some("100"));
 }
 
-/// Counts the bytes of the messages, in their order, and lags after each one.
+/// Counts the bytes of the messages, in their order, and pauses after each one.
 #[cfg(target_os = "linux")]
 #[get("/lagging")]
 async fn lagging(upgrade: WebSocketUpgrade) -> Response {

@@ -1,6 +1,6 @@
 //! Runs of WebSockets, on connections of HTTP/1.1 and on streams of HTTP/2, some of them over TLS, with and without compression:
 //! clients that send messages in random fragments and pieces, with PINGs between them, read late, half-close,
-//! close, reset and send Close; handlers that lag; steps of the clock; a graceful stop.
+//! close, reset and send Close; slow handlers; steps of the clock; a graceful stop.
 //!
 //! Each handler receives the messages of its client in their order, and each client its echoes and pongs in theirs; those that are
 //! not disturbed receive all. Idle WebSockets hold no memory, and in the end no handler is left and the counts are balanced.
@@ -29,7 +29,7 @@ use conduit_proto::ws::Deflate;
 use deflate::Mode;
 
 const SEEDS: u64 = 300;
-/// Small, so that handlers lag.
+/// A small limit, which slow handlers reach.
 const QUEUE_BYTES: usize = 4 * 1024;
 
 /// The part of a run that its handlers share with the simulator.
