@@ -115,7 +115,7 @@ fn bounded_to(limit: usize, message: impl fmt::Display) -> String {
 /// The beginning and the end of the text that is written to it.
 struct BoundedText {
     head: String,
-    /// Empty until the head is full; at most twice as long as the end that is kept.
+    /// The bytes after a full head; at most twice as long as the end that is kept.
     tail: String,
     head_bytes: usize,
     tail_bytes: usize,

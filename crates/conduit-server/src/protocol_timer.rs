@@ -18,7 +18,7 @@ pub(crate) enum ProtocolTimer {
     /// HTTP/2: the acknowledgement of the server's SETTINGS.
     #[cfg(feature = "http2")]
     Settings,
-    /// HTTP/2: the response to the PING of a shutdown. No request is on its way after it.
+    /// HTTP/2: the response to the PING of a shutdown. No request is in transit after it.
     #[cfg(feature = "http2")]
     GoAway,
     /// WebSocket: any bytes from the client.

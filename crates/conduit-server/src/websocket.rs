@@ -40,7 +40,7 @@ pub(crate) type WokenHandlers = ReadyQueue<ExchangeId>;
 /// The handler of a WebSocket.
 pub type SocketFuture = Pin<Box<dyn Future<Output = SocketResult>>>;
 
-/// A WebSocket whose response is on its way to the connection.
+/// A WebSocket whose response is not written to the connection yet.
 pub struct PendingSocket {
     channel: Rc<Channel>,
     handler: SocketFuture,

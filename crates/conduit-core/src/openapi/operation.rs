@@ -100,7 +100,7 @@ enum DescribedStatus {
     Known(StatusCode),
     /// The status is known only at run time.
     Unknown,
-    /// Even success or failure is unknown.
+    /// A success or a failure: neither is known.
     Any,
 }
 
@@ -119,7 +119,7 @@ impl Operation {
     }
 }
 
-/// About the operation as a whole.
+/// The operation as a whole.
 impl Operation {
     /// Returns the method, such as `GET`: the behaviour of a layer may depend on it.
     pub fn method(&self) -> &'static str {

@@ -35,7 +35,7 @@ const MAX_MESSAGE_BYTES: usize = 80 * 1024;
 const DECODE_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
 
 thread_local! {
-    /// Memory for encrypted bytes on their way to the socket. Its length is that of the memory, so that nothing is zeroed again.
+    /// Memory for encrypted bytes before they are sent. Its length is that of the memory, so that nothing is zeroed again.
     static ENCRYPTED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -231,7 +231,7 @@ impl Session {
         }
     }
 
-    /// Sends encrypted bytes, and keeps those that the socket does not take. Returns whether all of them were sent.
+    /// Sends encrypted bytes, and keeps those that the socket does not accept. Returns whether all of them were sent.
     fn transmit(&mut self, encrypted: &[u8]) -> io::Result<bool> {
         let sent = match self.stream.send(encrypted) {
             Ok(sent) => sent,

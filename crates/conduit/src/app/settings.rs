@@ -281,7 +281,7 @@ impl<S, R> App<S, R> {
 
     /// Sets the flow-control windows of request bodies in HTTP/2, in bytes: the initial and the maximum window of a stream,
     /// which grows while the handler keeps up, and the window of the connection. Default: 64 KiB, 1 MiB and 1 MiB. A window
-    /// bounds the memory of bodies whose handlers lag, and the rate of an upload: one window per round trip.
+    /// bounds the memory of bodies that handlers read slowly, and the rate of an upload: one window per round trip.
     ///
     /// Requires the feature `http2`.
     ///

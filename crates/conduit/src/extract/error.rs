@@ -79,7 +79,7 @@ pub(super) enum Kind {
 /// The kind of value that the type requests, known from the deserializer method.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Hint {
-    /// Only the visitor's description is available.
+    /// The kind is unknown: the visitor alone describes it.
     Unknown,
     Null,
     Boolean,

@@ -37,7 +37,7 @@ struct OpenRoot {
 pub(super) enum Object {
     File(Arc<Representation>),
     Directory,
-    /// Nothing, or nothing that is served.
+    /// No object, or one that is not served.
     Absent,
 }
 

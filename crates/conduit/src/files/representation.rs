@@ -27,7 +27,7 @@ pub(super) enum FileCoding {
 impl FileCoding {
     /// All codings, in the order that applies if the client has no preference.
     pub(super) const ALL: [FileCoding; 3] = [FileCoding::Zstd, FileCoding::Brotli, FileCoding::Gzip];
-    /// Their names in `accept-encoding`, in the same order.
+    /// The names of the codings in `accept-encoding`, in the same order.
     pub(super) const NAMES: [&'static str; 3] = ["zstd", "br", "gzip"];
 
     /// Returns the name in `content-encoding`.

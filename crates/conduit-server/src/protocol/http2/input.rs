@@ -199,7 +199,7 @@ impl RequestReader {
         let Some(stream) = multiplexer.streams.get(id) else {
             return;
         };
-        // Flow control bounds the held bytes: a handler that lags makes the client wait.
+        // Flow control bounds the held bytes: a slow handler makes the client wait.
         stream.exchange.push_body(piece);
         multiplexer.transfers.record_received(stream, piece.len(), shared);
         stream.unread_bytes += piece.len();

@@ -365,7 +365,7 @@ impl SendTurn {
 
 /// Returns whether no further bytes of large bodies are written before others are sent.
 pub(super) fn is_filled(link: &Link) -> bool {
-    // While a client lags, the output has room for the responses to further input.
+    // While a client reads slowly, the output has room for the responses to further input.
     let most = if !link.is_secure() || link.holds_encrypted() {
         FILL_BYTES
     } else {

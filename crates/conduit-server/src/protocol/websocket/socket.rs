@@ -58,7 +58,7 @@ pub(in crate::protocol) struct Socket {
     handler: Option<SocketHandler>,
     waker: Arc<HandlerWaker>,
     input: SocketInput,
-    /// The client was silent, and a ping is on its way.
+    /// The client was silent, and a ping is in transit.
     is_pinged: bool,
     /// The record of the request, which ends with the WebSocket.
     record: Option<Box<Watched>>,

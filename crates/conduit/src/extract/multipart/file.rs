@@ -33,7 +33,7 @@ pub struct UploadedFile {
 #[derive(Clone)]
 enum FileContent {
     Memory(Bytes),
-    /// Shared with the table of the form's files while the form is read, and with nothing else.
+    /// A file that only the table of the form's files shares, while the form is read.
     Disk(Arc<NamedTempFile>),
 }
 
