@@ -82,10 +82,15 @@ pub fn refuse_taken(pages: &[BuiltIn], definitions: &'static [Definition]) -> Re
     Ok(())
 }
 
+/// The page that takes a request.
+fn page_of<'p>(pages: &'p [BuiltIn], request: &Request) -> Option<&'p BuiltIn> {
+    let page = pages.iter().find(|page| page.path == request.path())?;
+    page.takes(request.method()).then_some(page)
+}
+
 /// The response of the page, or the request that no page takes.
 pub fn answer(pages: &[BuiltIn], request: Request) -> Result<Outcome, Request> {
-    let page = pages.iter().find(|page| page.path == request.path());
-    let Some(page) = page.filter(|page| page.takes(request.method())) else {
+    let Some(page) = page_of(pages, &request) else {
         return Err(request);
     };
     Ok(match &page.answer {
@@ -101,8 +106,7 @@ pub(crate) fn have_endpoint(pages: &[BuiltIn]) -> bool {
 
 /// The action at the end of the client of a request to an endpoint; `None` for all other requests.
 pub(crate) fn disconnect(pages: &[BuiltIn], request: &Request) -> Option<Disconnect> {
-    let page = pages.iter().find(|page| page.path == request.path())?;
-    match &page.answer {
+    match &page_of(pages, request)?.answer {
         Serving::Endpoint { disconnect, .. } => Some(disconnect(request)),
         Serving::Page(_) => None,
     }

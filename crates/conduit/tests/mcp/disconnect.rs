@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use conduit::Disconnect;
 use conduit::prelude::*;
-use conduit::testing::TestClient;
+use conduit::testing::{TestClient, TestRequest};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -52,8 +52,22 @@ async fn abort(state: State<CallState>) -> &'static str {
     work(state.0).await
 }
 
+/// A route that also matches the path of the endpoint, with a method that the endpoint does not take.
+#[put("/{name}", disconnect = "abort")]
+async fn replace(_name: Path<String>, state: State<CallState>) -> &'static str {
+    work(state.0).await
+}
+
 /// Returns how the handler of a tool ends after its client has disconnected.
 fn end_of(tool: &str, disconnect: Disconnect, revision: &str) -> &'static str {
+    end_of_request(disconnect, |client| match revision {
+        "2026-07-28" => call_of_2026(client, tool, json!({}), None),
+        _ => call(client, tool, json!({})),
+    })
+}
+
+/// Returns how the handler of a request ends after its client has disconnected.
+fn end_of_request(disconnect: Disconnect, request: impl FnOnce(&TestClient) -> TestRequest) -> &'static str {
     let (sender, events) = channel();
     let go = Arc::new(Notify::new());
     let state = CallState {
@@ -61,15 +75,11 @@ fn end_of(tool: &str, disconnect: Disconnect, revision: &str) -> &'static str {
         go: Arc::clone(&go),
     };
     let app = App::new(state)
-        .routes(routes![usual, finish, abort])
+        .routes(routes![usual, finish, abort, replace])
         .disconnect(disconnect)
         .mcp("/mcp");
     let client = TestClient::new(app);
-    let call = match revision {
-        "2026-07-28" => call_of_2026(&client, tool, json!({}), None),
-        _ => call(&client, tool, json!({})),
-    };
-    let call = call.start();
+    let call = request(&client).start();
     let event = || {
         events
             .recv_timeout(Duration::from_secs(30))
@@ -110,6 +120,14 @@ fn only_the_setting_of_the_application_cancels_a_call_of_an_older_revision_at_a_
     ] {
         assert_eq!(end_of(tool, disconnect, "2025-11-25"), end, "{tool}, {disconnect:?}");
     }
+}
+
+#[test]
+fn a_route_at_the_path_of_the_endpoint_keeps_its_setting_for_other_methods() {
+    assert_eq!(
+        end_of_request(Disconnect::Finish, |client| client.put("/mcp")),
+        "dropped"
+    );
 }
 
 /// Blocks its worker, so that deadlines are extended. The sleep is real: a clock that a test advances is not a stall.
