@@ -6,6 +6,7 @@ use http::header::{self, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::cookies::SetCookies;
+use super::disconnect::ClientEnd;
 use crate::body::Body;
 use crate::connection_info::ConnectionInfo;
 use crate::layer::HeldSlots;
@@ -52,11 +53,13 @@ pub(super) struct Caller {
     cookies: SetCookies,
     /// The slots of the message in limits that apply to its calls, too.
     slots: Option<HeldSlots>,
+    /// The end of the client over HTTP.
+    end: Option<ClientEnd>,
 }
 
 impl Caller {
     /// The client that has sent a request of MCP.
-    pub(super) fn of_request(application: InternalCaller, request: &Request) -> Self {
+    pub(super) fn of_request(application: InternalCaller, request: &Request, end: ClientEnd) -> Self {
         let mut headers = request.headers().clone();
         for name in &MESSAGE_HEADERS {
             headers.remove(name);
@@ -80,6 +83,7 @@ impl Caller {
             headers,
             cookies: SetCookies::relayed(),
             slots: Some(HeldSlots::of_this_request()),
+            end: Some(end),
         }
     }
 
@@ -94,6 +98,7 @@ impl Caller {
             headers,
             cookies,
             slots: None,
+            end: None,
         }
     }
 
@@ -148,6 +153,14 @@ impl Caller {
             }
         }
         Ok(response)
+    }
+
+    /// Waits until the client over HTTP has disconnected. Never returns for a client over standard input and output.
+    pub(super) async fn disconnected(&self) {
+        match self.end.clone() {
+            Some(end) => end.wait().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Returns the cookies for the response to the message, whose head is about to be sent.

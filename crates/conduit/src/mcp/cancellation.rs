@@ -13,7 +13,12 @@ pub(super) async fn until_cancelled<T>(
     context: &RequestContext<RoleServer>,
     future: impl Future<Output = T>,
 ) -> Result<T, ErrorData> {
-    let (mut cancelled, mut future) = (pin!(context.ct.cancelled()), pin!(future));
+    unless(context.ct.cancelled(), future).await
+}
+
+/// Awaits a future, which is dropped if `end` completes first: the call is cancelled.
+pub(super) async fn unless<T>(end: impl Future<Output = ()>, future: impl Future<Output = T>) -> Result<T, ErrorData> {
+    let (mut cancelled, mut future) = (pin!(end), pin!(future));
     poll_fn(|polled| match future.as_mut().poll(polled) {
         Poll::Ready(output) => Poll::Ready(Ok(output)),
         Poll::Pending => cancelled

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::BoxBody;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::body::Body;
 use crate::request::Request;
@@ -29,8 +29,31 @@ pub(crate) fn disconnect_of(message: &Request, default: Disconnect) -> Disconnec
     }
 }
 
+/// The client that waits for a response: its end is the drop of this value.
+pub(super) struct Connected {
+    _sender: watch::Sender<()>,
+}
+
+impl Connected {
+    pub(super) fn new() -> (Self, ClientEnd) {
+        let (sender, receiver) = watch::channel(());
+        (Connected { _sender: sender }, ClientEnd(receiver))
+    }
+}
+
+/// The end of the client of a message.
+#[derive(Clone)]
+pub(super) struct ClientEnd(watch::Receiver<()>);
+
+impl ClientEnd {
+    pub(super) async fn wait(mut self) {
+        // The sender sends no value.
+        while self.0.changed().await.is_ok() {}
+    }
+}
+
 /// A stream of messages that continues to its end without its client: its drop would cancel the call.
-pub(super) fn without_cancellation(mut messages: BoxBody<Bytes, Infallible>) -> Body {
+pub(super) fn without_cancellation(mut messages: BoxBody<Bytes, Infallible>, client: Connected) -> Body {
     let (sender, receiver) = mpsc::channel(1);
     tokio::task::spawn_local(async move {
         while let Some(Ok(frame)) = messages.frame().await {
@@ -40,15 +63,21 @@ pub(super) fn without_cancellation(mut messages: BoxBody<Bytes, Infallible>) -> 
             }
         }
     });
-    Body::from_stream(Messages(receiver))
+    Body::from_stream(Messages {
+        receiver,
+        _client: client,
+    })
 }
 
-struct Messages(mpsc::Receiver<Bytes>);
+struct Messages {
+    receiver: mpsc::Receiver<Bytes>,
+    _client: Connected,
+}
 
 impl Stream for Messages {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(context).map(|bytes| bytes.map(Ok))
+        self.receiver.poll_recv(context).map(|bytes| bytes.map(Ok))
     }
 }

@@ -14,7 +14,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use serde_json::json;
 
 use super::caller::Caller;
-use super::disconnect::{disconnect_of, without_cancellation};
+use super::disconnect::{Connected, disconnect_of, without_cancellation};
 use super::server::ToolServer;
 use crate::body::Body;
 use crate::events::MEDIA_TYPE;
@@ -60,7 +60,8 @@ impl McpEndpoint {
                 .with_detail("tools cannot be called in an application from App::into_local_service: use a server or App::into_service")
                 .into_response();
         };
-        let caller = Caller::of_request(application, &request);
+        let (client, client_end) = Connected::new();
+        let caller = Caller::of_request(application, &request, client_end);
         let body = match <Bytes as FromRequest<()>>::from_request(&mut request, &()).await {
             Ok(body) => body,
             Err(rejection) => return rejection.into_response(),
@@ -77,7 +78,7 @@ impl McpEndpoint {
         *message.headers_mut() = request.headers().clone();
         message.extensions_mut().insert(caller.clone());
         let disconnect = disconnect_of(&request, self.disconnect);
-        let mut response = readable(self.service.handle(message).await, disconnect).await;
+        let mut response = readable(self.service.handle(message).await, client, disconnect).await;
         for cookie in caller.cookies_of_response() {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
@@ -105,15 +106,19 @@ impl McpEndpoint {
 }
 
 /// Converts an error of `rmcp`, a body without a content type, to a problem. Any other response is unchanged.
-async fn readable(response: http::Response<BoxBody<Bytes, Infallible>>, disconnect: Disconnect) -> Response {
+async fn readable(
+    response: http::Response<BoxBody<Bytes, Infallible>>,
+    client: Connected,
+    disconnect: Disconnect,
+) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     if !is_error || response.headers().contains_key(CONTENT_TYPE) {
         let media_type = response.headers().get(CONTENT_TYPE);
         let is_stream = media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(MEDIA_TYPE.as_bytes()));
-        return response.map(match is_stream && disconnect == Disconnect::Finish {
-            true => without_cancellation,
-            false => Body::from_http_body,
+        return response.map(|body| match is_stream && disconnect == Disconnect::Finish {
+            true => without_cancellation(body, client),
+            false => Body::from_http_body(body),
         });
     }
     let (mut head, body) = response.into_parts();

@@ -8,7 +8,7 @@ use rmcp::service::RequestContext;
 use serde_json::Value;
 
 use super::caller::Caller;
-use super::cancellation::until_cancelled;
+use super::cancellation::{unless, until_cancelled};
 use super::result::failed;
 use crate::events::MEDIA_TYPE;
 use crate::runs::FollowsRun;
@@ -21,6 +21,7 @@ const EVENT_BYTES: usize = 256 * 1024;
 /// Follows the work at a location until it ends. `None` if the location has no event stream.
 ///
 /// A cancelled call cancels a run of [`Runs`](crate::runs::Runs), and sends nothing to any other resource: a DELETE removes it.
+/// The stream of any other resource may have no end, so a disconnect cancels the call in all revisions.
 pub(super) async fn follow(
     location: &str,
     caller: &Caller,
@@ -39,7 +40,11 @@ pub(super) async fn follow(
     if !media_type.is_some_and(|media_type| media_type.starts_with(MEDIA_TYPE)) {
         return Ok(None);
     }
-    let ended = until_cancelled(context, last_update(response.into_body(), is_run, context)).await;
+    let update = until_cancelled(context, last_update(response.into_body(), is_run, context));
+    let ended = match is_run {
+        true => update.await,
+        false => unless(caller.disconnected(), update).await.flatten(),
+    };
     if ended.is_err() && is_run {
         // The client does not wait for the response.
         let _ = caller.send(request("DELETE"), "*/*").await;
