@@ -71,7 +71,7 @@ pub(crate) fn of_crate(files: &[(&str, &Source)]) -> Vec<Import> {
     imports
 }
 
-/// The module of a file: `worker/turn.rs` is `worker::turn`, and `worker/mod.rs` is `worker`.
+/// The module of a file: `worker/stop.rs` is `worker::stop`, and `worker/mod.rs` is `worker`.
 fn module(path: &str) -> Module {
     let path = path.strip_suffix(".rs").unwrap_or(path);
     let path = path.strip_suffix("/mod").unwrap_or(path);

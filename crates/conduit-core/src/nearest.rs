@@ -1,5 +1,5 @@
-//! The nearest routes of a request without a route, with the reasons why they do not match: for developers. And the nearest of a
-//! list of names.
+//! The nearest routes of a request without a route, with the reasons why they do not match, and the nearest of a list of names: for
+//! messages to developers.
 
 use std::cmp::Ordering;
 

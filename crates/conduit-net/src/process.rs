@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 /// A signal that ends a process.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM, which a process may handle.
@@ -42,9 +43,10 @@ pub fn raise_descriptor_limit() -> Option<u64> {
         rlim_cur: limits.rlim_max,
         ..limits
     };
+    // A system may reject the request, or grant less than it.
     // SAFETY: the limits are live.
-    let is_raised = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0;
-    as_number(if is_raised { raised.rlim_cur } else { limits.rlim_cur })
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) };
+    descriptor_limit()
 }
 
 fn limits() -> libc::rlimit {

@@ -28,12 +28,10 @@ pub(crate) fn connections_per_worker(workers: usize, open_files: usize) -> usize
     usize::try_from(all).unwrap_or(usize::MAX) / workers
 }
 
-/// Returns an error for a number of workers that need more descriptors than the process may open. The limit is raised only if that
-/// is necessary.
+/// Returns an error for a number of workers that need more descriptors than the process may open, after it has raised the limit.
 pub(crate) fn check_workers(count: usize) -> Result {
     let needed = (count as u64).saturating_mul(A_WORKER);
-    let current = descriptor_limit().unwrap_or(WITHOUT_LIMIT);
-    if needed <= current || needed <= raised_limit() {
+    if needed <= raised_limit() {
         return Ok(());
     }
     Err(too_many_workers(count))
@@ -48,10 +46,10 @@ pub(crate) fn too_many_workers(count: usize) -> Error {
     Error::workers(count, cause)
 }
 
-/// The error of an operation at the start of one of `count` workers.
+/// The error of an operation at the start of one of `count` workers. A single worker needs few descriptors: others use them.
 pub(crate) fn start_error(operation: &'static str, cause: io::Error, count: usize) -> Error {
     match Errno::from_io_error(&cause) {
-        Some(Errno::MFILE) => too_many_workers(count),
+        Some(Errno::MFILE) if count > 1 => too_many_workers(count),
         _ => Error::system(operation, cause),
     }
 }
@@ -87,5 +85,7 @@ mod tests {
         );
         let error = start_error("serve", io::Error::other("no disk"), 7).to_string();
         assert_eq!(error, "cannot serve: no disk");
+        let error = start_error("serve", Errno::MFILE.into(), 1).to_string();
+        assert!(error.starts_with("cannot serve: "), "{error}");
     }
 }

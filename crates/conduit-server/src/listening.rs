@@ -483,7 +483,7 @@ fn refuse_taken(address: SocketAddr, only_v6: bool) -> std::result::Result<(), c
 fn listen_error(error: conduit_net::Error, workers: usize) -> Error {
     match (error.raw_os_error().map(Errno::from_raw_os_error), error.address()) {
         (Some(Errno::ADDRINUSE), Some(address)) => Error::in_use(address),
-        (Some(Errno::MFILE), _) => too_many_workers(workers),
+        (Some(Errno::MFILE), _) if workers > 1 => too_many_workers(workers),
         _ => Error::listen(error),
     }
 }

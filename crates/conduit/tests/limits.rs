@@ -418,7 +418,10 @@ fn each_variable_of_the_sources_is_known() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(crates).expect("the directory of the crates") {
-        variables_in(&entry.expect("an entry").path().join("src"), &mut names);
+        let sources = entry.expect("an entry").path().join("src");
+        if sources.is_dir() {
+            variables_in(&sources, &mut names);
+        }
     }
     assert!(names.len() > 40 && names.contains("CONDUIT_ADDR"), "{names:?}");
     let program = std::env::current_exe().expect("the path of the test is known");

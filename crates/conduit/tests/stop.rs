@@ -460,14 +460,13 @@ fn unknown_variables_are_warnings_in_the_log() {
     program.signal(Signal::TERM);
     let log = errors(&mut program.child);
     assert_eq!(program.end(), Some(0), "{log}");
-    assert_eq!(log.matches("unknown environment variable").count(), 2, "{log}");
-    assert_logged(
-        &log,
-        &[
-            "unknown environment variable CONDUIT_WORKER: did you mean CONDUIT_WORKERS?",
-            "unknown environment variable CONDUIT_XYZ: Conduit does not read it",
-        ],
-    );
+    let warnings = [
+        "unknown environment variable CONDUIT_WORKER: did you mean CONDUIT_WORKERS?",
+        "unknown environment variable CONDUIT_XYZ: Conduit does not read it",
+    ];
+    for warning in warnings {
+        assert_eq!(log.matches(warning).count(), 1, "{log}");
+    }
 }
 
 #[test]

@@ -24,7 +24,15 @@ const OTHERS: [&str; 10] = [
     "UPDATE_LOCK",
 ];
 /// The names of variables that only Conduit's tests read begin with these, after the prefix.
-const OF_TESTS: [&str; 5] = ["MEMORY_", "NET_", "SIMULATOR_", "TEST_", "WRITE_GOLDEN"];
+const OF_TESTS: [&str; 7] = [
+    "MEMORY_CHAIN",
+    "MEMORY_KEY",
+    "NET_ALONE",
+    "NET_TRACED",
+    "SIMULATOR_",
+    "TEST_",
+    "WRITE_GOLDEN",
+];
 
 static WARNED: Once = Once::new();
 
@@ -45,8 +53,13 @@ pub fn warn_of_unknown_variables(names: impl IntoIterator<Item = OsString>) {
 
 fn warnings(names: impl IntoIterator<Item = OsString>) -> Vec<String> {
     let names = names.into_iter().filter_map(|name| name.into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| is_unknown(name)).collect();
+    let mut names: Vec<String> = names.filter(|name| name.starts_with(PREFIX)).collect();
     names.sort();
+    let services: Vec<String> = names
+        .iter()
+        .filter_map(|name| name.strip_suffix("_SERVICE_HOST").map(str::to_owned))
+        .collect();
+    names.retain(|name| is_unknown(name) && !services.iter().any(|service| is_of_service(name, service)));
     let warning = |name: &String| match nearest_name(&name[PREFIX.len()..], known()) {
         Some(nearest) => format!("unknown environment variable {name}: did you mean {PREFIX}{nearest}?"),
         None => format!("unknown environment variable {name}: Conduit does not read it"),
@@ -54,14 +67,20 @@ fn warnings(names: impl IntoIterator<Item = OsString>) -> Vec<String> {
     names.iter().map(warning).collect()
 }
 
+/// Returns whether Conduit does not read this variable with its prefix.
 fn is_unknown(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix(PREFIX) else {
-        return false;
-    };
+    let rest = &name[PREFIX.len()..];
     // Without HTTP/2 its settings have no effect, but they are not mistyped.
     let is_without_effect = cfg!(not(feature = "http2")) && rest.starts_with("HTTP2_");
     let is_of_tests = OF_TESTS.iter().any(|beginning| rest.starts_with(beginning));
     !is_without_effect && !is_of_tests && !known().any(|known| known == rest)
+}
+
+/// Returns whether Kubernetes adds the variable to each container because a service has this name, which `_SERVICE_HOST` follows in
+/// another variable: `CONDUIT_SERVICE_PORT`, `CONDUIT_PORT_80_TCP`.
+fn is_of_service(name: &str, service: &str) -> bool {
+    let rest = name.strip_prefix(service);
+    rest.is_some_and(|rest| rest.starts_with("_SERVICE_") || rest == "_PORT" || rest.starts_with("_PORT_"))
 }
 
 /// The names of all variables that Conduit reads, without their prefix.
@@ -115,6 +134,30 @@ mod tests {
             "PATH",
         ] {
             assert_eq!(warning(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn variables_of_a_service_of_kubernetes_are_no_warning() {
+        let names = [
+            "CONDUIT_API_PORT",
+            "CONDUIT_API_PORT_80_TCP_ADDR",
+            "CONDUIT_API_SERVICE_HOST",
+            "CONDUIT_API_SERVICE_PORT_HTTP",
+        ];
+        assert!(warnings(names.map(OsString::from)).is_empty());
+        // Without the service, the name is a mistake.
+        assert!(warning("CONDUIT_PORT").is_some());
+        assert_eq!(
+            warnings(names.iter().chain(&["CONDUIT_PORT"]).map(OsString::from)).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn names_like_those_of_the_tests_are_warnings() {
+        for name in ["CONDUIT_MEMORY_LIMIT", "CONDUIT_NET_WORKERS"] {
+            assert!(warning(name).is_some(), "{name}");
         }
     }
 

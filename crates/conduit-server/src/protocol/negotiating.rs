@@ -10,12 +10,6 @@ use crate::shared::Shared;
 
 pub(crate) struct Negotiating;
 
-impl From<Negotiating> for Protocol {
-    fn from(negotiating: Negotiating) -> Self {
-        Protocol::Negotiating(negotiating)
-    }
-}
-
 impl ConnectionProtocol for Negotiating {
     /// The end of the handshake, with or without input, switches to the selected protocol.
     fn on_input(&mut self, link: &mut Link, _: &mut &[u8], shared: &mut Shared) -> Step {

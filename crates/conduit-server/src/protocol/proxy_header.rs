@@ -13,12 +13,6 @@ use crate::shared::Shared;
 #[derive(Default)]
 pub(crate) struct ProxyHeader(HeaderParser);
 
-impl From<ProxyHeader> for Protocol {
-    fn from(header: ProxyHeader) -> Self {
-        Protocol::ProxyHeader(Box::new(header))
-    }
-}
-
 impl ConnectionProtocol for ProxyHeader {
     /// Takes the header, and no byte after it, so that TLS begins at its first byte.
     fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {

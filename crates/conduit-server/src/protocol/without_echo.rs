@@ -1,4 +1,4 @@
-//! The protocol for tests in a program that is not one: no connection speaks it.
+//! The echo protocol without the feature `testing`: a type without values.
 
 use super::Protocol;
 use super::absent::Absent;

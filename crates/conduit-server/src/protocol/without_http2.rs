@@ -1,4 +1,4 @@
-//! HTTP/2 in a program without it: no connection speaks it.
+//! HTTP/2 without its feature: a type without values.
 
 use super::Protocol;
 use super::absent::Absent;

@@ -1,4 +1,4 @@
-//! WebSockets in a program without them: no connection speaks the protocol.
+//! WebSockets without their feature: a type without values.
 
 use super::Protocol;
 use super::absent::Absent;
