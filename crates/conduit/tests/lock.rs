@@ -179,7 +179,7 @@ fn failure(run: impl FnOnce()) -> String {
 
 /// Each row is a change of the lock that an earlier version of the code would have had: a text, its replacement, whether the
 /// change to the present code breaks clients, and a part of the message.
-const EARLIER: [(&str, &str, bool, &str); 32] = [
+const EARLIER: [(&str, &str, bool, &str); 33] = [
     (
         "GET /links/{id}\n",
         "GET /links/{slug}\n",
@@ -224,6 +224,12 @@ const EARLIER: [(&str, &str, bool, &str); 32] = [
         "",
         true,
         "the limit body 1024 bytes is added",
+    ),
+    (
+        "limits: body 1024 bytes",
+        "limits: rate 1 in 60 s, body 1048576 bytes",
+        true,
+        "the limit body 1048576 bytes becomes body 1024 bytes",
     ),
     (
         "limits: rate 10 in 60 s",
@@ -380,6 +386,14 @@ fn assert_limit_changes(now: &Lock, earlier: &Lock, is_breaking: bool, change: &
         differences.iter().filter(|found| found.is_breaking).count() == usize::from(is_breaking),
         "{differences:#?}"
     );
+}
+
+#[test]
+fn a_body_limit_above_that_of_the_application_permits_more() {
+    let without = App::new(()).routes(routes![show]).lock();
+    let large = around(BodyLimit::new(64 << 20));
+    assert_limit_changes(&large, &without, false, "the limit body 67108864 bytes is added");
+    assert_limit_changes(&without, &large, true, "the limit body 67108864 bytes is removed");
 }
 
 #[test]

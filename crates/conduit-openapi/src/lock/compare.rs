@@ -12,7 +12,7 @@
 
 use super::APPLICATION;
 use super::attributes::Attributes;
-use super::limits::{LIMITS, LockedLimit};
+use super::limits::{BODY, LIMITS, LockedLimit};
 use super::text::{Line, Lock, LockDifference, Section};
 
 /// The direction of a value.
@@ -108,7 +108,27 @@ impl Lock {
         let lines = self.section(APPLICATION);
         lines.is_some_and(|lines| lines.iter().any(|line| line.part == LIMITS))
     }
+
+    /// The limit of a body in bytes, in a section: that of its innermost layer, of the application's, or of its setting.
+    fn body_limit(&self, section: &str) -> Option<f64> {
+        let own = |name: &str| {
+            let limits = of_limits(self.section(name)?);
+            let mut bodies = limits
+                .words()
+                .iter()
+                .filter(|limit| LockedLimit::parse(limit).kind == BODY);
+            number(bodies.next_back()?)
+        };
+        let of_setting = || {
+            let mut lines = self.section(APPLICATION)?.iter();
+            number(&lines.find(|line| line.part == BODY_LIMIT)?.attributes.to_string())
+        };
+        own(section).or_else(|| own(APPLICATION)).or_else(of_setting)
+    }
 }
+
+/// The setting of the limit of a body, which a layer replaces.
+const BODY_LIMIT: &str = "CONDUIT_BODY_LIMIT";
 
 /// The difference of a lock that an earlier version has written.
 const NO_LIMITS: &str = "an earlier version wrote the file, without the limits of layers, which are not compared: write it again \
@@ -151,7 +171,9 @@ impl<'l> Comparison<'l> {
             self.variables(old, new);
         }
         if self.old.has_limits() {
-            self.limits(&of_limits(old), &of_limits(new));
+            let bodies = (self.old.body_limit(name), self.new.body_limit(name));
+            let lower_body = matches!(bodies, (Some(before), Some(now)) if now < before);
+            self.limits(&of_limits(old), &of_limits(new), lower_body);
         }
         let parts = |lines: &Section| -> Vec<String> {
             let own = lines
@@ -248,27 +270,28 @@ impl<'l> Comparison<'l> {
         }
     }
 
-    /// Compares the limits of layers, by their kind and their values.
-    fn limits(&mut self, before: &Attributes, now: &Attributes) {
+    /// Compares the limits of layers, by their kind and their values. Of the limits of a body only the innermost one applies:
+    /// `lower_body` means that it is lower than before.
+    fn limits(&mut self, before: &Attributes, now: &Attributes, lower_body: bool) {
         let kind = |limit: &str| LockedLimit::parse(limit).kind.to_owned();
-        let removed: Vec<&String> = before.words().iter().filter(|limit| !now.has(limit)).collect();
-        let added: Vec<&String> = now.words().iter().filter(|limit| !before.has(limit)).collect();
-        for limit in &added {
+        let mut removed: Vec<&String> = before.words().iter().filter(|limit| !now.has(limit)).collect();
+        for limit in now.words().iter().filter(|limit| !before.has(limit)) {
             let value = LockedLimit::parse(limit);
-            let is_lower = !before
-                .words()
-                .iter()
-                .any(|known| LockedLimit::parse(known).implies(&value));
-            let change = match removed.iter().find(|known| kind(known) == value.kind) {
-                Some(known) => format!("the limit {known} becomes {limit}"),
+            let mut known = before.words().iter().map(|known| LockedLimit::parse(known));
+            let is_lower = if value.kind == BODY {
+                lower_body
+            } else {
+                !known.any(|known| known.implies(&value))
+            };
+            let change = match removed.iter().position(|known| kind(known) == value.kind) {
+                Some(index) => format!("the limit {} becomes {limit}", removed.remove(index)),
                 None => format!("the limit {limit} is added"),
             };
             self.add(is_lower, change);
         }
         for limit in removed {
-            if !added.iter().any(|other| kind(other) == kind(limit)) {
-                self.add(false, format!("the limit {limit} is removed"));
-            }
+            let is_lower = lower_body && kind(limit) == BODY;
+            self.add(is_lower, format!("the limit {limit} is removed"));
         }
     }
 

@@ -6,6 +6,8 @@ use super::attributes::Attributes;
 
 /// The part of a section with limits.
 pub(super) const LIMITS: &str = "limits";
+/// The kind of a limit of a body.
+pub(super) const BODY: &str = "body";
 
 /// The attributes of limits, which a description lists from the innermost layer on: the outermost first, as in the part `layers`.
 pub(super) fn attributes(limits: &[LayerLimit]) -> Attributes {
@@ -14,7 +16,7 @@ pub(super) fn attributes(limits: &[LayerLimit]) -> Attributes {
 
 fn text(limit: &LayerLimit) -> String {
     match limit {
-        LayerLimit::BodyBytes(bytes) => format!("body {bytes} bytes"),
+        LayerLimit::BodyBytes(bytes) => format!("{BODY} {bytes} bytes"),
         LayerLimit::Rate { requests, period } => format!("rate {requests} in {} s", period.as_secs_f64()),
         LayerLimit::ConcurrentRequests(requests) => format!("concurrency {requests}"),
         LayerLimit::ResponseTime(time) => format!("time {} s", time.as_secs_f64()),
