@@ -12,7 +12,8 @@ const HEADERS: &str = "#define _GNU_SOURCE\n#include <stdio.h>\n#include <stddef
     #include <netinet/in.h>\n#include <netinet/udp.h>\n#include <sys/epoll.h>\n#include <sys/eventfd.h>\n#include <sys/syscall.h>\n\
     #include <sys/time.h>\n#include <fcntl.h>\n#include <signal.h>\n#include <time.h>\n#include <linux/vm_sockets.h>\n\
     #include <linux/errqueue.h>\n#include <linux/filter.h>\n#include <linux/tcp.h>\n#include <sys/uio.h>\n\
-    #include <linux/net_tstamp.h>\n#include <sys/ioctl.h>\n#include <linux/sockios.h>\n#ifndef SOL_UDP\n#define SOL_UDP 17\n#endif\n";
+    #include <linux/net_tstamp.h>\n#include <sys/ioctl.h>\n#include <linux/sockios.h>\n#include <errno.h>\n\
+    #include <sys/resource.h>\n#include <unistd.h>\n#ifndef SOL_UDP\n#define SOL_UDP 17\n#endif\n";
 
 /// A C expression and the value that Rust expects.
 type Claims = Vec<(String, i64)>;
@@ -43,6 +44,7 @@ fn constants() -> Claims {
         TCP_FASTOPEN_CONNECT TCP_DEFER_ACCEPT TCP_NOTSENT_LOWAT TCP_CONGESTION TCP_MAXSEG TCP_INFO UDP_SEGMENT UDP_GRO
         SCM_RIGHTS SCM_CREDENTIALS SCM_TIMESTAMPNS SCM_TIMESTAMPING MSG_TRUNC MSG_CTRUNC MSG_NOSIGNAL MSG_ERRQUEUE MSG_ZEROCOPY
         MSG_CMSG_CLOEXEC MSG_WAITFORONE F_GETFD O_NONBLOCK O_NOCTTY SYS_epoll_pwait2 TIOCOUTQ SIGPIPE SIG_BLOCK SIG_SETMASK
+        SIGTERM SIGKILL ESRCH RLIMIT_NOFILE RLIM_INFINITY STDIN_FILENO
     )
 }
 
@@ -145,6 +147,13 @@ fn structures() -> Claims {
         libc::timespec,
         tv_sec = tv_sec,
         tv_nsec = tv_nsec
+    );
+    layout!(
+        claims,
+        "struct rlimit",
+        libc::rlimit,
+        rlim_cur = rlim_cur,
+        rlim_max = rlim_max
     );
     layout!(
         claims,
