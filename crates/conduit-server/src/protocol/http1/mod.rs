@@ -12,9 +12,7 @@ use conduit_proto::h1::{self, BodyLength, Event, Phase, Reason, RequestError};
 use http::StatusCode;
 
 use super::http2::Http2;
-use super::{
-    Activity, ConnectionProtocol, ExchangeDriver, OutputStep, Protocol, Step, check_acknowledged, close_late, linger,
-};
+use super::{Activity, ConnectionProtocol, ExchangeDriver, OutputStep, Step, check_acknowledged, close_late, linger};
 use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
 use crate::endpoint::Outcome;
@@ -60,12 +58,6 @@ impl Http1 {
             resets: false,
             requests: 0,
         }
-    }
-}
-
-impl From<Http1> for Protocol {
-    fn from(http1: Http1) -> Self {
-        Protocol::Http1(http1)
     }
 }
 
