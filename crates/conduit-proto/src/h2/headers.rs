@@ -75,10 +75,10 @@ impl Http2Connection {
         let Input::Block(block) = &mut self.input else {
             return Err(Http2Reason::UnexpectedContinuation);
         };
-        block.continuations += 1;
-        if block.continuations > self.limits.continuations {
+        if block.continuations >= self.limits.continuations {
             return Err(Http2Reason::TooManyContinuations);
         }
+        block.continuations += 1;
         if block.bytes.len() + payload.len() > self.limits.header_list_bytes + MAX_PAYLOAD {
             return Err(Http2Reason::BlockTooLarge);
         }

@@ -262,16 +262,19 @@ fn cancelled_requests_at_a_moderate_rate_are_not_a_flood() {
 
 #[test]
 fn continuation_flood() {
-    for payload in [&b""[..], b"\0", &[0; 16_384]] {
-        let mut server = Server::open(&Http2Limits::default());
+    for (payload, continuations) in [(&b""[..], 8), (b"\0", 8), (&[0; 16_384], 8), (b"", u8::MAX)] {
+        let mut server = Server::open(&Http2Limits {
+            continuations,
+            ..Http2Limits::default()
+        });
         server.receive(&frame(HEADERS, 0, 1, b""));
         let mut sent = 0;
         while server.error().is_none() {
             server.receive(&frame(CONTINUATION, 0, 1, payload));
             assert!(server.connection.heap_bytes() <= MEMORY);
             sent += 1;
+            assert!(sent <= usize::from(continuations) + 1, "{sent}");
         }
-        assert!(sent <= 9, "{sent}");
         assert_eq!(server.error().unwrap().code(), ErrorCode::ENHANCE_YOUR_CALM);
         assert_eq!(server.connection.heap_bytes(), 0, "memory after the error");
     }
