@@ -236,11 +236,14 @@ fn line(come: &[u8]) -> Result<Option<Header>, HeaderError> {
         };
     };
     let line = line.strip_suffix(b"\r").ok_or(HeaderError::Line)?;
-    let words = str::from_utf8(&line[START.len()..]).map_err(|_| HeaderError::Word)?;
+    let words = &line[START.len()..];
+    // The rest of such a line is ignored, and need not be text (section 2.1).
+    if words.split(|byte| *byte == b' ').next() == Some(b"UNKNOWN") {
+        return Ok(Some(Header::Unknown));
+    }
+    let words = str::from_utf8(words).map_err(|_| HeaderError::Word)?;
     let mut words = words.split(' ');
     let is_v4 = match words.next() {
-        // The rest of the line is ignored.
-        Some("UNKNOWN") => return Ok(Some(Header::Unknown)),
         Some("TCP4") => true,
         Some("TCP6") => false,
         _ => return Err(HeaderError::Word),

@@ -55,6 +55,8 @@ fn cases() -> Vec<Case> {
         ("2.1", "ports 0 and 65535", line("PROXY TCP4 192.0.2.7 198.51.100.1 0 65535\r\n"), internet("192.0.2.7:0", "198.51.100.1:65535")),
         ("2.1", "UNKNOWN", line("PROXY UNKNOWN\r\n"), Ok(Header::Unknown)),
         ("2.1", "UNKNOWN with anything", line("PROXY UNKNOWN ffff::1 x y z\r\n"), Ok(Header::Unknown)),
+        ("2.1", "UNKNOWN with bytes that are not text", b"PROXY UNKNOWN \xff\xfe\r\n".to_vec(), Ok(Header::Unknown)),
+        ("2.1", "a word that begins with UNKNOWN", line("PROXY UNKNOWN4\r\n"), Err(HeaderError::Word)),
         ("2.1", "a line of 107 bytes", line(&longest), Ok(Header::Unknown)),
         ("2.1", "a line of 108 bytes", line(&too_long), Err(HeaderError::Line)),
         ("2.1", "no end", line(&"PROXY TCP4 ".repeat(20)), Err(HeaderError::Line)),
