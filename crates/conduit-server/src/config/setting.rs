@@ -311,8 +311,9 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "http2_glitch_limit",
         variable: "CONDUIT_HTTP2_GLITCH_LIMIT",
-        bounds: "frames that cost work and transfer nothing, as a burst: resets in either direction, SETTINGS, PRIORITY, empty DATA, and PING and \
-                 WINDOW_UPDATE beyond three for each request and each frame of a response",
+        bounds: "frames that cost work and transfer nothing, as a burst: resets in either direction, malformed requests, SETTINGS, PRIORITY, \
+                 unknown frames, DATA of less than 5 bytes, and PING and WINDOW_UPDATE beyond three for each request and each frame of a \
+                 response",
         over: "nothing is read for a second; at the 33rd time ENHANCE_YOUR_CALM for the connection",
         limit: Some(Limit::Http2Glitches),
         default: None,
