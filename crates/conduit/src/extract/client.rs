@@ -19,8 +19,7 @@ use crate::request::Request;
 /// Forwarding fields are trusted only if the request comes from a proxy in
 /// [`App::trusted_proxies`](crate::App::trusted_proxies), and a PROXY header only from those in
 /// [`App::proxy_protocol`](crate::App::proxy_protocol). The list of hops is read from the right: the first untrusted hop is the
-/// client, and the hops to its left, which the client may have forged, are ignored. See
-/// [the guide](https://github.com/conduit-rs/conduit/blob/main/docs/proxies.md).
+/// client, and the hops to its left, which the client may have forged, are ignored. See `docs/proxies.md` of the repository.
 ///
 /// # Example
 ///

@@ -5,8 +5,8 @@
 //! request's `traceparent` and `tracestate` ([W3C Trace Context](https://www.w3.org/TR/trace-context/)); malformed fields are
 //! ignored. The `tracing` spans of a handler are its children, and the handler's log events are its events.
 //!
-//! The environment variables that OpenTelemetry defines for all languages configure the export;
-//! [the guide](https://github.com/conduit-rs/conduit/blob/main/docs/watching.md#opentelemetry) lists them.
+//! The environment variables that OpenTelemetry defines for all languages configure the export; `docs/watching.md` of the repository
+//! lists them.
 //!
 //! # Guarantees
 //!
