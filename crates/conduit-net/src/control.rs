@@ -313,10 +313,33 @@ impl<'fd, const WORDS: usize> SendControl<'fd, WORDS> {
 
     /// Adds a control message of any kind, by its level and type in the headers of the system.
     ///
+    /// ```
+    /// use conduit_net::SendControl;
+    /// let mut control = SendControl::new();
+    /// // SAFETY: the data of IP_TTL is an int.
+    /// # #[cfg(target_os = "linux")]
+    /// unsafe { control.push_raw(0, 2, &64_i32.to_ne_bytes())? };
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The capacity is exceeded; or the type is `SCM_RIGHTS`, which [`push_descriptors`](SendControl::push_descriptors)
     /// sends because it requires open descriptors.
-    pub fn push_raw(&mut self, level: i32, kind: i32, data: &[u8]) -> io::Result<()> {
+    ///
+    /// # Safety
+    /// For every kind of socket that sends the message, the data contains:
+    /// - no address, unless the program may read and write the memory there: the kernel writes through the addresses in
+    ///   messages of RDS sockets;
+    /// - no number of a descriptor that the program may not use.
+    ///
+    /// So safe code cannot send such a message:
+    ///
+    /// ```compile_fail,E0133
+    /// use conduit_net::SendControl;
+    /// SendControl::new().push_raw(276, 1, &[0; 48])?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub unsafe fn push_raw(&mut self, level: i32, kind: i32, data: &[u8]) -> io::Result<()> {
         if (level, kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
             return Err(io::misuse(
                 "SCM_RIGHTS is not allowed here: pass descriptors with push_descriptors",

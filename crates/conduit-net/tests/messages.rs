@@ -292,9 +292,11 @@ fn packet_info_reports_and_selects_addresses() {
 }
 
 #[test]
+#[expect(unsafe_code, reason = "an option that the crate lacks")]
 fn unknown_control_message_is_returned_raw() {
     // IP_RECVORIGDSTADDR is 20 at level 0; this crate does not decode its control message.
-    let original = option::SocketOption::<option::Flag, option::WriteOnly>::raw("IP_RECVORIGDSTADDR", 0, 20);
+    // SAFETY: the kernel reads an int.
+    let original = unsafe { option::SocketOption::<option::Flag, option::WriteOnly>::raw("IP_RECVORIGDSTADDR", 0, 20) };
     let (one, two) = (udp(), udp());
     two.set_option(original, true).unwrap();
     one.send_to(b"x", two.local_addr().unwrap()).unwrap();
@@ -314,6 +316,7 @@ fn unknown_control_message_is_returned_raw() {
 }
 
 #[test]
+#[expect(unsafe_code, reason = "a control message without a typed form")]
 fn truncated_control_messages_are_reported() {
     let (one, two) = (udp(), udp());
     two.set_option(option::RECEIVE_PACKET_INFO, true).unwrap();
@@ -327,8 +330,10 @@ fn truncated_control_messages_are_reported() {
     let mut full = SendControl::<1>::with_words();
     assert_eq!(full.push_hops4(1).unwrap_err().kind(), ErrorKind::InvalidInput);
     let mut raw = SendControl::new();
-    assert!(raw.push_raw(1, 1, &0i32.to_ne_bytes()).is_err());
-    raw.push_raw(0, 2, &5i32.to_ne_bytes()).unwrap();
+    // SAFETY: the message is rejected, so the descriptor is not used.
+    assert!(unsafe { raw.push_raw(1, 1, &0i32.to_ne_bytes()) }.is_err());
+    // SAFETY: the data of IP_TTL is an int.
+    unsafe { raw.push_raw(0, 2, &5i32.to_ne_bytes()) }.unwrap();
     one.send_message_to(&[IoSlice::new(b"x")], &two.local_addr().unwrap().into(), &raw)
         .unwrap();
 }

@@ -9,6 +9,9 @@ use libc::c_int;
 use rustix::io::Errno;
 
 /// The representation of an option's value: its Rust type and its bytes in the kernel.
+///
+/// A program implements it for the values of an option that it creates with
+/// [`SocketOption::raw`](super::SocketOption::raw).
 pub trait Codec {
     /// The Rust type of the value.
     type Value;

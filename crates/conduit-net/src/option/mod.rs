@@ -70,13 +70,30 @@ impl<C, A> SocketOption<C, A> {
     /// ```
     /// use conduit_net::{ListenOptions, Options, TcpListener, option};
     /// # #[cfg(target_os = "linux")] {
-    /// let domain = option::SocketOption::<option::Number, option::ReadOnly>::raw("SO_DOMAIN", 1, 39);
+    /// // SAFETY: the kernel writes an int, and follows no address.
+    /// let domain = unsafe { option::SocketOption::<option::Number, option::ReadOnly>::raw("SO_DOMAIN", 1, 39) };
     /// let listener = TcpListener::bind("127.0.0.1:0".parse()?, &ListenOptions::new())?;
     /// assert_eq!(listener.option(domain)?, 2);
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub const fn raw(name: &'static str, level: i32, number: i32) -> Self {
+    ///
+    /// # Safety
+    /// For every kind of socket on which the program uses the option:
+    /// - The kernel reads and writes at most the number of bytes that the codec `C` passes. Linux breaks this rule for
+    ///   `SO_GET_FILTER`: it counts instructions of 8 bytes, so a buffer of 4 bytes receives up to 32.
+    /// - The kernel follows no address in these bytes, unless the program may read or write the memory there.
+    ///   `TCP_ZEROCOPY_RECEIVE` writes through addresses in the value that it reads, `SO_ATTACH_FILTER` reads through
+    ///   one.
+    /// - These bytes contain no number of a descriptor that the program may not use, as in `SO_ATTACH_BPF`.
+    ///
+    /// So safe code cannot create an option:
+    ///
+    /// ```compile_fail,E0133
+    /// use conduit_net::option::{Number, ReadOnly, SocketOption};
+    /// let filter = SocketOption::<Number, ReadOnly>::raw("SO_GET_FILTER", 1, 26);
+    /// ```
+    pub const unsafe fn raw(name: &'static str, level: i32, number: i32) -> Self {
         SocketOption::new(Row {
             name,
             at: Some((level, number)),
@@ -182,7 +199,9 @@ pub trait Options: AsFd {
         let row = option.row;
         let failed = |cause| row.failed(Operation::Option(row.name), cause);
         let (level, number) = row.at.ok_or(Errno::OPNOTSUPP).map_err(failed)?;
-        C::encode(value, |bytes| set(self.as_fd(), level, number, bytes)).map_err(failed)
+        // SAFETY: the codec and the number are those of an option of the table, or of `SocketOption::raw`, whose caller
+        // guarantees that they match.
+        C::encode(value, |bytes| unsafe { set(self.as_fd(), level, number, bytes) }).map_err(failed)
     }
 
     /// Reads an option with one system call, getsockopt(2).
@@ -193,7 +212,9 @@ pub trait Options: AsFd {
         let row = option.row;
         let failed = |cause| row.failed(Operation::ReadOption(row.name), cause);
         let (level, number) = row.at.ok_or(Errno::OPNOTSUPP).map_err(failed)?;
-        C::decode(|bytes| get(self.as_fd(), level, number, bytes)).map_err(failed)
+        // SAFETY: the codec and the number are those of an option of the table, or of `SocketOption::raw`, whose caller
+        // guarantees that they match.
+        C::decode(|bytes| unsafe { get(self.as_fd(), level, number, bytes) }).map_err(failed)
     }
 
     /// Joins a multicast group, IPv4 or IPv6, on the interface with this index (0: the routing table selects it).
@@ -263,8 +284,11 @@ pub trait Options: AsFd {
 
 impl<S: AsFd + ?Sized> Options for S {}
 
-fn set(socket: BorrowedFd<'_>, level: i32, number: i32, value: &[u8]) -> Result<(), Errno> {
-    // SAFETY: the kernel reads the given number of live bytes.
+/// # Safety
+/// For this option the kernel reads at most the number of bytes, follows no address in them that the program may not
+/// access, and uses no descriptor in them that the program may not use.
+unsafe fn set(socket: BorrowedFd<'_>, level: i32, number: i32, value: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the bytes are live, and the caller guarantees that the kernel accesses nothing else.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -278,9 +302,14 @@ fn set(socket: BorrowedFd<'_>, level: i32, number: i32, value: &[u8]) -> Result<
 }
 
 /// Reads the option into `value` and returns the number of bytes that the kernel wrote.
-fn get(socket: BorrowedFd<'_>, level: i32, number: i32, value: &mut [u8]) -> Result<usize, Errno> {
+///
+/// # Safety
+/// For this option the kernel writes at most the number of bytes, and follows no address in them that the program may
+/// not access.
+unsafe fn get(socket: BorrowedFd<'_>, level: i32, number: i32, value: &mut [u8]) -> Result<usize, Errno> {
     let mut length = value.len() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `length` bytes of the live buffer, and their number into `length`.
+    // SAFETY: the buffer and its length are live and writable, and the caller guarantees that the kernel accesses
+    // nothing else.
     let result = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),

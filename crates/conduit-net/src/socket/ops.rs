@@ -174,7 +174,7 @@ pub(crate) fn send_message<const WORDS: usize>(
     loop {
         // SAFETY: every pointer of the header is null with length zero, or refers to live memory of the length in the
         // adjacent field: the address, the slices (IoSlice has the layout of iovec), the control messages. The kernel
-        // only reads them.
+        // only reads them, and `SendControl` has no message with an address or descriptor that the kernel may not use.
         let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, flags) };
         match usize::try_from(sent) {
             Ok(sent) => return Ok(sent),

@@ -5,7 +5,9 @@ use rustix::io::{Errno, Result};
 
 use crate::option::{Bytes, Options, ReadOnly, SocketOption};
 
-const OUTGOING: SocketOption<Bytes, ReadOnly> = SocketOption::raw("SO_NWRITE", libc::SOL_SOCKET, libc::SO_NWRITE);
+// SAFETY: the kernel writes an int, and follows no address. getsockopt(2).
+const OUTGOING: SocketOption<Bytes, ReadOnly> =
+    unsafe { SocketOption::raw("SO_NWRITE", libc::SOL_SOCKET, libc::SO_NWRITE) };
 
 pub(crate) fn outgoing_bytes(socket: BorrowedFd<'_>) -> Result<usize> {
     socket
