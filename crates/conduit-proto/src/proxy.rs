@@ -101,9 +101,8 @@ impl std::error::Error for HeaderError {}
 pub struct HeaderParser {
     /// The stored part of the header, without extensions.
     kept: [u8; FIXED + ADDRESSES],
-    /// The number of received bytes; `received <= FIXED + LENGTH_LIMIT`. (rename the field `come` and the parameter of `line` to
-    /// `received`)
-    come: usize,
+    /// The number of received bytes; `received <= FIXED + LENGTH_LIMIT`.
+    received: usize,
 }
 
 impl HeaderParser {
@@ -112,7 +111,7 @@ impl HeaderParser {
     pub const fn new() -> Self {
         HeaderParser {
             kept: [0; FIXED + ADDRESSES],
-            come: 0,
+            received: 0,
         }
     }
 
@@ -129,11 +128,11 @@ impl HeaderParser {
             let step = wanted.min(input.len() - used);
             let piece = &input[used..used + step];
             // Bytes after the addresses are counted and discarded.
-            if let Some(room) = self.kept.get_mut(self.come..) {
+            if let Some(room) = self.kept.get_mut(self.received..) {
                 let fits = room.len().min(step);
                 room[..fits].copy_from_slice(&piece[..fits]);
             }
-            self.come += step;
+            self.received += step;
             used += step;
             if let Some(header) = self.header()? {
                 return Ok((used, Some(header)));
@@ -144,11 +143,11 @@ impl HeaderParser {
 
     /// The number of bytes until the next decision; at least 1.
     fn wanted(&self) -> Result<usize, HeaderError> {
-        if self.come < FIXED || self.kept[0] == b'P' {
+        if self.received < FIXED || self.kept[0] == b'P' {
             // The line may end at any byte, and errors are reported at once.
             return Ok(1);
         }
-        Ok(FIXED + self.length()? - self.come)
+        Ok(FIXED + self.length()? - self.received)
     }
 
     /// The length of the bytes after the fixed part of version 2.
@@ -162,29 +161,29 @@ impl HeaderParser {
 
     /// The header, if it is complete; an error if it cannot become valid.
     fn header(&self) -> Result<Option<Header>, HeaderError> {
-        let come = &self.kept[..self.come.min(self.kept.len())];
-        if come[0] == b'P' {
-            return line(come);
+        let received = &self.kept[..self.received.min(self.kept.len())];
+        if received[0] == b'P' {
+            return line(received);
         }
-        let begun = come.len().min(SIGNATURE.len());
-        if come[..begun] != SIGNATURE[..begun] {
+        let begun = received.len().min(SIGNATURE.len());
+        if received[..begun] != SIGNATURE[..begun] {
             return Err(HeaderError::Signature);
         }
-        if come.get(12).is_some_and(|command| !matches!(command, 0x20 | 0x21)) {
+        if received.get(12).is_some_and(|command| !matches!(command, 0x20 | 0x21)) {
             return Err(HeaderError::Command);
         }
-        let is_local = come.get(12) == Some(&0x20);
+        let is_local = received.get(12) == Some(&0x20);
         // TCP and UDP over IPv4 and IPv6, both kinds of Unix sockets, and unspecified. The family of LOCAL is ignored
         // (section 2.2): it must not make a health check fail.
         let families = |family: &u8| matches!(family, 0x00 | 0x11 | 0x12 | 0x21 | 0x22 | 0x31 | 0x32);
-        if !is_local && come.get(13).is_some_and(|family| !families(family)) {
+        if !is_local && received.get(13).is_some_and(|family| !families(family)) {
             return Err(HeaderError::Family);
         }
-        if self.come < FIXED {
+        if self.received < FIXED {
             return Ok(None);
         }
         let length = self.length()?;
-        let addresses = match come[13] >> 4 {
+        let addresses = match received[13] >> 4 {
             // The addresses of LOCAL are ignored too.
             _ if is_local => 0,
             1 => 12,
@@ -195,10 +194,10 @@ impl HeaderParser {
         if length < addresses {
             return Err(HeaderError::Length);
         }
-        if self.come < FIXED + length {
+        if self.received < FIXED + length {
             return Ok(None);
         }
-        let addresses = &come[FIXED..FIXED + addresses];
+        let addresses = &received[FIXED..FIXED + addresses];
         Ok(Some(match addresses.len() {
             _ if is_local => Header::Local,
             12 | 36 => internet(addresses),
@@ -216,20 +215,20 @@ impl Default for HeaderParser {
 impl fmt::Debug for HeaderParser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeaderParser")
-            .field("come", &self.come)
+            .field("received", &self.received)
             .finish_non_exhaustive()
     }
 }
 
 /// Parses a complete line of version 1.
-fn line(come: &[u8]) -> Result<Option<Header>, HeaderError> {
+fn line(received: &[u8]) -> Result<Option<Header>, HeaderError> {
     const START: &[u8] = b"PROXY ";
-    let begun = come.len().min(START.len());
-    if come[..begun] != START[..begun] {
+    let begun = received.len().min(START.len());
+    if received[..begun] != START[..begun] {
         return Err(HeaderError::Signature);
     }
-    let Some(line) = come.strip_suffix(b"\n") else {
-        return if come.len() < LINE_LIMIT {
+    let Some(line) = received.strip_suffix(b"\n") else {
+        return if received.len() < LINE_LIMIT {
             Ok(None)
         } else {
             Err(HeaderError::Line)
