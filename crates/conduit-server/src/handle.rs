@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::counts::{Counts, Statistics};
 use crate::memory::Budgets;
@@ -230,9 +231,10 @@ impl ServerHandle {
         }
     }
 
-    /// Waits for the next change of the stage.
-    pub(super) async fn changed(&self) {
-        self.0.changed.notified().await;
+    /// Waits for the next change of the stage: the first one after this call, also before the first poll. So a caller that
+    /// reads the stage after the call misses no change.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.0.changed.notified()
     }
 
     pub(super) fn advance(&self, stage: u8) {

@@ -31,6 +31,10 @@ pub(super) async fn wake_worker(
     let mut stop_tick = None;
     let mut changed = pin!(handle.changed());
     loop {
+        // The server may have stopped before the first poll.
+        if handle.is_stopping() {
+            stop_tick.get_or_insert_with(|| ticks(STOPPING_TICK));
+        }
         let has_changed = poll_fn(|context| {
             let has_changed = changed.as_mut().poll(context).is_ready();
             let second = second.poll_tick(context);
@@ -51,9 +55,6 @@ pub(super) async fn wake_worker(
         .await;
         if has_changed {
             changed.set(handle.changed());
-            if handle.is_stopping() {
-                stop_tick.get_or_insert_with(|| ticks(STOPPING_TICK));
-            }
         }
         commands.wake();
     }
@@ -109,6 +110,19 @@ mod tests {
         handle.stop();
         assert!(tokio::time::timeout(ten_seconds, &mut ticker).await.is_err());
         assert_eq!(seconds.take(), 10);
+        assert!((200..=211).contains(&wakes.take()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_before_the_first_poll_wakes_the_worker_more_often_too() {
+        let handle = new_handle(1, &Config::default(), &[], None);
+        let wakes = Arc::new(Count::default());
+        let commands = Rc::new(CommandQueue::default());
+        commands.register(&Waker::from(Arc::clone(&wakes)));
+        let ticker = wake_worker(commands, handle.clone(), Arc::new(Count::default()), 0);
+        handle.stop();
+        let ten_seconds = Duration::from_millis(9_990);
+        assert!(tokio::time::timeout(ten_seconds, ticker).await.is_err());
         assert!((200..=211).contains(&wakes.take()));
     }
 }
