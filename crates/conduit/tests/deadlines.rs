@@ -10,6 +10,7 @@ use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use conduit::Limit;
 use conduit::prelude::*;
 use conduit::testing::{TestClient, TestConnection};
 use support::stall;
@@ -78,31 +79,40 @@ async fn busy(body: Body) -> &'static str {
 }
 
 /// A stream that waits for this long before each of its pieces.
-fn every(interval: Duration) -> Body {
+fn every(interval: Duration, piece: &'static [u8]) -> Body {
     let mut ticks = tokio::time::interval(interval);
     ticks.reset();
-    Body::from_stream(Ticks(ticks))
+    Body::from_stream(Ticks(ticks, piece))
 }
 
-struct Ticks(tokio::time::Interval);
+struct Ticks(tokio::time::Interval, &'static [u8]);
 
 impl futures_core::Stream for Ticks {
-    type Item = Result<&'static str, conduit::BoxError>;
+    type Item = Result<Bytes, conduit::BoxError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_tick(context).map(|_| Some(Ok("tick")))
+        let piece = Bytes::from_static(self.1);
+        self.0.poll_tick(context).map(|_| Some(Ok(piece)))
     }
 }
 
 #[get("/silent")]
 async fn silent() -> Body {
-    every(1000 * DEADLINE)
+    every(1000 * DEADLINE, b"tick")
 }
 
 #[get("/ticks")]
 async fn ticks() -> Body {
-    every(DEADLINE - MINUTE)
+    every(DEADLINE - MINUTE, b"tick")
 }
+
+/// Sends more than a connection buffers, with several deadlines between the pieces.
+#[get("/bursts")]
+async fn bursts() -> Body {
+    every(QUIET, &[b'b'; LATER])
+}
+
+const QUIET: Duration = DEADLINE.saturating_mul(4);
 
 #[get("/idle-handler")]
 async fn idle_handler() -> &'static str {
@@ -122,6 +132,7 @@ fn client() -> TestClient {
             busy,
             silent,
             ticks,
+            bursts,
             idle_handler
         ])
         .head_timeout(DEADLINE)
@@ -419,6 +430,33 @@ fn time_in_which_the_handler_is_slow_does_not_count_against_the_reader() {
         connection.received();
     }
     assert!(!connection.is_closed());
+}
+
+#[test]
+fn time_in_which_a_stream_is_quiet_does_not_count_against_the_reader() {
+    let client = client();
+    let hits = || client.handle().statistics().limit_hits(Limit::WriteRate);
+    let mut connection = client.connect();
+    assert!(connection.send("GET /bursts HTTP/1.1\r\nhost: a\r\n\r\n"));
+    for _ in 0..3 {
+        client.advance(QUIET);
+        // Bytes that do not fit wait for a while, and are then read at once.
+        client.advance(2 * MINUTE);
+        let mut left = LATER;
+        while left > 0 {
+            let piece = connection.read(LATER);
+            assert!(!piece.is_empty(), "the server has closed");
+            left = left.saturating_sub(piece.len());
+        }
+        client.advance(Duration::from_secs(1));
+        connection.received();
+    }
+    assert_eq!(hits(), 0);
+    // The quiet time gives no more than the grace to a client that reads nothing.
+    client.advance(QUIET);
+    assert_eq!(hits(), 0);
+    client.advance(DEADLINE + MINUTE);
+    assert_eq!(hits(), 1);
 }
 
 #[test]

@@ -85,6 +85,7 @@ impl Deadline {
 
     /// Restarts the time of the timer now.
     pub(super) fn extend(&mut self, now: Second) {
+        self.credit_wait(now);
         self.since = now;
     }
 
@@ -103,11 +104,9 @@ impl Deadline {
         if timer == self.timer && !restarts {
             return;
         }
+        self.credit_wait(now);
         let before = std::mem::replace(&mut self.timer, timer);
-        let since = std::mem::replace(&mut self.since, now);
-        if matches!(before, Timer::Off | Timer::HalfClosed | Timer::Acknowledgement) {
-            self.rate.resume(now - since);
-        }
+        self.since = now;
         match timer {
             Timer::Idle | Timer::Incomplete => {
                 if restarts || !matches!(before, Timer::Idle | Timer::Incomplete) {
@@ -115,13 +114,21 @@ impl Deadline {
                 }
                 self.rate.of = None;
             }
-            // The same transfer continues after a time in which the server or the disk lagged. A reader is measured
-            // over all pieces of the output, and over the output for all messages of a pipeline.
+            // The same transfer continues after another wait. A reader is measured over all pieces of the output, and over
+            // the output for all messages of a pipeline.
             Timer::Send if self.rate.of == Some(Transfer::Send) => {}
             Timer::Receive if self.rate.of == Some(Transfer::Receive) && !restarts => {}
             Timer::Send => self.rate.begin(Some(Transfer::Send), now, times),
             Timer::Receive => self.rate.begin(Some(Transfer::Receive), now, times),
             _ => {}
+        }
+    }
+
+    /// Extends the deadline of the measured transfer by the time since `since`, unless the transfer itself is the wait. While
+    /// output waits for the client, the wait is always [`Timer::Send`], so a client that reads nothing gains no time.
+    fn credit_wait(&mut self, now: Second) {
+        if !matches!(self.timer, Timer::Receive | Timer::Send) {
+            self.rate.resume(self.waited(now));
         }
     }
 
@@ -330,6 +337,31 @@ mod tests {
         assert_eq!(deadline.second(&times), Some(131), "the same wait continues");
         deadline.set(Timer::protocol(ProtocolTimer::Linger, time), 120, &times);
         assert_eq!(deadline.second(&times), Some(151));
+    }
+
+    #[test]
+    fn each_wait_that_is_not_for_the_reader_extends_its_deadline_once() {
+        let (_, times) = since(0);
+        let protocol = |timer| Timer::protocol(timer, Duration::from_secs(30));
+        for wait in [
+            Timer::Off,
+            Timer::HalfClosed,
+            Timer::Acknowledgement,
+            protocol(ProtocolTimer::Quiet),
+            protocol(ProtocolTimer::Streams),
+            protocol(ProtocolTimer::GoAway),
+        ] {
+            let mut deadline = Deadline::new(Timer::Idle, 100);
+            deadline.set(Timer::Send, 100, &times);
+            deadline.set(wait, 105, &times);
+            deadline.extend(1000);
+            deadline.extend(2000);
+            deadline.set(Timer::Send, 3000, &times);
+            assert_eq!(deadline.second(&times), Some(3006), "{wait:?}");
+            // A client that reads nothing gains no time.
+            deadline.extend(3005);
+            assert_eq!(deadline.second(&times), Some(3006), "{wait:?}");
+        }
     }
 
     #[test]

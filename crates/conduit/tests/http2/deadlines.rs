@@ -8,7 +8,7 @@ use conduit_proto::h2::ErrorCode;
 
 use crate::client::Client;
 use crate::frames::{self, Received, data, frame, get, post};
-use crate::{DEADLINE, server};
+use crate::{BURST_BYTES, DEADLINE, QUIET, server};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -260,6 +260,37 @@ fn uploads_share_the_minimum_rate() {
         assert_eq!(client.response(stream).text(), "369000 bytes");
     }
     assert_eq!(hits(&server, Limit::BodyRate), 0);
+}
+
+#[test]
+fn time_in_which_streams_are_quiet_does_not_count_against_the_reader() {
+    for has_body in [false, true] {
+        let server = server();
+        let mut client = Client::open(&server);
+        client.send(&get(1, "/bursts"));
+        for stream in [3, 5, 7] {
+            if has_body {
+                // A body that its handler does not read is checked each second.
+                client.send(&post(stream, "/unread", &[]));
+            }
+            server.advance(QUIET);
+            // Bytes that do not fit wait for a while, and are then read at once.
+            server.advance(2 * MINUTE);
+            let mut received = 0;
+            while received < BURST_BYTES {
+                let frame = client.read_until(|frame| matches!(frame, Received::Data { stream: 1, .. }));
+                if let Received::Data { bytes, .. } = frame {
+                    received += bytes.len();
+                }
+            }
+        }
+        assert_eq!(hits(&server, Limit::WriteRate), 0);
+        // The quiet time gives no more than the grace to a client that reads nothing.
+        server.advance(QUIET);
+        assert_eq!(hits(&server, Limit::WriteRate), 0);
+        server.advance(DEADLINE + MINUTE);
+        assert_eq!(hits(&server, Limit::WriteRate), 1);
+    }
 }
 
 #[test]

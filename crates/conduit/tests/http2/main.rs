@@ -128,6 +128,28 @@ async fn slow() -> &'static str {
     "slow"
 }
 
+/// Sends more than a connection buffers, with several deadlines between the pieces.
+#[get("/bursts")]
+async fn bursts() -> Body {
+    let mut ticks = tokio::time::interval(QUIET);
+    ticks.reset();
+    Body::from_stream(Bursts(ticks))
+}
+
+const QUIET: Duration = DEADLINE.saturating_mul(4);
+const BURST_BYTES: usize = 200_000;
+
+struct Bursts(tokio::time::Interval);
+
+impl futures_core::Stream for Bursts {
+    type Item = Result<Bytes, conduit::BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let burst = || Bytes::from(vec![b'b'; BURST_BYTES]);
+        self.0.poll_tick(context).map(|_| Some(Ok(burst())))
+    }
+}
+
 #[get("/aborted", disconnect = "abort")]
 async fn aborted() -> &'static str {
     tokio::time::sleep(DEADLINE).await;
@@ -252,6 +274,7 @@ fn app() -> App<(), Routes<()>> {
             dropped,
             later,
             slow,
+            bursts,
             aborted,
             nothing,
             connection_fields,

@@ -4,10 +4,11 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use conduit::prelude::*;
 use conduit::testing::{TestClient, TestWebSocket};
-use conduit::{Bytes, WebSocketUpgrade};
+use conduit::{Bytes, Limit, WebSocketUpgrade};
 
 use crate::{echo_client, wait_for};
 
@@ -83,6 +84,46 @@ fn pings_are_read_while_there_is_room_for_their_pongs() {
         }
     }
     wait_for(|| socket.connection().read(1 << 16).ends_with(b"\x81\x03end"));
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(15 * 60);
+const QUIET: Duration = GRACE.saturating_mul(4);
+const BURST_BYTES: usize = 200_000;
+
+/// Sends more than a connection buffers, with several graces between the messages.
+#[get("/bursts")]
+async fn bursts(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|socket| async move {
+        loop {
+            tokio::time::sleep(QUIET).await;
+            socket.send(vec![0; BURST_BYTES]).await?;
+        }
+        #[expect(unreachable_code, reason = "the type of the result")]
+        Ok::<(), conduit::websocket::WebSocketClosed>(())
+    })
+}
+
+#[test]
+fn time_in_which_a_websocket_is_quiet_does_not_count_against_the_reader() {
+    let app = App::new(()).routes(routes![bursts]).minimum_rate(1024, GRACE);
+    // A ping precedes each message, and its pong follows the message.
+    let app = app.websocket_ping_interval(QUIET / 3).websocket_timeout(10 * QUIET);
+    let client = TestClient::new(app);
+    let hits = || client.handle().statistics().limit_hits(Limit::WriteRate);
+    let mut socket = client.websocket("/bursts").open();
+    for _ in 0..3 {
+        client.advance(QUIET);
+        // Bytes that do not fit wait for a while, and are then read at once.
+        client.advance(2 * MINUTE);
+        assert_eq!(socket.recv().as_bytes().len(), BURST_BYTES);
+    }
+    assert_eq!(hits(), 0);
+    // The quiet time gives no more than the grace to a client that reads nothing.
+    client.advance(QUIET);
+    assert_eq!(hits(), 0);
+    client.advance(GRACE + MINUTE);
+    assert_eq!(hits(), 1);
 }
 
 /// Receives a message only when the test requests it.
