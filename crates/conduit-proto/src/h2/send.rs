@@ -116,10 +116,10 @@ impl Http2Connection {
         matches!(self.streams.get(stream), Some(state) if state.send.available() == 0)
     }
 
-    /// Returns whether the peer has closed the window of the connection.
+    /// The number of bytes of DATA that the window of the connection permits for all streams together.
     #[must_use]
-    pub fn is_connection_window_closed(&self) -> bool {
-        self.send.available() == 0
+    pub fn connection_window(&self) -> usize {
+        self.send.available()
     }
 
     /// Returns whether the response has a body to write. If false, the caller need not produce one.

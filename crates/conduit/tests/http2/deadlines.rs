@@ -8,7 +8,7 @@ use conduit_proto::h2::ErrorCode;
 
 use crate::client::Client;
 use crate::frames::{self, Received, data, frame, get, post};
-use crate::{BURST_BYTES, DEADLINE, QUIET, server};
+use crate::{BURST_BYTES, DEADLINE, PART, QUIET, server};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -237,6 +237,63 @@ fn a_response_that_waits_for_its_turn_has_no_deadline() {
     server.advance(2 * DEADLINE);
     assert_eq!(hits(&server, Limit::WriteRate), 1);
     assert!(client.connection.is_closed());
+}
+
+/// The window of the connection opens for five parts at a time, at more than the minimum rate.
+#[test]
+fn whole_responses_count_for_the_rate_of_the_connection_window() {
+    for path in ["/part", "/part-of-a-file"] {
+        let server = server();
+        let mut client = Client::with_settings(&server, &[(4, 1 << 20)]);
+        let mut streams = (1..).step_by(2);
+        let mut request = |count| {
+            streams
+                .by_ref()
+                .take(count)
+                .flat_map(|stream| get(stream, path))
+                .collect::<Vec<_>>()
+        };
+        client.send(&request(20));
+        for _ in 0..30 {
+            server.advance(DEADLINE / 20);
+            client.take_in();
+            client.send(&[frames::window_update(0, 5 * PART as u32), request(5)].concat());
+            for _ in 0..20 {
+                server.advance(Duration::ZERO);
+                client.take_in();
+            }
+        }
+        let is_end = |frame: &&Received| matches!(frame, Received::Data { end_stream: true, .. });
+        assert_eq!(client.frames.iter().filter(is_end).count(), 5 + 30 * 5, "{path}");
+        assert_eq!(hits(&server, Limit::WriteRate), 0, "{path}");
+        // A window that stays closed ends the connection.
+        server.advance(2 * DEADLINE);
+        assert_eq!(hits(&server, Limit::WriteRate), 1, "{path}");
+    }
+}
+
+/// Responses in memory take the window before a large one that waits for it.
+#[test]
+fn only_written_bytes_count_for_the_rate_of_the_connection_window() {
+    // The head of a response to HEAD declares the same length.
+    for (method, expected) in [("GET", 0), ("HEAD", 1)] {
+        let server = server();
+        let mut client = Client::with_settings(&server, &[(4, 1 << 20)]);
+        client.send(&get(1, "/large"));
+        let mut streams = (3..).step_by(2);
+        for _ in 0..30 {
+            server.advance(DEADLINE / 20);
+            client.take_in();
+            let mut input = match method {
+                "GET" => frames::window_update(0, 5 * PART as u32),
+                _ => Vec::new(),
+            };
+            let request = |stream| frames::request(stream, &frames::pseudo(method, "/part"));
+            input.extend(streams.by_ref().take(5).flat_map(request));
+            client.offer(&input);
+        }
+        assert_eq!(hits(&server, Limit::WriteRate), expected, "{method}");
+    }
 }
 
 #[test]

@@ -194,6 +194,22 @@ fn file() -> Result<Body, Problem> {
     Ok(Body::from_file(file, 10..LARGE as u64))
 }
 
+/// A fifth of the first window of a connection.
+const PART: usize = 65_535 / 5;
+
+#[get("/part")]
+fn part() -> Vec<u8> {
+    pattern(PART)
+}
+
+#[get("/part-of-a-file")]
+fn part_of_a_file() -> Result<Body, Problem> {
+    use std::io::Write as _;
+    let mut file = tempfile::tempfile()?;
+    file.write_all(&pattern(PART))?;
+    Ok(Body::from_file(file, 0..PART as u64))
+}
+
 #[post("/with-trailers")]
 async fn with_trailers(mut body: Body) -> Body {
     let mut length = 0;
@@ -282,6 +298,8 @@ fn app() -> App<(), Routes<()>> {
             wrong_length,
             short_length,
             file,
+            part,
+            part_of_a_file,
             with_trailers,
             early_hints,
             websocket_echo,

@@ -217,9 +217,10 @@ impl Multiplexer {
             Outgoing::Last(mut bytes) => match write_part(&mut self.engine, link, id, &mut bytes, true) {
                 Ok(taken) if !bytes.is_empty() => (taken, Outgoing::Last(bytes)),
                 // The head has declared this length, so there is no error.
-                _ => {
+                written => {
                     discard(bytes);
                     stream.exchange.set_written();
+                    self.record_written(id, written.unwrap_or_default(), shared);
                     return self.free(id, shared);
                 }
             },
@@ -256,9 +257,10 @@ impl Multiplexer {
             });
         let stream = &mut self.streams[id];
         match written {
-            Ok(_) if part.left() == 0 => {
+            Ok(count) if part.left() == 0 => {
                 discard(part);
                 stream.exchange.set_written();
+                self.record_written(id, count, shared);
                 self.free(id, shared);
             }
             Ok(count) => {

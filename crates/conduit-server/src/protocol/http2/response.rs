@@ -54,6 +54,7 @@ pub(super) fn respond(
     };
     let (status, headers, output) = (response.status(), response.headers(), &mut link.output.buffer);
     let untouched = Untouched::of(&response);
+    let window = engine.connection_window();
     let taken = if bytes.len() <= PIECE_BYTES {
         let is_written = untouched.is_some_and(|untouched| {
             engine.write_typed_response(output, id, untouched.content_type(), bytes, &shared.date)
@@ -69,6 +70,11 @@ pub(super) fn respond(
         if engine.wants_body(id) { 0 } else { bytes.len() }
     };
     let is_whole = taken == bytes.len();
+    if multiplexer.transfers.has_open() {
+        // A response without a body writes none of the taken bytes.
+        let written = window - multiplexer.engine.connection_window();
+        multiplexer.record_written(id, written, shared);
+    }
     let (parts, body) = response.into_parts();
     pool::recycle(parts, untouched);
     if is_whole {

@@ -83,7 +83,7 @@ impl Transfers {
         self.has_open = false;
         TransferCheck {
             is_reading,
-            is_connection_window_closed: engine.is_connection_window_closed(),
+            is_connection_window_closed: engine.connection_window() == 0,
             is_any_window_closed: false,
             shares: Shares::default(),
         }
@@ -123,7 +123,7 @@ impl Transfers {
     /// Returns whether the client keeps the window of the connection closed for too long.
     pub(super) fn end_check(&mut self, check: &TransferCheck, engine: &Http2Connection, shared: &Shared) -> bool {
         self.shares = check.shares;
-        let is_closed = check.shares.sending > 0 && engine.is_connection_window_closed();
+        let is_closed = check.shares.sending > 0 && engine.connection_window() == 0;
         self.has_open |= is_closed;
         let transfer = is_closed.then_some(Transfer::Send);
         (is_closed || !check.is_any_window_closed) && self.rate.check(transfer, shared.now(), &shared.link_times)
