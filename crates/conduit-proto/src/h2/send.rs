@@ -128,6 +128,13 @@ impl Http2Connection {
         matches!(self.streams.get(stream), Some(state) if matches!(state.writing, ResponseState::Body { .. }))
     }
 
+    /// Returns whether the body of the response has the length that its head declared. Then only the end is left, which needs no
+    /// window (RFC 9113, section 6.9.1).
+    #[must_use]
+    pub fn is_body_written(&self, stream: StreamId) -> bool {
+        matches!(self.streams.get(stream), Some(state) if state.writing == ResponseState::Body { left: Some(0) })
+    }
+
     /// Appends as much of a piece as the windows permit, in frames, and returns the number of accepted bytes. If
     /// `is_last` and all bytes are accepted, the response ends, as with [`write_end`](Self::write_end).
     ///

@@ -282,6 +282,22 @@ fn body_is_limited_by_the_windows() {
 }
 
 #[test]
+fn end_of_a_body_needs_no_window() {
+    let mut server = open();
+    server.receive(&settings(&[(4, 5)]));
+    server.receive(&get(1, "/hold"));
+    let stream = server.stream(1);
+    write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Exact(5));
+    assert!(!server.connection.is_body_written(stream));
+    assert_eq!(write_body(&mut server, stream, b"abcde", false), Ok(5));
+    assert_eq!(server.connection.sendable(stream), 0);
+    assert!(server.connection.is_body_written(stream));
+    write_end(&mut server, stream, None).expect("the body is whole");
+    let ends = [data_frame(1, b"abcde", false), data_frame(1, b"", true)];
+    assert!(server.read().ends_with(&ends));
+}
+
+#[test]
 fn all_streams_share_the_window_of_the_connection() {
     let mut server = open();
     server.receive(&[settings(&[(4, 1 << 20)]), get(1, "/hold"), get(3, "/hold")].concat());

@@ -124,6 +124,19 @@ fn a_stream_is_polled_only_while_its_window_has_room() {
     assert_eq!(client.response(1).body.len(), 1_000_000);
 }
 
+/// The end of a response needs no window (RFC 9113, section 6.9.1).
+#[test]
+fn a_stream_that_fills_a_window_exactly_ends_without_more_window() {
+    let server = server();
+    // The window of the stream, and that of the connection.
+    for (settings, bytes) in [((4, 10_000), 10_000), ((4, 1 << 20), 65_535)] {
+        let mut client = Client::with_settings(&server, &[settings]);
+        let response = client.get(1, &format!("/sized/{bytes}"));
+        assert_eq!(response.body.len(), bytes);
+    }
+    assert_eq!(server.handle().statistics().limit_hits(conduit::Limit::WriteRate), 0);
+}
+
 fn data_bytes(frame: &Received) -> usize {
     match frame {
         Received::Data { bytes, .. } => bytes.len(),

@@ -176,6 +176,12 @@ fn stream(pieces: Path<usize>) -> Body {
     Body::from_stream(Pieces(*pieces, 10_000))
 }
 
+/// A stream whose head declares its length.
+#[get("/sized/{bytes}")]
+fn sized(bytes: Path<usize>) -> Body {
+    Body::from_sized_stream(Pieces(1, *bytes), *bytes as u64)
+}
+
 #[get("/wrong-length")]
 fn wrong_length() -> Body {
     Body::from_sized_stream(Pieces(3, 10_000), 25_000)
@@ -295,6 +301,7 @@ fn app() -> App<(), Routes<()>> {
             nothing,
             connection_fields,
             stream,
+            sized,
             wrong_length,
             short_length,
             file,

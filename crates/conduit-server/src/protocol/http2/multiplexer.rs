@@ -203,7 +203,8 @@ impl Multiplexer {
         }
         if self.streaming > 0 && !is_filled(link) {
             for (id, stream) in self.streams.iter() {
-                if stream.outgoing.is_nothing() && self.engine.sendable(id) > 0 {
+                let has_window = self.engine.sendable(id) > 0 || self.engine.is_body_written(id);
+                if stream.outgoing.is_nothing() && has_window {
                     stream.exchange.offer_room();
                 }
             }

@@ -101,7 +101,9 @@ impl Transfers {
     ) -> Option<Transfer> {
         let has_body = engine.is_receiving(id) && !stream.is_socket();
         let receives = has_body && stream.exchange.wants_body() && check.is_reading;
-        let sends = stream.outgoing.is_pending() || stream.exchange.is_streaming();
+        // The end of a stream needs no window: a stream that has only its end left waits for the server.
+        let streams = stream.exchange.is_streaming() && !engine.is_body_written(id);
+        let sends = stream.outgoing.is_pending() || streams;
         let is_closed = sends && engine.is_window_closed(id);
         check.shares.receiving += u64::from(receives);
         check.shares.sending += u64::from(sends);
