@@ -21,6 +21,8 @@ mod hpack;
 #[path = "../support/judges.rs"]
 mod judges;
 mod latency;
+#[cfg(feature = "mcp")]
+mod mcp;
 #[path = "../support/packages.rs"]
 mod packages;
 #[cfg(all(feature = "tls", target_os = "linux"))]
