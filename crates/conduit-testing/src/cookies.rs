@@ -32,9 +32,10 @@ impl Jar {
                 Some(path) if path.starts_with('/') => path.to_owned(),
                 _ => default_path(path).to_owned(),
             };
-            // `Max-Age` wins over `Expires`; what has expired is removed.
+            // `Max-Age` takes precedence over `Expires`, and an expired cookie is removed. A time that the clock cannot represent is
+            // never reached.
             let expires = match (cookie.max_age(), cookie.expires_datetime()) {
-                (Some(age), _) => Some(now + Duration::try_from(age).unwrap_or_default()),
+                (Some(age), _) => now.checked_add(Duration::try_from(age).unwrap_or_default()),
                 (None, Some(at)) => Some(SystemTime::from(at)),
                 (None, None) => None,
             };

@@ -64,6 +64,7 @@ mod difference;
 mod events;
 mod lock;
 mod reading;
+mod reference;
 mod request;
 mod response;
 mod session;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::contract::Expectation;
 use super::reading::{Reading, failure_message};
+use super::reference::resolved;
 use super::response::{TestResponse, TestStream};
 use super::session::{Session, header};
 use super::wire::Wire;
@@ -270,17 +271,7 @@ impl TestRequest {
             StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => false,
             _ => return None,
         };
-        let location = response.header("location")?;
-        let location = location.split('#').next()?;
-        let location = location.strip_prefix("http://localhost").unwrap_or(location);
-        let path = self.target.split('?').next()?;
-        self.target = match location {
-            _ if location.starts_with("//") || location.contains("://") => return None,
-            _ if location.starts_with('/') => location.to_owned(),
-            "" => "/".to_owned(),
-            _ if location.starts_with('?') => format!("{path}{location}"),
-            _ => format!("{}/{location}", &path[..path.rfind('/').unwrap_or(0)]),
-        };
+        self.target = resolved(response.header("location")?, &self.target)?;
         if becomes_get {
             self.method = Method::GET;
             self.body = None;

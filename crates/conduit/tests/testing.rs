@@ -66,6 +66,20 @@ async fn moved() -> Redirect {
     Redirect::to("/hello")
 }
 
+/// Redirects to the reference in the query, or returns the target.
+#[get("/lead/{*rest}")]
+async fn lead(_rest: Path<String>, request: Request) -> Response {
+    match request.query().and_then(|query| query.strip_prefix("to=")) {
+        Some(to) => Redirect::to(to.to_owned()).into_response(),
+        None => request.uri().to_string().into_response(),
+    }
+}
+
+#[get("/cookie/long")]
+async fn set_long_cookie() -> ([(&'static str, &'static str); 1], &'static str) {
+    ([("set-cookie", "long=abc; Path=/; Max-Age=9223372036854775807")], "set")
+}
+
 #[post("/echo")]
 async fn echo(body: Body) -> Body {
     body
@@ -131,8 +145,10 @@ fn app() -> App<Watched, Routes<Watched>> {
         search,
         token,
         set_cookie,
+        set_long_cookie,
         show_cookie,
         moved,
+        lead,
         echo,
         peer,
         slow,
@@ -233,6 +249,46 @@ fn redirects_are_followed_when_asked() {
         client.post("/move").send().assert_status(303);
         let response = client.follow_redirects().post("/move").json(&1).send();
         response.assert_status(200).assert_text("Hello, World!");
+    });
+}
+
+/// RFC 3986, section 5.2.
+#[test]
+fn relative_references_of_redirects_are_resolved() {
+    both(|client| {
+        let client = client.follow_redirects();
+        for (target, to, resolved) in [
+            ("/lead/a", "./a/", "/lead/a/"),
+            ("/lead/a/", "../a", "/lead/a"),
+            ("/lead/a/b", "./c:d", "/lead/a/c:d"),
+            ("/lead/a/b", "?c=d/../e", "/lead/a/b?c=d/../e"),
+            ("/lead/a/b", "c?d/./e", "/lead/a/c?d/./e"),
+            ("/lead/a/b", "../../../lead/c", "/lead/c"),
+            ("/lead/a/b", "/./lead/c/../d/.", "/lead/d/"),
+            ("/lead/a/b", "..c/d../.../%2E%2E", "/lead/a/..c/d../.../%2E%2E"),
+            ("/lead/a//b", "../c", "/lead/a/c"),
+            ("/lead/a/b", "//localhost/lead/../lead/c", "/lead/c"),
+            ("/lead/a/b", "http://localhost/lead/c?d", "/lead/c?d"),
+        ] {
+            let response = client.get(&format!("{target}?to={to}")).send();
+            response.assert_status(200).assert_text(resolved);
+        }
+        for elsewhere in [
+            "http://localhost.example/lead/a",
+            "//example.com/lead/a",
+            "https://localhost/lead/a",
+            "lead:a",
+        ] {
+            client.get(&format!("/lead/a?to={elsewhere}")).send().assert_status(303);
+        }
+    });
+}
+
+#[test]
+fn a_cookie_whose_end_no_clock_shows_is_kept() {
+    both(|client| {
+        client.get("/cookie/long").send();
+        assert_eq!(client.cookie("long").as_deref(), Some("abc"));
     });
 }
 
