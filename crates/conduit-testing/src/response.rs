@@ -46,7 +46,11 @@ impl TestResponse {
         &self.body
     }
 
-    /// The body as text. # Panics: Panics if the body is not UTF-8.
+    /// The body as text.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the body is not UTF-8.
     #[track_caller]
     pub fn text(&self) -> &str {
         match str::from_utf8(&self.body) {
@@ -55,7 +59,11 @@ impl TestResponse {
         }
     }
 
-    /// The body, parsed as JSON. # Panics: Panics if the body is not the expected JSON.
+    /// The body, parsed as JSON.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the body is not the expected JSON.
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> T {
         match serde_json::from_slice(&self.body) {
