@@ -63,8 +63,7 @@ use crate::response::{IntoResponse, Response};
 pub struct Paging<C, const DEFAULT: u32 = 20, const MAX: u32 = 100> {
     limit: u32,
     cursor: Option<C>,
-    /// The path and the query of the request.
-    path: String,
+    /// The query of the request.
     query: String,
 }
 
@@ -112,9 +111,10 @@ impl<C: Serialize, const DEFAULT: u32, const MAX: u32> Paging<C, DEFAULT, MAX> {
         Paged { items, next, link }
     }
 
-    /// The value of the field `link` with the next page (RFC 8288).
+    /// The value of the field `link` with the next page. The reference has no path, so that it is correct if a router, a proxy or
+    /// a layer has changed the path: clients resolve it against the target of the request (RFC 8288, section 3.1).
     fn link(&self, next: &str) -> String {
-        let mut link = format!("<{}?", self.path);
+        let mut link = "<?".to_owned();
         for pair in self.query.split('&').filter(|pair| !pair.is_empty()) {
             if pair.split('=').next() != Some("cursor") {
                 link.push_str(pair);
@@ -161,7 +161,6 @@ impl<S, C: DeserializeOwned, const DEFAULT: u32, const MAX: u32> FromRequest<S> 
         Ok(Paging {
             limit,
             cursor: cursor.transpose()?,
-            path: request.uri().path().to_owned(),
             query: request.query().unwrap_or_default().to_owned(),
         })
     }
@@ -198,7 +197,8 @@ fn invalid(path: &str, message: String) -> Problem {
 }
 
 /// A page of a list, as the JSON `{"items": […], "next": "…"}`; [`Paging::page`] makes it. `next` is the `cursor` of the next page,
-/// and `null` in the last one. The header field `link` has the next page too (RFC 8288).
+/// and `null` in the last one. The header field `link` has the next page too, as a reference relative to the URL of the request:
+/// `<?cursor=Mg>; rel="next"` (RFC 8288).
 #[derive(Clone, Debug)]
 pub struct Paged<T> {
     items: Vec<T>,

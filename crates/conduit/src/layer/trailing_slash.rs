@@ -33,7 +33,8 @@ pub struct TrailingSlash {
 
 impl TrailingSlash {
     /// Responds with a 308 to the path that has a route. Each page keeps one address, as search engines and caches prefer, and
-    /// the client repeats method and body.
+    /// the client repeats method and body. The location is relative to the request: `../about`, so that it is correct for an
+    /// application under a prefix of another router or of a proxy.
     pub const fn redirect() -> Self {
         TrailingSlash { redirects: true }
     }
@@ -62,14 +63,19 @@ impl Layer for TrailingSlash {
             request.set_path(&other);
             return next.run(request).await;
         }
-        // A location that starts with two slashes names another host (RFC 3986, section 4.2).
-        if other.starts_with("//") {
-            return next.run(request).await;
-        }
-        let location = match request.query() {
-            Some(query) => format!("{other}?{query}"),
-            None => other,
-        };
-        Redirect::permanent(location).into_response()
+        Redirect::permanent(reference(request.path(), request.query())).into_response()
     }
+}
+
+/// Returns a reference to the path with or without the slash. It is relative, so that it is correct if a router or a proxy has
+/// removed a prefix, and cannot name another host; with the dots, a colon in the segment does not end a scheme (RFC 3986,
+/// section 4.2).
+fn reference(path: &str, query: Option<&str>) -> String {
+    let (dots, path, slash) = match path.strip_suffix('/') {
+        Some(without) => ("../", without, ""),
+        None => ("./", path, "/"),
+    };
+    let segment = path.rsplit('/').next().unwrap_or_default();
+    let (mark, query) = query.map_or(("", ""), |query| ("?", query));
+    format!("{dots}{segment}{slash}{mark}{query}")
 }

@@ -12,6 +12,7 @@ mod extension;
 mod multipart;
 #[cfg(feature = "openapi")]
 mod nested;
+mod paging;
 mod pairs;
 mod pairs_twin;
 #[cfg(all(feature = "testing", feature = "validate"))]

@@ -2,6 +2,7 @@
 
 use conduit::layer::{MethodOverride, TrailingSlash};
 use conduit::prelude::*;
+use conduit::testing::TestClient;
 
 use crate::request;
 use crate::support::{Running, serve};
@@ -45,13 +46,48 @@ fn with(layer: impl Layer) -> Running {
 fn a_path_with_a_surplus_or_missing_slash_redirects_to_the_one_with_a_route() {
     let server = with(TrailingSlash::redirect());
     let answer = server.get("/about/?a=1");
-    assert_eq!((answer.status, answer.header("location")), (308, Some("/about?a=1")));
+    assert_eq!((answer.status, answer.header("location")), (308, Some("../about?a=1")));
     let answer = server.get("/docs");
-    assert_eq!((answer.status, answer.header("location")), (308, Some("/docs/")));
+    assert_eq!((answer.status, answer.header("location")), (308, Some("./docs/")));
     assert_eq!(server.get("/about").text(), "about");
     assert_eq!(server.get("/docs/").text(), "docs");
     assert_eq!(server.get("/nowhere/").status, 404);
     assert_eq!(server.get("/").status, 404);
+}
+
+#[test]
+fn the_redirect_leads_to_the_route_from_any_segment() {
+    #[get("/")]
+    async fn root() -> &'static str {
+        "root"
+    }
+    #[get("/notes/{id}")]
+    async fn note(id: Path<String>, request: Request) -> String {
+        format!("note {} {}", *id, request.uri())
+    }
+    #[get("/lists/{id}/")]
+    async fn list(id: Path<String>, request: Request) -> String {
+        format!("list {} {}", *id, request.uri())
+    }
+    #[get("/deep/{a}/{b}/")]
+    async fn deep(both: Path<(String, String)>, request: Request) -> String {
+        format!("deep {} {} {}", both.0.0, both.0.1, request.uri())
+    }
+    let app = App::new(()).routes(routes![root, note, list, deep]);
+    let client = TestClient::new(app.layer(TrailingSlash::redirect())).follow_redirects();
+    for (target, text) in [
+        ("/notes/a/", "note a /notes/a"),
+        ("/notes/a:b/?c=/d/../e", "note a:b /notes/a:b?c=/d/../e"),
+        ("/notes/%2F%3F%25/", "note /?% /notes/%2F%3F%25"),
+        ("/notes/%C3%A4/", "note ä /notes/%C3%A4"),
+        ("/notes/.../", "note ... /notes/..."),
+        ("/lists/a:b?", "list a:b /lists/a:b/?"),
+        ("/lists/%2F?c", "list / /lists/%2F/?c"),
+        ("/deep/a/b:c", "deep a b:c /deep/a/b:c/"),
+        ("//", "root"),
+    ] {
+        client.get(target).send().assert_status(200).assert_text(text);
+    }
 }
 
 #[test]
@@ -73,12 +109,19 @@ fn no_redirect_leads_to_another_host() {
             .routes(routes![pair, "/open" => [open::everything]])
             .layer(TrailingSlash::redirect()),
     );
-    for target in ["//evil.example/", "//evil.example//", "/%2F/evil.example/"] {
+    for target in [
+        "//evil.example/",
+        "//evil.example//",
+        "/%2F/evil.example/",
+        "/a/\\evil.example/",
+        "/a/https:%2F%2Fevil.example/",
+        "/a/https:evil.example/",
+    ] {
         let answer = server.get(target);
         assert!(
             answer
                 .header("location")
-                .is_none_or(|location| !location.starts_with("//")),
+                .is_none_or(|location| location.starts_with("../") && !location.contains('\\')),
             "{target}: {answer:?}"
         );
     }

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use ::tower::{Service, ServiceExt};
+use conduit::extract::{Paged, Paging};
+use conduit::layer::TrailingSlash;
 use conduit::prelude::*;
 use conduit::tower::{LocalAppService, SendBody};
 use conduit::{Client as TrueClient, http};
@@ -57,6 +59,39 @@ fn an_axum_router_mounts_it_under_a_path_and_as_its_fallback() {
                     .1,
                 text
             );
+        }
+    });
+}
+
+/// The service does not receive the prefix: a reference that is relative to the request keeps it.
+#[test]
+fn redirects_and_links_of_a_nested_service_stay_under_its_prefix() {
+    #[get("/about")]
+    fn about() -> &'static str {
+        "about"
+    }
+    #[get("/lists/")]
+    fn lists() -> &'static str {
+        "lists"
+    }
+    #[get("/numbers")]
+    fn numbers(paging: Paging<u32, 1>) -> Paged<u32> {
+        paging.page(vec![1, 2], |last| *last)
+    }
+    let service = App::new(())
+        .routes(routes![about, lists, numbers])
+        .layer(TrailingSlash::redirect())
+        .into_service()
+        .expect("threads can be started");
+    let router = axum::Router::new().nest_service("/api", service);
+    block_on(async {
+        for (target, field, reference) in [
+            ("/api/about/?a=1", "location", "../about?a=1"),
+            ("/api/lists", "location", "./lists/"),
+            ("/api/numbers?limit=1", "link", "<?limit=1&cursor=MQ>; rel=\"next\""),
+        ] {
+            let (head, _) = ask(router.clone(), get(target).map(axum::body::Body::new)).await;
+            assert_eq!(head.headers[field], reference, "{target}");
         }
     });
 }
