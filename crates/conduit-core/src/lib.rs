@@ -68,6 +68,10 @@ pub mod internal {
         pub use crate::layer::name::short_name;
     }
 
+    pub mod response {
+        pub use crate::response::typed::leading_to;
+    }
+
     pub mod openapi {
         pub use crate::openapi::fields::insert;
         pub use crate::openapi::info::Webhook;

@@ -24,7 +24,7 @@
 //! Header fields are a [`HeaderMap`](http::HeaderMap) or an array of pairs of name and value.
 
 mod returned;
-mod typed;
+pub(crate) mod typed;
 
 use std::borrow::Cow;
 use std::convert::Infallible;

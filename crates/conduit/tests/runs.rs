@@ -124,6 +124,19 @@ fn next(stream: &mut TestStream) -> (String, String) {
 }
 
 #[test]
+fn location_of_accepted_work_is_percent_encoded() {
+    #[post("/reports")]
+    fn report() -> Accepted {
+        Accepted::at("/reports/f\u{fc}r alle?a=%20&b")
+    }
+    let client = TestClient::new(App::new(()).routes(routes![report]));
+    let response = client.post("/reports").send();
+    response
+        .assert_status(202)
+        .assert_header("location", "/reports/f%C3%BCr%20alle?a=%20&b");
+}
+
+#[test]
 fn run_outlives_its_client_and_its_progress_continues_after_the_last_event() {
     let setup = Setup::default();
     let location = setup.start(4);

@@ -208,7 +208,7 @@ const NOT_IN_A_URI: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
     .add(b'}');
 
 /// The response with this status and the field `location`. Bytes that a URI cannot hold are percent-encoded.
-fn leading_to(mut response: Response, status: StatusCode, reference: &str) -> Response {
+pub fn leading_to(mut response: Response, status: StatusCode, reference: &str) -> Response {
     let encoded: Cow<'_, str> = percent_encoding::utf8_percent_encode(reference, NOT_IN_A_URI).into();
     let location = HeaderValue::from_str(&encoded).expect("percent-encoding leaves only visible ASCII");
     *response.status_mut() = status;

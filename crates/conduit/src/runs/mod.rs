@@ -79,8 +79,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use conduit_core::internal::response::leading_to;
+use http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -92,6 +92,7 @@ use self::events::RunFamily;
 use self::registry::{LastUpdate, Registry, RunRecord, not_found};
 use self::shared::CancelFamily;
 pub use self::update::RunUpdate;
+use crate::body::Body;
 use crate::events::{Event, EventsOutcome, LastEventId};
 use crate::extract::Tasks;
 use crate::hub::{Hub, HubConfig, HubEngine, HubError, StartFrom, Topic};
@@ -443,7 +444,7 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// Creates the response with this path or URI.
+    /// Creates the response with this URI reference, such as a path. Bytes that a URI cannot hold are percent-encoded.
     pub fn at(location: impl Into<String>) -> Self {
         Accepted {
             location: location.into(),
@@ -454,17 +455,7 @@ impl Accepted {
 #[diagnostic::do_not_recommend]
 impl IntoResponse for Accepted {
     fn into_response(self) -> Response {
-        let Ok(location) = HeaderValue::try_from(&self.location) else {
-            tracing::error!(
-                location = self.location,
-                "the location of Accepted::at is not a valid header field value: \
-                use visible ASCII"
-            );
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-        };
-        let mut response = StatusCode::ACCEPTED.into_response();
-        response.headers_mut().insert(LOCATION, location);
-        response
+        leading_to(Response::new(Body::empty()), StatusCode::ACCEPTED, &self.location)
     }
 
     fn describe(operation: &mut Operation) {
