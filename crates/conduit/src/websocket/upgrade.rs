@@ -69,10 +69,19 @@ impl WebSocketUpgrade {
     /// By default only same-origin pages are permitted: those with the host and port of the request, or those that a
     /// [trusted proxy](crate::App::trusted_proxies) sends. Requests without `origin` are not from browsers, and are
     /// always permitted.
+    ///
+    /// # Panics
+    ///
+    /// Panics if an origin has a path, a trailing slash or an upper-case letter, or lacks a scheme: browsers never send such an
+    /// origin.
+    #[track_caller]
     pub fn allow_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
-        let more = origins.into_iter().map(Into::into);
+        let more: Vec<String> = origins.into_iter().map(Into::into).collect();
+        for origin in &more {
+            crate::origin::require(origin);
+        }
         match &mut self.origins {
-            PermittedOrigins::Own => self.origins = PermittedOrigins::Listed(more.collect()),
+            PermittedOrigins::Own => self.origins = PermittedOrigins::Listed(more),
             PermittedOrigins::Listed(listed) => listed.extend(more),
             PermittedOrigins::Any => {}
         }

@@ -1,5 +1,6 @@
 //! The handshake: rejections, origins, subprotocols, layers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use conduit::layer::{Compression, Conditional, Cors, RequestIds, SecurityHeaders, Timeout};
@@ -83,6 +84,38 @@ fn pages_of_other_origins_are_refused_unless_they_are_permitted() {
             request = request.header(name, value);
         }
         request.send().assert_status(status);
+    }
+}
+
+#[get("/mistake/{origin}")]
+async fn mistake(origin: Path<String>, upgrade: WebSocketUpgrade) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        upgrade.allow_any_origin().allow_origins([origin.0])
+    }));
+    let panic = panic.expect_err("it is not an origin");
+    panic.downcast_ref::<String>().expect("a text").clone()
+}
+
+/// No browser sends such an origin, so it would permit no page.
+#[test]
+fn text_that_is_not_an_origin_panics_with_the_remedy() {
+    let client = TestClient::new(App::new(()).routes(routes![mistake]));
+    for (target, message) in [
+        (
+            "/mistake/https:%2F%2Fexample.org%2F",
+            "`https://example.org/` is not an origin: write scheme, host and port",
+        ),
+        (
+            "/mistake/https:%2F%2FExample.org",
+            "`https://Example.org` is not an origin",
+        ),
+        ("/mistake/example.org", "`example.org` is not an origin"),
+    ] {
+        let mut request = client.get(target).undocumented();
+        for (name, value) in fields() {
+            request = request.header(name, value);
+        }
+        request.send().assert_status(200).assert_text_contains(message);
     }
 }
 
