@@ -5,6 +5,8 @@ use std::ops::{Deref, DerefMut};
 use garde::Validate;
 use http::StatusCode;
 
+#[cfg(feature = "cookies")]
+use super::CookieValues;
 #[cfg(feature = "multipart")]
 use super::MultipartForm;
 use super::client_names::{ClientInput, InputNames};
@@ -16,8 +18,9 @@ use crate::request::Request;
 use crate::route::ParameterPlace;
 use conduit_core::openapi::name_in_head;
 
-/// A [`Json`], [`Form`], [`Query`], [`Header`] or [`Path`] whose values satisfy the rules that their type declares with
-/// `#[garde(…)]`, an attribute of the crate [`garde`]. Requires the feature `validate`.
+/// A [`Json`], [`Form`], [`MultipartForm`](crate::MultipartForm), [`Query`], [`Header`], [`CookieValues`](crate::CookieValues) or
+/// [`Path`] whose values satisfy the rules that their type declares with `#[garde(…)]`, an attribute of the crate [`garde`].
+/// Requires the feature `validate`.
 ///
 /// If the type also derives `JsonSchema`, its schema in the OpenAPI document contains the rules.
 ///
@@ -99,7 +102,7 @@ impl<T: Validate<Context: Default>> HasRules for T {}
 /// An extractor whose content [`Valid`] can check.
 #[diagnostic::on_unimplemented(
     message = "`Valid` does not support `{Self}`",
-    note = "write `Valid<Json<T>>`, `Valid<Form<T>>`, `Valid<Query<T>>` or `Valid<Header<T>>`, or implement `Content` for a custom extractor"
+    note = "write `Valid<E>` with a `Json<T>`, `Form<T>`, `MultipartForm<T>`, `Query<T>`, `Header<T>`, `CookieValues<T>` or `Path<T>` as `E`, or implement `Content` for a custom extractor"
 )]
 pub trait Content {
     /// The type of the inner value.
@@ -179,6 +182,19 @@ impl<T> Content for Header<T> {
         let mut fault = Fault::at("header", steps.iter().copied(), message);
         fault.path = name_in_head(&fault.path);
         fault
+    }
+}
+
+#[cfg(feature = "cookies")]
+impl<T> Content for CookieValues<T> {
+    type Value = T;
+
+    fn value(&self) -> &T {
+        &self.0
+    }
+
+    fn fault(steps: &[Step<'_>], message: &str) -> Fault {
+        Fault::at("cookie", steps.iter().copied(), message)
     }
 }
 

@@ -244,6 +244,28 @@ fn fields_have_the_names_that_were_sent() {
     assert_eq!(places(&response), [("header.x-limit".to_owned(), None)]);
 }
 
+#[cfg(feature = "cookies")]
+#[test]
+fn cookies_satisfy_the_rules_of_their_struct() {
+    #[derive(serde::Deserialize, JsonSchema, Validate)]
+    struct SizeCookies {
+        #[garde(range(max = 3))]
+        page_size: u8,
+    }
+    #[get("/")]
+    fn look(look: Valid<CookieValues<SizeCookies>>) -> String {
+        look.page_size.to_string()
+    }
+    let server = serve(App::new(()).routes(routes![look]));
+    let look = |size: u8| {
+        server.request(format!(
+            "GET / HTTP/1.1\r\nhost: test\r\ncookie: page_size={size}\r\n\r\n"
+        ))
+    };
+    assert_eq!(look(3).text(), "3");
+    assert_eq!(places(&look(4)), [("cookie.page_size".to_owned(), None)]);
+}
+
 #[cfg(feature = "multipart")]
 #[test]
 fn parts_of_a_form_have_the_names_that_were_sent() {
