@@ -20,6 +20,7 @@ mod exchange_id;
 pub mod extract;
 mod fallback;
 mod file;
+mod form_data;
 pub mod headers;
 #[cfg(feature = "tower")]
 pub mod interop;
@@ -53,7 +54,7 @@ pub mod internal {
     }
 
     modules! {
-        built_in charge connection_info current dispatch endpoint error_form excerpt exchange_id fallback file memory method
+        built_in charge connection_info current dispatch endpoint error_form excerpt exchange_id fallback file form_data memory method
         nearest networks panics pool state target weight
     }
 

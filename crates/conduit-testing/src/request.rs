@@ -5,6 +5,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use bytes::Bytes;
+use conduit_core::internal::form_data::escaped_name;
 use conduit_server::internal::in_process::Opening;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
@@ -148,14 +149,14 @@ impl TestRequest {
     /// ```
     #[track_caller]
     pub fn field(self, name: &str, text: &str) -> Self {
-        let disposition = format!("name=\"{}\"", escaped(name));
+        let disposition = format!("name=\"{}\"", escaped_name(name));
         self.part(&disposition, text.as_bytes())
     }
 
     /// Adds a file to the form with files that is the body, as [`field`](TestRequest::field) adds a value.
     #[track_caller]
     pub fn file(self, name: &str, file_name: &str, media_type: &str, content: impl AsRef<[u8]>) -> Self {
-        let (name, file_name) = (escaped(name), escaped(file_name));
+        let (name, file_name) = (escaped_name(name), escaped_name(file_name));
         let disposition = format!("name=\"{name}\"; filename=\"{file_name}\"\r\ncontent-type: {media_type}");
         self.part(&disposition, content.as_ref())
     }
@@ -441,9 +442,4 @@ impl TestUpload {
     pub fn disconnect(self) {
         drop(self);
     }
-}
-
-/// A name in a `content-disposition`, as browsers write it.
-fn escaped(name: &str) -> String {
-    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }

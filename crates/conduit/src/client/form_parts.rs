@@ -1,6 +1,7 @@
 //! A form with files as the body of a call.
 
 use bytes::Bytes;
+use conduit_core::internal::form_data::escaped_name;
 
 /// The text fields and files of a form: the argument of a handler's `Multipart` or `MultipartForm` (feature `multipart`).
 ///
@@ -25,14 +26,14 @@ impl FormParts {
 
     /// Adds a text field.
     pub fn text(mut self, name: &str, text: impl Into<String>) -> Self {
-        let head = format!("content-disposition: form-data; name=\"{}\"", escaped(name));
+        let head = format!("content-disposition: form-data; name=\"{}\"", escaped_name(name));
         self.parts.push((head, text.into().into()));
         self
     }
 
     /// Adds a file. Control characters in the media type are omitted.
     pub fn file(mut self, name: &str, file_name: &str, media_type: &str, content: impl Into<Bytes>) -> Self {
-        let (name, file_name) = (escaped(name), escaped(file_name));
+        let (name, file_name) = (escaped_name(name), escaped_name(file_name));
         let media_type: String = media_type.chars().filter(|character| !character.is_control()).collect();
         let head = format!(
             "content-disposition: form-data; name=\"{name}\"; filename=\"{file_name}\"\r\ncontent-type: {media_type}"
@@ -75,9 +76,4 @@ impl FormParts {
         }
         boundary
     }
-}
-
-/// A name in a head, as browsers write it (WHATWG HTML, section 4.10.21.8).
-fn escaped(name: &str) -> String {
-    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }
