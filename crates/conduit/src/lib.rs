@@ -55,6 +55,8 @@ extern crate self as conduit;
 
 mod app;
 mod arguments;
+#[cfg(any(feature = "files", feature = "multipart"))]
+mod blocking;
 #[cfg(feature = "client")]
 pub mod client;
 mod cross_origin;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::cache::{self, CacheKey, Cached};
 use super::representation::{FileCoding, Representation};
 use super::settings::FilesSettings;
+use crate::blocking::blocking;
 
 /// A directory on one worker.
 #[derive(Debug)]
@@ -182,10 +183,6 @@ fn with_kept_content(file: Arc<Representation>) -> Arc<Representation> {
         true => file.with_kept_content().map_or(file, Arc::new),
         false => file,
     }
-}
-
-async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(call).await.map_err(io::Error::other)?
 }
 
 /// The calls of a look-up, for any thread.

@@ -12,6 +12,7 @@ use http::StatusCode;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use tempfile::{NamedTempFile, PersistError};
 
+use crate::blocking::blocking;
 use crate::body::Body;
 use crate::extract::fields::{FILE, KEPT_FILE};
 use crate::problem::Problem;
@@ -206,13 +207,6 @@ impl UploadedFile {
             length: self.length,
             content: self.content.clone(),
         }
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(io::Error::other(error)),
     }
 }
 
