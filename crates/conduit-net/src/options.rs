@@ -139,8 +139,8 @@ impl ListenOptions {
         self
     }
 
-    /// Listens only on the interface with this name (`SO_BINDTODEVICE`). Default: all interfaces. Linux; an error on
-    /// other systems. socket(7).
+    /// Listens only on the interface with this name (`SO_BINDTODEVICE`), of at most 15 bytes; a longer name is an error
+    /// of [`bind`](crate::TcpListener::bind). Default: all interfaces. Linux; an error on other systems. socket(7).
     pub fn device(mut self, name: &str) -> ListenOptions {
         self.device = Some(Name::from(name));
         self

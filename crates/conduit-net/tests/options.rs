@@ -273,14 +273,27 @@ fn error_names_an_unsupported_option() {
         .set_option(option::BIND_TO_DEVICE, Name::from("no-such-device"))
         .unwrap_err();
     assert!(error.to_string().contains("`ip link` lists the interfaces"), "{error}");
-    assert!(
-        tcp()
-            .set_option(
-                option::CONGESTION_CONTROL,
-                Name::from("a name of more than sixteen bytes")
-            )
-            .is_err()
-    );
+}
+
+/// Linux would truncate the name to 15 bytes, or at the zero byte, and set another one.
+#[test]
+fn name_that_linux_would_truncate_is_rejected() {
+    let too_long = [
+        "lo\0",
+        "lo\0other",
+        "sixteen-bytes-xy",
+        "a name of more than sixteen bytes",
+    ];
+    for name in too_long.map(Name::from) {
+        for option in [option::BIND_TO_DEVICE, option::CONGESTION_CONTROL] {
+            let error = tcp().set_option(option, name).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{option:?} {name:?}");
+        }
+    }
+    let error = tcp()
+        .set_option(option::BIND_TO_DEVICE, Name::from("fifteen-bytes-x"))
+        .unwrap_err();
+    assert!(error.to_string().contains("ENODEV"), "{error}");
 }
 
 #[test]

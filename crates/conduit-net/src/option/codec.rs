@@ -218,7 +218,7 @@ impl Codec for Linger {
     }
 }
 
-/// The name of an interface or of an algorithm, at most 16 bytes.
+/// The name of an interface or of an algorithm, at most 15 bytes (`IFNAMSIZ` and `TCP_CA_NAME_MAX` include a zero byte).
 ///
 /// ```
 /// let name = conduit_net::option::Name::from("cubic");
@@ -226,23 +226,31 @@ impl Codec for Linger {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name {
-    bytes: [u8; 16],
-    /// The length of the original text. `length > 16` means that it was truncated, and setting it fails.
+    bytes: [u8; Name::CAPACITY],
+    /// The length of the original text. `length > 16` means that it was truncated.
     length: u8,
 }
 
 impl Name {
+    /// The size of the kernel's buffers, which end with a zero byte.
+    const CAPACITY: usize = 16;
+
     /// The name as a string.
     pub fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.bytes[..usize::from(self.length).min(16)]).unwrap_or_default()
+        core::str::from_utf8(self.kept()).unwrap_or_default()
+    }
+
+    fn kept(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length).min(Name::CAPACITY)]
     }
 }
 
 impl From<&str> for Name {
-    /// A text of more than 16 bytes is truncated; setting it returns `EINVAL`.
+    /// Setting a text of more than 15 bytes, or one with a zero byte, returns `EINVAL`: Linux would set another name,
+    /// which ends there. A text of more than 16 bytes is truncated.
     fn from(text: &str) -> Name {
-        let mut bytes = [0; 16];
-        let kept = text.floor_char_boundary(16);
+        let mut bytes = [0; Name::CAPACITY];
+        let kept = text.floor_char_boundary(Name::CAPACITY);
         bytes[..kept].copy_from_slice(&text.as_bytes()[..kept]);
         Name {
             bytes,
@@ -267,14 +275,14 @@ impl Codec for Text {
     type Value = Name;
 
     fn encode(name: Name, set: impl FnOnce(&[u8]) -> Result<(), Errno>) -> Result<(), Errno> {
-        if name.length > 16 {
+        if usize::from(name.length) >= Name::CAPACITY || name.kept().contains(&0) {
             return Err(Errno::INVAL);
         }
-        set(&name.bytes[..usize::from(name.length)])
+        set(name.kept())
     }
 
     fn decode(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<Name, Errno> {
-        let mut bytes = [0; 16];
+        let mut bytes = [0; Name::CAPACITY];
         let filled = get(&mut bytes)?;
         let length = bytes[..filled].iter().position(|&byte| byte == 0).unwrap_or(filled);
         Ok(Name {
