@@ -10,6 +10,9 @@ use http::{HeaderMap, header};
 
 /// The end of a message's compressed form, which is not sent (RFC 7692, section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+/// The tail, and an empty block without compression. If the tail ends a block, neither produces output; within a block
+/// they are data.
+const TAIL_AND_BLOCK: [u8; 9] = [0x00, 0x00, 0xff, 0xff, 0x00, 0x00, 0x00, 0xff, 0xff];
 /// The largest window (RFC 7692, section 7.1.2).
 const MAX_BITS: u8 = 15;
 /// The smallest window of the compressor: zlib has no raw stream with 8 bits.
@@ -362,6 +365,10 @@ impl Deflate {
     }
 
     /// The message with this compressed form, of at most `limit` bytes (RFC 7692, section 7.2.2).
+    ///
+    /// The form ends with the header of an empty block, whose rest is the tail (section 7.2.1), or with a last block of
+    /// a stream. An incomplete block, and the empty form, are invalid: the tail would become a part of the message, or
+    /// of the next one.
     pub(super) fn inflate(
         &mut self,
         compressed: &[u8],
@@ -380,16 +387,18 @@ impl Deflate {
         };
         let mut message = Vec::new();
         if inflate_part(decompressor, compressed, limit, &mut message)? == Status::Ok {
-            inflate_part(decompressor, &TAIL, limit, &mut message)?;
-        } else {
-            decompressor.reset(false);
+            let length = message.len();
+            let ended = inflate_part(decompressor, &TAIL_AND_BLOCK, limit, &mut message);
+            if ended.is_err() || message.len() > length {
+                return Err(InflateError::Invalid);
+            }
         }
         Ok(message)
     }
 }
 
-/// Inflates a part of a message. `StreamEnd` means that it ended in the last block of a stream, so that the appended tail does not
-/// belong to it.
+/// Inflates a part of a message. `StreamEnd` means that it ended with the last block of a stream, so that the tail does
+/// not belong to it; another stream may follow a block with BFINAL (RFC 7692, section 7.2.3.4).
 fn inflate_part(
     decompressor: &mut Decompress,
     mut input: &[u8],
@@ -411,9 +420,12 @@ fn inflate_part(
             return Err(InflateError::TooLarge);
         }
         match status {
-            Status::StreamEnd if input.is_empty() => return Ok(Status::StreamEnd),
-            // Another stream follows a block with BFINAL (RFC 7692, section 7.2.3.4).
-            Status::StreamEnd => decompressor.reset(false),
+            Status::StreamEnd => {
+                decompressor.reset(false);
+                if input.is_empty() {
+                    return Ok(Status::StreamEnd);
+                }
+            }
             _ if message.len() == message.capacity() => {}
             _ if input.is_empty() => return Ok(Status::Ok),
             _ => return Err(InflateError::Invalid),

@@ -562,6 +562,30 @@ fn deflate() -> Vec<Case> {
         compressed("RSV1 in a ping", frame(FIN | RSV1 | PING, b""), Error(1002)),
         compressed("RSV2", frame(FIN | 0x20 | TEXT, b""), Error(1002)),
         compressed(
+            "a last block without data, and another message",
+            [frame(FIN | RSV1 | TEXT, b"\x01"), frame(FIN | RSV1 | TEXT, hello)].concat(),
+            Events(
+                vec![Event::Text(String::new()), Event::Text("Hello".to_owned())],
+                Vec::new(),
+            ),
+        ),
+        compressed(
+            "a block without compression that lacks its end",
+            frame(FIN | RSV1 | BINARY, b"\x00\x06\x00\xf9\xffHe"),
+            Error(1007),
+        ),
+        compressed(
+            "a compressed block that lacks its end",
+            frame(FIN | RSV1 | TEXT, &hello[..5]),
+            Error(1007),
+        ),
+        compressed("no block", frame(FIN | RSV1 | TEXT, b""), Error(1007)),
+        compressed(
+            "a message with the tail",
+            frame(FIN | RSV1 | TEXT, b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff"),
+            Error(1007),
+        ),
+        compressed(
             "bytes that no compressor produces",
             frame(FIN | RSV1 | TEXT, b"\xff\xff\xff\xff"),
             Error(1007),
