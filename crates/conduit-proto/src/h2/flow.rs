@@ -16,8 +16,9 @@ pub(super) struct ReceiveWindow {
     size: u32,
     /// The maximum size of the window.
     max_size: u32,
-    /// The number of bytes that the peer may send.
-    available: u32,
+    /// The number of bytes that the peer may send; negative after a setting that reduces the window (RFC 9113, section
+    /// 6.9.2).
+    available: i32,
     /// The number of received bytes that are not consumed.
     outstanding: u32,
     /// The peer has used the whole window since the reader had last consumed everything.
@@ -29,7 +30,7 @@ impl ReceiveWindow {
         Self {
             size,
             max_size: max_size.clamp(size, MAX_WINDOW),
-            available: size,
+            available: size as i32,
             outstanding: 0,
             is_used_up: false,
         }
@@ -38,20 +39,31 @@ impl ReceiveWindow {
     /// Counts received bytes; returns false if they exceed the window.
     #[must_use]
     pub(super) fn receive(&mut self, bytes: u32) -> bool {
-        match self.available.checked_sub(bytes) {
-            Some(available) => {
-                self.available = available;
-                self.outstanding += bytes;
-                self.is_used_up |= available == 0;
-                true
-            }
-            None => false,
+        // DATA without bytes may end a stream whose window is negative.
+        if bytes > 0 && i64::from(bytes) > i64::from(self.available) {
+            return false;
         }
+        self.available -= bytes as i32;
+        self.outstanding += bytes;
+        self.is_used_up |= self.is_exhausted();
+        true
     }
 
     /// Returns whether the peer may send no byte now.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.available == 0
+        self.available <= 0
+    }
+
+    /// Replaces the initial size `old` by a smaller one, `new`, which the peer has acknowledged (RFC 9113, section
+    /// 6.9.2). Returns the increment to announce, if any: the peer may wait for it.
+    #[must_use]
+    pub(super) fn reduce(&mut self, old: u32, new: u32, max_size: u32) -> Option<u32> {
+        let reduction = old.saturating_sub(new);
+        self.size -= reduction;
+        self.max_size = max_size.clamp(self.size, MAX_WINDOW);
+        self.available -= reduction as i32;
+        self.is_used_up |= self.is_exhausted();
+        self.consume(0)
     }
 
     /// Counts consumed bytes. Returns the increment to announce, if any.
@@ -68,17 +80,17 @@ impl ReceiveWindow {
             return None;
         }
         if self.outstanding == 0 && self.size < self.max_size {
-            let size = self.size.saturating_mul(2).min(self.max_size);
-            increment += size - self.size;
-            self.size = size;
+            self.size = self.size.saturating_mul(2).min(self.max_size);
+            increment = self.unannounced();
         }
-        self.available += increment;
+        self.available += increment as i32;
         Some(increment)
     }
 
     /// The number of consumed bytes that are not announced to the peer.
     fn unannounced(&self) -> u32 {
-        self.size - self.available - self.outstanding
+        let bytes = i64::from(self.size) - i64::from(self.available) - i64::from(self.outstanding);
+        bytes.min(MAX_WINDOW.into()) as u32
     }
 
     /// The number of received bytes that are not consumed.
@@ -162,6 +174,25 @@ mod tests {
         assert_eq!(window.consume(200), Some(200 + 150));
         assert!(window.receive(350));
         assert!(!window.receive(1));
+    }
+
+    #[test]
+    fn reduced_window_may_be_negative_and_is_announced() {
+        // The peer has sent more than the new size, and waits.
+        let mut window = ReceiveWindow::new(100, 100);
+        assert!(window.receive(40));
+        assert_eq!(window.consume(40), None);
+        assert_eq!(window.reduce(100, 30, 30), Some(40));
+        assert!(window.receive(30));
+        assert!(!window.receive(1));
+        assert_eq!(window.consume(30), Some(30), "the window does not grow");
+        // The reader has not consumed it yet.
+        let mut window = ReceiveWindow::new(100, 100);
+        assert!(window.receive(40));
+        assert_eq!(window.reduce(100, 30, 30), None);
+        assert!(window.is_exhausted() && window.receive(0) && !window.receive(1));
+        assert_eq!(window.consume(40), Some(40));
+        assert!(window.receive(30));
     }
 
     #[test]

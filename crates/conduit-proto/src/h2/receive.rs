@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::connection::{Http2Connection, Input, SHUTDOWN_PING, Shutdown, Step};
 use super::error::{ErrorCode, Http2Reason};
+use super::flow::DEFAULT_WINDOW;
 use super::frame::{self, FrameHeader, FrameKind, HEADER_BYTES, MAX_PAYLOAD, flags, number};
 use super::preface::{PREFACE, Preface, detect_preface};
 use super::priority::Priority;
+use super::stream::RequestState;
 use super::{Http2Event, ResetCause};
 use crate::h1::Head;
 
@@ -234,8 +236,10 @@ impl Http2Connection {
         if header.has(flags::ACK) {
             if self.settings_acknowledged {
                 self.glitch(now)?;
+            } else {
+                self.settings_acknowledged = true;
+                self.reduce_windows(out);
             }
-            self.settings_acknowledged = true;
             return Ok(None);
         }
         if self.peer.arrived {
@@ -246,7 +250,7 @@ impl Http2Connection {
         self.peer.read(payload, |size| encoder.set_max_size(size as usize))?;
         let change = i64::from(self.peer.initial_window) - i64::from(old_window);
         if change != 0 {
-            for stream in self.streams.iter_mut() {
+            for (_, stream) in self.streams.iter_mut() {
                 if !stream.send.grow(change) {
                     return Err(Http2Reason::SettingWindow);
                 }
@@ -254,6 +258,22 @@ impl Http2Connection {
         }
         frame::write_header(out, 0, FrameKind::Settings, flags::ACK, 0);
         Ok(None)
+    }
+
+    /// Applies an initial window below the default one to the streams that were opened before the client had
+    /// acknowledged it: the client applies it to them too (RFC 9113, section 6.9.2).
+    fn reduce_windows(&mut self, out: &mut Vec<u8>) {
+        let (window, max_window) = (self.limits.stream_window, self.limits.max_stream_window);
+        if window >= DEFAULT_WINDOW {
+            return;
+        }
+        for (number, stream) in self.streams.iter_mut() {
+            if let Some(increment) = stream.received.reduce(DEFAULT_WINDOW, window, max_window)
+                && stream.reading != RequestState::Ended
+            {
+                frame::write_window_update(out, number, increment);
+            }
+        }
     }
 
     fn ping<'a>(&mut self, header: &FrameHeader, payload: &[u8], out: &mut Vec<u8>, now: Duration) -> Handled<'a> {

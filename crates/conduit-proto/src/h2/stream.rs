@@ -190,13 +190,13 @@ impl Streams {
             })
     }
 
-    /// All open streams, mutable.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+    /// The numbers and states of all open streams.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Stream)> {
         self.numbers
             .iter()
             .zip(&mut self.slots)
-            .filter(|(number, _)| **number != 0)
-            .map(|(_, stream)| stream)
+            .map(|(&number, stream)| (number, stream))
+            .filter(|(number, _)| *number != 0)
     }
 
     /// The stream that sends next: the most urgent one. Among streams of equal urgency, those that are neither large

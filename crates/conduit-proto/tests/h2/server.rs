@@ -429,6 +429,76 @@ fn windows_are_updated_after_consumption() {
     assert_eq!(server.read(), [Received::WindowUpdate(1, 32_768 + 65_536)]);
 }
 
+/// A client that obeys the windows, and sends a body to a stream that it opens before it acknowledges the settings.
+/// Returns the total that it can send, at most 200,000 bytes.
+fn upload(window: u32, before: usize, path: &str) -> usize {
+    const TOTAL: usize = 200_000;
+    let limits = Http2Limits {
+        stream_window: window,
+        max_stream_window: window,
+        ..Http2Limits::default()
+    };
+    let mut server = Server::open(&limits);
+    server.receive(&post(1, path, &[]));
+    let (mut sent, mut available) = (0, 65_535);
+    let mut is_acknowledged = false;
+    loop {
+        let limit = if is_acknowledged { TOTAL } else { before };
+        let length = available.clamp(0, 10_000).min((limit - sent) as i64);
+        let received = match length {
+            0 if sent == TOTAL => return sent,
+            0 if !is_acknowledged => {
+                is_acknowledged = true;
+                available += i64::from(window) - 65_535;
+                frame(SETTINGS, ACK, 0, &[])
+            }
+            0 => return sent,
+            _ => {
+                sent += length as usize;
+                available -= length;
+                data(1, &vec![b'x'; length as usize])
+            }
+        };
+        server.receive(&received);
+        assert_eq!(server.error(), None);
+        for frame in server.read() {
+            if let Received::WindowUpdate(1, increment) = frame {
+                available += i64::from(increment);
+                let limit = if is_acknowledged { window } else { 65_535 };
+                assert!(available <= limit.into(), "{available}");
+            }
+        }
+    }
+}
+
+#[test]
+fn body_is_received_whole_if_its_stream_was_open_before_the_settings() {
+    for window in [100, 16_384, 32_767, 32_768, 65_535, 65_536, 100_000] {
+        for before in [0, 50, 100, 16_384, 32_767, 40_000, 65_535] {
+            assert_eq!(upload(window, before, "/"), 200_000, "{window}, {before} before");
+            // Nothing is announced before the reader has consumed it.
+            let expected = (window as usize).max(before);
+            assert_eq!(upload(window, before, "/unread"), expected, "{window}, {before} before");
+        }
+    }
+}
+
+#[test]
+fn data_beyond_the_acknowledged_window_is_an_error() {
+    let limits = Http2Limits {
+        stream_window: 100,
+        max_stream_window: 100,
+        ..Http2Limits::default()
+    };
+    for (length, is_error) in [(100, false), (101, true)] {
+        let mut server = Server::open(&limits);
+        server.receive(&[post(1, "/unread", &[]), frame(SETTINGS, ACK, 0, &[])].concat());
+        server.receive(&data(1, &vec![b'x'; length]));
+        let is_reset = server.seen.iter().any(|seen| matches!(seen, Seen::Reset(1, _)));
+        assert_eq!(is_reset, is_error, "{length}");
+    }
+}
+
 #[test]
 fn window_grows_for_a_fast_reader() {
     let mut server = open();
