@@ -79,7 +79,7 @@ pub struct MultipartParser {
     delimiter: Finder<'static>,
     state: State,
     head_limit: usize,
-    /// The length of the prefix of the buffer that does not contain the end of the head.
+    /// The length of the prefix of the buffer that does not contain the end of the head, or of the delimiter's line.
     searched: usize,
     /// The end of the head's last line is still in the buffer, because a delimiter may start with it; the part is then
     /// empty.
@@ -122,7 +122,7 @@ impl MultipartParser {
 
     /// Adds the next piece of the body.
     pub fn handle_input(&mut self, piece: Bytes) {
-        if self.state == State::Epilogue {
+        if matches!(self.state, State::Epilogue | State::Failed(_)) {
             return;
         }
         if self.buffer.is_empty() {
@@ -196,6 +196,7 @@ impl MultipartParser {
     fn pass_delimiter(&mut self, at: usize) {
         self.buffer.advance(at + self.delimiter.needle().len());
         self.state = State::Delimited;
+        self.searched = 0;
     }
 
     /// Parses the rest of a delimiter's line; returns false if it is incomplete.
@@ -209,11 +210,10 @@ impl MultipartParser {
             return Ok(true);
         }
         // "Transport padding" (RFC 2046, section 5.1.1).
-        let padding = self
-            .buffer
-            .iter()
-            .take_while(|byte| matches!(byte, b' ' | b'\t'))
-            .count();
+        let padding = &mut self.searched;
+        let rest = &self.buffer[*padding..];
+        *padding += rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let padding = *padding;
         if padding > self.head_limit {
             return Err(malformed);
         }
@@ -285,5 +285,39 @@ impl MultipartParser {
             Some(at) if needle.starts_with(&tail[at..]) => tail.len() - at,
             _ => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_of_a_delimiter_is_examined_once() {
+        let mut parser = MultipartParser::new("xyz");
+        parser.handle_input(Bytes::from_static(b"--xyz"));
+        assert_eq!(parser.poll_event(), Ok(None));
+        for count in 1..=HEAD_LIMIT_BYTES {
+            parser.handle_input(Bytes::from_static(b" "));
+            assert_eq!(parser.poll_event(), Ok(None));
+            assert_eq!(parser.searched, count);
+            // A second examination would reject this byte.
+            parser.buffer[count - 1] = b'?';
+        }
+        parser.handle_input(Bytes::from_static(b"\r\n"));
+        assert_eq!(parser.poll_event(), Ok(None));
+        assert_eq!((parser.state, parser.searched), (State::Head, 0));
+    }
+
+    #[test]
+    fn failed_parser_buffers_nothing() {
+        let mut parser = MultipartParser::new("xyz");
+        parser.handle_input(Bytes::from_static(b"--xyz?"));
+        let error = parser.poll_event().unwrap_err();
+        for _ in 0..3 {
+            parser.handle_input(Bytes::from_static(&[b'a'; 1000]));
+            assert_eq!(parser.poll_event(), Err(error));
+        }
+        assert!(parser.buffer.is_empty());
     }
 }
