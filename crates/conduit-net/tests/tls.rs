@@ -123,6 +123,56 @@ fn full_stream_would_block_and_loses_nothing() {
     assert!(blocked && got == text);
 }
 
+/// A stream whose first writes have these results.
+struct Scripted {
+    stream: UnixStream,
+    writes: Vec<Result<usize, ErrorKind>>,
+}
+
+impl Read for Scripted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Scripted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self.writes.pop() {
+            Some(result) => Ok(result?),
+            None => self.stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn handshake_continues_after_an_interrupted_write_and_fails_at_a_write_of_no_bytes() {
+    let issuer = issuer();
+    let (client, server) = (client(&issuer).build().unwrap(), server(&issuer).build().unwrap());
+    let scripted = |writes| {
+        let (near, far) = UnixStream::pair().unwrap();
+        let near = Scripted { stream: near, writes };
+        let near = TlsStream::connect(&client, "localhost", near).unwrap();
+        (near, TlsStream::accept(&server, far).unwrap())
+    };
+
+    let (mut near, mut far) = scripted(vec![Err(ErrorKind::Interrupted); 3]);
+    let mut done = [false; 2];
+    while done != [true; 2] {
+        done = [near.handshake().unwrap(), far.handshake().unwrap()];
+    }
+    assert!(near.stream().writes.is_empty());
+
+    // A handshake that repeats the write does not return, or ends with another error.
+    let (mut near, _far) = scripted(vec![Ok(0); 1000]);
+    let error = std::io::Error::from(near.handshake().unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::WriteZero);
+    assert_eq!(near.stream().writes.len(), 999);
+}
+
 #[test]
 fn blocking_streams_complete_the_handshake_on_first_use() {
     let issuer = issuer();

@@ -74,7 +74,7 @@ impl<S: Read + Write> TlsStream<S> {
     /// Runs one step of the handshake: sends pending bytes, else reads.
     fn step(&mut self) -> io::Result<()> {
         if self.connection.wants_write() {
-            self.connection.write_tls(&mut self.stream).map(|_| ())
+            self.send_pending()
         } else {
             self.take_in().map(|_| ())
         }
