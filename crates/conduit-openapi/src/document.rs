@@ -301,17 +301,20 @@ impl Builder {
         }
         // OpenAPI has no parameter for the rest of a path, so it is an ordinary one here.
         let path = definition.path.replace("{*", "{");
-        let place = self
-            .paths
-            .iter()
-            .position(|known| without_names(&known.path) == without_names(&path));
-        let place = place.unwrap_or_else(|| {
-            self.paths.push(PathItem {
-                path: path.clone(),
-                operations: Vec::new(),
-            });
-            self.paths.len() - 1
-        });
+        let place = self.place_of(&path);
+        let same = self.paths[place].operations.iter().find(|known| known.method == method);
+        if let Some(known) = same.map(|known| known.definition) {
+            let missing = format!(
+                "the document has `{method} {path}` already, of `{}`, because OpenAPI has one path for `{}` and `{}`: give one \
+                 of the handlers another path, or hide it by `#[doc(hidden)]`",
+                known.handler,
+                known.path,
+                definition.path,
+                method = definition.method,
+            );
+            self.gaps.push(gap(definition, missing));
+            return;
+        }
         // A handler need not take the parameters of a prefix.
         for name in names(&path) {
             operation.parameter(Parameter::path(name));
@@ -360,13 +363,26 @@ impl Builder {
         });
     }
 
+    /// The index of the item with this path, except for the names of parameters. Adds the item if the path is new.
+    fn place_of(&mut self, path: &str) -> usize {
+        let mut known = self.paths.iter();
+        let place = known.position(|known| without_names(&known.path) == without_names(path));
+        place.unwrap_or_else(|| {
+            self.paths.push(PathItem {
+                path: path.to_owned(),
+                operations: Vec::new(),
+            });
+            self.paths.len() - 1
+        })
+    }
+
     /// Module and function, without the crate; a handler with several routes has the path appended.
     fn operation_id(&mut self, definition: &Definition, path: &str) -> String {
         let handler = definition
             .handler
             .split_once("::")
             .map_or(definition.handler, |(_, rest)| rest);
-        let mut id = handler.replace("::", "_");
+        let mut id = handler.replace("r#", "").replace("::", "_");
         if !self.operation_ids.insert(id.clone()) {
             id.push('_');
             id.extend(path.chars().filter_map(|letter| match letter {
@@ -415,7 +431,7 @@ fn add_example(operation: &mut Value, example: BodyExample) -> Option<String> {
 fn tag(handler: &str) -> Option<&str> {
     let mut segments = handler.rsplit("::").skip(1);
     let module = segments.next()?;
-    segments.next().map(|_| module)
+    segments.next().map(|_| module.strip_prefix("r#").unwrap_or(module))
 }
 
 /// The parameter of a path that is the rest of its route, with slashes. The route has the parameters in the same order.

@@ -155,7 +155,10 @@ fn of_type(id: &str, package: &str) -> String {
         let is_own = origin == package && !RESERVED.contains(&&*path) || origin == OWN;
         parts.push(if is_own { path } else { format!("{origin}-{path}") });
     }
-    let name = parts.join("-");
+    let mut name = parts.join("-");
+    // A colon that does not separate modules: the names of components have none.
+    is_conventional &= !name.contains(':');
+    name = name.replace(':', ".");
     if is_conventional && !name.is_empty() {
         name
     } else {

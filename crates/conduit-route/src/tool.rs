@@ -10,7 +10,7 @@ const PREFIX: &[u8] = b"{prefix}";
 const NAME_BYTES: usize = 128;
 
 impl Definition {
-    /// The name of the handler as a tool, if it is one: letters, digits, `_`, `-` and `.`.
+    /// The name of the handler as a tool, if it is one: letters, digits, `_`, `-` and `.` of ASCII.
     pub fn tool_name(&self) -> Option<String> {
         let mut bytes = NameBytes::of(self)?;
         let mut name = Vec::new();
@@ -61,9 +61,17 @@ impl NameBytes {
         while at + 1 < self.text.len() {
             if self.text[at] == b':' && self.text[at + 1] == b':' {
                 self.at = at + 2;
+                self.skip_raw();
                 return;
             }
             at += 1;
+        }
+    }
+
+    /// Skips the beginning of a raw identifier: `r#type` is `type`.
+    const fn skip_raw(&mut self) {
+        if self.at + 1 < self.text.len() && self.text[self.at] == b'r' && self.text[self.at + 1] == b'#' {
+            self.at += 2;
         }
     }
 
@@ -78,6 +86,7 @@ impl NameBytes {
             let byte = self.text[self.at];
             if self.is_path && byte == b':' {
                 self.at += 2;
+                self.skip_raw();
                 return Some(b'_');
             }
             if self.is_prefix_at(self.at) {
@@ -138,12 +147,12 @@ const fn is_separator(byte: u8) -> bool {
     matches!(byte, b'_' | b'-' | b'.')
 }
 
-/// Panics if two of the routes are tools of one name, or a name is empty or too long.
+/// Panics if two of the routes are tools of one name, or a name is empty, too long, or has other letters.
 #[track_caller]
 pub(crate) const fn require_tools(definitions: &[Definition]) {
     let mut one = 0;
     while one < definitions.len() {
-        require_length(&definitions[one]);
+        require_name(&definitions[one]);
         let mut other = one + 1;
         while definitions[one].tool.is_some() && other < definitions.len() {
             if is_same_tool(&definitions[one], &definitions[other]) {
@@ -171,13 +180,19 @@ const fn two_tools(one: &Definition, other: &Definition) -> Text {
 }
 
 #[track_caller]
-const fn require_length(definition: &Definition) {
+const fn require_name(definition: &Definition) {
     let Some(mut bytes) = NameBytes::of(definition) else {
         return;
     };
     let mut length = 0;
-    while bytes.next_byte().is_some() {
+    while let Some(byte) = bytes.next_byte() {
         length += 1;
+        if !byte.is_ascii_alphanumeric() && !is_separator(byte) {
+            let text = named(Text::new().with("the name of the tool "), definition);
+            let text =
+                text.with(" has a letter that is not of ASCII: name it in its attribute, as in `tool = \"find_user\"`");
+            panic!("{}", text.as_str());
+        }
     }
     if length == 0 || length > NAME_BYTES {
         let text = named(Text::new().with("the name of the tool "), definition).with(" has ");

@@ -179,7 +179,7 @@ fn failure(run: impl FnOnce()) -> String {
 
 /// Each row is a change of the lock that an earlier version of the code would have had: a text, its replacement, whether the
 /// change to the present code breaks clients, and a part of the message.
-const EARLIER: [(&str, &str, bool, &str); 33] = [
+const EARLIER: [(&str, &str, bool, &str); 36] = [
     (
         "GET /links/{id}\n",
         "GET /links/{slug}\n",
@@ -199,6 +199,24 @@ const EARLIER: [(&str, &str, bool, &str); 33] = [
         "  guards: token\n",
         true,
         "the guard token is no longer an alternative",
+    ),
+    (
+        "  guards: session\n",
+        "  guards: session[read write]\n",
+        false,
+        "the guard session[read write] is no longer an alternative",
+    ),
+    (
+        "path id: required, integer, format uint32",
+        "path id: required, integer, format uint16",
+        false,
+        "path id: format uint16 becomes uint32",
+    ),
+    (
+        "path id: required, integer, format uint32",
+        "path id: required, integer, format uint64",
+        true,
+        "path id: format uint64 becomes uint32",
     ),
     ("only_here, ", "", false, "the layer only_here is added"),
     (
@@ -295,16 +313,16 @@ const EARLIER: [(&str, &str, bool, &str); 33] = [
     ),
     ("  .slug: required, string\n", "", false, ".slug is added"),
     (
-        "enum [\"open\",\"closed\"]",
+        "enum [\"closed\",\"open\"]",
         "enum [\"open\"]",
         true,
-        "the values [\"open\"] become [\"open\",\"closed\"]",
+        "the values [\"open\"] become [\"closed\",\"open\"]",
     ),
     (
-        "enum [\"open\",\"closed\"]",
-        "enum [\"open\",\"closed\",\"sold\"]",
+        "enum [\"closed\",\"open\"]",
+        "enum [\"closed\",\"open\",\"sold\"]",
         true,
-        "the values [\"open\",\"closed\",\"sold\"] become",
+        "the values [\"closed\",\"open\",\"sold\"] become",
     ),
     (
         "  200 header x-total: required\n",

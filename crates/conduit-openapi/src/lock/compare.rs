@@ -7,7 +7,8 @@
 //! | a field of a response | removed, or no longer required |
 //! | a value of a request | fewer values are valid: a type, a bound, a choice, a default |
 //! | a value of a response | more values are valid |
-//! | a guard | an alternative is removed, or the first one is added |
+//! | a guard | an alternative is removed without another one that needs no more, or the first one is added |
+//! | a tool | its name changes, or it is removed |
 //! | a limit | it is added, or lower than before |
 
 use super::APPLICATION;
@@ -241,7 +242,8 @@ impl<'l> Comparison<'l> {
 
     fn guards(&mut self, before: &Attributes, now: &Attributes) {
         for way in before.words().iter().filter(|way| !now.has(way)) {
-            self.add(true, format!("the guard {way} is no longer an alternative"));
+            let is_breaking = !now.words().iter().any(|other| satisfies(way, other));
+            self.add(is_breaking, format!("the guard {way} is no longer an alternative"));
         }
         for way in now.words().iter().filter(|way| !before.has(way)) {
             self.add(false, format!("the guard {way} is a new alternative"));
@@ -404,6 +406,7 @@ impl<'l> Comparison<'l> {
                 (Some(before), Some(now)) => match is_lower_bound {
                     Some(is_lower) if (number(now) > number(before)) == is_lower => Change::LESS,
                     Some(_) => Change::MORE,
+                    None if keyword == "format" => change_of_format(before, now),
                     None => Change::OTHER,
                 },
             };
@@ -469,6 +472,55 @@ impl<'l> Comparison<'l> {
             (None, None) => {}
             _ => self.add(true, format!("{place}: the schema has another form")),
         }
+    }
+}
+
+/// Returns whether a client with the credentials of one alternative of a guard satisfies another one, which has no other scheme and
+/// no other scope: `token[read write]` satisfies `token[read]` and `anonymous`.
+fn satisfies(way: &str, other: &str) -> bool {
+    let schemes = |way: &str| -> Vec<(String, Vec<String>)> {
+        let schemes = way.split('+').filter(|scheme| *scheme != "anonymous");
+        let parted = schemes.map(
+            |scheme| match scheme.strip_suffix(']').and_then(|scheme| scheme.split_once('[')) {
+                Some((name, scopes)) => (name.to_owned(), scopes.split(' ').map(str::to_owned).collect()),
+                None => (scheme.to_owned(), Vec::new()),
+            },
+        );
+        parted.collect()
+    };
+    let own = schemes(way);
+    schemes(other).iter().all(|(name, scopes)| {
+        own.iter()
+            .any(|(known, of_known)| known == name && scopes.iter().all(|scope| of_known.contains(scope)))
+    })
+}
+
+/// The change of the values that a format has. Formats of integers and of floating-point numbers have ranges, of which one may
+/// contain the other; those of the `minimum` and the `maximum` are compared too.
+fn change_of_format(before: &str, now: &str) -> Change {
+    let (Some(before), Some(now)) = (range(before), range(now)) else {
+        return Change::OTHER;
+    };
+    Change {
+        allows_less: now.0 > before.0 || now.1 < before.1,
+        allows_more: now.0 < before.0 || now.1 > before.1,
+    }
+}
+
+/// The exponents of the least and the largest value of a format of numbers, base 2: -31 and 31 of `int32`.
+fn range(format: &str) -> Option<(i32, i32)> {
+    let bits = |text: &str| text.parse::<i32>().ok();
+    match format {
+        "float" => Some((-1_000, 1_000)),
+        "double" => Some((-2_000, 2_000)),
+        _ => match format.strip_prefix("uint") {
+            Some("") => Some((0, 64)),
+            Some(text) => Some((0, bits(text)?)),
+            None => match format.strip_prefix("int")? {
+                "" => Some((-63, 63)),
+                text => Some((1 - bits(text)?, bits(text)? - 1)),
+            },
+        },
     }
 }
 

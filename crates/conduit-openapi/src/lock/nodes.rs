@@ -35,7 +35,8 @@ pub(super) fn nodes(part: &str, schema: &Value, attributes: Attributes) -> Vec<L
 
 fn add(part: &str, pointer: String, schema: &Value, mut attributes: Attributes, lines: &mut Vec<Line>) {
     let empty = Map::new();
-    let mut members = schema.as_object().unwrap_or(&empty);
+    let outer = schema.as_object().unwrap_or(&empty);
+    let mut members = outer;
     let mut types: Vec<String> = match &members.get("type") {
         Some(Value::String(kind)) => vec![kind.clone()],
         Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -49,6 +50,10 @@ fn add(part: &str, pointer: String, schema: &Value, mut attributes: Attributes, 
         }
         members = value;
     }
+    let constants = constants(members);
+    if constants.is_some() && types.is_empty() {
+        types.push("string".to_owned());
+    }
     if let Some(name) = members.get("$ref").and_then(Value::as_str) {
         attributes
             .0
@@ -58,7 +63,8 @@ fn add(part: &str, pointer: String, schema: &Value, mut attributes: Attributes, 
         attributes.0.push(types.join("|"));
     }
     for keyword in VALUES {
-        if let Some(value) = members.get(keyword) {
+        // The default of a value that may be `null` is next to the alternatives.
+        if let Some(value) = members.get(keyword).or_else(|| outer.get(keyword)) {
             let is_word = keyword == "format";
             let value = value
                 .as_str()
@@ -67,7 +73,9 @@ fn add(part: &str, pointer: String, schema: &Value, mut attributes: Attributes, 
             attributes.0.push(format!("{keyword} {value}"));
         }
     }
-    if let Some(values) = members.get("enum") {
+    if let Some(values) = &constants {
+        attributes.0.push(format!("enum {}", Value::from(&**values)));
+    } else if let Some(values) = members.get("enum") {
         attributes.0.push(format!("enum {values}"));
     }
     if members.get("additionalProperties") == Some(&Value::Bool(false)) {
@@ -78,7 +86,37 @@ fn add(part: &str, pointer: String, schema: &Value, mut attributes: Attributes, 
         pointer: pointer.clone(),
         attributes,
     });
-    add_parts(part, &pointer, members, lines);
+    if constants.is_none() {
+        add_parts(part, &pointer, members, lines);
+    }
+}
+
+/// The strings of an enum in alphabetical order. Its schema has alternatives in place of a list if variants have doc comments.
+fn constants(members: &Map<String, Value>) -> Option<Vec<&str>> {
+    let lists: Vec<&Map<String, Value>> = match members.get("oneOf") {
+        Some(choices) => choices
+            .as_array()?
+            .iter()
+            .map(Value::as_object)
+            .collect::<Option<_>>()?,
+        None => vec![members],
+    };
+    let mut all = Vec::new();
+    for list in lists {
+        if list.get("type")? != "string" {
+            return None;
+        }
+        match (list.get("enum"), list.get("const")) {
+            (Some(Value::Array(values)), None) => {
+                all.extend(values.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?)
+            }
+            // A single constant is an attribute.
+            (None, Some(Value::String(value))) if members.contains_key("oneOf") => all.push(value),
+            _ => return None,
+        }
+    }
+    all.sort_unstable();
+    Some(all)
 }
 
 /// Adds the schemas in a schema.

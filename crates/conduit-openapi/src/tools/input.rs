@@ -58,6 +58,8 @@ pub(super) enum ToolBody {
     Members {
         kind: BodyKind,
         names: Vec<String>,
+        /// A request has a body without a member too.
+        is_required: bool,
     },
     /// The argument `body`.
     Whole(BodyKind),
@@ -192,7 +194,11 @@ fn body_members(body: &Value, members: &mut Members, components: &Components<'_>
         members.add(name, schema.clone(), is_required && required.contains(&&**name), PLACE)?;
     }
     let names = properties.keys().cloned().collect();
-    Ok(ToolBody::Members { kind, names })
+    Ok(ToolBody::Members {
+        kind,
+        names,
+        is_required,
+    })
 }
 
 /// Returns whether a schema is that of an object with a fixed list of members.

@@ -101,9 +101,17 @@ fn body(inputs: &ToolInputs, arguments: &mut Map<String, Value>) -> Result<(Opti
             None => return Ok((None, String::new())),
             Some(value) => (kind, value),
         },
-        ToolBody::Members { kind, names } => {
+        ToolBody::Members {
+            kind,
+            names,
+            is_required,
+        } => {
             let members = names.iter().filter_map(|name| arguments.remove_entry(name));
-            (kind, Value::Object(ordered::object(members)))
+            let members = ordered::object(members);
+            if members.is_empty() && !is_required {
+                return Ok((None, String::new()));
+            }
+            (kind, Value::Object(members))
         }
     };
     Ok(match kind {

@@ -83,4 +83,13 @@ mod named_by_nothing {
     const ROUTES: Routes = routes![show];
 }
 
+mod größe {
+    use conduit::prelude::*;
+
+    #[get("/m", tool)]
+    pub fn show() {}
+
+    const ROUTES: Routes = routes![show];
+}
+
 fn main() {}

@@ -370,3 +370,72 @@ proptest! {
         }
     }
 }
+
+#[derive(serde::Serialize, JsonSchema)]
+#[schemars(rename = "hal:Link")]
+struct HalLink {
+    href: String,
+}
+
+#[get("/link")]
+fn hal_link() -> Json<HalLink> {
+    let href = "/".to_owned();
+    Json(HalLink { href })
+}
+
+mod r#type {
+    use super::*;
+
+    #[get("/raw")]
+    pub(super) fn r#match() {}
+}
+
+#[test]
+fn names_have_only_the_letters_that_openapi_permits() {
+    let names = schemas(routes![hal_link]);
+    let names: Vec<&String> = names.as_object().expect("schemas").keys().collect();
+    let is_permitted = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    assert!(names.iter().any(|name| name.contains("hal.Link")), "{names:?}");
+    assert!(names.iter().all(|name| name.chars().all(is_permitted)), "{names:?}");
+
+    let routes: Routes = routes![r#type::r#match];
+    let document = crate::json(&routes.openapi(Info::new("names", "1")));
+    let operation = &document["paths"]["/raw"]["get"];
+    assert_eq!(operation["operationId"], "names_type_match");
+    assert_eq!(operation["tags"], json!(["type"]));
+}
+
+mod places {
+    use super::*;
+
+    #[get("/files/{id}")]
+    pub(super) fn show(_id: Path<u64>) -> NoContent {
+        NoContent
+    }
+
+    #[get("/files/{*path}")]
+    pub(super) fn open(_path: Path<String>) -> String {
+        String::new()
+    }
+
+    #[put("/files/{*path}")]
+    pub(super) fn write(_path: Path<String>) {}
+}
+
+#[test]
+fn two_routes_with_one_path_of_the_document_are_a_gap() {
+    let routes: Routes = routes![places::show, places::open, places::write];
+    let document = routes.openapi(Info::new("names", "1"));
+    let [gap] = document.gaps() else {
+        panic!("{:?}", document.gaps())
+    };
+    assert!(
+        gap.what.contains("`GET /files/{path}` already, of `") && gap.what.contains("places::show"),
+        "{gap}"
+    );
+    let text = document.to_string();
+    assert_eq!(text.matches("\"get\":").count(), 1, "{text}");
+    let item = &crate::json(&document)["paths"]["/files/{id}"];
+    assert!(item["get"]["responses"]["204"].is_object(), "{item}");
+    assert_eq!(item["put"]["parameters"][0]["name"], "id", "{item}");
+}

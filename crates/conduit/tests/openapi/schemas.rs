@@ -223,3 +223,96 @@ fn operation_with_optional_credentials_has_an_empty_alternative() {
     assert_eq!(document["security"], json!([]));
     assert_eq!(document["servers"], json!([{ "url": "/" }]));
 }
+
+/// One API in two versions of its source.
+mod plain {
+    use super::*;
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    #[schemars(rename = "Search")]
+    pub(super) struct PlainSearch {
+        _kind: PlainKind,
+        #[serde(default = "any")]
+        _order: Option<PlainOrder>,
+    }
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    #[schemars(rename = "Kind")]
+    enum PlainKind {
+        _Zip,
+        _Any,
+        _Cut,
+    }
+
+    #[derive(serde::Serialize, serde::Deserialize, JsonSchema)]
+    #[schemars(rename = "Order")]
+    enum PlainOrder {
+        Any,
+        _Least,
+    }
+
+    fn any() -> Option<PlainOrder> {
+        Some(PlainOrder::Any)
+    }
+
+    #[post("/searches")]
+    pub(super) fn search(_search: Json<PlainSearch>) {}
+}
+
+mod documented {
+    use super::*;
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    #[schemars(rename = "Search")]
+    pub(super) struct DocumentedSearch {
+        _kind: DocumentedKind,
+        #[serde(default)]
+        _order: Option<DocumentedOrder>,
+    }
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    #[schemars(rename = "Kind")]
+    enum DocumentedKind {
+        /// Compressed.
+        _Zip,
+        _Any,
+        /// Shortened.
+        _Cut,
+    }
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    #[schemars(rename = "Order")]
+    enum DocumentedOrder {
+        /// In any order.
+        #[serde(rename = "Any")]
+        _Any,
+        /// The least first.
+        _Least,
+    }
+
+    #[post("/searches")]
+    pub(super) fn search(_search: Json<DocumentedSearch>) {}
+}
+
+#[test]
+fn doc_comments_of_variants_change_nothing_and_the_default_of_a_nullable_field_counts() {
+    let plain = App::new(()).routes(routes![plain::search]).lock();
+    let documented = App::new(()).routes(routes![documented::search]).lock();
+    let text = documented.to_string();
+    assert!(text.contains("enum [\"_Any\",\"_Cut\",\"_Zip\"]"), "{text}");
+    let differences = documented.differences(&plain.to_string());
+    let (breaking, others): (Vec<_>, Vec<_>) = differences.iter().partition(|difference| difference.is_breaking);
+    let [default] = breaking[..] else {
+        panic!("{breaking:#?}")
+    };
+    assert!(
+        default.change.ends_with("._order: the default \"Any\" becomes none"),
+        "{default}"
+    );
+    // The other differences are the names of the modules.
+    let is_name = |change: &str| change.contains(" has the name schemas.documented.") || change.starts_with("handler: ");
+    assert!(
+        others.iter().all(|difference| is_name(&difference.change)),
+        "{others:#?}"
+    );
+}

@@ -296,3 +296,23 @@ fn the_table_of_routes_lists_tools_with_their_guards() {
         "{text}"
     );
 }
+
+#[derive(Deserialize, JsonSchema)]
+struct Patch {
+    text: String,
+}
+
+/// Change a text.
+#[post("/patches", tool)]
+fn patch(patch: Option<Json<Patch>>) -> String {
+    patch.map_or_else(String::new, |patch| patch.0.text)
+}
+
+#[test]
+fn an_optional_body_without_members_is_omitted() {
+    let document = App::new(()).routes(routes![patch]).openapi();
+    let tools = document.tools().expect("a tool");
+    let sent = |arguments| request(&tools[0], arguments).expect("a request");
+    assert_eq!(sent(json!({})), ("POST /patches".to_owned(), String::new()));
+    assert_eq!(sent(json!({ "text": "a" })).1, r#"{"text":"a"}"#);
+}
