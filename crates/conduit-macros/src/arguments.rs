@@ -6,7 +6,10 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Error, GenericArgument, Lifetime, Pat, PatType, PathArguments, Type, TypeReference};
+use syn::{
+    Error, GenericArgument, Lifetime, ParenthesizedGenericArguments, Pat, PatType, PathArguments, Type, TypeFnPtr,
+    TypeReference,
+};
 
 /// Types with a single value: an argument of such a type takes one parameter, never all of them.
 const SINGLE_VALUES: [&str; 28] = [
@@ -605,7 +608,7 @@ pub(crate) fn parameter_list(parameters: &[Parameter], count: usize) -> TokenStr
     quote!(&[#(#each),*])
 }
 
-/// Replaces elided lifetimes by `'static`: an argument cannot borrow.
+/// Replaces elided lifetimes by `'static`, except for those of functions: an argument cannot borrow.
 pub(crate) struct Static;
 
 impl VisitMut for Static {
@@ -620,4 +623,9 @@ impl VisitMut for Static {
         reference.lifetime.get_or_insert_with(|| Lifetime::new("'static", span));
         visit_mut::visit_type_reference_mut(self, reference);
     }
+
+    // The lifetimes in `fn(&str)` and `Fn(&str)` are those of each call.
+    fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
+
+    fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {}
 }

@@ -34,7 +34,13 @@ pub(crate) fn function(item: &ItemFn, route: &RouteArguments, arguments: &[Argum
     let span = route.client?;
     let path = route.link_path_or_own();
     Some(match link_arguments(&path, arguments) {
-        Ok(of_path) => with_arguments(item, route, &path, &of_path, arguments),
+        Ok(mut of_path) => {
+            for argument in of_path.iter_mut().filter(|argument| argument.name == "client") {
+                // The call has an argument of this name.
+                argument.name = Ident::new("client_", Span::mixed_site());
+            }
+            with_arguments(item, route, &path, &of_path, arguments)
+        }
         Err(message) => Error::new(span, message).into_compile_error(),
     })
 }

@@ -1,6 +1,6 @@
 //! `#[derive(Problem)]`.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
@@ -25,11 +25,10 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
     let (generics, arguments, conditions) = input.generics.split_for_impl();
     // A cause must be `'static`, which a borrowing or generic error may not be.
     let is_cause = implements_error && input.generics.params.is_empty();
-    let mut each = |attributes: &[Attribute], name: TokenStream, span: proc_macro2::Span, fields: &Fields| {
+    let mut each = |attributes: &[Attribute], name: TokenStream, id: String, span: Span, fields: &Fields| {
         let case = Case::parse(attributes, span, fields)?;
         arms.extend(case.arm(&name, is_cause));
         shows_itself |= matches!(case.options.detail, Detail::Display(_));
-        let id = name.to_string().replace(" :: ", "_");
         described.extend(case.description(&id, is_generic));
         if let Some((place, ty)) = case.from(derives_error) {
             let value = construct(&name, fields, place);
@@ -44,11 +43,15 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
         Ok::<(), Error>(())
     };
     match &input.data {
-        Data::Struct(data) => each(&input.attrs, quote!(#ident), ident.span(), &data.fields)?,
+        Data::Struct(data) => {
+            let id = ident.unraw().to_string();
+            each(&input.attrs, quote!(#ident), id, ident.span(), &data.fields)?;
+        }
         Data::Enum(data) => {
             for variant in &data.variants {
                 let name = &variant.ident;
-                each(&variant.attrs, quote!(#ident::#name), name.span(), &variant.fields)?;
+                let id = format!("{}_{}", ident.unraw(), name.unraw());
+                each(&variant.attrs, quote!(#ident::#name), id, name.span(), &variant.fields)?;
             }
         }
         Data::Union(_) => {
@@ -179,7 +182,7 @@ enum Detail {
     /// `detail = "…"`
     Format(LitStr),
     /// `detail` alone: the `Display` text of the error.
-    Display(proc_macro2::Span),
+    Display(Span),
 }
 
 /// The purpose of a field in the problem.
@@ -200,7 +203,7 @@ enum Conversion {
 }
 
 impl<'a> Case<'a> {
-    fn parse(attributes: &[Attribute], span: proc_macro2::Span, fields: &'a Fields) -> Result<Self, Error> {
+    fn parse(attributes: &[Attribute], span: Span, fields: &'a Fields) -> Result<Self, Error> {
         let options = Options::parse(attributes)?;
         let roles = fields.iter().map(Role::parse).collect::<Result<Vec<_>, _>>()?;
         let case = Case { options, fields, roles };
@@ -236,7 +239,7 @@ impl<'a> Case<'a> {
     fn bindings(&self) -> Vec<Ident> {
         let span = match &self.options.detail {
             Detail::Format(text) => text.span(),
-            Detail::None | Detail::Display(_) => proc_macro2::Span::call_site(),
+            Detail::None | Detail::Display(_) => Span::call_site(),
         };
         let name = |(place, field): (usize, &Field)| match &field.ident {
             Some(name) => name.clone(),

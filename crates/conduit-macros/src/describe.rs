@@ -2,9 +2,10 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, Expr, GenericArgument, ItemFn, Meta, PathArguments, ReturnType, Type, TypeImplTrait};
+use syn::{Attribute, Expr, GenericArgument, ItemFn, Meta, PathArguments, ReturnType, Token, Type, TypeImplTrait};
 
 use crate::arguments::{Argument, Source, Static, Wrapper, parameter_list};
 use crate::extraction::marker;
@@ -139,12 +140,14 @@ fn has(attributes: &[Attribute], name: &str) -> bool {
     attributes.iter().any(|attribute| attribute.path().is_ident(name))
 }
 
-/// `#[doc(hidden)]`.
+/// `#[doc(hidden)]`, or a list with `hidden`.
 pub(crate) fn is_hidden(attribute: &Attribute) -> bool {
-    match &attribute.meta {
-        Meta::List(list) => list.path.is_ident("doc") && list.tokens.to_string() == "hidden",
-        _ => false,
-    }
+    let Meta::List(list) = &attribute.meta else {
+        return false;
+    };
+    let options = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
+    list.path.is_ident("doc")
+        && options.is_ok_and(|options| options.iter().any(|option| option.path().is_ident("hidden")))
 }
 
 /// The types in a signature whose schemas an extractor or a response may require.

@@ -126,19 +126,23 @@ fn collect(directory: &Path, path: &str, files: &mut BTreeMap<String, PathBuf>) 
 fn with_neighbours(files: BTreeMap<String, PathBuf>) -> BTreeMap<String, EmbedEntry> {
     let mut entries: BTreeMap<String, EmbedEntry> = BTreeMap::new();
     for (path, file) in &files {
-        let original = CODED.iter().position(|end| {
-            path.strip_suffix(end)
-                .is_some_and(|original| files.contains_key(original))
-        });
-        match original {
-            Some(place) => {
-                let original = path.strip_suffix(CODED[place]).unwrap_or(path);
+        match original(path, &files) {
+            Some((original, place)) => {
                 entries.entry(original.to_owned()).or_default().coded[place] = Some(file.clone());
             }
             None => entries.entry(path.clone()).or_default().file.clone_from(file),
         }
     }
     entries
+}
+
+/// The file of which this one is a precompressed variant, and the index of its coding. A variant has none itself.
+fn original<'p>(path: &'p str, files: &BTreeMap<String, PathBuf>) -> Option<(&'p str, usize)> {
+    CODED.iter().enumerate().find_map(|(place, end)| {
+        let original = path.strip_suffix(end)?;
+        let is_file = files.contains_key(original) && self::original(original, files).is_none();
+        is_file.then_some((original, place))
+    })
 }
 
 fn without_content(prefix: &str, path: &str) -> TokenStream {

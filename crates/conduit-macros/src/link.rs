@@ -111,7 +111,7 @@ pub(crate) fn link_arguments(path: &str, arguments: &[Argument]) -> Result<Vec<L
         found.push(LinkArgument {
             name: match is_structure {
                 true => Ident::new("parameters", Span::mixed_site()),
-                false => syn::parse_str(name).unwrap_or_else(|_| Ident::new_raw(name, Span::mixed_site())),
+                false => argument_name(name),
             },
             parameter: parameter.to_owned(),
             ty: value_type(taker, name),
@@ -119,6 +119,16 @@ pub(crate) fn link_arguments(path: &str, arguments: &[Argument]) -> Result<Vec<L
         });
     }
     Ok(found)
+}
+
+/// The identifier of the argument for a parameter of the path.
+fn argument_name(parameter: &str) -> Ident {
+    let span = Span::mixed_site();
+    match parameter {
+        // Keywords without a raw form.
+        "crate" | "self" | "super" | "Self" | "_" => Ident::new(&format!("{parameter}_"), span),
+        _ => syn::parse_str(parameter).unwrap_or_else(|_| Ident::new_raw(parameter, span)),
+    }
 }
 
 /// The type of a parameter's value.

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{Error, ItemFn, LitStr, ReturnType, Type};
@@ -27,6 +28,9 @@ const UNDESCRIBED: [&str; 6] = [
 /// Responses without an end.
 const STREAMS: [&str; 2] = ["Events", "RunEvents"];
 
+/// Responses whose first type argument is a response.
+const RESPONSES: [&str; 4] = ["Option", "Result", "Status", "Created"];
+
 /// Extractors whose content has a schema.
 const DESCRIBED: [&str; 5] = ["Path", "Query", "Header", "Json", "Form"];
 
@@ -38,7 +42,7 @@ pub(crate) fn assertions(item: &ItemFn, tool: &ToolOption, arguments: &[Argument
     let name = tool
         .name
         .as_ref()
-        .map_or_else(|| item.sig.ident.to_string(), LitStr::value);
+        .map_or_else(|| item.sig.ident.unraw().to_string(), LitStr::value);
     let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     // The list checks the length with its prefix.
     if !(1..=128).contains(&name.len()) || !name.replace("{prefix}", "").bytes().all(is_valid) {
@@ -55,7 +59,7 @@ pub(crate) fn assertions(item: &ItemFn, tool: &ToolOption, arguments: &[Argument
         return Err(Error::new(tool.span, message));
     }
     if let ReturnType::Type(_, ty) = &item.sig.output
-        && let Some(found) = contained(ty, &STREAMS)
+        && let Some(found) = named(returned(ty), &STREAMS)
     {
         let message = format!(
             "a handler that returns `{found}` cannot be a tool, because a tool has one result: remove `tool`, or \
@@ -65,7 +69,7 @@ pub(crate) fn assertions(item: &ItemFn, tool: &ToolOption, arguments: &[Argument
     }
     let mut assertions = Vec::new();
     for argument in arguments {
-        if let Some(found) = contained(&argument.ty, &UNDESCRIBED) {
+        if let Some(found) = named(unwrapped(&argument.ty), &UNDESCRIBED) {
             let message = format!(
                 "a handler that takes `{found}` cannot be a tool, because the schema of its input is unknown: take \
                  `Json<…>`, `Query<…>` or `Path<…>` of a type that derives `JsonSchema`, or remove `tool`"
@@ -86,14 +90,24 @@ pub(crate) fn assertions(item: &ItemFn, tool: &ToolOption, arguments: &[Argument
     Ok(assertions)
 }
 
-/// The first of these names that a type or its first argument has.
-fn contained(ty: &Type, names: &[&str]) -> Option<String> {
+/// The one of these names that a type has. The content of `Json<Events>` is a type of the application.
+fn named(ty: &Type, names: &[&str]) -> Option<String> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last()?;
-    if names.iter().any(|name| last.ident == name) {
-        return Some(last.ident.to_string());
+    names
+        .iter()
+        .any(|name| last.ident == name)
+        .then(|| last.ident.to_string())
+}
+
+/// The successful response of a handler, without its status.
+fn returned(mut ty: &Type) -> &Type {
+    while let Some((name, inner)) = generic(ty)
+        && RESPONSES.iter().any(|wrapper| name == wrapper)
+    {
+        ty = inner;
     }
-    contained(generic(ty)?.1, names)
+    ty
 }
 
 /// The `T` of an extractor with a schema, which may be in other types.

@@ -9,6 +9,7 @@ use conduit::prelude::*;
 pub struct Store {
     name: String,
     count: u64,
+    is_valid: fn(&str) -> bool,
     #[from_ref(skip)]
     _other: u64,
 }
@@ -236,6 +237,43 @@ fn with_handlers_of_its_own() -> Routes {
     routes![inner, bytes, show]
 }
 
+mod named_as_generated_code {
+    use conduit::prelude::*;
+
+    /// An argument of the call has the name `client` too.
+    #[get("/clients/{client}/invoices/{call}", client)]
+    fn invoices(all: Path<(u64, u64)>) -> String {
+        format!("{} {}", all.0.0, all.0.1)
+    }
+
+    /// Keywords without a raw form.
+    #[get("/{crate}/{self}/{super}/{Self}", link)]
+    fn keywords(all: Path<(String, String, String, String)>) -> String {
+        let Path((a, b, c, d)) = all;
+        keywords::path(a, b, c, d)
+    }
+
+    /// A type of the application with the name of an extractor that a tool cannot have.
+    #[derive(serde::Serialize, serde::Deserialize, JsonSchema)]
+    struct Request {
+        text: String,
+    }
+
+    #[post("/requests", tool)]
+    fn r#type(new: Json<Request>) -> Json<Request> {
+        new
+    }
+
+    /// Documented, and hidden in the document.
+    #[doc(hidden, alias = "x")]
+    #[get("/hidden")]
+    fn hidden(is_valid: State<fn(&str) -> bool>) -> String {
+        (is_valid.0)("a").to_string()
+    }
+
+    pub(crate) const ROUTES: Routes<super::Store> = routes![invoices, keywords, r#type, hidden];
+}
+
 /// A type with the name of an extractor that takes the body.
 struct Upload;
 
@@ -268,9 +306,12 @@ pub(crate) fn main() {
     assert_eq!(paths_of(with_handlers_of_its_own()), ["/inner", "/bytes", "/show"]);
     assert_eq!(paths_of(with_other_types_of_the_names()), ["/uploads"]);
     let _ = App::new(()).routes(with_other_types_of_the_names());
+    let tool = named_as_generated_code::ROUTES.definitions()[2].tool_name();
+    assert!(tool.is_some_and(|name| name.ends_with("named_as_generated_code_type")));
     let app = App::new(Store {
         name: String::new(),
         count: 0,
+        is_valid: str::is_empty,
         _other: 0,
     });
     let _ = app.routes(ROUTES);
