@@ -414,6 +414,7 @@ fn the_output_of_debug_has_no_credentials() {
     let client = TypedClient::new(())
         .with_bearer("abc")
         .with_header("cookie", "session=abc")
+        .with_header("x-api-key", "abc")
         .with_header("x-tenant", "t");
     let text = format!("{client:?}");
     assert!(!text.contains("abc") && text.contains("x-tenant"), "{text}");

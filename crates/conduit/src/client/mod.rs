@@ -68,7 +68,7 @@ mod pages;
 mod reply;
 mod transport;
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use self::argument::{CallArgument, NoArgument};
@@ -97,7 +97,8 @@ impl<T> TypedClient<T> {
         }
     }
 
-    /// Sets a header field of each request, such as `accept`, which is `*/*` by default.
+    /// Sets a header field of each request, such as `accept`, which is `*/*` by default. The value is marked as sensitive: the
+    /// output of `Debug` does not contain it, and HTTP/2 does not index it.
     ///
     /// # Panics
     ///
@@ -106,8 +107,8 @@ impl<T> TypedClient<T> {
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::try_from(name).expect("the name of a header field");
         let mut value = HeaderValue::try_from(value).expect("the value of a header field");
-        // A sensitive value is not in the output of `Debug`.
-        value.set_sensitive([AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(&name));
+        // A field of any name may contain a secret, such as an API key.
+        value.set_sensitive(true);
         self.headers.insert(name, value);
         self
     }
