@@ -68,7 +68,7 @@ impl Cookies {
         }
     }
 
-    /// Returns the cookie of this name, as sent by the client or added by the handler.
+    /// Returns the cookie of this name, as sent by the client or added by the handler; `None` if the handler has removed it.
     pub fn get(&self, name: &str) -> Option<&Cookie<'static>> {
         self.jar.get(name)
     }
@@ -78,7 +78,7 @@ impl Cookies {
         self.get(name).map(Cookie::value)
     }
 
-    /// Returns all cookies.
+    /// Returns all cookies except for removed ones.
     pub fn iter(&self) -> impl Iterator<Item = &Cookie<'static>> {
         self.jar.iter()
     }
@@ -93,10 +93,10 @@ impl Cookies {
     /// Removes a cookie from the client, which identifies it by name, path and domain: pass a [`Cookie`] with the path and
     /// domain that it was set with, or only its name if they are the defaults.
     pub fn remove(&mut self, cookie: impl Into<Cookie<'static>>) {
-        let mut cookie = self.with_defaults(cookie.into());
-        // The jar drops a cookie that the client did not send, but it may be one with another path.
-        cookie.make_removal();
-        self.jar.add(cookie);
+        let cookie = self.with_defaults(cookie.into());
+        // The jar sends the removal of an original cookie only, but the client may have one with another path.
+        self.jar.add_original(cookie.clone());
+        self.jar.remove(cookie);
     }
 
     fn with_defaults(&self, mut cookie: Cookie<'static>) -> Cookie<'static> {

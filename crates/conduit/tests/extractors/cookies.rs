@@ -35,6 +35,24 @@ fn forget(mut cookies: Cookies) -> (Cookies, Redirect) {
     (cookies, Redirect::to("/"))
 }
 
+/// The cookies after the removal of one.
+#[get("/removed/{name}")]
+fn removed(name: Path<String>, mut cookies: Cookies) -> (Cookies, String) {
+    cookies.remove(Cookie::build(name.to_string()).path("/shop").domain("shop.example"));
+    let mut names: Vec<_> = cookies.iter().map(Cookie::name).collect();
+    names.sort_unstable();
+    let text = format!("{:?} {:?} {names:?}", cookies.get(&name), cookies.value(&name));
+    (cookies, text)
+}
+
+#[get("/restored/{name}")]
+fn restored(name: Path<String>, mut cookies: Cookies) -> (Cookies, String) {
+    cookies.remove(name.to_string());
+    cookies.add(Cookie::new(name.to_string(), "new"));
+    let text = format!("{:?}", cookies.value(&name));
+    (cookies, text)
+}
+
 #[get("/untouched")]
 fn untouched(cookies: Cookies) -> Cookies {
     cookies
@@ -64,7 +82,9 @@ fn hidden(name: Path<String>, cookies: PrivateCookies) -> String {
 
 fn running(development: bool) -> Running {
     let key = CookieKey::from_secret([7; 32]).expect("it is long enough");
-    let routes = routes![read, set, forget, untouched, sign, signed, hide, hidden];
+    let routes = routes![
+        read, set, forget, removed, restored, untouched, sign, signed, hide, hidden
+    ];
     serve(App::new(Site { key }).development(development).routes(routes))
 }
 
@@ -236,6 +256,27 @@ fn a_removed_cookie_is_one_that_has_expired() {
     };
     assert!(theme.starts_with("theme=; "), "{theme}");
     assert!(theme.contains("Max-Age=0") && theme.contains("Path=/"), "{theme}");
+}
+
+#[test]
+fn a_removed_cookie_is_absent_and_its_removal_is_sent() {
+    let server = running(false);
+    let send = |path: &str| server.request(format!("GET {path} HTTP/1.1\r\nhost: test\r\ncookie: a=1; b=2\r\n\r\n"));
+    // The client may have a cookie of another path, which it did not send.
+    for (name, left) in [("a", r#"None None ["b"]"#), ("c", r#"None None ["a", "b"]"#)] {
+        let response = send(&format!("/removed/{name}"));
+        assert_eq!(response.text(), left);
+        let [cookie] = set_by(&response)[..] else {
+            panic!("{response:?}")
+        };
+        assert!(cookie.starts_with(&format!("{name}=; ")), "{cookie}");
+        for attribute in ["Max-Age=0", "Path=/shop", "Domain=shop.example"] {
+            assert!(cookie.contains(attribute), "{cookie}");
+        }
+        let restored = send(&format!("/restored/{name}"));
+        assert_eq!(restored.text(), "Some(\"new\")");
+        assert_eq!(only_cookie(&restored), format!("{name}=new"));
+    }
 }
 
 #[test]
