@@ -37,7 +37,8 @@ type ClientKey = Arc<dyn Fn(&Request) -> Option<String> + Send + Sync>;
 ///
 /// Responses contain the remaining budget, in the fields of draft-ietf-httpapi-ratelimit-headers:
 /// `ratelimit-policy: "default";q=100;w=60` and `ratelimit: "default";r=42;t=1` (42 remain, and the next is available in a
-/// second).
+/// second). Both times are whole seconds, rounded up: a client that follows the policy of a period of 500 ms, `w=1`, does not
+/// exceed the limit, but uses half of it.
 ///
 /// # Example
 ///
@@ -165,8 +166,8 @@ impl<T: Store> RateLimit<T> {
             "`{name}` is not a valid name of a limit: use letters, digits, `-` and `_`"
         );
         self.name = name;
-        let seconds = self.budget.period.as_secs().max(1);
-        let policy = format!("\"{name}\";q={};w={seconds}", self.budget.requests);
+        let window = seconds(self.budget.period);
+        let policy = format!("\"{name}\";q={};w={window}", self.budget.requests);
         self.policy = HeaderValue::try_from(policy).expect("a token and numbers are allowed in a header field");
         self
     }

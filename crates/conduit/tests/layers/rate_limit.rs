@@ -43,6 +43,21 @@ fn client_beyond_its_budget_receives_429_with_retry_after() {
     );
 }
 
+/// The window of the policy has whole seconds. A shorter one than the period would announce a larger budget.
+#[test]
+fn announced_window_is_not_shorter_than_the_period() {
+    for (millis, window) in [(1, 1), (500, 1), (1000, 1), (1001, 2), (1500, 2), (2000, 2)] {
+        let limit = RateLimit::new(5, Duration::from_millis(millis));
+        let server = serve(App::new(()).routes(routes![home]).layer(limit));
+        let policy = format!("\"default\";q=5;w={window}");
+        assert_eq!(
+            server.get("/").header("ratelimit-policy"),
+            Some(&*policy),
+            "{millis} ms"
+        );
+    }
+}
+
 #[test]
 fn each_key_has_a_separate_budget() {
     let server = serve(
