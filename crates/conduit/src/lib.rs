@@ -82,6 +82,7 @@ pub mod opentelemetry;
 mod origin;
 #[cfg(feature = "askama")]
 mod page;
+mod plain_value;
 mod routes_table;
 #[cfg(feature = "hub")]
 pub mod runs;

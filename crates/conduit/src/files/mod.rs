@@ -28,6 +28,7 @@ use self::response::respond;
 use self::settings::{FilesSettings, IMMUTABLE, REVALIDATE};
 use crate::layer::accepted;
 use crate::openapi::Operation;
+use crate::plain_value::plain_value;
 use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Redirect, Response};
@@ -165,7 +166,7 @@ impl Files {
     ///
     /// # Panics
     ///
-    /// Panics if the value is not valid in a header field.
+    /// Panics if the value contains anything but visible ASCII and spaces.
     ///
     /// # Example
     ///
@@ -179,8 +180,9 @@ impl Files {
     ///     Files::new("public").immutable("assets/**").cache_control("*.png", "public, max-age=86400"),
     /// ]);
     /// ```
+    #[track_caller]
     pub fn cache_control(self, pattern: impl Into<String>, value: impl AsRef<str>) -> Self {
-        let value = header_value("cache-control", value.as_ref());
+        let value = plain_value("cache-control", value.as_ref());
         self.set(|settings| settings.cache_control.push((pattern.into(), value)))
     }
 
@@ -195,16 +197,12 @@ impl Files {
     ///
     /// # Panics
     ///
-    /// Panics if the value is not valid in a header field.
+    /// Panics if the value contains anything but visible ASCII and spaces.
+    #[track_caller]
     pub fn content_type(self, pattern: impl Into<String>, value: impl AsRef<str>) -> Self {
-        let value = header_value("content-type", value.as_ref());
+        let value = plain_value("content-type", value.as_ref());
         self.set(|settings| settings.content_types.push((pattern.into(), value)))
     }
-}
-
-fn header_value(name: &str, value: &str) -> HeaderValue {
-    HeaderValue::from_str(value)
-        .unwrap_or_else(|_| panic!("invalid {name} value {value:?}: only visible ASCII and spaces are allowed"))
 }
 
 impl Mount for Files {

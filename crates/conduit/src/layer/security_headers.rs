@@ -9,6 +9,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{CspNonce, Layer, Next};
+use crate::plain_value::plain_value;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
@@ -97,6 +98,7 @@ impl SecurityHeaders {
     /// # Panics
     ///
     /// Panics if the policy contains anything but visible ASCII and spaces.
+    #[track_caller]
     pub fn content_security_policy(mut self, policy: &str) -> Self {
         self.policy_with_nonce = None;
         if !policy.contains(NONCE) {
@@ -115,11 +117,11 @@ impl SecurityHeaders {
     /// # Panics
     ///
     /// Panics if the value contains anything but visible ASCII and spaces.
+    #[track_caller]
     pub fn set(mut self, name: HeaderName, value: &str) -> Self {
         self.fields.retain(|(known, _)| *known != name);
         if !value.is_empty() {
-            let value = HeaderValue::try_from(value)
-                .unwrap_or_else(|_| panic!("`{value}` is not a valid value of {name}: use visible ASCII and spaces"));
+            let value = plain_value(name.as_str(), value);
             self.fields.push((name, value));
         }
         self

@@ -256,6 +256,20 @@ fn patterns_set_cache_rules_and_media_types() {
 }
 
 #[test]
+#[should_panic(
+    expected = "\"public, max-age=６０\" is not a valid value of cache-control: use visible ASCII and spaces"
+)]
+fn cache_rule_with_a_character_outside_of_ascii_is_an_error() {
+    let _ = Files::new(&*SITE).cache_control("*.json", "public, max-age=６０");
+}
+
+#[test]
+#[should_panic(expected = "\"text/é\" is not a valid value of content-type")]
+fn media_type_with_a_character_outside_of_ascii_is_an_error() {
+    let _ = Files::new(&*SITE).content_type("*.custom", "text/é");
+}
+
+#[test]
 fn a_listing_is_escaped_and_loads_nothing() {
     let client = TestClient::new(App::new(()).routes(routes![Files::new(&*SITE).without_index().listing()]));
     let response = client.get("/plain/").send();

@@ -110,6 +110,20 @@ fn policy_with_a_line_break_is_an_error() {
 }
 
 #[test]
+#[should_panic(expected = "\"script-src {nonce} é\" is not a valid value of content-security-policy")]
+fn policy_with_a_character_outside_of_ascii_is_an_error() {
+    let _ = SecurityHeaders::new().content_security_policy("script-src {nonce} é");
+}
+
+#[test]
+#[should_panic(
+    expected = "\"camera=(\\tself)\" is not a valid value of permissions-policy: use visible ASCII and spaces"
+)]
+fn value_with_a_tab_is_an_error() {
+    let _ = SecurityHeaders::new().set(HeaderName::from_static("permissions-policy"), "camera=(\tself)");
+}
+
+#[test]
 fn header_fields_for_browsers_can_be_changed() {
     let layer = SecurityHeaders::new()
         .content_security_policy("default-src 'none'")
