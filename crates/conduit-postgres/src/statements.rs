@@ -11,9 +11,6 @@ use conduit::layer::{Budget, Taken, Value};
 use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 
-/// The longest lifetime of a value: a hundred years.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
-
 /// The most rows that one statement removes.
 pub(crate) const REMOVED_AT_ONCE: u16 = 1000;
 
@@ -166,7 +163,7 @@ pub(crate) async fn remove(connection: &mut PgConnection) -> sqlx::Result<u64> {
 }
 
 fn lifetime(value: Value<'_>) -> PgInterval {
-    interval(value.lifetime.min(LONGEST_LIFETIME))
+    interval(value.lifetime.min(Value::LONGEST_LIFETIME))
 }
 
 pub(crate) fn interval(time: Duration) -> PgInterval {

@@ -23,8 +23,6 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(500);
 /// The maximum number of requests of a worker in progress; further ones wait.
 const REQUESTS: usize = 1024;
-/// The longest lifetime of a value: a hundred years.
-const LONGEST_MILLIS: u128 = 100 * 366 * 24 * 3600 * 1000;
 
 /// Values in Redis, with a prefix in their keys. Each worker has a connection, which it makes with its first request and again
 /// after a loss; after a failed attempt, its requests fail for 500 ms without another one. Clones share them.
@@ -186,7 +184,8 @@ async fn repeated<T>(request: impl AsyncFn() -> RedisResult<T>) -> RedisResult<T
 
 /// The lifetime of a value. Zero is an error for the server.
 fn millis(lifetime: Duration) -> u64 {
-    u64::try_from(lifetime.as_millis().clamp(1, LONGEST_MILLIS)).unwrap_or(u64::MAX)
+    let millis = lifetime.min(Value::LONGEST_LIFETIME).as_millis();
+    u64::try_from(millis.max(1)).unwrap_or(u64::MAX)
 }
 
 impl Store for RedisStore {

@@ -191,7 +191,8 @@ fn is_busy(error: &sqlx::Error) -> bool {
 
 /// The end of a value's lifetime.
 fn until(now: i64, value: Value<'_>) -> i64 {
-    now.saturating_add(i64::try_from(value.lifetime.as_millis()).unwrap_or(i64::MAX))
+    let lifetime = value.lifetime.min(Value::LONGEST_LIFETIME);
+    now.saturating_add(i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// The time in milliseconds since 1970.

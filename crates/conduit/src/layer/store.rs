@@ -206,12 +206,18 @@ fn take_of(stored: Option<&[u8]>, budget: Budget) -> (Taken, Option<StoredBudget
 pub struct Value<'a> {
     /// The bytes.
     pub bytes: &'a [u8],
-    /// The time until the store discards the value.
+    /// The time until the store discards the value. The stores of Conduit shorten it to at most
+    /// [`LONGEST_LIFETIME`](Self::LONGEST_LIFETIME).
     pub lifetime: Duration,
     /// The account that is charged for the memory of the value, such as a client's address.
     pub account: &'a str,
     /// The store keeps the value for its whole lifetime, even when it is full.
     pub is_pinned: bool,
+}
+
+impl Value<'_> {
+    /// The longest lifetime: a hundred years, each of 366 days.
+    pub const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 }
 
 /// A [`Store`] of bounded size in the memory of this process; clones share it.
@@ -343,7 +349,7 @@ impl Shard {
         let before = self.remove(key);
         let entry = Entry {
             value: Bytes::copy_from_slice(value.bytes),
-            until: now.checked_add(value.lifetime).unwrap_or(now),
+            until: now + value.lifetime.min(Value::LONGEST_LIFETIME),
             account: self.account(value.account),
             is_pinned: value.is_pinned,
         };

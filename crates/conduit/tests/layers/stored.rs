@@ -55,6 +55,19 @@ fn a_stored_response_is_removed_when_it_expires() {
 
 #[cfg(feature = "testing")]
 #[test]
+fn a_response_with_the_longest_lifetime_is_stored() {
+    let (till, _comes_in) = till();
+    let layer = Idempotency::new().kept_for(Duration::MAX).running_for(Duration::MAX);
+    let client = TestClient::new(App::new(till).routes(routes![pay]).layer(layer));
+    for _ in 0..2 {
+        let paid = client.post("/pay").header("idempotency-key", "7f9c").body("tea").send();
+        paid.assert_text("tea 1");
+        client.advance(HOUR);
+    }
+}
+
+#[cfg(feature = "testing")]
+#[test]
 fn handler_of_a_method_without_keys_names_those_with_keys() {
     #[put("/put")]
     async fn put_with_key(_key: IdempotencyKey) {}
