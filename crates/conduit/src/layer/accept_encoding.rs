@@ -4,25 +4,26 @@ use std::cmp::Reverse;
 
 use http::header::ACCEPT_ENCODING;
 
-use super::fields;
 use crate::request::Request;
 use conduit_core::internal::weight::weighted;
 
 /// The indices in `names` of the codings that a client accepts, in order of preference; ties keep the order of `names`.
-/// Excludes codings that the client ranks below `identity`. Empty if the request has no `accept-encoding`.
+/// Excludes codings that the client ranks below `identity`. Empty if the request has no `accept-encoding`. The lines of a repeated
+/// field are one list (RFC 9110, section 5.3).
 pub(crate) fn accepted<const N: usize>(request: &Request, names: [&str; N]) -> impl Iterator<Item = usize> + use<N> {
-    let value = fields::text(request, &ACCEPT_ENCODING);
-    let weights = value.map_or([0; N], |value| weights(value, names));
+    let lines = request.header_all(ACCEPT_ENCODING.as_str());
+    let lines = lines.filter_map(|line| str::from_utf8(line).ok());
+    let weights = weights(lines.flat_map(weighted), names);
     let mut places: [usize; N] = std::array::from_fn(|place| place);
     places.sort_by_key(|&place| Reverse(weights[place]));
     places.into_iter().take_while(move |&place| weights[place] > 0)
 }
 
 /// The weight of each coding; 0 if it is not accepted.
-fn weights<const N: usize>(value: &str, names: [&str; N]) -> [u16; N] {
+fn weights<'a, const N: usize>(codings: impl Iterator<Item = (&'a str, u16)>, names: [&str; N]) -> [u16; N] {
     let mut weights = [None; N];
     let (mut any, mut plain) = (None, None);
-    for (name, weight) in weighted(value) {
+    for (name, weight) in codings {
         match name {
             "*" => any = Some(weight),
             name if name.eq_ignore_ascii_case("identity") => plain = Some(weight),

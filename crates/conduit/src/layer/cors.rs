@@ -238,20 +238,19 @@ impl Cors {
         *response.status_mut() = StatusCode::NO_CONTENT;
         let Some(origin) = origin else { return response };
         self.allow(&mut response, origin);
-        let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
         let allow_headers = match &self.allow_headers {
-            Headers::Listed(names) => names.as_ref(),
+            Headers::Listed(names) => names.clone(),
             // Listed one by one: `*` does not cover `authorization`.
-            Headers::Any => asked,
+            Headers::Any => requested_headers(request),
         };
         let more = [
-            (ACCESS_CONTROL_ALLOW_METHODS, self.allow_methods.as_ref()),
+            (ACCESS_CONTROL_ALLOW_METHODS, self.allow_methods.clone()),
             (ACCESS_CONTROL_ALLOW_HEADERS, allow_headers),
-            (ACCESS_CONTROL_MAX_AGE, self.max_age.as_ref()),
+            (ACCESS_CONTROL_MAX_AGE, self.max_age.clone()),
         ];
         for (name, value) in more {
             if let Some(value) = value {
-                response.headers_mut().insert(name, value.clone());
+                response.headers_mut().insert(name, value);
             }
         }
         response
@@ -319,6 +318,13 @@ impl Layer for Cors {
         self.vary(&mut response, is_options);
         response
     }
+}
+
+/// The list of header fields that a preflight requests, joined from all lines (RFC 9110, section 5.3).
+fn requested_headers(request: &Request) -> Option<HeaderValue> {
+    let lines: Vec<_> = request.header_all(ACCESS_CONTROL_REQUEST_HEADERS.as_str()).collect();
+    let list = (!lines.is_empty()).then(|| lines.join(&b", "[..]))?;
+    HeaderValue::from_bytes(&list).ok()
 }
 
 /// Joins names to a field value; `None` for an empty list.

@@ -35,11 +35,3 @@ pub(crate) fn vary_on(headers: &mut HeaderMap, name: &HeaderName) {
         headers.append(VARY, HeaderValue::from(name.clone()));
     }
 }
-
-/// The value of a request field as text; `None` if the field is missing or not text.
-#[cfg(any(feature = "compression", feature = "files"))]
-pub(super) fn text<'a>(request: &'a crate::request::Request, name: &HeaderName) -> Option<&'a str> {
-    request
-        .header(name.as_str())
-        .and_then(|value| str::from_utf8(value).ok())
-}

@@ -135,6 +135,21 @@ fn a_response_is_compressed_as_the_client_prefers() {
 }
 
 #[test]
+fn codings_of_all_lines_are_considered() {
+    let (server, _) = server();
+    for (lines, coding) in [
+        (["*", "zstd;q=0"], Some("br")),
+        (["zstd;q=0", "*"], Some("br")),
+        (["deflate", "gzip"], Some("gzip")),
+        (["gzip;q=0.5", "identity"], None),
+    ] {
+        let fields = lines.map(|line| ("accept-encoding", line));
+        let answer = server.request(request("GET", "/text", &fields));
+        assert_eq!(answer.header("content-encoding"), coding, "{lines:?}");
+    }
+}
+
+#[test]
 fn content_that_would_not_shrink_is_not_compressed() {
     let (server, _) = server();
     for target in ["/small", "/image", "/untouched", "/empty", "/nowhere"] {

@@ -149,6 +149,17 @@ fn public_api_allows_all_origins_without_credentials() {
 }
 
 #[test]
+fn header_fields_of_all_lines_of_a_preflight_are_allowed() {
+    let server = serving(Cors::permissive());
+    let asked = ["x-key, content-type", "authorization"].map(|line| ("access-control-request-headers", line));
+    let answer = server.request(request("OPTIONS", "/thing", &[ORIGIN, METHOD, asked[0], asked[1]]));
+    assert_eq!(
+        answer.header("access-control-allow-headers"),
+        Some("x-key, content-type, authorization")
+    );
+}
+
+#[test]
 fn origins_can_be_allowed_by_a_function() {
     let cors = Cors::new().allow_origins(|origin| {
         origin
