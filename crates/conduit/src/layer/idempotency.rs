@@ -50,6 +50,7 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 /// | belongs to a completed request whose response is not stored | 409 |
 /// | belongs to a request with another path, body or `content-type` | 422 |
 /// | is missing, but [`required`](Idempotency::required) | 400 |
+/// | is malformed, or sent more than once | 400 |
 ///
 /// A key is scoped to the client that sent it, so that no client receives another's response. By default the values of
 /// `authorization` and `cookie` identify the client, and all clients without credentials share one scope. If a cookie may
@@ -340,9 +341,15 @@ impl<T: fmt::Debug> fmt::Debug for Idempotency<T> {
 
 /// Returns the request's key: a string in quotes, as in the draft, or unquoted, as many clients send it.
 fn key(request: &Request) -> Result<Option<String>, Problem> {
-    let Some(sent) = request.header(IDEMPOTENCY_KEY.as_str()) else {
-        return Ok(None);
-    };
+    let name = IDEMPOTENCY_KEY;
+    let mut fields = request.header_all(name.as_str());
+    let Some(sent) = fields.next() else { return Ok(None) };
+    if fields.next().is_some() {
+        // Another program that reads the same request may use the other field.
+        return Err(Problem::bad_request(
+            "the header field idempotency-key is sent more than once: send it once",
+        ));
+    }
     let key = sent
         .strip_prefix(b"\"")
         .and_then(|key| key.strip_suffix(b"\""))

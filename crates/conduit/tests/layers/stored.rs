@@ -479,6 +479,22 @@ fn two_servers_with_one_store_agree() {
     let one = paying(&till, Idempotency::new().store(store.clone()));
     let other = paying(&till, Idempotency::new().store(store));
     assert_eq!(one.request(order(KEY, "ann", "tea")).text(), "tea 1");
+#[test]
+fn a_key_that_is_sent_twice_is_refused() {
+    let (till, _comes_in) = till();
+    let server = paying(&till, Idempotency::new());
+    for second in ["7f9c", "other"] {
+        let fields = format!("{KEY}idempotency-key: {second}\r\n");
+        let refused = server.request(order(&fields, "ann", "tea"));
+        assert_eq!(refused.status, 400);
+        assert_eq!(
+            refused.problem()["detail"],
+            "the header field idempotency-key is sent more than once: send it once"
+        );
+    }
+    assert_eq!(till.paid.load(Ordering::SeqCst), 0);
+}
+
     assert_eq!(other.request(order(KEY, "ann", "tea")).text(), "tea 1");
 }
 
