@@ -16,7 +16,7 @@ use super::hash::hash;
 use super::idempotency_key::{IDEMPOTENCY_KEY, IdempotencyKey, KeyState, is_keyed, missing};
 use super::idempotency_record::{REPLAYED, failed, fingerprint, record, replay, running, unkept};
 use super::rate_limit::by_address;
-use super::store::short_name;
+use super::store::{hashed_name, short_name};
 use super::{Layer, MemoryStore, Next, Reading, SECONDS_TO_WAIT, Store, Value};
 use crate::body::Body;
 use crate::extract::TOO_LARGE;
@@ -364,9 +364,12 @@ fn key(request: &Request) -> Result<Option<String>, Problem> {
     Ok(Some(String::from_utf8_lossy(key).into_owned()))
 }
 
-/// An owner that the application identifies.
+/// An owner that the application identifies. The store's key has a colon after the owner's name, which therefore has none.
 fn named(name: String) -> Owner {
-    let name = short_name(name);
+    let name = match name.contains(':') {
+        true => hashed_name(&name),
+        false => short_name(name),
+    };
     Owner {
         account: name.clone(),
         name,

@@ -457,11 +457,17 @@ fn size(key: &[u8], entry: &Entry) -> usize {
     key.len() + entry.value.len() + entry.account.len() + ENTRY_BYTES
 }
 
-/// A client's name as part of a key. A long name, which the client may have chosen, is hashed.
+/// A client's name as part of a key. A long name, which the client may have chosen, is hashed, and also a name that could equal
+/// a hash.
 pub(super) fn short_name(name: String) -> String {
-    if name.len() <= NAME_BYTES {
+    if name.len() <= NAME_BYTES && !name.starts_with('#') {
         return name;
     }
+    hashed_name(&name)
+}
+
+/// The hash of a name, as part of a key: 33 bytes without a colon, the first of which is `#`.
+pub(super) fn hashed_name(name: &str) -> String {
     format!("#{:032x}", u128::from_be_bytes(hash([name.as_bytes()])))
 }
 
@@ -561,6 +567,27 @@ mod tests {
         }
         let shards = store.0.shards.iter().map(|shard| shard.lock().expect("no panic"));
         assert_eq!(shards.map(|shard| shard.entries.len()).sum::<usize>(), 100);
+    }
+
+    #[test]
+    fn value_with_the_longest_lifetime_is_kept() {
+        let (store, now) = (MemoryStore::default(), Instant::now());
+        let longest = value(b"1", "").map(|value| Value {
+            lifetime: Duration::MAX,
+            ..value
+        });
+        assert_eq!(store.replace_at(b"k", None, longest, now), Ok(true));
+        let ten_years = Duration::from_secs(10 * 365 * 24 * 3600);
+        assert!(store.get_at(b"k", now).is_some() && store.get_at(b"k", now + ten_years).is_some());
+    }
+
+    /// A client could otherwise choose the hash of another client's name.
+    #[test]
+    fn short_form_of_a_long_name_is_not_the_form_of_another_name() {
+        let hashed = short_name("x".repeat(NAME_BYTES + 1));
+        assert_ne!(short_name(hashed.clone()), hashed);
+        // The addresses of networks remain readable.
+        assert_eq!(short_name("2001:db8:0:1".to_owned()), "2001:db8:0:1");
     }
 
     #[test]

@@ -229,6 +229,21 @@ fn a_key_can_belong_to_a_user_whose_cookies_change() {
 }
 
 #[test]
+fn owner_and_key_with_colons_belong_to_no_other_owner() {
+    let (till, _comes_in) = till();
+    let by_credentials = |request: &Request| {
+        let credentials = request.header("authorization").unwrap_or_default();
+        String::from_utf8_lossy(credentials).into_owned()
+    };
+    let server = paying(&till, Idempotency::new().owned_by(by_credentials));
+    let by = |owner: &str, key: &str| server.request(order(&format!("idempotency-key: {key}\r\n"), owner, "tea"));
+    for _ in 0..2 {
+        assert_eq!(by("bob", "order:42").text(), "tea 1");
+        assert_eq!(by("bob:order", "42").text(), "tea 2");
+    }
+}
+
+#[test]
 fn stored_format_is_the_same_in_every_build() {
     let (till, _comes_in) = till();
     let store = MemoryStore::default();
