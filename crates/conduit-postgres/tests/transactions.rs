@@ -197,7 +197,7 @@ fn pay_again(client: &TestClient, key: &str, end: &str) -> TestResponse {
 fn end_markers(url: &str) {
     let execute = async {
         let mut connection = PgConnection::connect(url).await?;
-        let end = "UPDATE conduit_store SET expires_at = now() WHERE length(value) = 17 AND get_byte(value, 0) = 0";
+        let end = "UPDATE conduit_store SET expires_at = now() WHERE length(value) = 33 AND get_byte(value, 0) = 0";
         sqlx::query(end).execute(&mut connection).await
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -59,7 +59,11 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 ///
 /// A response with a status that rules out an effect of the request is not stored, so that the client can correct the request: 401,
 /// 403, 405, 406, 408, 411 to 413, 415, 417, 421, 425, 426, 428, 429, 431, and 500 and above. A response is also not stored if
-/// its body exceeds 1 MiB or fails, or if the store has no room; its key then results in a 409.
+/// its body exceeds 1 MiB, fails or is an event stream, or if the store has no room; its key then results in a 409.
+///
+/// An event stream, [`Events`](crate::events::Events) or another body of unknown length with the type `text/event-stream`, is sent
+/// from its beginning. The layer delays any other streamed response until its body is complete or exceeds 1 MiB, and the key
+/// belongs to a request in progress until then: do not use the layer for a route with another stream that has no end.
 ///
 /// A handler that is dropped before it returns leaves its key reserved. Causes are a route with `disconnect = "abort"` whose
 /// client disconnects, a [`Timeout`](super::Timeout) outside this layer, and a shutdown that reaches its deadline. The layer
@@ -190,7 +194,8 @@ impl<T: Store> Idempotency<T> {
     }
 
     /// Sets how long a key stays reserved after its request ended without a response, for example because the handler was
-    /// dropped or the process ended. The marker is renewed while the request is in progress. Default: 60 s.
+    /// dropped or the process ended. The marker is renewed while the request is in progress, which includes the creation of the
+    /// response's body. Default: 60 s.
     pub fn running_for(mut self, time: Duration) -> Self {
         self.running = time;
         self
@@ -226,14 +231,14 @@ impl<T: Store> Idempotency<T> {
         let state = Arc::new(KeyState {
             key,
             fingerprint,
+            marker: running(&fingerprint)?,
             account: owner.account,
             kept: self.kept,
             longest_bytes: self.longest_bytes,
         });
         request.extensions_mut().insert(IdempotencyKey::new(Arc::clone(&state)));
-        let running = running(&fingerprint);
         let marker = Value {
-            bytes: &running,
+            bytes: &state.marker,
             lifetime: self.running,
             account: &state.account,
             is_pinned: true,
@@ -246,23 +251,27 @@ impl<T: Store> Idempotency<T> {
         if let Some(stored) = stored {
             return replay(&stored, &fingerprint);
         }
-        let response = self.run(request, next, &state.key, marker).await;
-        let (response, record) = record(response, &fingerprint, self.longest_bytes).await;
+        let process = async {
+            let response = next.run(request).await;
+            record(response, &fingerprint, self.longest_bytes).await
+        };
+        let (response, record) = self.renewing(process, &state.key, marker).await;
         // The request is processed: a store that fails now has logged it, and the response does not change.
         let value = record.as_deref().map(|bytes| state.value(bytes));
-        let kept = self.replace(&state.key, Some(&running), value).await;
+        let kept = self.replace(&state.key, Some(marker.bytes), value).await;
         if kept.is_err() && record.is_some() {
             let unkept = unkept(&fingerprint);
             let _ = self
-                .replace(&state.key, Some(&running), Some(state.value(&unkept)))
+                .replace(&state.key, Some(marker.bytes), Some(state.value(&unkept)))
                 .await;
         }
         Ok(response?)
     }
 
-    /// Processes the request and renews its marker. A store that does not respond delays only the renewals.
-    async fn run(&self, request: Request, next: Next, key: &[u8], marker: Value<'_>) -> Response {
-        let mut response = pin!(next.run(request));
+    /// Runs `process` to its end, and renews the marker of its request meanwhile. A store that does not respond delays only the
+    /// renewals.
+    async fn renewing<R>(&self, process: impl Future<Output = R>, key: &[u8], marker: Value<'_>) -> R {
+        let mut process = pin!(process);
         let renewal = (self.running / 2).max(SHORTEST_RENEWAL);
         let mut renewals = pin!(async {
             loop {
@@ -271,8 +280,8 @@ impl<T: Store> Idempotency<T> {
                 drop(self.replace(key, Some(marker.bytes), Some(marker)).await);
             }
         });
-        poll_fn(|context| match response.as_mut().poll(context) {
-            Poll::Ready(response) => Poll::Ready(response),
+        poll_fn(|context| match process.as_mut().poll(context) {
+            Poll::Ready(result) => Poll::Ready(result),
             Poll::Pending => renewals.as_mut().poll(context),
         })
         .await

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 use http::header::HeaderName;
 
-use super::idempotency_record::{Fingerprint, expired, failed, record, running};
+use super::idempotency_record::{Fingerprint, expired, failed, record};
 use super::{StoreTransaction, Value};
 use crate::extract::FromRequest;
 use crate::openapi::Operation;
@@ -35,6 +35,8 @@ pub(super) struct KeyState {
     /// The key in the store.
     pub(super) key: Vec<u8>,
     pub(super) fingerprint: Fingerprint,
+    /// The value of the key while the request is processed.
+    pub(super) marker: Vec<u8>,
     /// The account that is charged for memory in the store.
     pub(super) account: String,
     pub(super) kept: Duration,
@@ -62,7 +64,7 @@ impl IdempotencyKey {
     /// then commits, and responds with it: repeated requests receive the same response. After an error, roll the transaction back
     /// or drop it. Other requests with the key receive a 409 until the end of the transaction.
     ///
-    /// A response of more than 1 MiB is not stored: a repeated request receives a 409. Fields that layers add afterwards are not
+    /// A response of more than 1 MiB or with an event stream is not stored: a repeated request receives a 409. Fields that layers add afterwards are not
     /// part of the stored response.
     ///
     /// # Errors
@@ -87,9 +89,8 @@ impl IdempotencyKey {
                  request: roll the transaction back, and return the response"
             )));
         };
-        let marker = running(&state.fingerprint);
         let replaced = transaction
-            .replace(&state.key, Some(&marker), Some(state.value(&stored)))
+            .replace(&state.key, Some(&state.marker), Some(state.value(&stored)))
             .await;
         match replaced.map_err(|error| failed(&error))? {
             true => Ok(response),

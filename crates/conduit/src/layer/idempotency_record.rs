@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::hash::hash;
 use super::resumed::resumed;
-use crate::body::{Body, BodyError};
+use crate::body::{Body, BodyError, EndsWithClient};
+use crate::events::MEDIA_TYPE as EVENT_STREAM;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Response;
@@ -51,13 +52,16 @@ const REFUSALS: [StatusCode; 16] = [
 /// A hash of the properties that all requests with one key must share.
 pub(super) type Fingerprint = [u8; 16];
 
-/// The marker of a request in progress.
-pub(super) fn running(fingerprint: &Fingerprint) -> Vec<u8> {
-    [&[RUNNING][..], fingerprint].concat()
+/// Creates the marker of a request in progress. Its random bytes, which [`replay`] ignores, distinguish the request from another
+/// attempt with the same key: a request whose marker has expired cannot renew or complete that of the other.
+pub(super) fn running(fingerprint: &Fingerprint) -> Result<Vec<u8>, Problem> {
+    let mut attempt = [0; 16];
+    getrandom::fill(&mut attempt).map_err(|error| Problem::internal(&error))?;
+    Ok([&[RUNNING][..], fingerprint, &attempt].concat())
 }
 
 /// Returns the unchanged response, or the error of its body, and the record for the store; no record if the request may be
-/// processed again.
+/// processed again. Reads the body to its end, unless it may have none.
 pub(super) async fn record(
     response: Response,
     fingerprint: &Fingerprint,
@@ -66,6 +70,9 @@ pub(super) async fn record(
     let status = response.status();
     if status.is_server_error() || REFUSALS.contains(&status) {
         return (Ok(response), None);
+    }
+    if may_be_endless(&response) {
+        return (Ok(response), Some(unkept(fingerprint)));
     }
     let (parts, mut body) = response.into_parts();
     let mut bytes = Vec::new();
@@ -94,6 +101,16 @@ pub(super) async fn record(
     }
     record.extend_from_slice(&bytes);
     (Ok(Response::from_parts(parts, body_of(bytes, trailers))), Some(record))
+}
+
+/// Returns whether a body may have no end: it ends with its client, or is an event stream of unknown length.
+fn may_be_endless(response: &Response) -> bool {
+    let is_event_stream = || {
+        let media_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let media_type = media_type.and_then(|value| value.split(|byte| *byte == b';').next());
+        media_type.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(EVENT_STREAM.as_bytes()))
+    };
+    response.extensions().get::<EndsWithClient>().is_some() || (response.body().len().is_none() && is_event_stream())
 }
 
 pub(super) fn unkept(fingerprint: &Fingerprint) -> Vec<u8> {

@@ -19,6 +19,8 @@ mod provided;
 mod rate_limit;
 mod security;
 mod stored;
+#[cfg(feature = "testing")]
+mod stored_streams;
 #[cfg(feature = "tower")]
 mod tower;
 #[cfg(feature = "tower")]

@@ -119,14 +119,14 @@ impl Store for Broken {
 
 /// Counts the executions of a payment, and delays them if a test requires it.
 #[derive(Clone)]
-struct Till {
-    paid: Arc<AtomicUsize>,
-    inside: mpsc::Sender<()>,
-    release: Arc<Notify>,
+pub(super) struct Till {
+    pub(super) paid: Arc<AtomicUsize>,
+    pub(super) inside: mpsc::Sender<()>,
+    pub(super) release: Arc<Notify>,
 }
 
 #[post("/pay")]
-async fn pay(till: State<Till>, order: String) -> Result<Created<String>, Problem> {
+pub(super) async fn pay(till: State<Till>, order: String) -> Result<Created<String>, Problem> {
     let number = till.paid.fetch_add(1, Ordering::SeqCst) + 1;
     if order == "slow" {
         till.inside.send(()).expect("the test listens");
@@ -138,7 +138,7 @@ async fn pay(till: State<Till>, order: String) -> Result<Created<String>, Proble
     Ok(Created::at(format!("/payments/{number}"), format!("{order} {number}")))
 }
 
-fn till() -> (Till, mpsc::Receiver<()>) {
+pub(super) fn till() -> (Till, mpsc::Receiver<()>) {
     let (inside, comes_in) = mpsc::channel();
     let till = Till {
         paid: Arc::default(),
@@ -480,21 +480,6 @@ fn a_key_can_be_required_and_must_be_valid() {
 }
 
 #[test]
-fn nothing_is_executed_without_a_store() {
-    let (till, _comes_in) = till();
-    let server = paying(&till, Idempotency::new().store(Broken));
-    assert_eq!(server.request(order(KEY, "ann", "tea")).status, 503);
-    assert_eq!(till.paid.load(Ordering::SeqCst), 0);
-}
-
-#[test]
-fn two_servers_with_one_store_agree() {
-    let (till, _comes_in) = till();
-    let store = MemoryStore::default();
-    let one = paying(&till, Idempotency::new().store(store.clone()));
-    let other = paying(&till, Idempotency::new().store(store));
-    assert_eq!(one.request(order(KEY, "ann", "tea")).text(), "tea 1");
-#[test]
 fn a_key_that_is_sent_twice_is_refused() {
     let (till, _comes_in) = till();
     let server = paying(&till, Idempotency::new());
@@ -510,6 +495,21 @@ fn a_key_that_is_sent_twice_is_refused() {
     assert_eq!(till.paid.load(Ordering::SeqCst), 0);
 }
 
+#[test]
+fn nothing_is_executed_without_a_store() {
+    let (till, _comes_in) = till();
+    let server = paying(&till, Idempotency::new().store(Broken));
+    assert_eq!(server.request(order(KEY, "ann", "tea")).status, 503);
+    assert_eq!(till.paid.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn two_servers_with_one_store_agree() {
+    let (till, _comes_in) = till();
+    let store = MemoryStore::default();
+    let one = paying(&till, Idempotency::new().store(store.clone()));
+    let other = paying(&till, Idempotency::new().store(store));
+    assert_eq!(one.request(order(KEY, "ann", "tea")).text(), "tea 1");
     assert_eq!(other.request(order(KEY, "ann", "tea")).text(), "tea 1");
 }
 
