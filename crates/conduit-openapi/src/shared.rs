@@ -118,6 +118,15 @@ pub(super) fn list<'v>(members: &'v Map<String, Value>, keyword: &str) -> impl I
     members.get(keyword).and_then(Value::as_array).into_iter().flatten()
 }
 
+/// The schemas of an object's members that it does not list: those by the pattern of their names, such as the members of a map whose
+/// keys are numbers, and those with any other name.
+#[cfg(any(feature = "codegen", feature = "lock"))]
+pub(super) fn further_members(members: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+    let by_pattern = members.get("patternProperties").and_then(Value::as_object);
+    let others = members.get("additionalProperties").filter(|others| others.is_object());
+    by_pattern.into_iter().flat_map(Map::values).chain(others)
+}
+
 /// Returns whether a media type in lower case is that of JSON.
 #[cfg(any(feature = "codegen", feature = "contract"))]
 pub(super) fn is_json(kind: &str) -> bool {

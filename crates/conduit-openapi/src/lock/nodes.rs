@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::attributes::Attributes;
 use super::text::Line;
-use crate::shared::list;
+use crate::shared::{further_members, list};
 
 /// The keywords of a schema that are attributes with a value.
 const VALUES: [&str; 13] = [
@@ -131,9 +131,13 @@ fn add_parts(part: &str, pointer: &str, members: &Map<String, Value>, lines: &mu
         let attributes = Attributes::required(required.contains(&&**name));
         add(part, format!("{pointer}.{}", quoted(name)), property, attributes, lines);
     }
-    let others = members.get("additionalProperties");
-    if let Some(others) = others.filter(|others| others.is_object()) {
-        add(part, format!("{pointer}.*"), others, Attributes::default(), lines);
+    for (index, others) in further_members(members).enumerate() {
+        let name = if index == 0 {
+            "*".to_owned()
+        } else {
+            format!("*{index}")
+        };
+        add(part, format!("{pointer}.{name}"), others, Attributes::default(), lines);
     }
     if let Some(items) = members.get("items").filter(|items| items.is_object()) {
         add(part, format!("{pointer}[]"), items, Attributes::default(), lines);

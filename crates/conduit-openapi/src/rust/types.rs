@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::value_type::RustType;
 use crate::ordered;
-use crate::shared::unique;
+use crate::shared::{further_members, unique};
 
 /// Names of the file itself and of the prelude, which no schema may have.
 const RESERVED: [&str; 33] = [
@@ -222,8 +222,8 @@ impl<'d> RustTypes<'d> {
             }
             Some("object") => {
                 self.has_maps = true;
-                let more = schema.get("additionalProperties").filter(|more| more.is_object());
-                let more = more.map_or_else(RustType::any, |more| self.of_value(more, &format!("{name}Member")));
+                let more = further_member(schema);
+                let more = more.map_or_else(RustType::any, |more| self.of_value(&more, &format!("{name}Member")));
                 RustType::Map(Box::new(more))
             }
             _ => RustType::any(),
@@ -333,8 +333,7 @@ impl<'d> RustTypes<'d> {
         fields
             .required
             .extend(required.filter_map(Value::as_str).map(str::to_owned));
-        let more = schema.get("additionalProperties").filter(|more| more.is_object());
-        fields.more = fields.more.or_else(|| more.cloned());
+        fields.more = fields.more.or_else(|| further_member(schema));
         Some(fields)
     }
 }
@@ -362,6 +361,17 @@ struct Fields {
 
 fn reference(schema: &Value) -> Option<&str> {
     schema.get("$ref")?.as_str()?.rsplit('/').next()
+}
+
+/// The schema of the members that an object does not list, if it has one. Members of several schemas have any value.
+fn further_member(schema: &Value) -> Option<Value> {
+    let mut schemas = further_members(schema.as_object()?);
+    let first = schemas.next()?;
+    Some(if schemas.all(|schema| schema == first) {
+        first.clone()
+    } else {
+        Value::Bool(true)
+    })
 }
 
 /// The schema of the values other than null, if null is one.

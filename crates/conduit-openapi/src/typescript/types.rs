@@ -4,7 +4,7 @@ use conduit_core::internal::openapi::NameMap;
 use serde_json::{Map, Value};
 
 use crate::ordered;
-use crate::shared::{list, unique};
+use crate::shared::{further_members, list, unique};
 
 /// Names of the file itself and of the environment, which no schema may have.
 const RESERVED: [&str; 52] = [
@@ -176,10 +176,8 @@ impl TypeNames {
         let required: Vec<&str> = list(members, "required").filter_map(Value::as_str).collect();
         let empty = Map::new();
         let properties = members.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        let more = match members.get("additionalProperties") {
-            Some(Value::Bool(_)) | None => None,
-            Some(schema) => Some(self.of_value(schema, indent)),
-        };
+        let more = union(further_members(members).map(|schema| self.of_value(schema, indent)));
+        let more = Some(more).filter(|more| !more.is_empty());
         if properties.is_empty() {
             // A value is an object of any kind where its schema lists no members.
             let any = if members.get("additionalProperties") == Some(&Value::Bool(false)) {
@@ -370,6 +368,10 @@ mod tests {
             (
                 json!({ "type": "object", "additionalProperties": { "type": "number" } }),
                 "Record<string, number>",
+            ),
+            (
+                json!({ "type": "object", "patternProperties": { "^\\d+$": { "type": "boolean" } }, "additionalProperties": false }),
+                "Record<string, boolean>",
             ),
             (json!({ "type": "string", "format": "binary" }), "Blob"),
             (

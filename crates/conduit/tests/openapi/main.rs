@@ -23,6 +23,7 @@ mod problems;
 mod rust_runs;
 mod sample;
 mod schemas;
+mod shapes;
 mod tools;
 mod typescript;
 mod typescript_runs;

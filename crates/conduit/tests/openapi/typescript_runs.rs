@@ -15,7 +15,7 @@ use crate::support::{Running, start, wait_for};
 use crate::typescript::folder;
 
 /// Compiles a script with the client of these routes, and returns the command that runs it.
-fn script<S: 'static>(name: &str, routes: Routes<S>, script: &str) -> Option<Command> {
+pub(crate) fn script<S: 'static>(name: &str, routes: Routes<S>, script: &str) -> Option<Command> {
     let programs = installed("typescript", &TYPESCRIPT)?;
     let folder = folder(name, &routes.openapi(Info::new(name, "1")));
     std::fs::write(folder.join("calls.ts"), script).expect("the script can be written");
