@@ -37,6 +37,20 @@ pub(super) struct DescribedOperation {
     pub(super) limits: Vec<LayerLimit>,
 }
 
+#[cfg(feature = "codegen")]
+impl DescribedOperation {
+    /// Returns whether the operation is a list in pages: its query has the cursor of a page, and its response that of the next one.
+    pub(super) fn has_pages(&self, document: &Value) -> bool {
+        let parameters = self.value["parameters"].as_array().into_iter().flatten();
+        let mut parameters = parameters.map(|parameter| resolved(document, parameter));
+        let response = resolved(document, &self.value["responses"]["200"]);
+        let schema = resolved(document, &response["content"]["application/json"]["schema"]);
+        self.value["x-pages"] == Value::Bool(true)
+            && parameters.any(|parameter| parameter["in"] == "query" && parameter["name"] == "cursor")
+            && schema["properties"]["next"]["type"] == json!(["string", "null"])
+    }
+}
+
 /// Moves header fields that are the same in all places to `components`, those of responses and those of requests.
 ///
 /// Each has the name of its field. A name with two meanings stays in the operations.

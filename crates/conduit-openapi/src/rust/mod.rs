@@ -229,20 +229,12 @@ impl FunctionWriter<'_> {
         );
         let text_or_none = RustType::Plain("String").optional();
         let is_cursor = |(name, of_type, _): &(String, RustType, String)| name == "cursor" && *of_type == text_or_none;
-        if value["x-pages"] == Value::Bool(true)
+        if self.operation.has_pages(self.document)
             && fields.iter().any(is_cursor)
-            && self.has_next_page()
             && let Some(page) = &page
         {
             write_pages(text, types, &function, &of_type, [&input, &reply, &page.to_string()]);
         }
-    }
-
-    /// Returns whether the response has the cursor of the next page.
-    fn has_next_page(&self) -> bool {
-        let response = resolved(self.document, &self.operation.value["responses"]["200"]);
-        let schema = resolved(self.document, &response["content"]["application/json"]["schema"]);
-        schema["properties"]["next"]["type"] == serde_json::json!(["string", "null"])
     }
 
     fn comment(&self, method: &str) -> String {

@@ -186,20 +186,20 @@ fn write_schemes(text: &mut String, schemes: &Map<String, Value>) {
     text.push_str("};\n");
 }
 
-/// Writes the function that iterates over the pages of an operation.
+/// Writes the function that iterates over the pages of an operation. No operation has a name that begins with `$`.
 fn write_pages(text: &mut String, taken: &mut BTreeSet<String>, function: &str, of_type: &str, default: &str) {
     let pages = unique(taken, format!("{function}Pages"), '_');
     let _ = write!(
         text,
         "\n/** The pages of {{@link {function}}}, from the first or the one of `cursor` on. Another response is a {{@link PageError}}. */\n\
-         export async function* {pages}(client: Client, input: {of_type}Input{default}, options?: CallOptions): AsyncGenerator<Extract<{of_type}Reply, {{ status: 200 }}>[\"body\"]> {{\n  \
-           let query = input.query;\n  \
+         export async function* {pages}($client: Client, $input: {of_type}Input{default}, $options?: CallOptions): AsyncGenerator<Extract<{of_type}Reply, {{ status: 200 }}>[\"body\"]> {{\n  \
+           let $query = $input.query;\n  \
            for (;;) {{\n    \
-             const reply: {of_type}Reply = await {function}(client, query === undefined ? input : {{ ...input, query }}, options);\n    \
-             if (reply.status !== 200) throw new PageError(reply.status, reply.body);\n    \
-             yield reply.body;\n    \
-             if (reply.body.next === null) return;\n    \
-             query = {{ ...query, cursor: reply.body.next }};\n  \
+             const $reply: {of_type}Reply = await {function}($client, $query === undefined ? $input : {{ ...$input, query: $query }}, $options);\n    \
+             if ($reply.status !== 200) throw new PageError($reply.status, $reply.body);\n    \
+             yield $reply.body;\n    \
+             if ($reply.body.next === null) return;\n    \
+             $query = {{ ...$query, cursor: $reply.body.next }};\n  \
            }}\n}}\n"
     );
 }
@@ -251,7 +251,7 @@ impl OperationWriter<'_> {
             "export async function {function}(client: Client, {name}: {of_type}Input{default}, options?: CallOptions): Promise<{of_type}Reply> {{\n  \
              return {send}(client, {{ {parts} }}, options);\n}}\n"
         );
-        if value["x-pages"] == Value::Bool(true) {
+        if self.operation.has_pages(self.document) {
             write_pages(text, taken, &function, &of_type, default);
         }
     }

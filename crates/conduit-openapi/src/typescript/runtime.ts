@@ -118,10 +118,16 @@ function $encode(body: unknown, type: string | undefined): BodyInit | undefined 
   return body as BodyInit;
 }
 
+/** The value of a cookie: the server decodes each item of a list. */
+function $cookieValue(value: unknown): string {
+  const items: unknown[] = Array.isArray(value) ? value : [value];
+  return items.map((item) => encodeURIComponent(String(item))).join(",");
+}
+
 /** Adds a cookie. Browsers ignore this field and send their own cookies. */
-function $cookie(headers: Headers, name: string, value: unknown): void {
+function $cookie(headers: Headers, name: string, value: string): void {
   const others = headers.get("cookie");
-  const pair = `${name}=${Array.isArray(value) ? value.join(",") : value}`;
+  const pair = `${name}=${value}`;
   headers.set("cookie", others === null ? pair : `${others}; ${pair}`);
 }
 
@@ -141,7 +147,7 @@ async function $authorize(client: Client, parts: RequestParts, headers: Headers,
       headers.set("authorization", `Basic ${btoa(String.fromCharCode(...bytes))}`);
     } else if (scheme.kind === "header") headers.set(scheme.name, String(value));
     else if (scheme.kind === "query") query.set(scheme.name, String(value));
-    else $cookie(headers, scheme.name, value);
+    else $cookie(headers, scheme.name, String(value));
   }
 }
 
@@ -155,7 +161,7 @@ async function $fetch(client: Client, parts: RequestParts, options: CallOptions 
   for (const [name, value] of Object.entries(parts.headers ?? {}))
     if (value !== undefined && value !== null) headers.set(name, Array.isArray(value) ? value.join(", ") : String(value));
   for (const [name, value] of Object.entries(parts.cookies ?? {}))
-    if (value !== undefined && value !== null) $cookie(headers, name, value);
+    if (value !== undefined && value !== null) $cookie(headers, name, $cookieValue(value));
   await $authorize(client, parts, headers, query);
   for (const [name, value] of Object.entries(options?.headers ?? {})) headers.set(name, value);
   const body = $encode(parts.body, parts.type);

@@ -7,7 +7,7 @@ use crate::ordered;
 use crate::shared::{further_members, list, unique};
 
 /// Names of the file itself and of the environment, which no schema may have.
-const RESERVED: [&str; 52] = [
+const RESERVED: [&str; 53] = [
     "AbortSignal",
     "Array",
     "AsyncGenerator",
@@ -60,6 +60,7 @@ const RESERVED: [&str; 52] = [
     "TypeError",
     "URLSearchParams",
     "Uint8Array",
+    "Webhooks",
 ];
 
 /// The names of the types of a document's schemas.

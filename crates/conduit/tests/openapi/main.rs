@@ -30,6 +30,7 @@ mod typescript_runs;
 mod validator;
 mod versions;
 
+use conduit::extract::{Paged, Paging};
 use conduit::openapi::{Document, Info, Operation};
 use conduit::prelude::*;
 use serde_json::Value;
@@ -89,7 +90,7 @@ fn assert_references_resolve(document: &Value) {
 
 /// Handlers at the root of a crate, whose functions in a client would have names that TypeScript or the client itself uses.
 mod root {
-    use conduit::openapi::{Operation, SecurityScheme};
+    use conduit::openapi::{Info, Operation, SecurityScheme};
     use conduit::prelude::*;
 
     pub(crate) struct Token;
@@ -112,8 +113,19 @@ mod root {
         super::set_timeout,
         super::数,
         super::var,
-        super::exports
+        super::exports,
+        super::set,
+        super::query,
+        super::input,
+        super::list,
+        super::list_pages,
+        super::loose,
+        super::hooks,
     ];
+
+    pub(crate) fn info() -> Info {
+        Info::new("root */", "1").webhook::<super::Webhooks>("link.followed", "A client has followed a link.")
+    }
 }
 
 #[derive(serde::Serialize, JsonSchema)]
@@ -137,6 +149,46 @@ fn var(_name: Path<String>) {}
 
 #[get("/exports")]
 fn exports() {}
+
+/// A schema with the name of the type of webhooks in a client.
+#[derive(serde::Serialize, JsonSchema)]
+struct Webhooks {
+    count: u32,
+}
+
+#[get("/hooks")]
+fn hooks() -> Json<Webhooks> {
+    Json(Webhooks { count: 7 })
+}
+
+#[put("/value")]
+fn set(_value: Json<u32>) {}
+
+/// A list whose function has the name of a variable in the function of its pages.
+#[get("/query")]
+fn query(paging: Paging<u32>) -> Paged<u32> {
+    paging.page(Vec::new(), |number| *number)
+}
+
+#[get("/input")]
+fn input(paging: Paging<u32>) -> Paged<u32> {
+    paging.page(Vec::new(), |number| *number)
+}
+
+#[get("/list")]
+fn list(paging: Paging<u32>) -> Paged<u32> {
+    paging.page(Vec::new(), |number| *number)
+}
+
+/// A handler with the name of the function of another list's pages.
+#[get("/list/pages")]
+fn list_pages() {}
+
+/// A list without the cursor of the next page.
+#[get("/loose")]
+fn loose(_paging: Paging<u32>) -> Json<Vec<u32>> {
+    Json(Vec::new())
+}
 
 /// A document as JSON.
 fn json(document: &Document) -> Value {

@@ -57,7 +57,7 @@ fn the_clients_compile_with_every_strict_setting() {
         ("guarded", guarded::app().openapi()),
         ("problems", problems::ROUTES.openapi(Info::new("problems", "1"))),
         ("streams", ROUTES.openapi(Info::new("streams", "1"))),
-        ("root", crate::root::ROUTES.openapi(Info::new("root */", "1"))),
+        ("root", crate::root::ROUTES.openapi(crate::root::info())),
         #[cfg(feature = "multipart")]
         ("forms", crate::forms::ROUTES.openapi(Info::new("forms", "1"))),
     ] {
@@ -195,13 +195,13 @@ fn a_client_iterates_over_pages_and_sends_cookies() {
                 return Promise.resolve(sent.length === 3 ? new Response("", { status: 503 }) : first);
             },
         };
-        const input = { query: { limit: 2, sort: ["-cents" as const, "name" as const] }, cookies: { _theme: "dark", _sizes: [1, 2] } };
+        const input = { query: { limit: 2, sort: ["-cents" as const, "name" as const] }, cookies: { _theme: "a; b", _sizes: [1, 2] } };
         const found: number[] = [];
         for await (const page of typescriptItemsPages(client, input)) found.push(...page.items.map((item) => item.cents));
         if (found.join() !== "1,2,3") throw new Error(`unexpected items ${found.join()}`);
         const expected = [
-            "/items?limit=2&sort=-cents&sort=name _theme=dark; _sizes=1,2",
-            "/items?limit=2&sort=-cents&sort=name&cursor=a-b _theme=dark; _sizes=1,2",
+            "/items?limit=2&sort=-cents&sort=name _theme=a%3B%20b; _sizes=1,2",
+            "/items?limit=2&sort=-cents&sort=name&cursor=a-b _theme=a%3B%20b; _sizes=1,2",
         ];
         if (sent.join("\n") !== expected.join("\n")) throw new Error(sent.join("\n"));
         const failed = await typescriptItemsPages(client, input).next().catch((error: unknown) => error);
