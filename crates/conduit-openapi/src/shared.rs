@@ -137,9 +137,22 @@ pub(super) fn list<'v>(members: &'v Map<String, Value>, keyword: &str) -> impl I
 #[cfg(any(feature = "codegen", feature = "lock"))]
 pub(super) fn further_members(members: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     let by_pattern = members.get("patternProperties").and_then(Value::as_object);
-    let others = members.get("additionalProperties").filter(|others| others.is_object());
+    let others = OTHERS.iter().filter_map(|keyword| members.get(*keyword));
+    let others = others.filter(|others| others.is_object());
     by_pattern.into_iter().flat_map(Map::values).chain(others)
 }
+
+/// Returns whether an object has any members besides those that its schema lists.
+#[cfg(feature = "codegen")]
+pub(super) fn has_any_members(members: &Map<String, Value>) -> bool {
+    OTHERS
+        .iter()
+        .any(|keyword| members.get(*keyword) == Some(&Value::Bool(true)))
+}
+
+/// The keywords of members that an object does not list. The second one also considers the other parts of a schema.
+#[cfg(any(feature = "codegen", feature = "lock"))]
+const OTHERS: [&str; 2] = ["additionalProperties", "unevaluatedProperties"];
 
 /// Returns whether a media type in lower case is that of JSON.
 #[cfg(any(feature = "codegen", feature = "contract"))]

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use conduit_core::internal::openapi::NameMap;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::value_type::RustType;
 use crate::ordered;
-use crate::shared::{further_members, unique};
+use crate::shared::{further_members, has_any_members, list, unique};
 
 /// Names of the file itself and of the prelude, which no schema may have.
 const RESERVED: [&str; 33] = [
@@ -104,7 +104,14 @@ impl<'d> RustTypes<'d> {
             Shape::Choice(ways) => self.define_choice(name, &documented, &ways),
             Shape::Type(_) | Shape::Other => {
                 let of_type = self.of_value(schema, &format!("{name}Value"));
-                let _ = write!(self.text, "\n{documented}pub type {name} = {of_type};\n");
+                // The compiler rejects an alias that contains itself.
+                let _ = match self.is_cyclic(schema, name) {
+                    true => write!(
+                        self.text,
+                        "\n{documented}#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]\npub struct {name}(pub {of_type});\n"
+                    ),
+                    false => write!(self.text, "\n{documented}pub type {name} = {of_type};\n"),
+                };
             }
         }
     }
@@ -141,6 +148,16 @@ impl<'d> RustTypes<'d> {
                 let _ = writeln!(text, "    #[serde({})]", options.join(", "));
             }
             let _ = writeln!(text, "    pub {field}: {of_type},");
+        }
+        for ways in &fields.choices {
+            let Some(of_type) = self.of_choice(ways, &format!("{name}Variant")) else {
+                continue;
+            };
+            let field = unique(&mut taken, "variant".to_owned(), 'X');
+            let _ = writeln!(
+                text,
+                "    /// The members of one of several forms.\n    #[serde(flatten)]\n    pub {field}: {of_type},"
+            );
         }
         if let Some(more) = &fields.more {
             self.has_maps = true;
@@ -180,7 +197,7 @@ impl<'d> RustTypes<'d> {
         let mut taken = BTreeSet::new();
         for (place, way) in ways.iter().enumerate() {
             let of_type = self.of_value(way, &format!("{name}{}", place + 1));
-            let variant = match way.get("$ref") {
+            let variant = match reference(way) {
                 Some(_) => of_type.to_string(),
                 None => format!("Variant{}", place + 1),
             };
@@ -214,6 +231,21 @@ impl<'d> RustTypes<'d> {
         }
     }
 
+    /// The type of the members that one of these objects has, which is optional if one of them is any object.
+    fn of_choice(&mut self, ways: &[Value], name: &str) -> Option<RustType> {
+        let is_any = |way: &&Value| way.as_object().map_or(**way == Value::Bool(true), Map::is_empty);
+        let others: Vec<Value> = ways.iter().filter(|way| !is_any(way)).cloned().collect();
+        let of_type = match &others[..] {
+            [] => return None,
+            [only] => self.of_value(only, name),
+            _ => self.of_value(&json!({ "oneOf": others }), name),
+        };
+        Some(match others.len() < ways.len() {
+            true => of_type.optional(),
+            false => of_type,
+        })
+    }
+
     fn of_container(&mut self, schema: &Value, name: &str) -> RustType {
         match schema["type"].as_str() {
             Some("array") if schema.get("prefixItems").is_none() => {
@@ -230,12 +262,34 @@ impl<'d> RustTypes<'d> {
         }
     }
 
+    /// Returns whether the alias of a list or map, under this name, would contain itself.
+    fn is_cyclic(&self, schema: &Value, name: &str) -> bool {
+        let mut open = vec![schema.clone()];
+        let mut seen = BTreeSet::new();
+        while let Some(schema) = open.pop() {
+            if let Some(key) = reference(&schema) {
+                if self.names.get(key).is_some_and(|known| known == name) {
+                    return true;
+                }
+                if seen.insert(key.to_owned()) {
+                    open.extend(self.schemas.get(key).cloned());
+                }
+            } else if let Some(inner) = without_null(&schema) {
+                open.push(inner);
+            } else if let Shape::Other = self.shape(&schema) {
+                open.extend(schema.get("items").cloned());
+                open.extend(further_member(&schema));
+            }
+        }
+        false
+    }
+
     /// Returns whether a value of the schema contains one of the type with this name directly.
     fn contains(&self, schema: &Value, name: &str) -> bool {
         let mut open: Vec<&Value> = vec![schema];
         let mut seen = BTreeSet::new();
         while let Some(schema) = open.pop() {
-            if let Some(key) = reference(schema) {
+            if let Some(key) = target(schema) {
                 if self.names.get(key).is_some_and(|known| known == name) {
                     return true;
                 }
@@ -272,7 +326,7 @@ impl<'d> RustTypes<'d> {
         if let Some(values) = schema.get("enum").and_then(Value::as_array) {
             return texts(values).map_or(Shape::Other, Shape::Texts);
         }
-        if let Some(fields) = self.fields(schema, 0) {
+        if let Some(fields) = self.fields(schema) {
             return Shape::Struct(fields);
         }
         for keyword in ["anyOf", "oneOf"] {
@@ -305,36 +359,58 @@ impl<'d> RustTypes<'d> {
     }
 
     /// The members of an object with a list of them, also if they are in several parts.
-    fn fields(&self, schema: &Value, depth: usize) -> Option<Fields> {
+    fn fields(&self, schema: &Value) -> Option<Fields> {
+        let properties = schema.get("properties").and_then(Value::as_object);
         let is_choice = schema.get("anyOf").is_some() || schema.get("oneOf").is_some();
-        if is_choice || depth > 8 {
+        let more = further_member(schema);
+        let is_listed = properties.is_some_and(|properties| !properties.is_empty()) || schema.get("allOf").is_some();
+        let has_members = is_listed || is_choice && more.is_some();
+        if !has_members {
             return None;
         }
         let mut fields = Fields::default();
-        let parts = schema.get("allOf").and_then(Value::as_array);
-        for part in parts.into_iter().flatten() {
-            let target = match reference(part) {
-                Some(key) => self.schemas.get(key)?,
-                None => part,
-            };
-            let more = self.fields(target, depth + 1)?;
-            fields.properties.extend(more.properties);
-            fields.required.extend(more.required);
-            fields.more = fields.more.or(more.more);
-        }
-        let properties = schema.get("properties").and_then(Value::as_object);
-        if parts.is_none() && properties.is_none_or(Map::is_empty) {
+        if !self.add_fields(schema, &mut fields, 0) {
             return None;
         }
+        // serde leaves the members of a choice in the map of further members, and would write them twice.
+        if fields.more.is_some() && !fields.choices.is_empty() {
+            fields.choices.clear();
+            fields.more = Some(Value::Bool(true));
+        }
+        Some(fields)
+    }
+
+    /// Adds the members of an object. Returns `false` if the schema describes other values than objects.
+    fn add_fields(&self, schema: &Value, fields: &mut Fields, depth: usize) -> bool {
+        let is_constant = schema.get("const").is_some() || schema.get("enum").is_some();
+        if depth > 8 || is_constant || schema.get("type").is_some_and(|kind| kind != "object") {
+            return false;
+        }
+        let empty = Map::new();
+        let members = schema.as_object().unwrap_or(&empty);
+        let target = target(schema).map(|key| self.schemas.get(key).unwrap_or(&Value::Null));
+        let is_added = |part: &Value, fields: &mut Fields| !part.is_null() && self.add_fields(part, fields, depth + 1);
+        if !list(members, "allOf").chain(target).all(|part| is_added(part, fields)) {
+            return false;
+        }
+        for keyword in ["anyOf", "oneOf"] {
+            if !list(members, keyword).all(|way| is_added(way, &mut Fields::default())) {
+                return false;
+            }
+            fields
+                .choices
+                .extend(members.get(keyword).and_then(Value::as_array).cloned());
+        }
+        let properties = members.get("properties").and_then(Value::as_object);
         for (name, property) in properties.into_iter().flatten() {
             fields.properties.insert(name.clone(), property.clone());
         }
-        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-        fields
-            .required
-            .extend(required.filter_map(Value::as_str).map(str::to_owned));
-        fields.more = fields.more.or_else(|| further_member(schema));
-        Some(fields)
+        let required = list(members, "required").filter_map(Value::as_str);
+        fields.required.extend(required.map(str::to_owned));
+        if fields.more.is_none() {
+            fields.more = further_member(schema);
+        }
+        true
     }
 }
 
@@ -355,17 +431,32 @@ enum Shape {
 struct Fields {
     properties: Map<String, Value>,
     required: BTreeSet<String>,
+    /// The alternatives of each part with alternatives: an object has the members of one of them.
+    choices: Vec<Vec<Value>>,
     /// The schema of further members.
     more: Option<Value>,
 }
 
+/// The name of the schema that this one is. A reference with properties is an object with the members of both.
 fn reference(schema: &Value) -> Option<&str> {
+    match schema.get("properties") {
+        Some(_) => None,
+        None => target(schema),
+    }
+}
+
+/// The name of the schema that this one refers to.
+fn target(schema: &Value) -> Option<&str> {
     schema.get("$ref")?.as_str()?.rsplit('/').next()
 }
 
 /// The schema of the members that an object does not list, if it has one. Members of several schemas have any value.
 fn further_member(schema: &Value) -> Option<Value> {
-    let mut schemas = further_members(schema.as_object()?);
+    let members = schema.as_object()?;
+    if has_any_members(members) {
+        return Some(Value::Bool(true));
+    }
+    let mut schemas = further_members(members);
     let first = schemas.next()?;
     Some(if schemas.all(|schema| schema == first) {
         first.clone()
@@ -491,5 +582,31 @@ mod tests {
         let types = RustTypes::of(schemas.as_object().expect("an object"));
         assert!(types.text.contains("pub children: Vec<Tree>,"), "{}", types.text);
         assert!(types.text.contains("pub left: Option<Box<Tree>>,"), "{}", types.text);
+    }
+
+    fn text_of(schemas: Value) -> String {
+        RustTypes::of(schemas.as_object().expect("an object")).text
+    }
+
+    #[test]
+    fn alias_of_a_cycle_is_a_struct_and_an_alias_of_a_struct_is_an_alias() {
+        let list = |key: &str| json!({ "type": "array", "items": { "$ref": format!("#/components/schemas/{key}") } });
+        let node = json!({ "type": "object", "properties": { "nodes": { "$ref": "#/components/schemas/Nodes" } } });
+        let text = text_of(json!({ "A": list("B"), "B": list("A"), "Node": node, "Nodes": list("Node") }));
+        for expected in [
+            "pub struct A(pub Vec<B>);",
+            "pub struct B(pub Vec<A>);",
+            "pub type Nodes = Vec<Node>;",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
+
+    #[test]
+    fn alternatives_of_other_values_than_objects_are_no_members() {
+        let ways = json!([{ "const": "a" }, { "type": "object", "properties": { "b": { "type": "string" } } }]);
+        let text = text_of(json!({ "Either": { "anyOf": ways } }));
+        assert!(text.contains("#[serde(untagged)]\npub enum Either {"), "{text}");
+        assert!(!text.contains("flatten"), "{text}");
     }
 }

@@ -4,7 +4,7 @@ use conduit_core::internal::openapi::NameMap;
 use serde_json::{Map, Value};
 
 use crate::ordered;
-use crate::shared::{further_members, list, unique};
+use crate::shared::{further_members, has_any_members, list, unique};
 
 /// Names of the file itself and of the environment, which no schema may have.
 const RESERVED: [&str; 53] = [
@@ -114,7 +114,13 @@ impl TypeNames {
             parts.push(self.of_value(part, indent));
         }
         for keyword in ["anyOf", "oneOf"] {
-            let ways: Vec<String> = list(members, keyword).map(|way| self.of_value(way, indent)).collect();
+            let is_object = members.get("type").is_some_and(|kind| kind == "object");
+            let ways = list(members, keyword).map(|way| match self.of_value(way, indent) {
+                // An object without the members of the other ways.
+                kind if kind == "unknown" && is_object => "{}".to_owned(),
+                kind => kind,
+            });
+            let ways: Vec<String> = ways.collect();
             if !ways.is_empty() {
                 parts.push(union(ways));
             }
@@ -177,8 +183,7 @@ impl TypeNames {
         let required: Vec<&str> = list(members, "required").filter_map(Value::as_str).collect();
         let empty = Map::new();
         let properties = members.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        let more = union(further_members(members).map(|schema| self.of_value(schema, indent)));
-        let more = Some(more).filter(|more| !more.is_empty());
+        let more = self.of_further_members(members, indent);
         if properties.is_empty() {
             // A value is an object of any kind where its schema lists no members.
             let any = if members.get("additionalProperties") == Some(&Value::Bool(false)) {
@@ -186,8 +191,13 @@ impl TypeNames {
             } else {
                 "unknown"
             };
-            return format!("Record<string, {}>", more.as_deref().unwrap_or(any));
+            return match more.as_deref() {
+                None | Some("unknown") => format!("Record<string, {any}>"),
+                // An alias may contain itself here, and not in an argument of `Record`.
+                Some(more) => format!("{{ [key: string]: {more} }}"),
+            };
         }
+        let mut kinds = Vec::new();
         let mut text = "{\n".to_owned();
         let margin = "  ".repeat(indent + 1);
         for (name, schema) in properties {
@@ -199,11 +209,34 @@ impl TypeNames {
             let mark = if required.contains(&&**name) { "" } else { "?" };
             let kind = self.of_value(schema, indent + 1);
             text.push_str(&format!("{margin}{}{mark}: {kind};\n", key(name)));
+            kinds.push(kind);
+            if mark == "?" {
+                kinds.push("undefined".to_owned());
+            }
+        }
+        if let Some(more) = more {
+            // The type of all members includes those of the listed ones.
+            let kinds = union(std::iter::once(more).chain(kinds));
+            text.push_str(&format!("{margin}[key: string]: {kinds};\n"));
         }
         text.push_str(&format!("{}}}", "  ".repeat(indent)));
-        match more {
-            Some(more) => format!("{text} & Record<string, {more}>"),
-            None => text,
+        text
+    }
+
+    /// The type of the members that an object does not list, if it has one.
+    fn of_further_members(&self, members: &Map<String, Value>, indent: usize) -> Option<String> {
+        let kinds = union(further_members(members).map(|schema| self.of_value(schema, indent)));
+        match kinds.is_empty() {
+            // The members of other parts have other types.
+            false
+                if ["$ref", "allOf", "anyOf", "oneOf"]
+                    .iter()
+                    .any(|part| members.contains_key(*part)) =>
+            {
+                Some("unknown".to_owned())
+            }
+            false => Some(kinds),
+            true => has_any_members(members).then(|| "unknown".to_owned()),
         }
     }
 }
@@ -368,11 +401,23 @@ mod tests {
             (json!({ "type": "object" }), "Record<string, unknown>"),
             (
                 json!({ "type": "object", "additionalProperties": { "type": "number" } }),
-                "Record<string, number>",
+                "{ [key: string]: number }",
+            ),
+            (
+                json!({ "type": "object", "properties": { "a": { "type": "string" } }, "additionalProperties": { "type": "number" } }),
+                "{\n  a?: string;\n  [key: string]: number | string | undefined;\n}",
+            ),
+            (
+                json!({ "type": "object", "properties": { "a": {} }, "required": ["a"], "additionalProperties": true }),
+                "{\n  a: unknown;\n  [key: string]: unknown;\n}",
+            ),
+            (
+                json!({ "type": "object", "properties": { "a": { "const": 1 } }, "anyOf": [{ "properties": { "b": {} } }, {}] }),
+                "{\n  a?: 1;\n} & ({\n  b?: unknown;\n} | {})",
             ),
             (
                 json!({ "type": "object", "patternProperties": { "^\\d+$": { "type": "boolean" } }, "additionalProperties": false }),
-                "Record<string, boolean>",
+                "{ [key: string]: boolean }",
             ),
             (json!({ "type": "string", "format": "binary" }), "Blob"),
             (

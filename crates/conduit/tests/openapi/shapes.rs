@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use conduit::openapi::Info;
 use conduit::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::npm::run;
 use crate::typescript_runs::script;
@@ -15,6 +15,35 @@ use crate::typescript_runs::script;
 #[allow(dead_code, unreachable_pub, reason = "it is the source of a library")]
 #[path = "shapes.txt"]
 mod printed;
+
+/// An object with the members of one of several forms.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Event {
+    id: u64,
+    #[serde(flatten)]
+    kind: EventKind,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum EventKind {
+    Created { by: String },
+    Renamed(NewName),
+    Removed,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct NewName {
+    name: String,
+}
+
+/// An object with the members of one of several forms, or without them.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Sighting {
+    place: String,
+    #[serde(flatten)]
+    kind: Option<EventKind>,
+}
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct BookPrice {
@@ -27,12 +56,94 @@ struct BookPrices {
     prices: BTreeMap<u32, BookPrice>,
 }
 
+/// An object with further members of one type.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Counts {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    #[serde(flatten)]
+    counts: BTreeMap<String, u32>,
+}
+
+/// An object with any further members.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Open {
+    name: String,
+    #[serde(flatten)]
+    more: Map<String, Value>,
+}
+
+/// An object with the members of one of several forms and any further members.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Mixed {
+    id: u64,
+    #[serde(flatten)]
+    kind: EventKind,
+    #[serde(flatten)]
+    more: BTreeMap<String, Value>,
+}
+
+/// A list of itself.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Nest(Vec<Nest>);
+
+/// A map of itself.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Folder(BTreeMap<String, Folder>);
+
+#[post("/events")]
+fn event(event: Json<Event>) -> Json<Event> {
+    event
+}
+
+#[post("/sightings")]
+fn sighting(sighting: Json<Sighting>) -> Json<Sighting> {
+    sighting
+}
+
 #[post("/stock")]
 fn stock(stock: Json<BookPrices>) -> Json<BookPrices> {
     stock
 }
 
-const ROUTES: Routes = routes![stock,];
+#[post("/counts")]
+fn counts(counts: Json<Counts>) -> Json<Counts> {
+    counts
+}
+
+#[post("/open")]
+fn open(open: Json<Open>) -> Json<Open> {
+    open
+}
+
+/// The members that the server has received.
+#[post("/mixed")]
+fn mixed(mixed: Json<Map<String, Value>>) -> Json<Map<String, Value>> {
+    mixed
+}
+
+#[get("/mixed")]
+fn shown() -> Json<Mixed> {
+    let kind = EventKind::Created { by: "Ada".to_owned() };
+    Json(Mixed {
+        id: 7,
+        kind,
+        more: BTreeMap::new(),
+    })
+}
+
+#[post("/trees")]
+fn tree(tree: Json<Nest>) -> Json<Nest> {
+    tree
+}
+
+#[post("/folders")]
+fn folder(folder: Json<Folder>) -> Json<Folder> {
+    folder
+}
+
+const ROUTES: Routes = routes![event, sighting, stock, counts, open, mixed, shown, tree, folder,];
 
 #[test]
 fn compiled_client_is_the_printed_one() {
@@ -65,6 +176,29 @@ fn values_return_unchanged_through_the_client_in_rust() {
             ShapesStockReply,
             json!({ "prices": { "7": { "cents": 100 } } })
         );
+        for value in [
+            json!({ "id": 7, "type": "created", "by": "Ada" }),
+            json!({ "id": 7, "type": "renamed", "name": "b" }),
+            json!({ "id": 7, "type": "removed" }),
+        ] {
+            assert_returns!(client, shapes_event, ShapesEventInput, ShapesEventReply, value);
+        }
+        for value in [json!({ "place": "x", "type": "removed" }), json!({ "place": "x" })] {
+            assert_returns!(client, shapes_sighting, ShapesSightingInput, ShapesSightingReply, value);
+        }
+        let value = json!({ "name": "a", "note": "b", "first": 1, "second": 2 });
+        assert_returns!(client, shapes_counts, ShapesCountsInput, ShapesCountsReply, value);
+        let value = json!({ "name": "a", "first": 1, "second": ["b"] });
+        assert_returns!(client, shapes_open, ShapesOpenInput, ShapesOpenReply, value);
+        let shown = printed::shapes_shown(&client).await?;
+        let printed::ShapesShownReply::Status200(shown) = shown.body else {
+            panic!("{shown:?}")
+        };
+        let value = json!({ "id": 7, "type": "created", "by": "Ada" });
+        assert_eq!(serde_json::to_value(shown).expect("JSON"), value);
+        assert_returns!(client, shapes_tree, ShapesTreeInput, ShapesTreeReply, json!([[], [[]]]));
+        let value = json!({ "a": {}, "b": { "c": {} } });
+        assert_returns!(client, shapes_folder, ShapesFolderInput, ShapesFolderReply, value);
         Ok::<_, printed::Error>(())
     };
     runtime
@@ -89,11 +223,32 @@ fn values_return_unchanged_through_the_client_in_typescript() {
             const received = JSON.stringify([found, body], sorted);
             if (sent !== received) throw new Error(`expected ${sent}, received ${received}`);
         }
+        const created: client_.ShapesEvent = { id: 7, type: "created", by: "Ada" };
+        await expect(client_.shapesEvent(client, { body: created }), created);
+        const renamed: client_.ShapesEvent = { id: 7, type: "renamed", name: "b" };
+        await expect(client_.shapesEvent(client, { body: renamed }), renamed);
+        // @ts-expect-error a member of the form is missing
+        const incomplete: client_.ShapesEvent = { id: 7, type: "created" };
+        void incomplete;
+        const seen: client_.ShapesSighting = { place: "x", type: "removed" };
+        await expect(client_.shapesSighting(client, { body: seen }), seen);
+        await expect(client_.shapesSighting(client, { body: { place: "x" } }), { place: "x" });
         const stock: client_.ShapesBookPrices = { prices: { "7": { cents: 100 } } };
         await expect(client_.shapesStock(client, { body: stock }), stock);
         // @ts-expect-error the price is no object
         const prices: client_.ShapesBookPrices = { prices: { "7": 100 } };
         void prices;
+        const counts: client_.ShapesCounts = { name: "a", note: "b", first: 1, second: 2 };
+        const name: string = counts.name;
+        await expect(client_.shapesCounts(client, { body: counts }), counts);
+        const open: client_.ShapesOpen = { name, first: 1, second: ["b"] };
+        await expect(client_.shapesOpen(client, { body: open }), open);
+        const mixed: client_.ShapesMixed = { id: 7, type: "created", by: "Ada", more: 1 };
+        await expect(client_.shapesMixed(client, { body: mixed }), mixed);
+        const tree: client_.ShapesNest = [[], [[]]];
+        await expect(client_.shapesTree(client, { body: tree }), tree);
+        const folder: client_.ShapesFolder = { a: {}, b: { c: {} } };
+        await expect(client_.shapesFolder(client, { body: folder }), folder);
     "#;
     let Some(mut calls) = script("shapes", ROUTES, calls) else {
         return;
