@@ -592,6 +592,22 @@ fn a_client_that_does_not_close_or_read_is_reset() {
 }
 
 #[test]
+fn pings_do_not_extend_the_time_for_the_close_of_the_client() {
+    let fixture = fixture();
+    let mut client = Client::open(&fixture.server);
+    open(&mut client, 1, "/close");
+    assert_eq!(next(&mut client, 1), (0x88, 1000_u16.to_be_bytes().to_vec()));
+    for _ in 0..2 {
+        fixture.server.advance(Duration::from_secs(5));
+        client.send(&data(1, &ws_frames::ping(b"")));
+    }
+    fixture.server.advance(Duration::from_secs(3));
+    client.take_in();
+    let reset = Received::Reset(1, ErrorCode::CANCEL);
+    assert!(client.frames.contains(&reset), "{:?}", client.frames);
+}
+
+#[test]
 fn a_stop_closes_websockets_with_1001_and_drains_the_connection() {
     let fixture = fixture();
     let mut client = Client::open(&fixture.server);

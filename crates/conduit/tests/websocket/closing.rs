@@ -214,6 +214,20 @@ fn a_client_that_does_not_close_too_is_disconnected() {
     assert!(socket.connection().is_closed());
 }
 
+#[test]
+fn pings_do_not_extend_the_time_for_the_close_of_the_client() {
+    let client = TestClient::new(App::new(()).routes(routes![once]));
+    let mut socket = client.websocket("/once").open();
+    socket.send("now");
+    wait_for(|| socket.connection().received().ends_with(b"\x88\x02\x03\xe8"));
+    for _ in 0..2 {
+        client.advance(Duration::from_secs(5));
+        socket.send_frame(0x89, b"");
+    }
+    client.advance(Duration::from_secs(3));
+    assert!(socket.connection().is_closed());
+}
+
 /// A handler that waits for something else.
 #[get("/deaf")]
 async fn deaf(upgrade: WebSocketUpgrade, ends: State<Ends>) -> Response {

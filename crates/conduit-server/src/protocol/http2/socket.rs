@@ -93,11 +93,11 @@ impl SocketStream {
 
     /// Uses bytes of the client, after those that were received earlier. Returns the number of used ones.
     pub(super) fn receive(&mut self, bytes: &[u8], shared: &mut Shared) -> usize {
-        if !bytes.is_empty() {
+        if !bytes.is_empty()
+            && let Some(socket) = &mut self.socket
+            && socket.end_ping()
+        {
             self.deadline.restart();
-            if let Some(socket) = &mut self.socket {
-                socket.end_ping();
-            }
         }
         self.read(bytes, shared)
     }

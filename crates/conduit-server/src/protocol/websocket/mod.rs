@@ -79,9 +79,8 @@ impl From<WebSocket> for Protocol {
 
 impl ConnectionProtocol for WebSocket {
     fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
-        if !input.is_empty() && self.socket.input() != SocketInput::Paused {
+        if !input.is_empty() && self.socket.input() != SocketInput::Paused && self.socket.end_ping() {
             link.restart_timer();
-            self.socket.end_ping();
         }
         self.socket.serve(input, link, shared);
         Step::Continue

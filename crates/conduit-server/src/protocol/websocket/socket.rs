@@ -124,9 +124,11 @@ impl Socket {
         socket
     }
 
-    /// The client has sent bytes: it is alive. Bytes that were received earlier do not count.
-    pub(in crate::protocol) fn end_ping(&mut self) {
+    /// The client has sent bytes: it is alive. Bytes that were received earlier do not count. Returns whether that restarts the
+    /// timer: no frame extends the time for the client's Close.
+    pub(in crate::protocol) fn end_ping(&mut self) -> bool {
         self.is_pinged = false;
+        self.engine.is_open()
     }
 
     /// Uses the input, has the handler take the messages, and writes those of the handler, while there is room. The caller
