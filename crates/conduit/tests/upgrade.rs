@@ -125,6 +125,34 @@ fn a_response_with_101_switches_to_the_protocol_that_the_handler_has_accepted() 
     assert!(read_until(&mut connection, "\r\n\r\n").starts_with("HTTP/1.1 500 "));
 }
 
+/// The client sends the rest of its request before it reads the response (RFC 9110, section 7.8).
+#[test]
+fn a_request_that_is_not_complete_is_not_switched() {
+    let client = TestClient::new(App::new(()).routes(routes![echo, echo_later]));
+    let request = |target: &str, framing: &str| {
+        format!("GET {target} HTTP/1.1\r\nhost: a\r\nupgrade: conduit-test-echo\r\n{framing}\r\n\r\n")
+    };
+    for target in ["/echo", "/echo-later"] {
+        for framing in [
+            "content-length: 5",
+            "transfer-encoding: chunked",
+            "content-length: 5\r\nexpect: 100-continue",
+        ] {
+            let mut connection = client.connect();
+            assert!(connection.send(request(target, framing)));
+            let head = read_until(&mut connection, "\r\n\r\n");
+            assert!(head.starts_with("HTTP/1.1 500 "), "{target}, {framing}: {head}");
+        }
+    }
+    let mut connection = client.connect();
+    assert!(connection.send(request("/echo-later", "content-length: 5") + "hellofirst"));
+    let received = read_until(&mut connection, "first");
+    assert!(
+        received.starts_with("HTTP/1.1 101 ") && !received.contains("hello"),
+        "{received}"
+    );
+}
+
 fn read_until(connection: &mut TestConnection, end: &str) -> String {
     let mut received = String::new();
     while !received.contains(end) {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use conduit_core::internal::charge::Charge;
+use conduit_proto::h1::BodyLength;
 use conduit_proto::ws::{Deflate, DeflateConfig, Handshake, HandshakeError, choose_subprotocol};
 use http::header::{
     SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -30,7 +31,7 @@ use crate::server::websocket::{PendingSocket, SocketOptions, SocketResult, is_se
 /// reaches the route of the `GET`. The handler sees no difference.
 ///
 /// Other requests are rejected: with 426 if they request no upgrade, or another version than 13, and with 400 if the key is
-/// invalid.
+/// invalid, or if the request has content.
 ///
 /// # Example
 ///
@@ -264,6 +265,12 @@ impl<S> FromRequest<S> for WebSocketUpgrade {
             None => Handshake::parse(request.method(), request.version(), request.headers()),
         };
         let handshake = handshake.map_err(rejection)?;
+        // Content of a GET has no meaning (RFC 9110, section 9.3.1), and frames may begin only after it (section 7.8).
+        if request.head().body() != BodyLength::None {
+            return Err(Problem::new(StatusCode::BAD_REQUEST).with_detail(
+                "the request for a WebSocket has content: send it without 'content-length' and 'transfer-encoding'",
+            ));
+        }
         if !is_served() {
             return Err(Problem::new(StatusCode::NOT_IMPLEMENTED).with_detail(
                 "WebSockets are not supported on this connection, which another server has accepted: connect \
@@ -295,7 +302,10 @@ impl<S> FromRequest<S> for WebSocketUpgrade {
                 .response_without_body()
                 .response_description("The connection continues as a WebSocket (RFC 6455).");
         });
-        operation.problem(StatusCode::BAD_REQUEST, "The key of the WebSocket is invalid.");
+        operation.problem(
+            StatusCode::BAD_REQUEST,
+            "The key of the WebSocket is invalid, or the request has content.",
+        );
         operation.problem(
             StatusCode::FORBIDDEN,
             "The origin of the page may not open this WebSocket.",

@@ -49,6 +49,42 @@ fn requests_that_open_no_websocket_are_rejected_with_the_remedy() {
     client.post("/echo").send().assert_status(405);
 }
 
+/// The bytes after such a head are content, and no frames (RFC 9110, section 7.8).
+#[test]
+fn a_request_with_content_opens_no_websocket() {
+    let frame = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    let chunks = [b"b\r\n", &frame[..], b"\r\n0\r\n\r\n"].concat();
+    for (framing, content) in [
+        ("content-length: 11", &frame[..]),
+        ("transfer-encoding: chunked", &chunks),
+        ("content-length: 11\r\nexpect: 100-continue", frame),
+    ] {
+        for is_separate in [false, true] {
+            let client = echo_client();
+            let mut connection = client.connect();
+            let fields = fields().map(|(name, value)| format!("{name}: {value}\r\n")).concat();
+            let mut request =
+                format!("GET /echo HTTP/1.1\r\nhost: localhost\r\n{fields}{framing}\r\n\r\n").into_bytes();
+            if is_separate {
+                assert!(connection.send(&request));
+                client.advance(Duration::ZERO);
+                request.clear();
+            }
+            request.extend_from_slice(content);
+            assert!(connection.send(&request));
+            connection.end();
+            let received = String::from_utf8_lossy(&connection.rest()).into_owned();
+            let statuses: Vec<_> = received.matches("HTTP/1.1 ").collect();
+            assert!(
+                received.starts_with("HTTP/1.1 400 "),
+                "{framing}, {is_separate}: {received}"
+            );
+            assert_eq!(statuses.len(), 1, "{framing}, {is_separate}: {received}");
+            assert!(received.contains("has content"), "{received}");
+        }
+    }
+}
+
 #[get("/news")]
 async fn news(upgrade: WebSocketUpgrade) -> Response {
     upgrade.allow_origins(["https://example.org"]).on_upgrade(echo_messages)

@@ -1,6 +1,6 @@
 //! The switch from HTTP/1.1 to another protocol by a response with 101.
 
-use conduit_proto::h1::BodyLength;
+use conduit_proto::h1::{BodyLength, Phase};
 
 use super::Http1;
 use crate::link::Link;
@@ -11,10 +11,15 @@ use crate::shared::Shared;
 use crate::upgrade::Upgrade;
 
 impl Http1 {
-    /// Writes a response with 101, and switches to the protocol that its handler has accepted.
+    /// Writes a response with 101, and switches to the protocol that its handler has accepted. That protocol begins after the
+    /// whole request (RFC 9110, section 7.8), so a response with 101 to an incomplete request is an error of the handler.
     #[cold]
     pub(super) fn upgrade(&mut self, response: Response, link: &mut Link, shared: &mut Shared) -> Step {
-        let Some(upgrade) = Upgrade::of(&response) else {
+        let upgrade = match self.engine.phase() {
+            Phase::Answer => Upgrade::of(&response),
+            _ => None,
+        };
+        let Some(upgrade) = upgrade else {
             // An error replaces it, and is recorded.
             self.respond(response, link, shared);
             return Step::Continue;
