@@ -230,8 +230,15 @@ impl Http2Connection {
         frame::write_go_away(out, self.last_stream, ErrorCode::NO_ERROR, "");
     }
 
+    /// Returns whether no later stream is served: GOAWAY with the last stream is written.
+    #[must_use]
+    pub fn is_last_announced(&self) -> bool {
+        matches!(self.shutdown, Shutdown::Last(_)) || matches!(self.input, Input::Closed)
+    }
+
     /// Returns whether the connection is to be closed after sending its output: after an error, or when the last stream
-    /// has closed after a GOAWAY of either side.
+    /// has closed after a GOAWAY of either side. Call [`stop_accepting`](Self::stop_accepting) first: a client that has sent
+    /// GOAWAY learns from that of the server which requests it may send again (RFC 9113, section 6.8).
     #[must_use]
     pub fn is_finished(&self) -> bool {
         let is_last = matches!(self.shutdown, Shutdown::Last(_)) || self.peer_go_away.is_some();

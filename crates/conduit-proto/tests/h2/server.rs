@@ -569,6 +569,14 @@ fn client_go_away_ends_the_connection_after_its_streams() {
     let stream = server.stream(1);
     server.connection.reset(&mut server.output, stream, ErrorCode::CANCEL);
     assert!(server.connection.is_finished());
+    // The client learns which requests it may send again.
+    assert!(!server.connection.is_last_announced());
+    server.read();
+    server.connection.stop_accepting(&mut server.output);
+    assert!(server.connection.is_finished() && server.connection.is_last_announced());
+    assert_eq!(server.read(), [Received::GoAway(1, ErrorCode::NO_ERROR)]);
+    server.receive(&get(3, "/"));
+    assert_eq!(server.read(), []);
 }
 
 #[test]

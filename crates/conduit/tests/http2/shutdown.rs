@@ -69,6 +69,39 @@ fn the_goaway_of_a_client_ends_the_connection_after_its_streams() {
         frames.iter().any(|frame| frame.status() == Some((1, "200"))),
         "{frames:?}"
     );
+    assert_eq!(frames.last(), Some(&Received::GoAway(1, ErrorCode::NO_ERROR)));
+}
+
+/// A client that sends further requests can repeat them on another connection (RFC 9113, section 6.8).
+#[test]
+fn the_goaway_of_an_idle_client_is_answered() {
+    let server = server();
+    let mut client = Client::open(&server);
+    server.advance(Duration::ZERO);
+    client.send(&frame(frames::GOAWAY, 0, 0, &[0; 8]));
+    client.read_until(|frame| *frame == Received::GoAway(0, ErrorCode::NO_ERROR));
+    client.send(&get(1, "/"));
+    assert_eq!(client.rest().iter().find_map(Received::status), None);
+}
+
+#[test]
+fn requests_do_not_extend_the_time_for_the_response_to_the_ping() {
+    let server = server();
+    let _open = keep_open(&server);
+    let mut client = Client::open(&server);
+    assert_eq!(client.get(1, "/").status, 200);
+    server.handle().stop();
+    client.read_until(|frame| *frame == Received::GoAway(ALL, ErrorCode::NO_ERROR));
+    for stream in [3, 5, 7, 9, 11] {
+        server.advance(Duration::from_secs(1));
+        if client.connection.is_closed() {
+            break;
+        }
+        client.send(&get(stream, "/"));
+    }
+    client.take_in();
+    let is_last = |frame: &Received| matches!(frame, Received::GoAway(1..ALL, ErrorCode::NO_ERROR));
+    assert!(client.frames.iter().any(is_last), "{:?}", client.frames);
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub(crate) struct Http2 {
     multiplexer: Multiplexer,
     /// The second in which the connection began.
     opened: Second,
+    /// The second in which the shutdown was announced.
+    announced: Second,
     /// Closing resets the connection instead of ending it cleanly: the client does not read its responses.
     resets: bool,
 }
@@ -86,6 +88,7 @@ impl Http2 {
             reader: RequestReader::new(),
             multiplexer: Multiplexer::new(engine, shared.now()),
             opened: shared.now(),
+            announced: shared.now(),
             resets: false,
         }
     }
@@ -161,6 +164,9 @@ impl ConnectionProtocol for Http2 {
     /// Announces the end to the client; its open streams continue.
     fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         link.output.begin(shared);
+        if !self.multiplexer.engine.is_shutdown_announced() {
+            self.announced = shared.now();
+        }
         self.multiplexer.engine.shutdown(&mut link.output.buffer);
         #[cfg(feature = "websocket")]
         websocket::close_all(&mut self.multiplexer, link, shared);
@@ -224,8 +230,11 @@ impl ConnectionProtocol for Http2 {
         } else if engine.is_finished() {
             if self.resets {
                 Activity::Aborting
-            } else {
+            } else if engine.is_last_announced() {
                 Activity::Ending
+            } else {
+                // GOAWAY follows before the end of the stream.
+                Activity::Receiving
             }
         } else if self.is_idle() && link.unused_input.is_empty() && engine.is_settings_acknowledged() {
             Activity::Idle
@@ -323,6 +332,9 @@ impl Http2 {
         if !engine.is_settings_acknowledged() && engine.phase() != Http2Phase::Closed {
             self.check_settings(link, shared);
         }
+        if self.multiplexer.engine.is_shutdown_announced() {
+            self.check_shutdown(link, shared);
+        }
         if self.multiplexer.transfers.is_due(shared.now())
             && let Step::Close = self.check_transfers(link, shared)
         {
@@ -330,6 +342,10 @@ impl Http2 {
         }
         if link.read_closed && self.reader.input() == Http2Input::NeedsMore {
             self.on_client_end(link, shared);
+        }
+        if self.multiplexer.engine.is_finished() && !self.resets {
+            link.output.begin(shared);
+            self.multiplexer.engine.stop_accepting(&mut link.output.buffer);
         }
         if !link.output.is_empty() {
             return Step::Continue;
@@ -375,6 +391,16 @@ impl Http2 {
     fn check_settings(&mut self, link: &mut Link, shared: &mut Shared) {
         if deadline_after(self.opened, shared.config.handshake_timeout) <= shared.now() {
             self.abort(Limit::HandshakeTime, ErrorCode::SETTINGS_TIMEOUT, link, shared);
+        }
+    }
+
+    /// Stops accepting requests if the client has not responded to the PING of a shutdown in time. Its requests may keep another
+    /// timer running, too.
+    #[cold]
+    fn check_shutdown(&mut self, link: &mut Link, shared: &mut Shared) {
+        if deadline_after(self.announced, GOAWAY_TIME) <= shared.now() {
+            link.output.begin(shared);
+            self.multiplexer.engine.stop_accepting(&mut link.output.buffer);
         }
     }
 
