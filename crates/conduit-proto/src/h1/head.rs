@@ -49,7 +49,7 @@ pub struct Head {
     /// The protocol of an extended `CONNECT` in HTTP/2 is `bytes[protocol_start..protocol_end]`, unless empty.
     pub(crate) protocol_start: u32,
     pub(crate) protocol_end: u32,
-    /// The whole head, from the request line to the empty line; the fields are ranges of it.
+    /// The whole head, from the request line to the empty line, and then replacements of its parts. The fields are ranges of it.
     pub(crate) bytes: Vec<u8>,
     pub(crate) fields: Vec<Field>,
     /// The index of the field `Host`.
@@ -256,7 +256,8 @@ impl Head {
         ))
     }
 
-    /// The fields in their received order and case. A value has no surrounding white space and may contain bytes above
+    /// The fields in their received order and case. `Host` is the last field, in lower case, if the target names the host: it
+    /// then has the [authority](Self::authority) of the target (RFC 9112, section 3.2.2). A value has no surrounding white space and may contain bytes above
     /// 0x7f (RFC 9110, section 5.5). A `cookie` that is joined of parts may end with `"; "` (RFC 9113, section 8.2.3).
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
         self.fields.iter().map(|field| {
@@ -409,7 +410,9 @@ impl Head {
         if self.method == Method::CONNECT {
             (self.authority_start, self.authority_end) = (self.target_start, self.target_end);
             (self.path_start, self.path_end) = (target.len() as u32, target.len() as u32);
-            return is_connect_authority(target).then_some(());
+            is_connect_authority(target).then_some(())?;
+            self.replace_host();
+            return Some(());
         }
         let path = match target {
             [b'/', ..] => 0,
@@ -430,13 +433,36 @@ impl Head {
                 }
                 self.authority_start = self.target_start + start as u32;
                 self.authority_end = self.target_start + end as u32;
+                self.replace_host();
                 end
             }
         };
         // A `?` before the path would have ended the authority, which cannot contain one.
-        debug_assert!(path <= query && query <= target.len());
+        debug_assert!(path <= query && query <= (self.target_end - self.target_start) as usize);
         (self.path_start, self.path_end) = (path as u32, query as u32);
         Some(())
+    }
+
+    /// Replaces the field `Host` by the authority of the target (RFC 9112, section 3.2.2). It becomes the last field, because
+    /// the fields are in the order of their bytes. An invalid, repeated or missing field stays: it is rejected later.
+    #[cold]
+    fn replace_host(&mut self) {
+        let is_host = |(_, field): &(usize, &Field)| field.name(&self.bytes).eq_ignore_ascii_case(b"host");
+        let mut hosts = self.fields.iter().enumerate().filter(is_host);
+        match (hosts.next(), hosts.next()) {
+            (Some((index, host)), None) if is_authority(host.value(&self.bytes)) => drop(self.fields.remove(index)),
+            (None, None) if self.version == Version::HTTP_10 => {}
+            _ => return,
+        }
+        let (name, name_end) = append(&mut self.bytes, b"host");
+        self.bytes
+            .extend_from_within(self.authority_start as usize..self.authority_end as usize);
+        self.fields.push(Field {
+            name,
+            name_end,
+            value: name_end,
+            value_end: self.bytes.len() as u32,
+        });
     }
 
     /// Parses the fields that determine the length of the message and the end of the connection.

@@ -78,6 +78,8 @@ const TARGETS: &[Case] = &[
     ("3.2.2", "an absolute target without a path", b"GET HTTP://b HTTP/1.1\r\nHost: a\r\n\r\n", Accept(1)),
     ("3.2.2", "an absolute target with a query alone", b"GET https://b?c HTTP/1.1\r\nHost: a\r\n\r\n", Accept(1)),
     ("3.2.2", "an absolute target still needs Host", b"GET http://b/ HTTP/1.1\r\n\r\n", Refuse(400, Reason::MissingHost)),
+    ("3.2.2", "an absolute target with an invalid Host", b"GET http://b/ HTTP/1.1\r\nHost: a b\r\n\r\n", Refuse(400, Reason::Host)),
+    ("3.2.2", "an absolute target with a repeated Host", b"GET http://b/ HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Refuse(400, Reason::RepeatedHost)),
     ("3.2.2", "an absolute target with user information", b"GET http://u:p@b/ HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
     ("3.2.2", "an absolute target without a host", b"GET http:///a HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
     ("3.2.2", "an absolute target with a port alone", b"GET http://:80/a HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
@@ -250,6 +252,61 @@ fn absolute_target_takes_precedence_over_host() {
         assert_eq!(request.authority.as_deref(), Some(authority), "{target}");
         assert_eq!(request.path, path, "{target}");
         assert_eq!(request.query.as_deref(), query, "{target}");
+        assert_eq!(
+            request.headers,
+            [("host".to_owned(), authority.as_bytes().to_vec())],
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn host_of_an_absolute_target_replaces_the_field() {
+    use conduit_proto::h1::{Connection, Head};
+    let fields = |fields: &[(&str, &str)]| -> Vec<(String, String)> {
+        fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    for (stream, expected) in [
+        (
+            "GET http://long.example:81/ HTTP/1.1\r\nX: 1\r\nHOST: a\r\nY: 2\r\n\r\n",
+            fields(&[("x", "1"), ("y", "2"), ("host", "long.example:81")]),
+        ),
+        (
+            "GET http://b/ HTTP/1.1\r\nHost: long.example:81\r\nX: 1\r\n\r\n",
+            fields(&[("x", "1"), ("host", "b")]),
+        ),
+        ("GET http://b/ HTTP/1.0\r\n\r\n", fields(&[("host", "b")])),
+        (
+            "GET http://b/ HTTP/1.0\r\nX: 1\r\n\r\n",
+            fields(&[("x", "1"), ("host", "b")]),
+        ),
+        (
+            "CONNECT b:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+            fields(&[("host", "b:443")]),
+        ),
+    ] {
+        let mut head = Head::new();
+        let found = Connection::new().handle_input(stream.as_bytes(), &mut head, &Limits::default());
+        assert_eq!(found.map(|(used, _)| used), Ok(stream.len()), "{stream}");
+        let map = head.header_map();
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let of_map: Vec<_> = map
+            .iter()
+            .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
+            .collect();
+        let of_head: Vec<_> = head
+            .headers()
+            .map(|(name, value)| (name.to_lowercase(), text(value)))
+            .collect();
+        assert_eq!((&of_map, &of_head), (&expected, &expected), "{stream}");
+        assert_eq!(
+            head.header("host").map(text),
+            head.authority().map(str::to_owned),
+            "{stream}"
+        );
     }
 }
 
@@ -363,7 +420,7 @@ fn set_target_keeps_the_authority() {
         (head.target(), head.path(), head.query(), head.authority()),
         ("/e?f", "/e", Some("f"), Some("b:81"))
     );
-    assert_eq!(head.header("host"), Some(&b"a"[..]));
+    assert_eq!(head.header("host"), Some(&b"b:81"[..]));
 }
 
 #[test]

@@ -64,6 +64,25 @@ fn a_guard_that_checks_the_uri_sees_the_path_that_is_routed() {
     }
 }
 
+/// RFC 9112, section 3.2.2.
+#[test]
+fn the_host_of_an_absolute_target_replaces_the_field() {
+    #[get("/")]
+    async fn host(request: Request, client: Client) -> String {
+        let field = request.header("host").map(String::from_utf8_lossy);
+        let entries: Vec<_> = request.headers().get_all("host").iter().collect();
+        format!("{field:?} {entries:?} {:?} {:?}", client.host(), request.uri().host())
+    }
+
+    let server = serve(App::new(()).routes(routes![host]));
+    assert_eq!(
+        server
+            .request("GET http://acme.example/ HTTP/1.1\r\nHost: other.example\r\n\r\n")
+            .text(),
+        r#"Some("acme.example") ["acme.example"] Some("acme.example") Some("acme.example")"#
+    );
+}
+
 #[test]
 fn a_changed_path_keeps_the_host_of_an_absolute_target() {
     #[get("/new")]
