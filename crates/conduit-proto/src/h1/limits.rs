@@ -4,6 +4,10 @@
 /// 414, regardless of the limit of the head.
 pub const TARGET_LIMIT: usize = u16::MAX as usize - 1;
 
+/// The maximum number of received fields. A [`HeaderMap`](http::HeaderMap) panics beyond 24,576, and the authority of the
+/// target may become one more field.
+pub(crate) const MAX_FIELDS: usize = 24_575;
+
 /// The limits of a request head.
 ///
 /// A larger head is rejected with 431, or with 414 if the request line exceeds the limit.
@@ -13,8 +17,8 @@ pub struct Limits {
     /// trailers of the request count too; chunk extensions have a separate limit of the same size. Default: 16 KiB.
     /// Values above 1 GiB mean 1 GiB.
     pub head_bytes: usize,
-    /// The number of fields, including trailers. Default: 100. Values above 24,576, the capacity of an
-    /// [`http::HeaderMap`], mean 24,576.
+    /// The number of fields, including trailers. Default: 100. Values above 24,575, the capacity of an
+    /// [`http::HeaderMap`] without the `host` of the request's target, mean 24,575.
     pub headers: usize,
 }
 
@@ -26,7 +30,7 @@ impl Limits {
 
     /// The limit of the number of fields, so that a map of them does not panic.
     pub(super) fn field_limit(&self) -> usize {
-        self.headers.min(24_576)
+        self.headers.min(MAX_FIELDS)
     }
 }
 

@@ -77,7 +77,7 @@ mod connection;
 mod error;
 pub(crate) mod framing;
 pub(crate) mod head;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod map;
 mod progress;
 mod response;

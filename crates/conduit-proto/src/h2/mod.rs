@@ -94,6 +94,8 @@ pub use preface::{PREFACE_LINE, Preface, detect_preface};
 pub use priority::Priority;
 pub use stream::StreamId;
 
+use crate::h1::limits::MAX_FIELDS;
+
 /// The limits of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Http2Limits {
@@ -105,7 +107,7 @@ pub struct Http2Limits {
     /// above 1 GiB mean 1 GiB.
     pub header_list_bytes: usize,
     /// The number of fields in a section, including each part of a cookie, without pseudo-fields. Default: 100. Values
-    /// above 24,576 mean 24,576.
+    /// above 24,575 mean 24,575.
     pub headers: usize,
     /// The number of CONTINUATION frames of one section. Default: 8.
     pub continuations: u8,
@@ -128,7 +130,7 @@ impl Http2Limits {
     fn clamped(mut self) -> Self {
         self.streams = self.streams.min(u16::MAX.into());
         self.header_list_bytes = self.header_list_bytes.min(1 << 30);
-        self.headers = self.headers.min(24_576);
+        self.headers = self.headers.min(MAX_FIELDS);
         self.stream_window = self.stream_window.min(flow::MAX_WINDOW);
         self.connection_window = self.connection_window.clamp(flow::DEFAULT_WINDOW, flow::MAX_WINDOW);
         self

@@ -45,6 +45,10 @@ impl Request {
             .map(|(name, value)| (name.to_owned(), value.to_vec()))
             .collect();
         assert_eq!(map.len(), headers.len());
+        let mut with_host = head.clone();
+        with_host.add_host();
+        let has_host = head.header("host").is_some() || head.authority().is_none();
+        assert_eq!(with_host.header_map().len(), headers.len() + usize::from(!has_host));
         for (name, value) in &headers {
             assert!(map.get_all(name).iter().any(|other| other.as_bytes() == value));
         }

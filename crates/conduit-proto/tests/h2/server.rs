@@ -1,7 +1,7 @@
 //! The sending side: responses, flow control, the order of output, and the end of a connection.
 
 use conduit_proto::h1::{BodyError, BodyLength};
-use conduit_proto::h2::{ErrorCode, Http2Limits, Http2Phase, StreamId};
+use conduit_proto::h2::{ErrorCode, Http2Limits, Http2Phase, Http2Reason, StreamId};
 use conduit_proto::http_date;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -577,6 +577,26 @@ fn client_go_away_ends_the_connection_after_its_streams() {
     assert_eq!(server.read(), [Received::GoAway(1, ErrorCode::NO_ERROR)]);
     server.receive(&get(3, "/"));
     assert_eq!(server.read(), []);
+}
+
+#[test]
+fn header_map_of_the_maximum_number_of_fields_does_not_panic() {
+    let limits = Http2Limits {
+        header_list_bytes: 2 << 20,
+        headers: usize::MAX,
+        ..Http2Limits::default()
+    };
+    let mut server = Server::open(&limits);
+    for (stream, count) in [(1, 24_575), (3, 24_576)] {
+        let mut fields = block(&pseudo("GET", "/hold"));
+        literal(&mut fields, 0x40, b"a", b"b");
+        fields.resize(fields.len() + count - 1, 0xbe);
+        let (first, rest) = fields.split_at(16_384);
+        server.receive(&frame(HEADERS, END_STREAM, stream, first));
+        server.receive(&frame(CONTINUATION, END_HEADERS, stream, rest));
+    }
+    assert!(matches!(&server.seen[0], Seen::Request(1, request) if request.headers.len() == 24_575));
+    assert_eq!(server.seen[1], Seen::Refused(3, Http2Reason::TooManyFields));
 }
 
 #[test]
