@@ -2,7 +2,7 @@
 
 use conduit_net::Interest;
 
-use super::{Activity, ConnectionProtocol, OutputStep, Protocol, Step, WithoutExchanges};
+use super::{Activity, ConnectionProtocol, OutputStep, Protocol, Step, WithoutExchanges, close_late};
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, reading};
 use crate::protocol_timer::ProtocolTimer;
@@ -25,9 +25,7 @@ impl ConnectionProtocol for Negotiating {
     }
 
     fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        shared.counts().record_limit_hit(Limit::HandshakeTime);
-        tracing::debug!(peer = %link.peer(), limit = Limit::HandshakeTime.name(), "closed a connection");
-        Step::Close
+        close_late(Limit::HandshakeTime, link, shared)
     }
 
     fn on_shutdown(&mut self, _: &mut Link, shared: &mut Shared) -> Step {

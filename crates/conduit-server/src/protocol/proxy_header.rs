@@ -3,7 +3,7 @@
 use conduit_net::Interest;
 use conduit_proto::proxy::{Header, HeaderParser};
 
-use super::{Activity, ConnectionProtocol, OutputStep, Protocol, Step, WithoutExchanges};
+use super::{Activity, ConnectionProtocol, OutputStep, Protocol, Step, WithoutExchanges, close_late};
 use crate::connection_info::Origin;
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, reading};
@@ -40,9 +40,7 @@ impl ConnectionProtocol for ProxyHeader {
     }
 
     fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        shared.counts().record_limit_hit(Limit::HeadTime);
-        tracing::debug!(peer = %link.peer(), "the PROXY header did not arrive in time");
-        Step::Close
+        close_late(Limit::HeadTime, link, shared)
     }
 
     fn on_shutdown(&mut self, _: &mut Link, shared: &mut Shared) -> Step {

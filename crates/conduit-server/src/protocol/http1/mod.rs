@@ -171,9 +171,7 @@ impl ConnectionProtocol for Http1 {
                 return step;
             }
             // Waits of other protocols.
-            Timer::Off | Timer::Protocol(..) => return Step::Close,
-            #[cfg(all(feature = "http2", feature = "websocket"))]
-            Timer::At(_) => return Step::Close,
+            _ => return Step::Close,
         };
         shared.counts().record_limit_hit(limit);
         tracing::debug!(peer = %link.peer(), "{late}");
