@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use conduit_net::Interest;
 
-use super::{Activity, ConnectionProtocol, OutputStep, Protocol, Step, WithoutExchanges};
+use super::{Activity, ConnectionProtocol, OutputStep, Protocol, Step, WithoutExchanges, log_without_exchange};
 use crate::link::{InputMode, Link, Timer, reading};
 use crate::protocol_timer::ProtocolTimer;
 use crate::shared::Shared;
@@ -65,9 +65,7 @@ impl ConnectionProtocol for Lingering {
     }
 
     fn log_cut_off(&self, link: &Link, shared: &Shared) {
-        let seconds = link.waited(shared.now());
-        let stage = "the client has not received all of its response";
-        tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
+        log_without_exchange(link, "the client has not received all of its response", shared);
     }
 
     fn waits_for(&self, _: &Link, _: &Shared) -> (Interest, Timer) {

@@ -300,6 +300,12 @@ fn check_acknowledged(link: &mut Link, shared: &Shared) -> Step {
     Step::Continue
 }
 
+/// Logs a connection that the end of the shutdown timeout closes while it has no exchange, with the seconds of its wait.
+fn log_without_exchange(link: &Link, stage: &'static str, shared: &Shared) {
+    let seconds = link.waited(shared.now());
+    tracing::warn!(peer = %link.peer(), method = "", route = "", stage, seconds, "closed at the shutdown");
+}
+
 /// Closes a connection whose client is late.
 fn close_late(limit: Limit, link: &Link, shared: &Shared) -> Step {
     shared.counts().record_limit_hit(limit);

@@ -12,7 +12,10 @@ use conduit_proto::h1::{self, BodyLength, Event, Phase, Reason, RequestError};
 use http::StatusCode;
 
 use super::http2::Http2;
-use super::{Activity, ConnectionProtocol, ExchangeDriver, OutputStep, Step, check_acknowledged, close_late, linger};
+use super::{
+    Activity, ConnectionProtocol, ExchangeDriver, OutputStep, Step, check_acknowledged, close_late, linger,
+    log_without_exchange,
+};
 use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
 use crate::endpoint::Outcome;
@@ -195,9 +198,7 @@ impl ConnectionProtocol for Http1 {
         } else if !link.output.is_empty() {
             "the response is not sent"
         } else {
-            let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now()));
-            tracing::warn!(peer = %link.peer(), method = "", route = "", stage, seconds, "closed at the shutdown");
-            return;
+            return log_without_exchange(link, "a request has not arrived completely", shared);
         };
         self.exchange.log_cut_off(link.peer(), stage, &shared.environment);
     }

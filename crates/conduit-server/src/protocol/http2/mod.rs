@@ -34,6 +34,7 @@ use self::multiplexer::Multiplexer;
 use self::response::{refuse, respond};
 use super::{
     Activity, ConnectionProtocol, ExchangeDriver, OutputStep, Protocol, Step, check_acknowledged, close_late, linger,
+    log_without_exchange,
 };
 use crate::body::BodyEvent;
 use crate::commands::Command;
@@ -177,8 +178,7 @@ impl ConnectionProtocol for Http2 {
         let streams = &self.multiplexer.streams;
         let is_silent = streams.iter().next().is_none();
         if is_silent && self.multiplexer.engine.phase() != Http2Phase::Idle {
-            let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now()));
-            tracing::warn!(peer = %link.peer(), method = "", route = "", stage, seconds, "closed at the shutdown");
+            log_without_exchange(link, "a request has not arrived completely", shared);
         }
         for (_, stream) in streams.iter() {
             let stage = if stream.exchange.is_handling() {

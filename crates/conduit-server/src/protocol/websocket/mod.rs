@@ -9,7 +9,9 @@ use bytes::Bytes;
 use conduit_net::Interest;
 
 pub(super) use self::socket::{Socket, SocketInput, SocketOutput};
-use super::{Activity, ConnectionProtocol, ExchangeDriver, OutputStep, Protocol, Step, close_late, linger};
+use super::{
+    Activity, ConnectionProtocol, ExchangeDriver, OutputStep, Protocol, Step, close_late, linger, log_without_exchange,
+};
 use crate::commands::{Command, CommandSender};
 use crate::exchange::Exchange;
 use crate::exchange_id::ExchangeId;
@@ -129,9 +131,7 @@ impl ConnectionProtocol for WebSocket {
     }
 
     fn log_cut_off(&self, link: &Link, shared: &Shared) {
-        let seconds = link.waited(shared.now());
-        let stage = "the WebSocket is not closed";
-        tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
+        log_without_exchange(link, "the WebSocket is not closed", shared);
     }
 
     fn waits_for(&self, link: &Link, shared: &Shared) -> (Interest, Timer) {
