@@ -228,8 +228,8 @@ impl Transport {
 
     /// Announces that the next [`send`](Self::send) is the last one: an encrypted stream ends together with its last byte.
     pub(super) fn end_with_next_send(&mut self) {
-        if let Transport::Tls(stream) = self {
-            stream.end_with_next_send();
+        if let Some(tls) = self.tls_mut() {
+            tls.end_with_next_send();
         }
     }
 
@@ -237,10 +237,7 @@ impl Transport {
     /// them alone.
     #[inline]
     pub(super) fn defers_output(&self) -> bool {
-        match self {
-            Transport::Tls(stream) => stream.defers_output(),
-            _ => false,
-        }
+        self.tls().is_some_and(|tls| tls.defers_output())
     }
 
     /// Sends the TLS messages, such as those of the handshake.
@@ -248,34 +245,19 @@ impl Transport {
     /// # Errors
     /// The connection has failed. A full socket is not an error.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Transport::Tcp(_) | Transport::Unix(_) => Ok(()),
-            Transport::Tls(stream) => stream.flush(),
-            #[cfg(feature = "testing")]
-            Transport::Memory(_) => Ok(()),
-        }
+        self.tls_mut().map_or(Ok(()), |tls| tls.flush())
     }
 
     /// Returns whether TLS messages wait for room.
     #[inline]
     pub(super) fn holds_output(&self) -> bool {
-        match self {
-            Transport::Tcp(_) | Transport::Unix(_) => false,
-            Transport::Tls(stream) => stream.holds_output(),
-            #[cfg(feature = "testing")]
-            Transport::Memory(_) => false,
-        }
+        self.tls().is_some_and(|tls| tls.holds_output())
     }
 
     /// Returns whether a part of an encrypted record has arrived, without the rest that it needs.
     #[inline]
     pub(super) fn holds_input(&self) -> bool {
-        match self {
-            Transport::Tcp(_) | Transport::Unix(_) => false,
-            Transport::Tls(stream) => stream.holds_input(),
-            #[cfg(feature = "testing")]
-            Transport::Memory(_) => false,
-        }
+        self.tls().is_some_and(|tls| tls.holds_input())
     }
 
     /// The number of sent bytes that the client's system has not received yet; 0 on systems without this information.
@@ -305,18 +287,13 @@ impl Transport {
     /// The information about the client from the handshake: once, at the first call after its end.
     #[inline]
     pub(super) fn take_info(&mut self) -> Option<ConnectionInfo> {
-        match self {
-            Transport::Tcp(_) | Transport::Unix(_) => None,
-            Transport::Tls(stream) => stream.take_info(),
-            #[cfg(feature = "testing")]
-            Transport::Memory(_) => None,
-        }
+        self.tls_mut().and_then(|tls| tls.take_info())
     }
 
     /// Returns whether the handshake has selected this application protocol (RFC 7301).
     #[cfg(feature = "http2")]
     pub(super) fn has_selected(&self, protocol: &[u8]) -> bool {
-        matches!(self, Transport::Tls(stream) if stream.has_selected(protocol))
+        self.tls().is_some_and(|tls| tls.has_selected(protocol))
     }
 
     /// The socket, if bytes are sent unchanged: the kernel can send a file into it.
@@ -329,7 +306,7 @@ impl Transport {
 
     /// Returns whether the stream is encrypted.
     pub(super) fn is_secure(&self) -> bool {
-        matches!(self, Transport::Tls(_))
+        self.tls().is_some()
     }
 
     /// Ends the server's half of the stream: the client reads the end after all earlier bytes.
@@ -338,29 +315,25 @@ impl Transport {
     /// `WouldBlock` if the end of TLS waits for room: [`flush`](Self::flush), then call it again. Otherwise the
     /// connection has failed.
     pub(super) fn shutdown(&mut self) -> io::Result<()> {
+        if let Some(tls) = self.tls_mut() {
+            tls.send_close_notify();
+            if tls.holds_output() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+        self.shutdown_raw()
+    }
+
+    /// Ends the server's half of the stream below TLS.
+    fn shutdown_raw(&self) -> io::Result<()> {
         match self {
             Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Transport::Tls(stream) => stream.stream().shutdown_raw(),
             #[cfg(feature = "testing")]
             Transport::Memory(end) => {
                 end.shutdown();
                 Ok(())
-            }
-            Transport::Tls(stream) => {
-                stream.send_close_notify();
-                if stream.holds_output() {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                match stream.stream() {
-                    Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
-                    Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
-                    Transport::Tls(_) => Ok(()),
-                    #[cfg(feature = "testing")]
-                    Transport::Memory(end) => {
-                        end.shutdown();
-                        Ok(())
-                    }
-                }
             }
         }
     }
@@ -428,6 +401,23 @@ impl Transport {
     #[inline]
     pub(super) fn is_edge_triggered(&self) -> bool {
         !PORTABLE_POLLER && self.descriptor().is_some()
+    }
+
+    /// The encrypted stream, if it is one.
+    #[inline]
+    fn tls(&self) -> Option<&dyn TlsStream> {
+        match self {
+            Transport::Tls(stream) => Some(&**stream),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn tls_mut(&mut self) -> Option<&mut (dyn TlsStream + 'static)> {
+        match self {
+            Transport::Tls(stream) => Some(&mut **stream),
+            _ => None,
+        }
     }
 
     /// The socket below; memory has none.
