@@ -177,12 +177,11 @@ impl Connection {
         matches!(self.writing, Writing::Waiting | Writing::Nothing)
     }
 
-    /// Returns whether a response with this status is not final: 1xx, and 2xx to `CONNECT`, after which the bytes of
-    /// the connection belong to the caller (RFC 9110, sections 9.3.6 and 15.2).
+    /// Returns whether a response with this status is final, as [`MethodKind::has_final`] does for the method of the request.
     #[must_use]
     #[inline]
-    pub fn is_no_answer(&self, status: StatusCode) -> bool {
-        !self.method.has_final(status)
+    pub fn is_final(&self, status: StatusCode) -> bool {
+        self.method.has_final(status)
     }
 
     /// Returns whether the response has no body because the method is `HEAD` (RFC 9110, section 9.3.2). The method of a

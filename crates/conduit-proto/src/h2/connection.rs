@@ -251,16 +251,13 @@ impl Http2Connection {
         self.peer_go_away
     }
 
-    /// Returns whether a response with this status is not final: after a 1xx another response follows, and after a 2xx to `CONNECT`
+    /// Returns whether a response with this status is final: after a 1xx another response follows, and after a 2xx to `CONNECT`
     /// the stream belongs to the caller (RFC 9113, section 8.5).
     #[must_use]
-    pub fn is_no_answer(&self, stream: StreamId, status: StatusCode) -> bool {
-        let is_connect = || {
-            self.streams
-                .get(stream)
-                .is_some_and(|stream| stream.method == MethodKind::Connect)
-        };
-        status.is_informational() || status.is_success() && is_connect()
+    pub fn is_final(&self, stream: StreamId, status: StatusCode) -> bool {
+        let stream = self.streams.get(stream);
+        let method = stream.map_or(MethodKind::Other, |stream| stream.method);
+        method.has_final(status)
     }
 
     /// Returns whether the response has no body because the method is `HEAD` (RFC 9110, section 9.3.2).

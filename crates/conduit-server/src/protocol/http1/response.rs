@@ -37,7 +37,7 @@ impl Http1 {
 
     /// Writes a final response, or its head and the available part of its body.
     pub(super) fn respond(&mut self, mut response: Response, link: &mut Link, shared: &mut Shared) {
-        let is_final = !self.engine.is_no_answer(response.status());
+        let is_final = self.engine.is_final(response.status());
         self.exchange
             .prepare(&mut response, is_final, || link.is_secure(), &shared.environment);
         let is_last = self.requests >= shared.config.requests;

@@ -39,7 +39,7 @@ pub(super) fn respond(
         budget,
         ..
     } = multiplexer;
-    let is_final = !engine.is_no_answer(id, response.status());
+    let is_final = engine.is_final(id, response.status());
     let Some(stream) = streams.get(id) else {
         return discard(response);
     };
