@@ -16,11 +16,16 @@ use crate::memory::Budgets;
 use crate::route::Definition;
 use crate::transport::TlsAcceptor;
 
-const SERVING: u8 = 0;
-/// A stop was requested; the server serves for the delay before it.
-pub(super) const UNREADY: u8 = 1;
-pub(super) const STOPPING: u8 = 2;
-pub(super) const CLOSING: u8 = 3;
+/// The stage of a server, which only advances.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub(super) enum Stage {
+    Serving,
+    /// A stop was requested; the server serves for the delay before it.
+    Unready,
+    Stopping,
+    Closing,
+}
 
 /// Stops a [`Server`](crate::Server) from any thread; clones stop the same server.
 #[derive(Clone, Debug)]
@@ -30,6 +35,7 @@ pub struct ServerHandle(Arc<Lifecycle>);
 struct Lifecycle {
     /// The certificates, if connections use TLS.
     tls: Option<Arc<dyn TlsAcceptor>>,
+    /// The number of the [`Stage`].
     stage: AtomicU8,
     /// Between the request to stop and the stop.
     delay: Duration,
@@ -61,7 +67,7 @@ impl ServerHandle {
         tls: Option<Arc<dyn TlsAcceptor>>,
     ) -> Self {
         ServerHandle(Arc::new(Lifecycle {
-            stage: AtomicU8::new(SERVING),
+            stage: AtomicU8::new(Stage::Serving as u8),
             delay,
             changed: Notify::new(),
             replaced: AtomicBool::new(false),
@@ -81,14 +87,18 @@ impl ServerHandle {
     /// tasks (`Tasks`) in progress have the shutdown timeout (`App::shutdown_timeout`) to finish. With a
     /// `App::stop_delay`, the server first serves for that time without being ready.
     pub fn stop(&self) {
-        self.advance(if self.0.delay.is_zero() { STOPPING } else { UNREADY });
+        self.advance(if self.0.delay.is_zero() {
+            Stage::Stopping
+        } else {
+            Stage::Unready
+        });
     }
 
     /// Stops when the delay after the request to stop is over.
     pub(super) async fn stop_after_delay(&self) -> Infallible {
-        self.reached(UNREADY).await;
+        self.reached(Stage::Unready).await;
         tokio::time::sleep(self.0.delay).await;
-        self.advance(STOPPING);
+        self.advance(Stage::Stopping);
         std::future::pending().await
     }
 
@@ -97,7 +107,7 @@ impl ServerHandle {
     pub(super) fn leave(&self) {
         self.0.replaced.store(true, Ordering::Release);
         self.0.keeps_idle.store(true, Ordering::Release);
-        self.advance(STOPPING);
+        self.advance(Stage::Stopping);
     }
 
     /// Returns whether another process has taken over.
@@ -165,7 +175,7 @@ impl ServerHandle {
 
     /// Closes every connection, also those with a request in progress.
     pub fn close(&self) {
-        self.advance(CLOSING);
+        self.advance(Stage::Closing);
     }
 
     /// The numbers of connections, requests and bytes so far, and the hits of each limit.
@@ -184,7 +194,7 @@ impl ServerHandle {
     pub(super) fn stop_or_close(&self) {
         if self.0.keeps_idle.swap(false, Ordering::AcqRel) {
             self.0.changed.notify_waiters();
-        } else if self.0.stage.load(Ordering::Acquire) == SERVING {
+        } else if self.stage() == Stage::Serving {
             self.stop();
         } else {
             self.close();
@@ -194,16 +204,16 @@ impl ServerHandle {
     /// Returns whether the server accepts requests: no stop was requested, or another process accepts them already. It is the
     /// status of `health::readyz`.
     pub fn is_ready(&self) -> bool {
-        (self.0.stage.load(Ordering::Acquire) == SERVING || self.keeps_idle()) && self.0.budgets.has_room()
+        (self.stage() == Stage::Serving || self.keeps_idle()) && self.0.budgets.has_room()
     }
 
     /// Returns whether the server stops: it no longer accepts connections, and finishes the requests in progress.
     pub fn is_stopping(&self) -> bool {
-        self.0.stage.load(Ordering::Acquire) >= STOPPING
+        self.stage() >= Stage::Stopping
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        self.0.stage.load(Ordering::Acquire) == CLOSING
+        self.stage() == Stage::Closing
     }
 
     /// The output of the future, or `None` once the server stops.
@@ -219,12 +229,13 @@ impl ServerHandle {
         .await
     }
 
-    pub(super) async fn reached(&self, stage: u8) {
+    /// Waits until the server is at this stage or a later one.
+    pub(super) async fn reached(&self, stage: Stage) {
         loop {
             // Registered before the stage is read, so that no change is missed in between.
             let mut changed = pin!(self.0.changed.notified());
             changed.as_mut().enable();
-            if self.0.stage.load(Ordering::Acquire) >= stage {
+            if self.stage() >= stage {
                 return;
             }
             changed.await;
@@ -237,9 +248,15 @@ impl ServerHandle {
         self.0.changed.notified()
     }
 
-    pub(super) fn advance(&self, stage: u8) {
-        self.0.stage.fetch_max(stage, Ordering::AcqRel);
+    /// Advances the server to this stage, unless it is at a later one.
+    pub(super) fn advance(&self, stage: Stage) {
+        self.0.stage.fetch_max(stage as u8, Ordering::AcqRel);
         self.0.changed.notify_waiters();
+    }
+
+    fn stage(&self) -> Stage {
+        let stages = [Stage::Serving, Stage::Unready, Stage::Stopping, Stage::Closing];
+        stages[usize::from(self.0.stage.load(Ordering::Acquire))]
     }
 }
 
@@ -262,7 +279,7 @@ impl ServerHandle {
 
     /// Waits until the server stops.
     pub async fn stopping(&self) {
-        self.reached(STOPPING).await;
+        self.reached(Stage::Stopping).await;
     }
 }
 
@@ -271,6 +288,6 @@ pub(super) struct StopOnDrop(pub(super) ServerHandle);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.advance(STOPPING);
+        self.0.advance(Stage::Stopping);
     }
 }

@@ -21,7 +21,7 @@ use crate::descriptors::{check_workers, connections_per_worker};
 use crate::dispatch::OpenApplication;
 use crate::erased::{block_on, spawn_blocking, spawn_thread};
 use crate::error::{Error, Result};
-use crate::handle::{ServerHandle, StopOnDrop, UNREADY};
+use crate::handle::{ServerHandle, Stage, StopOnDrop};
 use crate::handover::Handover;
 use crate::listening::{Bound, Listening, SocketFile};
 use crate::memory::{self, Budgets};
@@ -422,7 +422,7 @@ async fn watch_files(handle: ServerHandle) -> Infallible {
 
 /// Reports the beginning of a shutdown to the manager and in the log.
 async fn report_stop(handle: ServerHandle) -> Infallible {
-    handle.reached(UNREADY).await;
+    handle.reached(Stage::Unready).await;
     // A server that cannot start has an error instead; after a handover the manager has another main process.
     if handle.has_started() && !handle.is_replaced() {
         manager::notify(manager::STOPPING);

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use crate::ServerHandle;
 use crate::blocking::polled_routes;
 use crate::erased::{block_on, spawn_thread};
-use crate::handle::{CLOSING, UNREADY};
+use crate::handle::Stage;
 use crate::observer::Observer;
 
 /// The time for workers to end after the shutdown's deadline; then the process ends without them.
@@ -125,10 +125,10 @@ impl Signals {
 
 /// Waits until the workers should have ended by themselves.
 async fn stuck(handle: &ServerHandle, limit: Duration) {
-    handle.reached(UNREADY).await;
+    handle.reached(Stage::Unready).await;
     handle.stopping().await;
     // They close at the limit by themselves, or earlier at a second signal.
-    let _ = tokio::time::timeout(limit, handle.reached(CLOSING)).await;
+    let _ = tokio::time::timeout(limit, handle.reached(Stage::Closing)).await;
     tokio::time::sleep(STUCK_AFTER).await;
 }
 

@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::dispatch::OpenApplication;
 use crate::erased::spawn_thread;
 use crate::error::{Error, Result};
-use crate::handle::{STOPPING, ServerHandle, StopOnDrop};
+use crate::handle::{ServerHandle, Stage, StopOnDrop};
 use crate::job::{Job, JobSource};
 use crate::server::{new_handle, watch_workers, worker_count};
 
@@ -161,7 +161,7 @@ impl Threads {
 impl Drop for Threads {
     /// No caller is left: handlers in progress are notified, and have the shutdown timeout to end.
     fn drop(&mut self) {
-        self.handle.advance(STOPPING);
+        self.handle.advance(Stage::Stopping);
     }
 }
 

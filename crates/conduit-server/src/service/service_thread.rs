@@ -14,7 +14,7 @@ use crate::current::{self, Serves};
 use crate::dispatch::OpenApplication;
 use crate::error::{Error, Result};
 use crate::exchange::Environment;
-use crate::handle::{CLOSING, ServerHandle, StopOnDrop};
+use crate::handle::{ServerHandle, Stage, StopOnDrop};
 use crate::job::Job;
 use crate::jobs::JobServer;
 use crate::watch::Watch;
@@ -104,7 +104,7 @@ async fn serve_jobs(
     work: &Work,
     shutdown_timeout: Duration,
 ) {
-    let mut closed = pin!(handle.reached(CLOSING));
+    let mut closed = pin!(handle.reached(Stage::Closing));
     let mut delay = pin!(handle.stop_after_delay());
     loop {
         let next = poll_fn(|context| {
