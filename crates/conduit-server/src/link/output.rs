@@ -177,7 +177,6 @@ impl Output {
             if matches!(progress, SendProgress::Done) {
                 discard(uncopied);
             } else {
-                uncopied.stop(progress);
                 self.uncopied = Some(uncopied);
             }
         }

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes};
 
-use crate::disk;
+use crate::disk::{self, Failed};
 use crate::file::FilePart;
 use crate::link::file;
 use crate::transport::Transport;
@@ -49,14 +49,10 @@ enum UncopiedState {
 pub(super) enum SendProgress {
     /// All is sent.
     Done,
-    /// The socket has no more room.
-    NoRoom,
+    /// The rest waits for room or for the disk, or cannot be sent.
+    Waits,
     /// The turn's share is sent, and there may be more room.
     Share,
-    /// The file's next bytes have to be read from the disk.
-    NotInMemory,
-    /// The file ended, or could not be read, before the length that was announced.
-    Failed(io::Error),
 }
 
 impl Uncopied {
@@ -128,7 +124,7 @@ impl Uncopied {
     }
 
     /// Sends `output` from `sent` on, and then the content, as far as there is room. Returns the number of bytes that were
-    /// sent.
+    /// sent. Records that the file is not in memory, or that it has failed.
     ///
     /// # Errors
     /// The connection has failed.
@@ -138,55 +134,67 @@ impl Uncopied {
         output: &mut Vec<u8>,
         sent: &mut usize,
     ) -> io::Result<(u64, SendProgress)> {
-        match &mut self.content {
-            UncopiedContent::Bytes(bytes) => send_bytes(transport, output, sent, bytes, &mut self.after),
-            UncopiedContent::File(part) => send_file(transport, output, sent, part),
-        }
-    }
-
-    /// Records the reason for which sending stops.
-    pub(super) fn stop(&mut self, progress: SendProgress) {
-        self.state = match progress {
-            SendProgress::NotInMemory => UncopiedState::NotInMemory,
-            SendProgress::Failed(error) => UncopiedState::Failed(error),
-            SendProgress::Done | SendProgress::NoRoom | SendProgress::Share => UncopiedState::Sending,
+        let mut total = 0;
+        let progress = match &mut self.content {
+            UncopiedContent::Bytes(bytes) => send_bytes(transport, output, sent, bytes, &mut self.after, &mut total)?,
+            UncopiedContent::File(part) => match send_file(transport, output, sent, part, &mut total) {
+                Ok(progress) => progress,
+                Err(Failed::NotInMemory) => {
+                    self.state = UncopiedState::NotInMemory;
+                    SendProgress::Waits
+                }
+                Err(Failed::File(error)) => {
+                    self.state = UncopiedState::Failed(error);
+                    SendProgress::Waits
+                }
+                Err(Failed::Socket(error)) => return Err(error),
+            },
         };
+        Ok((total, progress))
     }
 }
 
-/// Sends the buffer, the bytes and the framing after them with one call.
+/// Sends the buffer, the bytes and the framing after them with one call. Sets `total` to the number of sent bytes.
 fn send_bytes(
     transport: &mut Transport,
     output: &[u8],
     sent: &mut usize,
     bytes: &mut Bytes,
     after: &mut &'static [u8],
-) -> io::Result<(u64, SendProgress)> {
+    total: &mut u64,
+) -> io::Result<SendProgress> {
     let pieces = [IoSlice::new(&output[*sent..]), IoSlice::new(bytes), IoSlice::new(after)];
     let Some(count) = room(transport.send_vectored(&pieces))? else {
-        return Ok((0, SendProgress::NoRoom));
+        return Ok(SendProgress::Waits);
     };
+    *total = count as u64;
     let of_output = count.min(output.len() - *sent);
     let of_bytes = (count - of_output).min(bytes.len());
     *sent += of_output;
     bytes.advance(of_bytes);
     *after = &after[count - of_output - of_bytes..];
-    let done = *sent == output.len() && bytes.is_empty() && after.is_empty();
-    Ok((
-        count as u64,
-        if done { SendProgress::Done } else { SendProgress::NoRoom },
-    ))
+    let is_done = *sent == output.len() && bytes.is_empty() && after.is_empty();
+    Ok(if is_done {
+        SendProgress::Done
+    } else {
+        SendProgress::Waits
+    })
 }
 
+/// Sends the buffer and then the file, and adds the number of sent bytes to `total`.
+///
+/// # Errors
+/// The file is not in memory or has failed, or the connection has failed. `total` counts the bytes that were sent before.
 fn send_file(
     transport: &mut Transport,
     output: &mut Vec<u8>,
     sent: &mut usize,
     part: &mut FilePart,
-) -> io::Result<(u64, SendProgress)> {
+    total: &mut u64,
+) -> Result<SendProgress, Failed> {
     // Otherwise the system sends the file after the output.
     let reads = part.left() <= READ_BYTES as u64 || !disk::SENDS_FILES || transport.plain_socket().is_none();
-    let (mut total, mut share) = (0, SHARE_BYTES);
+    let mut share = SHARE_BYTES;
     // The next bytes of the file are in memory.
     let mut is_checked = false;
     while share > 0 {
@@ -195,12 +203,10 @@ fn send_file(
             let before = part.left();
             match file::read_to(part, output, READ_BYTES) {
                 Ok(()) => share = share.saturating_sub(before - part.left()),
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return Ok((total, SendProgress::Failed(error)));
-                }
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(Failed::File(error)),
                 // The bytes in memory are sent while the disk works.
                 Err(_) if unsent > 0 => {}
-                Err(_) => return Ok((total, SendProgress::NotInMemory)),
+                Err(_) => return Err(Failed::NotInMemory),
             }
         }
         if output.len() > *sent {
@@ -211,13 +217,13 @@ fn send_file(
                 Some(socket) if is_checked => disk::send_before(socket, bytes),
                 _ => transport.send(bytes),
             };
-            let Some(count) = room(result)? else {
-                return Ok((total, SendProgress::NoRoom));
+            let Some(count) = room(result).map_err(Failed::Socket)? else {
+                return Ok(SendProgress::Waits);
             };
             *sent += count;
-            total += count as u64;
+            *total += count as u64;
             if *sent < output.len() {
-                return Ok((total, SendProgress::NoRoom));
+                return Ok(SendProgress::Waits);
             }
             output.clear();
             *sent = 0;
@@ -227,22 +233,20 @@ fn send_file(
                 true => Ok(()),
                 false => file::check_in_memory(part, bytes),
             };
-            match checked.and_then(|()| file::send_to(part, socket, bytes)) {
-                Ok(0) => return Ok((total, SendProgress::NoRoom)),
-                Ok(count) => {
-                    total += count;
+            checked?;
+            match file::send_to(part, socket, bytes)? {
+                0 => return Ok(SendProgress::Waits),
+                count => {
+                    *total += count;
                     share -= count;
                 }
-                Err(disk::Failed::NotInMemory) => return Ok((total, SendProgress::NotInMemory)),
-                Err(disk::Failed::File(error)) => return Ok((total, SendProgress::Failed(error))),
-                Err(disk::Failed::Socket(error)) => return Err(error),
             }
         }
         if part.left() == 0 && output.is_empty() {
-            return Ok((total, SendProgress::Done));
+            return Ok(SendProgress::Done);
         }
     }
-    Ok((total, SendProgress::Share))
+    Ok(SendProgress::Share)
 }
 
 /// The number of bytes that were sent, if there was room.
