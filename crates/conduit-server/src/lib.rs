@@ -33,6 +33,7 @@ mod handover;
 mod idle;
 #[cfg(feature = "testing")]
 mod in_process;
+mod instrumentation;
 #[cfg(feature = "tower")]
 mod job;
 #[cfg(feature = "tower")]

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::HeaderMap;
 
-use crate::blocking::{Instrumentation, PollScope, WorkerCounts};
 use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
 use crate::commands::{Command, CommandSender, StreamEnd, register};
+use crate::instrumentation::{Instrumentation, PollScope, WorkerCounts};
 use crate::panics::{discard, message};
 
 /// Opens for each piece of a response's stream, and closes with the exchange.

@@ -44,7 +44,6 @@ use tracing::Span;
 
 use self::gate::{Pump, StreamGate};
 pub(super) use self::gate::{ReadyPiece, ResponseStream};
-use crate::blocking::{Instrumentation, InstrumentedHandler, WorkerCounts};
 use crate::body::{Body, Channel, EndsWithClient};
 use crate::commands::{Command, CommandSender};
 use crate::config::Config;
@@ -52,6 +51,7 @@ use crate::counts::Counts;
 use crate::deadlines::Second;
 use crate::dispatch::Application;
 use crate::endpoint::{Outcome, PendingHandler};
+use crate::instrumentation::{Instrumentation, InstrumentedHandler, WorkerCounts};
 use crate::redirect::to_https;
 use crate::request::Request;
 use crate::response::Response;

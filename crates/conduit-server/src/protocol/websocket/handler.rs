@@ -10,8 +10,8 @@ use std::time::Duration;
 use conduit_proto::ws::CloseCode;
 use tokio::time::Sleep;
 
-use crate::blocking::{PollScope, WorkerCounts};
 use crate::counts::Counts;
+use crate::instrumentation::{PollScope, WorkerCounts};
 use crate::panics::{discard, emit, message};
 use crate::route::Disconnect;
 use crate::websocket::{Channel, SocketFuture, WebSocketClosed};
