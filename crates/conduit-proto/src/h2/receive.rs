@@ -71,19 +71,15 @@ impl Http2Connection {
         self.check(&header)?;
         match header.kind {
             FrameKind::Data => return self.data(&header, input, out, now),
-            FrameKind::Unknown | FrameKind::GoAway if header.length > 8 => {
-                // The debug data of GOAWAY is discarded.
-                let taken = if header.kind == FrameKind::GoAway { 8 } else { 0 };
-                let Some(payload) = input.get(HEADER_BYTES..HEADER_BYTES + taken) else {
+            FrameKind::GoAway if header.length > 8 => {
+                let Some(payload) = input.get(HEADER_BYTES..HEADER_BYTES + 8) else {
                     return Ok(Step::Event(0, Http2Event::NeedMore));
                 };
                 self.go_away(payload);
-                self.glitch(now)?;
-                self.input = Input::Skipped {
-                    left: header.length - taken,
-                };
-                return Ok(Step::Continue(HEADER_BYTES + taken));
+                // The debug data.
+                return self.skip_rest(&header, 8, now);
             }
+            FrameKind::Unknown if header.length > 8 => return self.skip_rest(&header, 0, now),
             _ => {}
         }
         let used = HEADER_BYTES + header.length;
@@ -114,6 +110,15 @@ impl Http2Connection {
             Some(event) => Step::Event(used, event),
             None => Step::Continue(used),
         })
+    }
+
+    /// Discards the payload of a frame from byte `taken` on, as it arrives.
+    fn skip_rest<'a>(&mut self, header: &FrameHeader, taken: usize, now: Duration) -> Result<Step<'a>, Http2Reason> {
+        self.glitch(now)?;
+        self.input = Input::Skipped {
+            left: header.length - taken,
+        };
+        Ok(Step::Continue(HEADER_BYTES + taken))
     }
 
     /// Checks the header of a frame: its length, its stream, and its position in the sequence of frames.
