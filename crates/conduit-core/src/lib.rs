@@ -40,6 +40,7 @@ pub mod response;
 pub mod route;
 mod state;
 mod target;
+mod waker_slot;
 mod weight;
 
 /// Modules for the other crates of the workspace, which may change in every version.
@@ -55,7 +56,7 @@ pub mod internal {
 
     modules! {
         built_in charge connection_info current dispatch endpoint error_form excerpt exchange_id fallback file form_data memory method
-        nearest networks panics pool state target weight
+        nearest networks panics pool state target waker_slot weight
     }
 
     pub mod body {

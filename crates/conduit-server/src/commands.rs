@@ -14,6 +14,7 @@ use http::{HeaderMap, StatusCode};
 use crate::body::{BodyError, BodyEvent, BodyEventSender, BodyEvents};
 use crate::exchange_id::ExchangeId;
 use crate::response::Response;
+use crate::waker_slot;
 
 /// The trailers after a response's stream, or its error.
 pub(crate) type StreamEnd = Result<Option<Box<HeaderMap>>, BodyError>;
@@ -58,10 +59,7 @@ impl CommandQueue {
 
     /// Registers the worker's waker.
     pub(crate) fn register(&self, waker: &Waker) {
-        let mut worker = self.worker.borrow_mut();
-        if !worker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *worker = Some(waker.clone());
-        }
+        waker_slot::register(&mut self.worker.borrow_mut(), waker);
     }
 
     /// Wakes the worker, with or without a command.
@@ -84,8 +82,9 @@ impl BodyEvents for CommandQueue {
 
 /// Registers the waker of a task that waits for its connection.
 pub(crate) fn register(task: &Cell<Option<Waker>>, waker: &Waker) {
-    let known = task.take().filter(|known| known.will_wake(waker));
-    task.set(Some(known.unwrap_or_else(|| waker.clone())));
+    let mut known = task.take();
+    waker_slot::register(&mut known, waker);
+    task.set(known);
 }
 
 /// Sends the commands of one exchange.

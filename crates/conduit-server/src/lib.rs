@@ -74,7 +74,7 @@ mod worker;
 
 // The paths of core's modules in this crate.
 use conduit_core::internal::{
-    connection_info, dispatch, endpoint, exchange_id, file, memory, networks, panics, pool, state,
+    connection_info, dispatch, endpoint, exchange_id, file, memory, networks, panics, pool, state, waker_slot,
 };
 use conduit_core::{error, limit, problem, request, response, route};
 

@@ -12,6 +12,7 @@ use slab::Slab;
 
 use crate::deadlines::{Second, Wheel, WheelSlot};
 use crate::exchange_id::ConnectionId;
+use crate::waker_slot::register;
 
 thread_local! {
     // Not a part of the current worker: a stream can outlive the locals of its thread.
@@ -112,10 +113,7 @@ impl LiveStream {
             if entry.is_quiet {
                 return Some(LiveSignal::Quiet);
             }
-            let waker = context.waker();
-            if !entry.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                entry.waker = Some(waker.clone());
-            }
+            register(&mut entry.waker, context.waker());
             None
         });
         signal.flatten().map_or(Poll::Pending, Poll::Ready)

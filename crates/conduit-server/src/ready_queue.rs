@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
 
+use crate::waker_slot::register;
+
 /// The keys of the futures that are to be polled. Any thread may add one.
 pub(crate) struct ReadyQueue<K>(Mutex<ReadyState<K>>);
 
@@ -33,13 +35,8 @@ impl<K> ReadyQueue<K> {
     pub(crate) fn next(&self, context: &Context<'_>) -> Option<K> {
         let mut state = self.lock();
         let next = state.keys.pop_front();
-        if next.is_none()
-            && !state
-                .driver
-                .as_ref()
-                .is_some_and(|known| known.will_wake(context.waker()))
-        {
-            state.driver = Some(context.waker().clone());
+        if next.is_none() {
+            register(&mut state.driver, context.waker());
         }
         next
     }

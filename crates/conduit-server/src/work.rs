@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::panics::emit;
 use crate::route::Definition;
+use crate::waker_slot::register;
 
 /// The handlers and tasks of one worker.
 #[derive(Clone, Default)]
@@ -77,7 +78,7 @@ impl Work {
         if self.0.entries.borrow().is_empty() {
             return Poll::Ready(());
         }
-        self.0.waiter.replace(Some(context.waker().clone()));
+        register(&mut self.0.waiter.borrow_mut(), context.waker());
         Poll::Pending
     }
 

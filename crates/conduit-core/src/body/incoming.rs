@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use super::error::BodyError;
 use crate::exchange_id::ExchangeId;
 use crate::pool::Buffer;
+use crate::waker_slot::register;
 
 /// The buffer size of a request's body for a handler that reads it as a stream; when it is full, the server stops
 /// reading from the socket, and TCP slows the client down.
@@ -317,7 +318,7 @@ impl Channel {
 
     fn wait(&self, context: &mut Context<'_>) {
         self.resume_if_paused();
-        *self.reader.borrow_mut() = Some(context.waker().clone());
+        register(&mut self.reader.borrow_mut(), context.waker());
     }
 
     fn resume_if_paused(&self) {
