@@ -30,6 +30,7 @@ pub struct ExchangeId {
     pub connection: ConnectionId,
     /// The stream of the connection.
     pub stream: StreamId,
-    /// The number of exchanges on the stream so far, this one included; it may wrap around.
+    /// The number that distinguishes the exchanges of a slot. HTTP/1.1: the number of requests so far, this one included,
+    /// which may wrap around. HTTP/2: the number of the stream in its frames.
     pub generation: u32,
 }

@@ -54,15 +54,15 @@ impl Networks {
     }
 
     /// Returns whether this end of a connection is in one of them. A Unix socket has the unspecified address.
-    pub fn have(&self, peer: SocketAddr) -> bool {
+    pub fn contains_peer(&self, peer: SocketAddr) -> bool {
         if peer.ip().is_unspecified() {
             return self.unix;
         }
-        self.contain(peer.ip())
+        self.contains(peer.ip())
     }
 
     /// Returns whether the address is in one of them; an IPv4-mapped IPv6 address counts as IPv4.
-    pub fn contain(&self, address: IpAddr) -> bool {
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         !address.is_unspecified()
             && self.networks.iter().any(|&(network, prefix)| {
@@ -115,7 +115,7 @@ mod tests {
             "::1",
             "::ffff:10.1.2.3",
         ] {
-            assert!(networks.contain(inside.parse().expect("an address")), "{inside}");
+            assert!(networks.contains(inside.parse().expect("an address")), "{inside}");
         }
         for outside in [
             "11.0.0.0",
@@ -126,18 +126,18 @@ mod tests {
             "0.0.0.0",
             "::",
         ] {
-            assert!(!networks.contain(outside.parse().expect("an address")), "{outside}");
+            assert!(!networks.contains(outside.parse().expect("an address")), "{outside}");
         }
         let everybody = Networks::of(["0.0.0.0/0"]);
-        assert!(everybody.contain("192.0.2.7".parse().expect("an address")));
-        assert!(!everybody.contain("::1".parse().expect("an address")));
+        assert!(everybody.contains("192.0.2.7".parse().expect("an address")));
+        assert!(!everybody.contains("::1".parse().expect("an address")));
     }
 
     #[test]
     fn unix_sockets_are_meant_only_where_they_are_named() {
         let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
-        assert!(Networks::of(["unix"]).have(unspecified));
-        assert!(!Networks::of(["0.0.0.0/0", "::/0"]).have(unspecified));
+        assert!(Networks::of(["unix"]).contains_peer(unspecified));
+        assert!(!Networks::of(["0.0.0.0/0", "::/0"]).contains_peer(unspecified));
     }
 
     #[test]

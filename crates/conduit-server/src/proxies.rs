@@ -54,15 +54,15 @@ impl Proxies {
     }
 
     /// Returns whether the connections of this peer begin with a header of the PROXY protocol.
-    pub(crate) fn send_header(&self, peer: SocketAddr) -> bool {
-        self.header.as_ref().is_some_and(|known| known.have(peer))
+    pub(crate) fn sends_header(&self, peer: SocketAddr) -> bool {
+        self.header.as_ref().is_some_and(|known| known.contains_peer(peer))
     }
 
     /// The forwarding fields to read from requests of this hop, if it is a trusted proxy.
     pub(crate) fn forwarding_of(&self, hop: SocketAddr) -> Option<Arc<Forwarding>> {
         self.forwarding
             .as_ref()
-            .filter(|known| known.trusted.have(hop))
+            .filter(|known| known.trusted.contains_peer(hop))
             .cloned()
     }
 }
@@ -94,7 +94,7 @@ mod tests {
         assert!(proxies.forwarding_of(inside).is_some_and(|known| known.standard));
         assert!(proxies.forwarding_of(unix).is_some());
         assert!(proxies.forwarding_of(outside).is_none());
-        assert!(proxies.send_header(outside) && !proxies.send_header(inside));
+        assert!(proxies.sends_header(outside) && !proxies.sends_header(inside));
 
         // The program takes precedence, also with an empty list.
         let proxies = Proxies {
@@ -106,12 +106,12 @@ mod tests {
             .with_environment(environment)
             .expect("the environment is not read");
         assert!(proxies.forwarding_of(inside).is_none());
-        assert!(proxies.send_header(inside) && !proxies.send_header(outside));
+        assert!(proxies.sends_header(inside) && !proxies.sends_header(outside));
 
         let empty = Proxies::default()
             .with_environment(|_| Some(" ".into()))
             .expect("an empty list");
-        assert!(!empty.send_header(inside) && empty.forwarding_of(inside).is_none());
+        assert!(!empty.sends_header(inside) && empty.forwarding_of(inside).is_none());
     }
 
     #[test]

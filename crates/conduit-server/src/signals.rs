@@ -69,6 +69,7 @@ fn run(
 ) {
     let running = async {
         let mut ended = pin!(ended);
+        // The thread of `Server::run` ends the delay too, but a full pipe or an observer may block it.
         let mut delay = pin!(handle.stop_after_delay());
         let mut stuck = pin!(stuck(handle, limit));
         poll_fn(|context| {

@@ -48,7 +48,7 @@ impl Connections {
         let proxies = &self.shared.config.proxies;
         let peer = accepted.peer;
         let forwarding = proxies.forwarding_of(peer);
-        let sends_header = proxies.send_header(peer);
+        let sends_header = proxies.sends_header(peer);
         let role = PeerRole {
             // A connection of a proxy counts for its client, if that is known.
             is_counted: !sends_header && forwarding.is_none(),

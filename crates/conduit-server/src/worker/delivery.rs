@@ -41,14 +41,14 @@ impl CommandDelivery {
         self.spare = commands;
     }
 
-    /// Passes a command to its connection. [`finish`](Self::finish) must follow.
+    /// Passes the wake-up of a WebSocket's handler to its connection. [`finish`](Self::finish) must follow.
     ///
-    /// A connection with two commands is finished twice, unless they follow each other.
+    /// A connection with two wake-ups is finished twice, unless they follow each other.
     #[cfg(feature = "websocket")]
-    pub(super) fn pass(&mut self, exchange: ExchangeId, command: Command, connections: &mut Connections) {
+    pub(super) fn wake_socket(&mut self, exchange: ExchangeId, connections: &mut Connections) {
         let id = exchange.connection;
         connections.with_connection(id, |connection, shared| {
-            connection.on_command(exchange, command, shared)
+            connection.on_command(exchange, Command::Socket, shared)
         });
         if self.commanded.last() != Some(&id) {
             self.add(id, connections);

@@ -7,7 +7,6 @@ use tokio::task::coop::has_budget_remaining;
 
 use super::connections::Connections;
 use super::delivery::CommandDelivery;
-use crate::commands::Command;
 
 /// The number of woken handlers of WebSockets that are polled in a row.
 const HANDLERS_A_TURN: usize = 128;
@@ -57,7 +56,7 @@ impl HandlerPolls {
             let Some(exchange) = connections.shared.woken_handlers.next(context) else {
                 break;
             };
-            delivery.pass(exchange, Command::Socket, connections);
+            delivery.wake_socket(exchange, connections);
             polls += 1;
         }
         delivery.finish(connections);

@@ -163,7 +163,7 @@ impl Client {
         for (place, hop) in hops.enumerate() {
             walked = place;
             self.address = hop.and_then(node);
-            if !self.address.is_some_and(|address| forwarding.trusted.contain(address)) {
+            if !self.address.is_some_and(|address| forwarding.trusted.contains(address)) {
                 break;
             }
         }
