@@ -216,7 +216,7 @@ fn encoded(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{compressed, encoded, hashed_path};
+    use super::*;
 
     #[test]
     fn the_hash_is_before_the_extension() {
@@ -233,5 +233,19 @@ mod tests {
     fn content_that_does_not_shrink_is_not_compressed() {
         assert!(compressed(&[b'a'; 1000]).is_some());
         assert!(compressed(b"").is_none() && compressed(b"short").is_none());
+    }
+
+    #[test]
+    fn a_precompressed_variant_has_no_variants() {
+        let paths = ["data", "data.gz", "data.gz.br", "other.gz"];
+        let files = paths.map(|path| (path.to_owned(), PathBuf::from(path)));
+        let entries = with_neighbours(files.into());
+        let found: Vec<_> = entries.iter().map(|(path, entry)| (&**path, &*entry.file)).collect();
+        assert_eq!(
+            found,
+            ["data", "data.gz.br", "other.gz"].map(|path| (path, Path::new(path)))
+        );
+        let coded = entries["data"].coded.iter().flatten().collect::<Vec<_>>();
+        assert_eq!(coded, [Path::new("data.gz")]);
     }
 }

@@ -23,8 +23,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use conduit_macros::get;
-use http::StatusCode;
 
+use crate::Status;
 use crate::server::current;
 
 /// Returns 200 while the worker that receives the request runs.
@@ -38,16 +38,16 @@ pub fn healthz() -> &'static str {
 ///
 /// If readiness has more conditions, write a route that combines them with [`is_ready`].
 #[get("/readyz")]
-pub fn readyz() -> (StatusCode, Cow<'static, str>) {
+pub fn readyz() -> Result<&'static str, Status<503, Cow<'static, str>>> {
     let reason = match current::server() {
         Some(server) if server.is_ready() => match unavailable() {
-            None => return (StatusCode::OK, Cow::Borrowed("ready\n")),
+            None => return Ok("ready\n"),
             Some(dependency) => Cow::Owned(format!("{}\n", dependency.problem)),
         },
         Some(server) if !server.budgets().has_room() => Cow::Borrowed("no memory for bodies\n"),
         _ => Cow::Borrowed("stopping\n"),
     };
-    (StatusCode::SERVICE_UNAVAILABLE, reason)
+    Err(Status(reason))
 }
 
 /// Returns whether the server of this worker thread accepts requests: no shutdown has begun, there is memory for bodies, and

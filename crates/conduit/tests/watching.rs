@@ -130,7 +130,7 @@ fn counters_of_the_program_are_on_the_metrics_page() {
 #[test]
 fn health_stays_and_readiness_ends_at_the_shutdown() {
     #[get("/after-the-stop")]
-    async fn after_the_stop(shutdown: conduit::Shutdown) -> (StatusCode, std::borrow::Cow<'static, str>) {
+    async fn after_the_stop(shutdown: conduit::Shutdown) -> impl IntoResponse {
         shutdown.requested().await;
         assert!(!health::is_ready());
         health::readyz()

@@ -310,7 +310,8 @@ fn doc_comments_of_variants_change_nothing_and_the_default_of_a_nullable_field_c
         "{default}"
     );
     // The other differences are the names of the modules.
-    let is_name = |change: &str| change.contains(" has the name schemas.documented.") || change.starts_with("handler: ");
+    let is_name =
+        |change: &str| change.contains(" has the name schemas.documented.") || change.starts_with("handler: ");
     assert!(
         others.iter().all(|difference| is_name(&difference.change)),
         "{others:#?}"
