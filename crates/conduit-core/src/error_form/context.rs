@@ -75,9 +75,11 @@ impl<'a> ErrorContext<'a> {
     /// Returns whether the client requests a page, as browsers do: its `accept` names `text/html`, and JSON at most
     /// as much (RFC 9110, section 12.5.1).
     pub fn wants_html(&self) -> bool {
-        let accept = String::from_utf8_lossy(self.header("accept").unwrap_or_default());
+        let head = self.summary.head.as_deref();
+        let lines = head.into_iter().flat_map(|head| head.header_all("accept"));
+        let lines = lines.filter_map(|line| str::from_utf8(line).ok());
         let (mut html, mut json) = (0, 0);
-        for (name, weight) in weighted(&accept) {
+        for (name, weight) in lines.flat_map(weighted) {
             if name.eq_ignore_ascii_case("text/html") {
                 html = weight;
             } else if ["application/json", "application/problem+json"]

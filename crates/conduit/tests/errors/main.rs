@@ -419,6 +419,14 @@ fn the_application_has_one_form_for_all_errors_those_of_the_framework_too() {
     let response = client.response();
     assert!(response.text().ends_with("true"), "{response:?}");
     assert_eq!(response.header("allow"), Some("GET, HEAD, OPTIONS"));
+    // The lines of a field are one list.
+    for (second, wants_html) in [("text/html", "true"), ("text/html;q=0.5, application/json", "false")] {
+        client.send(format!(
+            "PUT /later HTTP/1.1\r\nhost: test\r\naccept: image/png\r\naccept: {second}\r\n\r\n"
+        ));
+        let text = client.response().text().to_owned();
+        assert!(text.ends_with(wants_html), "{text}");
+    }
     client.send("GET /later HTTP/1.1\r\nhost: test\r\n\r\n");
     assert_eq!(client.response().header("retry-after"), Some("7"));
     client.send("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\n1234");
