@@ -314,3 +314,55 @@ fn blocking_calls() {
         ErrorKind::TimedOut
     );
 }
+
+/// Linux returns network errors of a connection at accept(2). A filter of system calls returns them here.
+#[test]
+fn accepting_with_a_timeout_continues_after_an_error_of_one_connection() {
+    let limit = Duration::from_millis(30);
+    for (number, expected) in [
+        (libc::ECONNABORTED, libc::ETIMEDOUT),
+        (libc::ENETDOWN, libc::ETIMEDOUT),
+        (libc::EHOSTUNREACH, libc::ETIMEDOUT),
+        (libc::EPROTO, libc::ETIMEDOUT),
+        (libc::EMFILE, libc::EMFILE),
+        (libc::EOPNOTSUPP, libc::EOPNOTSUPP),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let accepting = std::thread::spawn(move || {
+            fail_accept(number as u32);
+            assert_eq!(listener.accept().unwrap_err().raw_os_error(), Some(number));
+            std::io::Error::from(listener.accept_timeout(limit).unwrap_err()).kind()
+        });
+        let kind = std::io::Error::from_raw_os_error(expected).kind();
+        assert_eq!(accepting.join().unwrap(), kind, "{number}");
+    }
+}
+
+/// Makes accept4(2) return an error on this thread (seccomp(2)).
+#[expect(unsafe_code, reason = "the filter of system calls")]
+fn fail_accept(number: u32) {
+    let instruction = |code, if_false, operand| libc::sock_filter {
+        code,
+        jt: 0,
+        jf: if_false,
+        k: operand,
+    };
+    // The opcodes are those of linux/bpf_common.h. The number of the call is at offset 0 of `struct seccomp_data`.
+    let mut filter = [
+        instruction(0x20, 0, 0),
+        instruction(0x15, 1, libc::SYS_accept4 as u32),
+        instruction(0x06, 0, libc::SECCOMP_RET_ERRNO | number),
+        instruction(0x06, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the calls read live memory, and change only what this thread may do.
+    let result = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            | libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}

@@ -47,11 +47,31 @@ pub(crate) fn accept_by(
     loop {
         wait(socket, PollFlags::IN, deadline)?;
         match retry_on_intr(|| sys::socket::accept(socket)) {
-            // Another process may have accepted the connection between the two calls, or the peer may have closed it.
-            Err(Errno::AGAIN | Errno::CONNABORTED) => {}
+            // Another process may have accepted the connection between the two calls.
+            Err(Errno::AGAIN) => {}
+            Err(cause) if is_of_one_connection(cause) => {}
             result => return result,
         }
+        // The listener remains readable while connections with errors arrive.
+        if deadline.is_some_and(|deadline| deadline.left().is_zero()) {
+            return Err(Errno::TIMEDOUT);
+        }
     }
+}
+
+/// Returns whether an error of accept(2) concerns only the connection that it has removed from the queue. `EOPNOTSUPP`
+/// is not one of them, although accept(2) lists it: it also means that the socket does not listen.
+fn is_of_one_connection(cause: Errno) -> bool {
+    matches!(
+        cause,
+        Errno::CONNABORTED
+            | Errno::NETDOWN
+            | Errno::NETUNREACH
+            | Errno::HOSTDOWN
+            | Errno::HOSTUNREACH
+            | Errno::PROTO
+            | Errno::NOPROTOOPT
+    )
 }
 
 pub(crate) fn start_connect(socket: BorrowedFd<'_>, address: &Address) -> Result<(), Error> {

@@ -43,19 +43,19 @@ impl TcpListener {
     /// - `EMFILE`, `ENFILE`: no descriptor is available. The connection remains in the queue and the listener readable:
     ///   pause accepting until descriptors have been closed.
     /// - `ECONNABORTED`: the peer closed the connection before it was accepted; continue with the next one. On Linux,
-    ///   network errors of the connection (`ENETDOWN`, `EPROTO`, `EHOSTUNREACH` and others) are returned here too,
-    ///   with the same meaning.
+    ///   network errors of the connection (`ENETDOWN`, `ENETUNREACH`, `EHOSTDOWN`, `EHOSTUNREACH`, `EPROTO`,
+    ///   `ENOPROTOOPT`) are returned here too, with the same meaning. accept(2).
     #[inline]
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (socket, peer) = ops::accept(self.socket.as_fd())?;
         Ok((TcpStream::from(socket), ip_address(peer)?))
     }
 
-    /// Waits at most `limit` for a connection. On a socket in blocking mode the call may wait longer, if another thread
-    /// or process accepts the connection first.
+    /// Waits at most `limit` for a connection, and continues with the next one after an error of a single connection. On
+    /// a socket in blocking mode the call may wait longer, if another thread or process accepts the connection first.
     ///
     /// # Errors
-    /// As [`accept`](TcpListener::accept), and `ETIMEDOUT` if `limit` elapses.
+    /// As [`accept`](TcpListener::accept) except for those of a single connection, and `ETIMEDOUT` if `limit` elapses.
     pub fn accept_timeout(&self, limit: Duration) -> Result<(TcpStream, SocketAddr), Error> {
         let failed = |cause: io::Error| Error::new(Operation::Accept, self.local_addr().ok(), cause);
         let (socket, peer) =
