@@ -48,6 +48,7 @@ impl AsyncPoller {
         self.registered.get_ref()
     }
 }
+
 /// Conversions in both directions, through the socket of `std`.
 macro_rules! conversions {
     ($($socket:ident: $std:ty, $tokio:ty;)*) => {$(

@@ -323,6 +323,17 @@ fn errors_contain_the_unusable_file_or_name() {
         "cannot use the file /no/such/file.pem: No such file or directory (os error 2)"
     );
     assert_eq!(error.side(), Side::Local);
+    let garbage = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let error = TlsClient::builder().trust_pem(garbage).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot use the certificates in the text: none of them is an X.509 certificate; use the certificate of an issuer"
+    );
+    let some = [&garbage[..], issuer().pem().as_bytes()].concat();
+    assert!(
+        TlsClient::builder().trust_pem(&some).is_ok(),
+        "the first one is skipped"
+    );
     let error = TlsClient::builder().trust_pem(b"not PEM").unwrap_err();
     assert!(
         error

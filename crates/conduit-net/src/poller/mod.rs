@@ -17,9 +17,9 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 /// Waits until one of many sources is ready.
 ///
 /// A source is anything with a descriptor that the system can poll. The caller adds it with a key, and
-/// [`wait`](Poller::wait) returns the keys of the ready sources. Readiness is *level-triggered*: every wait reports an
-/// event as long as its cause persists. So a source need not be drained at once, and a hang-up after pending data is
-/// not lost.
+/// [`wait`](Poller::wait) returns the keys of the ready sources. Readiness is *level-triggered*, unless the interest is
+/// [`edge`](Interest::edge) or [`one_shot`](Interest::one_shot): every wait reports an event as long as its cause
+/// persists. So a source need not be drained at once, and a hang-up after pending data is not lost.
 ///
 /// One thread waits; any thread may [`notify`](Poller::notify) it and add, modify and remove sources. The descriptor of
 /// the poller is readable while events are pending, so a poller can be nested in another one, or in a tokio runtime

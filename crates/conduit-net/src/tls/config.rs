@@ -104,7 +104,24 @@ impl TlsServer {
         }
     }
 
-    /// Uses a configuration of rustls, for features that this module lacks.
+    /// Uses a configuration of rustls, for features that this module lacks. Here, a built server that also receives early
+    /// data:
+    ///
+    /// ```
+    /// use conduit_net::tls::{Identity, TlsServer};
+    /// use std::sync::Arc;
+    /// # #[cfg(target_os = "linux")] {
+    /// # let own = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    /// # let (chain, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+    /// let identity = Identity::from_pem(chain.as_bytes(), key.as_bytes())?;
+    /// let server = TlsServer::builder(identity).protocols(&["http/1.1"]).build()?;
+    /// let mut config = rustls::ServerConfig::clone(server.rustls());
+    /// config.max_early_data_size = 16 * 1024;
+    /// let server = TlsServer::from_rustls(Arc::new(config));
+    /// assert_eq!(server.rustls().max_early_data_size, 16 * 1024);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn from_rustls(config: Arc<ServerConfig>) -> TlsServer {
         TlsServer { config }
     }
@@ -143,7 +160,8 @@ impl TlsServerBuilder {
     /// Requires a certificate from clients, by an issuer in this PEM text. Default: the server requests none.
     ///
     /// # Errors
-    /// The text has no PEM section with a certificate.
+    /// The text has no PEM section with a certificate, a section is damaged, or none of them is an X.509 certificate.
+    /// Sections with other content are skipped if at least one is usable.
     pub fn require_client_certificates(mut self, issuers_pem: &[u8]) -> Result<TlsServerBuilder, TlsError> {
         self.clients = Some(roots(RootCertStore::empty(), issuers_pem, "the text")?);
         Ok(self)
@@ -153,7 +171,8 @@ impl TlsServerBuilder {
     /// accepts clients without a certificate.
     ///
     /// # Errors
-    /// The text has no PEM section with a certificate.
+    /// The text has no PEM section with a certificate, a section is damaged, or none of them is an X.509 certificate.
+    /// Sections with other content are skipped if at least one is usable.
     pub fn accept_client_certificates(mut self, issuers_pem: &[u8]) -> Result<TlsServerBuilder, TlsError> {
         self.clients_required = false;
         self.require_client_certificates(issuers_pem)
@@ -249,9 +268,26 @@ impl TlsClient {
         }
     }
 
-    /// Uses a configuration of rustls, for features that this module lacks.
+    /// Uses a configuration of rustls, for features that this module lacks. Here, a built client that sends no name of
+    /// the host (SNI):
+    ///
+    /// ```
+    /// use conduit_net::tls::TlsClient;
+    /// use std::sync::Arc;
+    /// let client = TlsClient::builder().protocols(&["http/1.1"]).build()?;
+    /// let mut config = rustls::ClientConfig::clone(client.rustls());
+    /// config.enable_sni = false;
+    /// let client = TlsClient::from_rustls(Arc::new(config));
+    /// assert!(!client.rustls().enable_sni);
+    /// # Ok::<(), conduit_net::tls::TlsError>(())
+    /// ```
     pub fn from_rustls(config: Arc<ClientConfig>) -> TlsClient {
         TlsClient { config }
+    }
+
+    /// The configuration of rustls, for callers that use rustls directly.
+    pub fn rustls(&self) -> &Arc<ClientConfig> {
+        &self.config
     }
 }
 
@@ -267,7 +303,8 @@ impl TlsClientBuilder {
     /// Trusts the certificates in a PEM text, and certificates that they have issued.
     ///
     /// # Errors
-    /// The text has no PEM section with a certificate.
+    /// The text has no PEM section with a certificate, a section is damaged, or none of them is an X.509 certificate.
+    /// Sections with other content are skipped if at least one is usable.
     pub fn trust_pem(mut self, issuers: &[u8]) -> Result<TlsClientBuilder, TlsError> {
         self.trusted = roots(self.trusted, issuers, "the text")?;
         Ok(self)
@@ -277,7 +314,8 @@ impl TlsClientBuilder {
     /// public issuers in `/etc/ssl/certs/ca-certificates.crt` or `/etc/pki/tls/certs/ca-bundle.crt`.
     ///
     /// # Errors
-    /// The file cannot be read or has no certificate. The error names the path.
+    /// The file cannot be read, or its text is unusable as in [`trust_pem`](TlsClientBuilder::trust_pem). The error names
+    /// the path.
     pub fn trust_pem_file(mut self, issuers: impl AsRef<Path>) -> Result<TlsClientBuilder, TlsError> {
         let path = issuers.as_ref();
         self.trusted = roots(self.trusted, &read_pem_file(path)?, &path.display().to_string())?;
@@ -321,7 +359,7 @@ fn roots(mut store: RootCertStore, pem: &[u8], place: &str) -> Result<RootCertSt
         return Err(TlsError::configuration(
             "the certificates in",
             place,
-            "none of them is a CA certificate; use the certificate of an issuer",
+            "none of them is an X.509 certificate; use the certificate of an issuer",
         ));
     }
     Ok(store)
