@@ -3,6 +3,8 @@
 mod found;
 #[cfg(target_os = "linux")]
 mod openat2;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::ffi::OsString;
@@ -92,12 +94,9 @@ impl Directory {
         self.find_by_walk(path, waiting)
     }
 
-    /// Opens the object as [`find`](Directory::find) does, with each component opened in turn. Tests compare both methods; systems
-    /// without openat2(2) have only this one. [`Waiting::Never`] always fails.
-    ///
-    /// # Errors
-    /// As [`find`](Directory::find).
-    pub fn find_by_walk(&self, path: &[u8], waiting: Waiting) -> io::Result<Found> {
+    /// Opens the object as [`find`](Directory::find) does, with each component opened in turn. Systems without openat2(2)
+    /// have only this method. [`Waiting::Never`] always fails.
+    fn find_by_walk(&self, path: &[u8], waiting: Waiting) -> io::Result<Found> {
         match waiting {
             Waiting::Allowed => walk::find(self.0.as_fd(), path),
             Waiting::Never => Err(Errno::WOULDBLOCK.into()),

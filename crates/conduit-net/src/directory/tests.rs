@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use conduit_net::{Directory, Found, Waiting};
+use super::{Directory, Found, Waiting};
 
 struct Tree(PathBuf);
 
