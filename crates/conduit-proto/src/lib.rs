@@ -38,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 mod date;
+mod digits;
 pub mod file_path;
 pub mod h1;
 #[cfg(feature = "h2")]

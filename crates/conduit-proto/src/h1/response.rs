@@ -7,6 +7,7 @@ use super::BodyLength;
 use super::connection::{Connection, DRAIN_BYTES, Reading, Writing};
 use super::error::BodyError;
 use super::framing::{decimal, is_allowed_trailer};
+use crate::digits::{MAX_DIGITS, digits};
 use crate::message::{MethodKind, ResponseBody};
 
 impl Connection {
@@ -382,16 +383,7 @@ fn write_content_length(out: &mut Vec<u8>, length: u64) {
         0..10 => out.extend_from_slice(&[digit(length), b'\r', b'\n']),
         10..100 => out.extend_from_slice(&[digit(length / 10), digit(length), b'\r', b'\n']),
         _ => {
-            /// The maximum number of digits of 64 bits.
-            const DIGITS: usize = 20;
-            let mut digits = [0; DIGITS];
-            let (mut rest, mut at) = (length, DIGITS);
-            while rest > 0 {
-                at -= 1;
-                digits[at] = digit(rest);
-                rest /= 10;
-            }
-            out.extend_from_slice(&digits[at..]);
+            out.extend_from_slice(digits(length, &mut [0; MAX_DIGITS]));
             out.extend_from_slice(b"\r\n");
         }
     }

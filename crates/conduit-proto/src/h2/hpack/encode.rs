@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::table::{STATIC, STATUSES, TABLE_BYTES, Table, static_index};
 use super::{huffman, integer};
+use crate::digits::{MAX_DIGITS, digits};
 
 /// The indexed representation (RFC 7541, section 6.1).
 const INDEXED: u8 = 0x80;
@@ -314,21 +315,11 @@ fn append_length<const DIGITS: usize>(out: &mut Vec<u8>, length: u64) {
 /// The same of any number of digits.
 #[cold]
 fn append_long_length(out: &mut Vec<u8>, length: u64) {
-    /// The maximum number of digits of 64 bits.
-    const DIGITS: usize = 20;
-    let mut digits = [0; DIGITS];
-    let (mut rest, mut at) = (length, DIGITS);
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
+    let mut buffer = [0; MAX_DIGITS];
+    let digits = digits(length, &mut buffer);
     out.extend_from_slice(&CONTENT_LENGTH);
-    out.push((DIGITS - at) as u8);
-    out.extend_from_slice(&digits[at..]);
+    out.push(digits.len() as u8);
+    out.extend_from_slice(digits);
 }
 
 /// The representation of the entry at a position, if it takes one byte.
