@@ -130,6 +130,9 @@ impl Error {
                 .privilege
                 .unwrap_or("the process lacks a privilege that this option requires"),
             (Set(_), Errno::NODEV) => "no interface has this name or index: `ip link` lists the interfaces",
+            (Set(_), Errno::ALREADY) => {
+                "the socket may have a ZeroCopy: create one for each socket, without setting the option before"
+            }
             (Set(_) | Get(_), Errno::NOPROTOOPT | Errno::OPNOTSUPP) => {
                 "this system or this kind of socket does not support the option: remove it"
             }

@@ -560,6 +560,16 @@ fn zero_copy_returns_every_buffer_once() {
     assert!(sender.stream().peer_addr().is_ok());
 }
 
+/// The kernel numbers the sends of a socket: a second sender would release buffers of the first one.
+#[test]
+fn socket_has_one_zero_copy_sender() {
+    let (near, _far) = tcp_pair();
+    let duplicate = near.try_clone().unwrap();
+    let _sender = ZeroCopy::new(near).unwrap();
+    let error = ZeroCopy::new(duplicate).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EALREADY), "{error}");
+}
+
 #[test]
 fn socket_of_any_kind_connects_and_accepts_with_a_timeout() {
     let (one, two) = Socket::pair(Kind::SEQUENTIAL_PACKETS).unwrap();

@@ -4,7 +4,7 @@ use crate::control::{ControlMessage, ReceiveControl, SendControl};
 use crate::io::{self, IoSlice};
 use crate::option::{self, Options};
 use crate::socket::ops;
-use crate::{Error, TcpStream};
+use crate::{Error, Operation, TcpStream};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -66,8 +66,13 @@ impl ZeroCopy {
     /// Takes ownership of a connection that has not been used with `MSG_ZEROCOPY` before.
     ///
     /// # Errors
-    /// The system does not support `SO_ZEROCOPY`.
+    /// The system does not support `SO_ZEROCOPY`; `EALREADY` if the option is set: the kernel numbers the sends of a
+    /// socket, so those of another `ZeroCopy` of the socket would release buffers that it still reads.
     pub fn new(stream: TcpStream) -> Result<ZeroCopy, Error> {
+        if stream.option(option::ZERO_COPY)? {
+            let name = option::ZERO_COPY.name();
+            return Err(Error::new(Operation::Option(name), None, Errno::ALREADY));
+        }
         stream.set_option(option::ZERO_COPY, true)?;
         Ok(ZeroCopy {
             stream,
