@@ -51,11 +51,11 @@ impl UnixListener {
         Ok((UnixStream { socket }, unix_address(Address::from_raw_or_unnamed(peer))))
     }
 
-    /// Waits at most `limit` for a connection. On a socket in blocking mode the call may wait longer, if another thread
-    /// or process accepts the connection first.
+    /// Waits at most `limit` for a connection, and continues with the next one after an error of a single connection. On
+    /// a socket in blocking mode the call may wait longer, if another thread or process accepts the connection first.
     ///
     /// # Errors
-    /// As [`accept`](UnixListener::accept), and `ETIMEDOUT` if `limit` elapses.
+    /// As [`accept`](UnixListener::accept) except for those of a single connection, and `ETIMEDOUT` if `limit` elapses.
     pub fn accept_timeout(&self, limit: Duration) -> Result<(UnixStream, UnixAddress), Error> {
         let failed = |cause: rustix::io::Errno| Error::new(Operation::Accept, None, cause);
         let (socket, peer) = ops::accept_by(self.socket.as_fd(), Deadline::after(limit)).map_err(failed)?;
