@@ -26,7 +26,7 @@ pub struct BuiltIn {
 enum Serving {
     /// A page for `GET` and `HEAD`.
     Page(Arc<dyn Fn(&Request) -> Response + Send + Sync>),
-    /// An endpoint for `GET`, `POST` and `DELETE`.
+    /// An endpoint for `POST`, which rejects `GET` and `DELETE` itself.
     Endpoint {
         answer: Arc<dyn Fn(Request) -> Answering + Send + Sync>,
         /// The action at the end of the client of a request.
@@ -45,8 +45,8 @@ impl BuiltIn {
         }
     }
 
-    /// An endpoint at this path, which takes requests with the methods `GET`, `POST` and `DELETE`. `disconnect` is the action at the end
-    /// of the client of a request.
+    /// An endpoint at this path for `POST`. It receives requests with the methods `GET` and `DELETE` too, before the routes of
+    /// parameters, and rejects them. `disconnect` is the action at the end of the client of a request.
     pub fn endpoint<F>(
         path: String,
         answer: impl Fn(Request) -> F + Send + Sync + 'static,
@@ -68,6 +68,14 @@ impl BuiltIn {
         match self.answer {
             Serving::Page(_) => matches!(*method, Method::GET | Method::HEAD),
             Serving::Endpoint { .. } => matches!(*method, Method::GET | Method::POST | Method::DELETE),
+        }
+    }
+
+    /// The supported methods, for the field `allow`.
+    fn methods(&self) -> &'static [&'static str] {
+        match self.answer {
+            Serving::Page(_) => &["GET", "HEAD"],
+            Serving::Endpoint { .. } => &["POST"],
         }
     }
 }
@@ -97,6 +105,12 @@ pub fn answer(pages: &[BuiltIn], request: Request) -> Result<Outcome, Request> {
         Serving::Page(answer) => Outcome::Ready(answer(&request)),
         Serving::Endpoint { answer, .. } => Outcome::Pending(PendingHandler::new(answer(request))),
     })
+}
+
+/// The supported methods of the page at this path; empty if no page has the path.
+pub(crate) fn methods_at(pages: &[BuiltIn], path: &str) -> &'static [&'static str] {
+    let page = pages.iter().find(|page| page.path == path);
+    page.map_or(&[], BuiltIn::methods)
 }
 
 /// Returns whether one of the pages is an endpoint.

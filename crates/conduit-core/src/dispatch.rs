@@ -324,10 +324,10 @@ impl Dispatcher {
         found
     }
 
-    /// The response to a request without a route: `OPTIONS` and `Allow` derive from the routes of the path (RFC 9110,
-    /// sections 9.3.7 and 15.5.6). A method that neither a standard nor a route has is reported first: no path would
+    /// The response to a request without a route: `OPTIONS` and `Allow` derive from the routes of the path and from the
+    /// methods of its page (RFC 9110, sections 9.3.7 and 15.5.6). A method that neither a standard nor a route has is reported first: no path would
     /// change the response (section 9.1).
-    fn without_route(&self, request: &Request, miss: Miss) -> Response {
+    fn without_route(&self, request: &Request, miss: Miss, of_page: &[&'static str]) -> Response {
         let table = self.table;
         let path = request.path();
         if request.method() == Method::OPTIONS && path == "*" {
@@ -343,14 +343,16 @@ impl Dispatcher {
                 .with_detail(format!("no route has the method {}", Excerpt::new(method)))
                 .into_response();
         }
-        if miss == Miss::NotFound {
+        if miss == Miss::NotFound && of_page.is_empty() {
             let problem = Problem::not_found(format!("no route matches {}", Excerpt::new(path)));
             return self.with_nearest(problem, request).into_response();
         }
         let mut methods = table.allow(path);
-        // Each path that has a route receives this response.
-        if !methods.contains(&"OPTIONS") {
-            methods.push("OPTIONS");
+        // Each path that has a route or a page receives the response to `OPTIONS`.
+        for method in of_page.iter().chain(&["OPTIONS"]) {
+            if !methods.contains(method) {
+                methods.push(method);
+            }
         }
         let methods = methods.join(", ");
         let allow = HeaderValue::try_from(&methods).expect("methods are tokens");
@@ -402,9 +404,11 @@ impl Endpoint for Dispatcher {
             Method::CONNECT => true,
             _ => false,
         };
+        let of_page = built_in::methods_at(&self.pages, request.path());
+        let is_missing = miss == Miss::NotFound && of_page.is_empty();
         match &self.fallback {
-            Some(fallback) if miss == Miss::NotFound && !is_of_the_server => fallback.call(request, context),
-            _ => Outcome::Ready(self.without_route(&request, miss)),
+            Some(fallback) if is_missing && !is_of_the_server => fallback.call(request, context),
+            _ => Outcome::Ready(self.without_route(&request, miss, of_page)),
         }
     }
 }

@@ -264,6 +264,18 @@ fn the_endpoint_takes_precedence_over_a_parameter() {
 }
 
 #[test]
+fn the_endpoint_rejects_methods_that_the_protocol_does_not_use() {
+    let app = App::new(()).routes(routes![find]).mcp("/mcp");
+    let client = TestClient::new(app.fallback(async || "the fallback"));
+    for method in ["PUT", "PATCH", "HEAD"] {
+        let response = client.request(method, "/mcp").undocumented().send();
+        response.assert_status(405).assert_header("allow", "POST, OPTIONS");
+    }
+    let options = client.options("/mcp").undocumented().send();
+    options.assert_status(204).assert_header("allow", "POST, OPTIONS");
+}
+
+#[test]
 fn a_rejected_message_has_an_error_that_clients_can_parse() {
     let client = TestClient::new(app());
     let send = |content_type: &str, body: &str| {

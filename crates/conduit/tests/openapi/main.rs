@@ -337,6 +337,34 @@ fn the_docs_do_not_take_the_path_of_a_route() {
     );
 }
 
+#[cfg(feature = "testing")]
+#[test]
+fn docs_page_rejects_other_methods_with_the_methods_of_its_path() {
+    #[put("/{slug}")]
+    fn put_slug(slug: Path<String>) -> String {
+        slug.0
+    }
+
+    let app = App::new(()).routes(routes![put_slug]).docs("/docs");
+    let client = conduit::testing::TestClient::new(app.fallback(async || "the fallback"));
+    client
+        .get("/nowhere/else")
+        .undocumented()
+        .send()
+        .assert_text("the fallback");
+    client.put("/docs").send().assert_text("docs");
+    for (path, methods) in [
+        ("/docs", "PUT, GET, HEAD, OPTIONS"),
+        ("/docs/openapi.json", "GET, HEAD, OPTIONS"),
+    ] {
+        for (method, status) in [("DELETE", 405), ("POST", 405), ("OPTIONS", 204)] {
+            let response = client.request(method, path).undocumented().send();
+            response.assert_status(status).assert_header("allow", methods);
+        }
+        client.request("UNKNOWN", path).undocumented().send().assert_status(501);
+    }
+}
+
 #[test]
 fn docs_page_precedes_a_parameter_and_the_document_equals_the_printed_one() {
     let app = App::new(()).routes(routes![slug]).docs("/docs").workers(1);
