@@ -1,7 +1,6 @@
 //! Conversions between bodies of this crate and of `http_body`, on one thread and across threads.
 
 use std::any::Any;
-use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +14,7 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
+use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream, causes};
 use crate::pool::Buffer;
 use crate::problem::Problem;
 
@@ -294,20 +293,18 @@ impl BodyError {
             Ok(own) => return *own,
             Err(error) => error,
         };
-        let own = causes(&*error).find_map(|cause| match cause.downcast_ref()? {
-            BodyError::TooLarge { limit_bytes } => Some(BodyError::TooLarge {
-                limit_bytes: *limit_bytes,
-            }),
-            BodyError::Incomplete => Some(BodyError::Incomplete),
-            _ => None,
-        });
-        own.unwrap_or(BodyError::Unreadable(error))
+        let own = causes(&*error)
+            .filter_map(|cause| cause.downcast_ref())
+            .find(|own| !matches!(own, BodyError::Unreadable(_)));
+        match own {
+            Some(&BodyError::TooLarge { limit_bytes }) => BodyError::TooLarge { limit_bytes },
+            Some(BodyError::Incomplete) => BodyError::Incomplete,
+            Some(BodyError::OutOfMemory) => BodyError::OutOfMemory,
+            Some(&BodyError::Malformed { coding }) => BodyError::Malformed { coding },
+            Some(BodyError::Stream(_)) => BodyError::Stream(error),
+            Some(BodyError::Unreadable(_)) | None => BodyError::Unreadable(error),
+        }
     }
-}
-
-/// The error and its sources.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
 }
 
 /// The data and the trailer fields of a body's frames.

@@ -1,6 +1,10 @@
 //! The errors of a body.
 
+#[cfg(feature = "tower")]
+use std::error::Error;
 use std::fmt;
+#[cfg(feature = "tower")]
+use std::io;
 
 use crate::current;
 use crate::limit::Limit;
@@ -90,4 +94,16 @@ impl std::error::Error for BodyError {
             _ => None,
         }
     }
+}
+
+/// The error and its sources.
+#[cfg(feature = "tower")]
+pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        // The source of an `io::Error` is that of the error inside of it.
+        match error.downcast_ref().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => (*error).source(),
+        }
+    })
 }

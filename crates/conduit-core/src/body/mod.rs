@@ -15,6 +15,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::HeaderMap;
 
+#[cfg(feature = "tower")]
+pub(crate) use self::error::causes;
 pub use self::error::{BodyError, BoxError};
 pub(crate) use self::incoming::{BodyEventSender, Channel, Incoming};
 pub(crate) use self::kind::{BodyKind, PieceStream};

@@ -22,6 +22,8 @@ use serde_json::Value;
 
 pub use self::carried::{Cause, IntoProblem, Never};
 pub use self::fault::{Fault, LISTED_FAULTS, Step};
+#[cfg(feature = "tower")]
+use crate::body::causes;
 use crate::body::{Body, BodyError, BodyKind};
 pub use crate::excerpt::Excerpt;
 use crate::excerpt::logged_message;
@@ -319,8 +321,7 @@ impl Problem {
 /// Returns whether the error of a body is the length limit of `http-body-util`, which layers of tower set.
 #[cfg(feature = "tower")]
 fn is_too_long(error: &(dyn StdError + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| (*error).source());
-    causes.any(|cause| cause.is::<http_body_util::LengthLimitError>())
+    causes(error).any(|cause| cause.is::<http_body_util::LengthLimitError>())
 }
 
 impl Serialize for Problem {

@@ -1,9 +1,12 @@
 //! Layers of `tower-http` around handlers.
 
 use std::io::{Read, Write};
+use std::pin::Pin;
 use std::sync::mpsc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use conduit::BodyError;
 use conduit::http;
 use conduit::prelude::*;
 use conduit::testing::TestClient;
@@ -11,6 +14,7 @@ use conduit::tower::{AroundHandlers, SendBody, SendNextService};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use http_body_util::BodyExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
@@ -120,6 +124,74 @@ fn a_layer_may_replace_the_body() {
     }));
     assert_eq!(post(&server, "/echo", "", b"this").text(), "something else");
     assert_eq!(server.get("/new/7").text(), "new 7");
+}
+
+/// An error of another library around the error of a body.
+#[derive(Debug)]
+struct Wrapped(BodyError);
+
+impl std::fmt::Display for Wrapped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a layer could not read the body")
+    }
+}
+
+impl std::error::Error for Wrapped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[test]
+fn error_of_a_body_keeps_its_status_inside_of_a_layer_that_wraps_it() {
+    async fn failing(request: Request, next: Next) -> impl IntoResponse {
+        let error = match request.query() {
+            Some("memory") => BodyError::OutOfMemory,
+            Some("coding") => BodyError::Malformed { coding: "gzip" },
+            Some("length") => BodyError::TooLarge { limit_bytes: 7 },
+            Some("end") => BodyError::Incomplete,
+            _ => BodyError::Stream("the disk is full".into()),
+        };
+        let mut request = request;
+        let mut error = Some(error);
+        request.set_body(Body::from_stream(PollFn(move || error.take())));
+        next.run(request).await
+    }
+
+    let wrapped = conduit::tower::layer(MapRequestBodyLayer::new(|body: Body| body.map_err(Wrapped)));
+    let in_io = conduit::tower::layer(MapRequestBodyLayer::new(|body: Body| {
+        body.map_err(std::io::Error::other)
+    }));
+    let routes = || routes![echo];
+    for server in [
+        serve(App::new(()).routes(routes()).layer(wrapped).layer(failing)),
+        serve(App::new(()).routes(routes()).layer(in_io).layer(failing)),
+    ] {
+        for (query, status, detail) in [
+            ("memory", 503, "no memory for the body"),
+            ("coding", 400, "the body is not valid gzip"),
+            ("length", 413, "limit of 7 bytes"),
+            ("end", 400, "the body ended before it was complete"),
+            ("stream", 500, "Internal Server Error"),
+        ] {
+            let refused = post(&server, &format!("/echo?{query}"), "", b"x");
+            assert_eq!(refused.status, status, "{query}: {}", refused.text());
+            assert!(refused.text().contains(detail), "{query}: {}", refused.text());
+            let delay = (query == "memory").then_some("1");
+            assert_eq!(refused.header("retry-after"), delay, "{query}");
+        }
+    }
+}
+
+/// A stream of the errors that a function returns.
+struct PollFn<F>(F);
+
+impl<F: FnMut() -> Option<BodyError> + Unpin> futures_core::Stream for PollFn<F> {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready((self.0)().map(Err))
+    }
 }
 
 #[test]
