@@ -4,7 +4,7 @@ use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::openapi::Operation;
-use crate::problem::Problem;
+use crate::problem::{Problem, with_status};
 use crate::response::{IntoResponse, Response};
 
 /// Header fields that a handler returns together with a body: a [`HeaderMap`], or an array of pairs of a name and a value.
@@ -69,8 +69,7 @@ impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (H, T) {
 
 impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (StatusCode, H, T) {
     fn into_response(self) -> Response {
-        let mut response = self.2.into_response();
-        *response.status_mut() = self.0;
+        let mut response = with_status(self.2.into_response(), self.0);
         match self.1.set(response.headers_mut()) {
             Ok(()) => response,
             Err(problem) => problem.into_response(),

@@ -13,7 +13,7 @@
 //! | [`NoContent`] | 204, no body | – |
 //! | [`Status<CODE, T>`] | `CODE` | that of `T` |
 //! | [`Redirect`] | 303, 307 or 308, with `location` | – |
-//! | [`StatusCode`] | that; with a problem as its body from 400 up | `application/problem+json` from 400 up |
+//! | [`StatusCode`](http::StatusCode) | that; with a problem as its body from 400 up | `application/problem+json` from 400 up |
 //! | [`Problem`](crate::problem::Problem) | its own | `application/problem+json` |
 //! | `(StatusCode, T)` | that | that of `T` |
 //! | `(H, T)`, `(StatusCode, H, T)` with header fields `H` | that of `T`, or the one given | that of `T`, unless `H` has one |
@@ -30,7 +30,6 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::StatusCode;
 use serde::Serialize;
 
 pub use self::returned::{NotAResponse, Returned, never_made};
@@ -225,17 +224,5 @@ impl<T: IntoResponse, E: IntoErrorResponse> IntoResponse for Result<T, E> {
         let success: fn(&mut Operation) = T::describe;
         let failure: fn(&mut Operation) = E::describe;
         operation.on_success(success).on_failure(failure);
-    }
-}
-
-impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
-    fn into_response(self) -> Response {
-        let mut response = self.1.into_response();
-        *response.status_mut() = self.0;
-        response
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.at_unknown_status(T::describe);
     }
 }

@@ -100,6 +100,8 @@ impl ConnectedForm {
             unreachable!("the body presents a problem");
         };
         let mut problem = *problem.downcast::<Problem>().expect("the body presents a problem");
+        // A layer may have set another status.
+        problem.set_status(parts.status);
         let context = ErrorContext::new(summary, self.development);
         if self.development {
             problem = with_causes(with_route(problem, summary));

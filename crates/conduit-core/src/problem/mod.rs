@@ -22,6 +22,7 @@ use serde_json::Value;
 
 pub use self::carried::{Cause, IntoProblem, Never};
 pub use self::fault::{Fault, LISTED_FAULTS, Step};
+pub(crate) use self::response::with_status;
 #[cfg(feature = "tower")]
 use crate::body::causes;
 use crate::body::{Body, BodyError, BodyKind};
@@ -268,6 +269,11 @@ impl Problem {
     /// The text of the error that the problem comes from and those of its sources: not for clients in production.
     pub fn causes(&self) -> &[String] {
         &self.0.causes
+    }
+
+    /// Sets the status.
+    pub(crate) fn set_status(&mut self, status: StatusCode) {
+        self.0.status = status;
     }
 
     /// The problem's members as JSON, in a buffer of the worker's pool.

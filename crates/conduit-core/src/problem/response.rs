@@ -3,9 +3,25 @@
 use http::StatusCode;
 
 use super::Problem;
-use crate::body::{Body, BodyError};
+use crate::body::{Body, BodyError, BodyKind};
 use crate::openapi::Operation;
 use crate::response::{IntoResponse, Response};
+
+/// Sets the status of a response. The body of a problem has the status too (RFC 9457, section 3.1.2).
+pub(crate) fn with_status(mut response: Response, status: StatusCode) -> Response {
+    if response.body().problem().is_none() {
+        *response.status_mut() = status;
+        return response;
+    }
+    let (mut parts, Body(BodyKind::Presented(problem, _))) = response.into_parts() else {
+        unreachable!("the body presents a problem");
+    };
+    let mut problem = *problem.downcast::<Problem>().expect("the body presents a problem");
+    problem.set_status(status);
+    parts.status = status;
+    let json = problem.to_json();
+    Response::from_parts(parts, Body(BodyKind::Presented(Box::new(problem), json)))
+}
 
 #[diagnostic::do_not_recommend]
 impl IntoResponse for StatusCode {
@@ -23,6 +39,16 @@ impl IntoResponse for StatusCode {
         operation.at_unknown_status(|operation| {
             operation.response_without_body();
         });
+    }
+}
+
+impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
+    fn into_response(self) -> Response {
+        with_status(self.1.into_response(), self.0)
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.at_unknown_status(T::describe);
     }
 }
 

@@ -370,6 +370,60 @@ fn the_cause_of_a_derived_problem_is_seen_in_development() {
     }
 }
 
+#[get("/sold")]
+async fn sold() -> (StatusCode, Problem) {
+    (StatusCode::CONFLICT, Problem::bad_request("sold"))
+}
+
+#[get("/sold-out")]
+async fn sold_out() -> (StatusCode, [(&'static str, &'static str); 1], Problem) {
+    (StatusCode::CONFLICT, [("x-sold", "1")], Problem::bad_request("sold"))
+}
+
+#[get("/removed")]
+async fn removed() -> Problem {
+    Problem::not_found("removed")
+}
+
+#[test]
+fn status_that_a_handler_or_a_layer_sets_on_a_problem_is_the_same_in_development_and_production() {
+    async fn gone(request: Request, next: Next) -> Response {
+        let mut response = next.run(request).await;
+        *response.status_mut() = StatusCode::GONE;
+        response
+    }
+    let routes = || {
+        routes![
+            sold,
+            sold_out,
+            #[layer(gone)]
+            removed
+        ]
+    };
+    for development in [false, true] {
+        let server = serve(App::new(()).routes(routes()).development(development));
+        for path in ["/sold", "/sold-out"] {
+            let response = server.get(path);
+            assert_eq!(response.status, 409, "{path} in development: {development}");
+            assert_eq!(
+                response.problem()["status"],
+                409,
+                "{path} in development: {development}"
+            );
+            assert_eq!(response.problem()["title"], "Conflict", "{path}");
+            assert_eq!(response.problem()["detail"], "sold", "{path}");
+        }
+        assert_eq!(server.get("/removed").status, 410, "in development: {development}");
+    }
+    let form = serve(App::new(()).routes(routes()).errors(line).development(false));
+    assert_eq!(form.get("/sold").text(), r#"409 Some("GET") Some("/sold") /sold false"#);
+    let removed = form.get("/removed");
+    assert_eq!(
+        (removed.status, removed.text()),
+        (410, r#"410 Some("GET") Some("/removed") /removed false"#)
+    );
+}
+
 /// One line for each error: the target, the client and the route.
 fn line(problem: Problem, request: &ErrorContext<'_>) -> Response {
     let line = format!(
