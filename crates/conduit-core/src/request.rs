@@ -1,5 +1,7 @@
 //! The request as a handler sees it.
 
+mod body;
+
 use std::any::Any;
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
@@ -7,12 +9,13 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use conduit_proto::h1::{BodyLength, Head};
+use conduit_proto::h1::Head;
 use conduit_route::{Definition, Miss, ParameterPlace, Parameters, Table};
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
-use crate::body::{Body, BodyEventSender, BodyKind, Channel, Incoming};
+use self::body::RequestBody;
+use crate::body::{Body, BodyEventSender, Channel};
 use crate::charge::Charge;
 use crate::connection_info::ConnectionInfo;
 use crate::pool::Buffer;
@@ -58,9 +61,6 @@ pub(crate) enum Matched {
     Missed(Miss, &'static Table),
 }
 
-/// A layer's transformation of the body; its arguments are the body and the limit of its length.
-type Reading = Box<dyn FnOnce(Body, u64) -> Body>;
-
 #[derive(Default)]
 struct Parts {
     head: Head,
@@ -75,19 +75,9 @@ struct Parts {
     extensions: Extensions,
     /// The values of the layers around the handler, the innermost last; each is an `Option<T>`.
     provided: Vec<Rc<dyn Any>>,
-    /// The body, until it is taken.
-    body: Option<BodyLength>,
-    /// The body, until it is taken, of a request that another server has read.
-    #[cfg(feature = "tower")]
-    foreign: Option<Body>,
-    /// The body that a layer has set instead.
-    replaced: Option<Body>,
-    /// The transformation of the body when it is taken.
-    reading: Option<Reading>,
-    body_limit: u64,
+    body: RequestBody,
     /// The sender of informational responses, where the connection sends them.
     informer: Option<BodyEventSender>,
-    channel: Rc<Channel>,
     /// The bytes that an extractor has read of the body, for an outer extractor.
     #[cfg(feature = "validate")]
     read: Read,
@@ -248,56 +238,21 @@ impl Request {
         &mut self.parts_mut().extensions
     }
 
-    /// Returns whether the request has a body (RFC 9112, section 6.3). A declared length of 0 means no body.
+    /// Returns whether the request has a body (RFC 9112, section 6.3) that was not taken. A declared length of 0 means no body.
     pub fn has_body(&self) -> bool {
-        let parts = self.parts();
-        #[cfg(feature = "tower")]
-        let body = parts.replaced.as_ref().or(parts.foreign.as_ref());
-        #[cfg(not(feature = "tower"))]
-        let body = parts.replaced.as_ref();
-        match body {
-            Some(body) => !body.is_empty(),
-            None => parts.head.body() != BodyLength::None,
-        }
+        !self.parts().body.is_empty()
     }
 
     /// Replaces the request's body for inner layers and the handler. The application's limit on bodies does not apply to
-    /// it, except for bytes that it takes from the original body.
+    /// it, except for bytes that it takes from the original body; the limit of an inner layer applies. An original body that was
+    /// not taken is discarded.
     pub fn set_body(&mut self, body: Body) {
-        let parts = self.parts_mut();
-        parts.replaced = Some(body);
-        parts.reading = None;
+        self.parts_mut().body.set(body);
     }
 
     /// Takes the body. A second call returns an empty one.
     pub fn take_body(&mut self) -> Body {
-        let body = self.take_body_as_sent();
-        let parts = self.parts_mut();
-        match parts.reading.take() {
-            Some(reading) => reading(body, parts.body_limit),
-            None => body,
-        }
-    }
-
-    fn take_body_as_sent(&mut self) -> Body {
-        let parts = self.parts_mut();
-        if let Some(body) = &mut parts.replaced {
-            return std::mem::take(body);
-        }
-        #[cfg(feature = "tower")]
-        if let Some(body) = &mut parts.foreign {
-            return std::mem::take(body).limited(parts.body_limit);
-        }
-        let declared = match parts.body.take() {
-            None | Some(BodyLength::None) => return Body::empty(),
-            Some(BodyLength::Exact(length)) => Some(length),
-            Some(BodyLength::Chunked) => None,
-        };
-        Body(BodyKind::Incoming(Incoming::new(
-            Rc::clone(&parts.channel),
-            parts.body_limit,
-            declared,
-        )))
+        self.parts_mut().body.take()
     }
 
     fn parts(&self) -> &Parts {
@@ -319,12 +274,8 @@ struct Held(#[expect(dead_code, reason = "its drop returns the part")] Arc<Charg
 impl Request {
     /// The channel that the worker feeds the body into.
     pub fn open_channel(&mut self, sender: BodyEventSender) -> Rc<Channel> {
-        let channel = &mut self.parts_mut().channel;
-        if Rc::get_mut(channel).is_none() {
-            *channel = Rc::default();
-        }
-        channel.open(sender);
-        Rc::clone(channel)
+        let parts = self.parts_mut();
+        parts.body.open(parts.head.body(), sender)
     }
 }
 
@@ -343,16 +294,7 @@ impl Drop for Request {
         parts.edited = false;
         parts.extensions.clear();
         parts.provided.clear();
-        if matches!(parts.body.take(), Some(BodyLength::Exact(_) | BodyLength::Chunked)) {
-            // The reader of a body that was taken does so at its drop.
-            parts.channel.abandon();
-        }
-        #[cfg(feature = "tower")]
-        {
-            parts.foreign = None;
-        }
-        parts.replaced = None;
-        parts.reading = None;
+        parts.body.clear();
         parts.informer = None;
         #[cfg(feature = "validate")]
         {
@@ -390,21 +332,16 @@ impl Request {
         parts.matched = Matched::NotYet;
     }
 
-    /// The declared length of the body in bytes; `None` without a declaration or without a body.
+    /// The declared length of the body in bytes, or the length of a body that a layer has set; `None` without a declaration or
+    /// without a body.
     pub fn declared_length(&self) -> Option<u64> {
-        #[cfg(feature = "tower")]
-        if let Some(body) = &self.parts().foreign {
-            return body.len();
-        }
-        match self.parts().body {
-            Some(BodyLength::Exact(length)) => Some(length),
-            _ => None,
-        }
+        self.parts().body.length()
     }
 
-    /// Sets the maximum size of the body in bytes, which replaces the application's limit.
+    /// Sets the maximum size of the body in bytes, which replaces the application's limit. It applies to a body that an outer layer
+    /// has set, too.
     pub fn set_body_limit(&mut self, bytes: u64) {
-        self.parts_mut().body_limit = bytes;
+        self.parts_mut().body.set_limit(bytes);
     }
 }
 
@@ -448,19 +385,14 @@ impl Request {
     /// Returns whether a chunked body, which declares no length, turns out to have no bytes. If `is_absent` returns true,
     /// it waits for the first bytes without taking them.
     pub(crate) async fn has_no_body_after_all(&mut self, is_absent: impl FnOnce(&Request) -> bool) -> bool {
-        let parts = self.parts_mut();
-        #[cfg(feature = "tower")]
-        let is_foreign = parts.foreign.is_some();
-        #[cfg(not(feature = "tower"))]
-        let is_foreign = false;
-        if parts.body != Some(BodyLength::Chunked) || parts.replaced.is_some() || is_foreign {
+        if !self.parts().body.is_chunked() {
             return false;
         }
-        parts.replaced = Some(Body::empty());
+        let body = self.parts_mut().body.take_raw();
         let would_be_absent = is_absent(self);
         let parts = self.parts_mut();
-        parts.replaced = None;
-        would_be_absent && std::future::poll_fn(|context| parts.channel.poll_is_empty(context)).await
+        parts.body.put_back(body);
+        would_be_absent && std::future::poll_fn(|context| parts.body.poll_is_empty(context)).await
     }
 
     /// Adds the value of a layer, an `Option<T>`.
@@ -483,7 +415,12 @@ impl Request {
 
     /// Transforms the body by `reading` when it is taken, with the limit of its length at that time.
     pub fn read_body_through(&mut self, reading: impl FnOnce(Body, u64) -> Body + 'static) {
-        self.parts_mut().reading = Some(Box::new(reading));
+        self.parts_mut().body.read_through(Box::new(reading));
+    }
+
+    /// Replaces the body, as [`set_body`](Self::set_body) does, by one of the client's bytes: the limit on bodies applies to it.
+    pub fn resume_body(&mut self, body: Body) {
+        self.parts_mut().body.receive(body);
     }
 
     /// Returns whether a request without a route would have one at this path.
@@ -557,7 +494,7 @@ impl Request {
         parts.uri = OnceCell::from(uri);
         parts.headers = OnceCell::from(headers);
         parts.extensions = head.extensions;
-        parts.foreign = Some(body);
+        parts.body.receive(body);
         parts.peer = peer;
         parts.info = info;
         request
@@ -587,7 +524,6 @@ impl Request {
         let parts = self.parts_mut();
         parts.peer = Some(peer);
         parts.info = info.cloned();
-        parts.body = Some(parts.head.body());
     }
 
     /// Sets the sender of informational responses.

@@ -22,8 +22,6 @@ pub struct Incoming {
     pub(super) limit: u64,
     pub(super) received: u64,
     pub(super) declared: Option<u64>,
-    /// An error was returned: nothing follows it.
-    pub(super) failed: bool,
 }
 
 impl Incoming {
@@ -34,8 +32,17 @@ impl Incoming {
             limit,
             received: 0,
             declared,
-            failed: false,
         }
+    }
+
+    /// Returns whether no length is declared.
+    pub(crate) fn is_chunked(&self) -> bool {
+        self.declared.is_none()
+    }
+
+    /// Returns whether the body ended without further bytes, once that is known. Received bytes stay in the buffer.
+    pub(crate) fn poll_is_empty(&self, context: &mut Context<'_>) -> Poll<bool> {
+        self.channel.poll_is_empty(context)
     }
 
     /// Fails if the body exceeds the limit, by its declared or its received length.
@@ -71,7 +78,7 @@ impl Incoming {
         let channel = &*self.channel;
         let is_whole = channel.state.get() == State::Ended && channel.trailers.borrow().is_none();
         let received = self.received + channel.buffer.borrow().len() as u64;
-        if !is_whole || self.failed || self.check_limit(received).is_err() {
+        if !is_whole || self.check_limit(received).is_err() {
             return None;
         }
         let whole = channel.buffer.take();
@@ -80,15 +87,6 @@ impl Incoming {
     }
 
     pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        if self.failed {
-            return Poll::Ready(None);
-        }
-        let polled = self.poll_next_piece(context);
-        self.failed = matches!(polled, Poll::Ready(Some(Err(_))));
-        polled
-    }
-
-    fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let piece = self.channel.buffer.take();
         self.received += piece.len() as u64;
         if let Err(error) = self.check_limit(self.received) {
@@ -221,7 +219,7 @@ impl Channel {
     }
 
     /// The reader is dropped: frees the memory of the body and discards the rest, so reading must not stay paused.
-    pub(crate) fn abandon(&self) {
+    fn abandon(&self) {
         self.buffer.take();
         self.abandoned.set(true);
         self.notify_worker(BodyEvent::Abandoned);
@@ -296,7 +294,7 @@ impl Channel {
     }
 
     /// Returns whether the body ended without a byte, once that is known. Received bytes stay in the buffer.
-    pub(crate) fn poll_is_empty(&self, context: &mut Context<'_>) -> Poll<bool> {
+    fn poll_is_empty(&self, context: &mut Context<'_>) -> Poll<bool> {
         if !self.buffer.borrow().is_empty() {
             return Poll::Ready(false);
         }

@@ -32,7 +32,7 @@ pub enum BodyKind {
     Stream(Pin<Box<dyn PieceStream>>, Option<u64>),
     /// The body of a request of this server.
     Incoming(Incoming),
-    /// A request's body that another server reads, which does not apply the application's limit.
+    /// A request's body that another server reads or that a layer has set, with the limit that applies to it.
     Limited(Box<Limited>),
 }
 

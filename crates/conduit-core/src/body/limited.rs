@@ -1,4 +1,4 @@
-//! A request's body that another server reads, with the limit of its length.
+//! A request's body that does not come from a connection of this server, with the limit of its length.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,15 +6,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{Body, BodyError};
+use super::{Body, BodyError, BodyKind};
 
 /// A request's body from another source than a connection of this server, with its limit.
 pub struct Limited {
     pub(super) body: Body,
     pub(super) limit: u64,
-    pub(super) received: u64,
-    /// An error was returned: nothing follows it.
-    pub(super) failed: bool,
+    received: u64,
 }
 
 impl Limited {
@@ -25,15 +23,6 @@ impl Limited {
     }
 
     pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        if self.failed {
-            return Poll::Ready(None);
-        }
-        let polled = self.poll_next_piece(context);
-        self.failed = matches!(polled, Poll::Ready(Some(Err(_))));
-        polled
-    }
-
-    fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         // Before reading: the client may wait before it sends a body that is rejected anyway.
         self.check_limit()?;
         let next = std::task::ready!(Pin::new(&mut self.body).poll_next(context));
@@ -47,15 +36,15 @@ impl Limited {
 
 impl Body {
     /// Returns a body that fails after a number of bytes, until [`with_limit`](Body::with_limit) sets another.
-    pub fn limited(self, limit: u64) -> Self {
-        if self.is_empty() {
-            return self;
+    pub(crate) fn limited(self, limit: u64) -> Self {
+        match self.0 {
+            BodyKind::Incoming(_) | BodyKind::Limited(_) => self.with_limit(limit),
+            _ if self.is_empty() => self,
+            _ => Body(BodyKind::Limited(Box::new(Limited {
+                body: self,
+                limit,
+                received: 0,
+            }))),
         }
-        Body(super::BodyKind::Limited(Box::new(Limited {
-            body: self,
-            limit,
-            received: 0,
-            failed: false,
-        })))
     }
 }

@@ -207,8 +207,14 @@ impl Stream for Body {
                     .poll_piece(context)
                     .map_err(|error| BodyError::of_stream(Box::new(error)));
             }
-            BodyKind::Incoming(incoming) => return incoming.poll_piece(context),
-            BodyKind::Limited(limited) => return limited.poll_piece(context),
+            BodyKind::Incoming(incoming) => {
+                let polled = incoming.poll_piece(context);
+                return body.fused(polled);
+            }
+            BodyKind::Limited(limited) => {
+                let polled = limited.poll_piece(context);
+                return body.fused(polled);
+            }
             BodyKind::Empty => return Poll::Ready(None),
             BodyKind::Static(bytes) => Bytes::from_static(bytes),
             BodyKind::Bytes(bytes) => std::mem::take(bytes),
@@ -252,6 +258,18 @@ impl From<Bytes> for Body {
 impl From<Buffer> for Body {
     fn from(buffer: Buffer) -> Self {
         Body(BodyKind::Buffer(buffer))
+    }
+}
+
+type PolledPiece = Poll<Option<Result<Bytes, BodyError>>>;
+
+impl Body {
+    /// Ends a request's body at its first error: nothing follows it.
+    fn fused(&mut self, polled: PolledPiece) -> PolledPiece {
+        if let Poll::Ready(Some(Err(_))) = polled {
+            self.0 = BodyKind::Empty;
+        }
+        polled
     }
 }
 

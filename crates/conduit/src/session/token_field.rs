@@ -75,8 +75,7 @@ async fn take_first_field(request: &mut Request, boundary: &str) -> Result<Optio
         }
         FirstField::Incomplete | FirstField::Other => None,
     };
-    request.set_body(resumed(read, body));
-    request.read_body_through(Body::limited);
+    request.resume_body(resumed(read, body));
     Ok(token)
 }
 

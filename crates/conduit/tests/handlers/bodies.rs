@@ -97,6 +97,7 @@ async fn more(body: Body) -> Result<String, Problem> {
 async fn whole(mut request: Request) -> Result<String, Problem> {
     let had = request.has_body();
     let first = request.take_body().collect().await?;
+    assert!(!request.has_body(), "the body was taken");
     let second = request.take_body().collect().await?;
     Ok(format!("{had} {} {}", first.len(), second.len()))
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use conduit::layer::{BodyLimit, ConcurrencyLimit, Timeout};
+use conduit::layer::{BodyLimit, ConcurrencyLimit, Idempotency, Timeout};
 use conduit::prelude::*;
 use conduit::testing::TestClient;
 use tokio::sync::Notify;
@@ -154,4 +154,82 @@ fn body_limit_applies_to_the_routes_inside_of_it() {
     };
     assert_eq!(chunked("/small").status, 413);
     assert_eq!(chunked("/large").text(), "5");
+}
+
+/// Reads a body and sets it again, as a stream without a length for requests with the query `stream`.
+async fn set_again(mut request: Request, next: Next) -> Result<Response, Problem> {
+    let body = request.take_body().collect().await?;
+    let body = Body::from(body);
+    request.set_body(match request.query() {
+        Some("stream") => Body::from_stream(body),
+        _ => body,
+    });
+    Ok(next.run(request).await)
+}
+
+#[test]
+fn body_limit_applies_to_a_body_that_an_outer_layer_has_set() {
+    let app = App::new(()).routes(routes![
+        #[layer(BodyLimit::new(4))]
+        small,
+        large
+    ]);
+    let server = serve(app.layer(set_again).layer(Idempotency::new()));
+    for query in ["", "?stream"] {
+        for (body, status) in [("1234", 200), ("12345", 413)] {
+            let target = format!("/small{query}");
+            let length = body.len();
+            for (framing, body) in [
+                (format!("content-length: {length}"), body.to_owned()),
+                (
+                    "transfer-encoding: chunked".to_owned(),
+                    format!("{length}\r\n{body}\r\n0\r\n\r\n"),
+                ),
+            ] {
+                for key in ["", &format!("idempotency-key: {length}{query}\r\n")] {
+                    let response = server.request(format!(
+                        "POST {target} HTTP/1.1\r\nhost: test\r\n{key}{framing}\r\n\r\n{body}"
+                    ));
+                    assert_eq!(response.status, status, "{target} {framing} {key} {}", response.text());
+                }
+            }
+        }
+    }
+    let without_limit = server.request("POST /large HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\n12345");
+    assert_eq!(without_limit.text(), "5");
+}
+
+#[cfg(feature = "multipart")]
+#[test]
+fn total_of_a_form_with_files_applies_to_a_body_that_an_outer_layer_has_set() {
+    use conduit::{Multipart, MultipartLimits};
+
+    #[post("/form")]
+    async fn form(mut form: Multipart) -> Result<String, Problem> {
+        let mut count = 0;
+        while form.next_field().await?.is_some() {
+            count += 1;
+        }
+        Ok(count.to_string())
+    }
+
+    let routes = routes![
+        #[layer(MultipartLimits::new().total_bytes(200))]
+        form
+    ];
+    let server = serve(App::new(()).routes(routes).layer(Idempotency::new()));
+    let post = |key: &str, text: &str| {
+        let body = format!("--b\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\n{text}\r\n--b--\r\n");
+        server.request(format!(
+            "POST /form HTTP/1.1\r\nhost: test\r\n{key}content-type: multipart/form-data; boundary=b\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    };
+    for key in ["", "idempotency-key: 7f9c\r\n"] {
+        assert_eq!(post(key, "short").text(), "1");
+    }
+    for key in ["", "idempotency-key: 7f9d\r\n"] {
+        assert_eq!(post(key, &"long".repeat(100)).status, 413, "{key}");
+    }
 }

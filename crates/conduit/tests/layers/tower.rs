@@ -162,6 +162,39 @@ fn layer_of_tower_converts_extensions_for_axum() {
     assert_eq!(serve(app).get("/old/whoami").text(), "127.0.0.1 /old/whoami");
 }
 
+#[test]
+fn layer_of_tower_that_passes_the_body_on_changes_neither_its_limit_nor_its_absence() {
+    #[post("/length")]
+    async fn length(body: Option<Bytes>) -> String {
+        format!("{:?}", body.map(|body| body.len()))
+    }
+
+    let routes = routes![
+        #[layer(conduit::layer::BodyLimit::new(20))]
+        length
+    ];
+    let identity = conduit::tower::layer(::tower::layer::util::Identity::new());
+    let server = serve(App::new(()).routes(routes).body_limit(10).layer(identity));
+    let exact = |length: usize| {
+        let body = "x".repeat(length);
+        server.request(format!(
+            "POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
+    };
+    let chunked = |chunks: &str| {
+        server.request(format!(
+            "POST /length HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"
+        ))
+    };
+    let piece = "8\r\n01234567\r\n";
+    assert_eq!(exact(20).text(), "Some(20)");
+    assert_eq!(chunked(&piece.repeat(2)).text(), "Some(16)");
+    assert_eq!(exact(21).status, 413);
+    assert_eq!(chunked(&piece.repeat(3)).status, 413);
+    assert_eq!(exact(0).text(), "None");
+    assert_eq!(chunked("").text(), "None");
+}
+
 /// Holds the body for a while without reading it.
 async fn refuses(request: axum::extract::Request) -> &'static str {
     for _ in 0..10 {

@@ -47,6 +47,34 @@ fn the_limit_on_bodies_holds() {
 }
 
 #[test]
+fn body_limit_applies_to_a_body_that_an_outer_layer_has_set() {
+    let routes = routes![
+        #[layer(conduit::layer::BodyLimit::new(4))]
+        echo,
+        stream
+    ];
+    let app = App::new(()).routes(routes).layer(conduit::layer::Idempotency::new());
+    let service = app.into_service().expect("threads can be started");
+    let keyed = |path: &str, body: &'static str| {
+        let mut request = post(path, body);
+        let key = HeaderValue::from_static(body);
+        request.headers_mut().insert("idempotency-key", key);
+        request
+    };
+    block_on(async {
+        for (path, body, status) in [
+            ("/echo", "1234", 200),
+            ("/echo", "12345", 413),
+            ("/stream", "123456", 200),
+        ] {
+            for request in [post(path, body), keyed(path, body)] {
+                assert_eq!(ask(service.clone(), request).await.0.status, status, "{path} {body}");
+            }
+        }
+    });
+}
+
+#[test]
 fn an_incomplete_body_is_a_client_error() {
     let next = |asked, _: &mut Context<'_>| match asked {
         0 => Poll::Ready(Some(Ok(Bytes::from_static(b"half")))),
