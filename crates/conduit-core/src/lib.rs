@@ -60,7 +60,7 @@ pub mod internal {
     }
 
     pub mod body {
-        pub use crate::body::incoming::{BodyEvent, BodyEventSender, BodyEvents, Channel, Incoming};
+        pub use crate::body::incoming::{BodyEvent, Channel, ExchangeEventSender, ExchangeEvents, Incoming};
         pub use crate::body::kind::{BodyKind, EndsWithClient, PieceStream};
     }
 

@@ -15,7 +15,7 @@ use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
 use self::body::RequestBody;
-use crate::body::{Body, BodyEventSender, Channel};
+use crate::body::{Body, Channel, ExchangeEventSender};
 use crate::charge::Charge;
 use crate::connection_info::ConnectionInfo;
 use crate::pool::Buffer;
@@ -77,7 +77,7 @@ struct Parts {
     provided: Vec<Rc<dyn Any>>,
     body: RequestBody,
     /// The sender of informational responses, where the connection sends them.
-    informer: Option<BodyEventSender>,
+    informer: Option<ExchangeEventSender>,
     /// The bytes that an extractor has read of the body, for an outer extractor.
     #[cfg(feature = "validate")]
     read: Read,
@@ -273,7 +273,7 @@ struct Held(#[expect(dead_code, reason = "its drop returns the part")] Arc<Charg
 /// Methods for the worker.
 impl Request {
     /// The channel that the worker feeds the body into.
-    pub fn open_channel(&mut self, sender: BodyEventSender) -> Rc<Channel> {
+    pub fn open_channel(&mut self, sender: ExchangeEventSender) -> Rc<Channel> {
         let parts = self.parts_mut();
         parts.body.open(parts.head.body(), sender)
     }
@@ -527,7 +527,7 @@ impl Request {
     }
 
     /// Sets the sender of informational responses.
-    pub fn set_informer(&mut self, informer: BodyEventSender) {
+    pub fn set_informer(&mut self, informer: ExchangeEventSender) {
         self.parts_mut().informer = Some(informer);
     }
 }

@@ -11,7 +11,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::body::{BodyError, BodyEvent, BodyEventSender, BodyEvents};
+use crate::body::{BodyError, BodyEvent, ExchangeEventSender, ExchangeEvents};
 use crate::exchange_id::ExchangeId;
 use crate::response::Response;
 use crate::waker_slot;
@@ -70,7 +70,7 @@ impl CommandQueue {
     }
 }
 
-impl BodyEvents for CommandQueue {
+impl ExchangeEvents for CommandQueue {
     fn send(&self, exchange: ExchangeId, event: BodyEvent) {
         self.push(exchange, Command::Body(event));
     }
@@ -109,8 +109,8 @@ impl CommandSender {
         self.exchange
     }
 
-    /// The sender for the reading end of the request's body.
-    pub(crate) fn for_body(self) -> BodyEventSender {
-        BodyEventSender::new(self.queue, self.exchange)
+    /// The sender for the request: for the reading end of its body, and for informational responses.
+    pub(crate) fn for_request(self) -> ExchangeEventSender {
+        ExchangeEventSender::new(self.queue, self.exchange)
     }
 }

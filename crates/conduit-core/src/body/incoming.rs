@@ -124,9 +124,10 @@ pub enum BodyEvent {
     Abandoned,
 }
 
-/// The recipient of the events at the reading ends of request bodies: the worker.
-pub trait BodyEvents {
-    /// Adds an event of this exchange.
+/// The recipient of the events of exchanges, which the worker implements: those at the reading end of a request's body, and
+/// informational responses.
+pub trait ExchangeEvents {
+    /// Adds an event of the body of this exchange.
     fn send(&self, exchange: ExchangeId, event: BodyEvent);
 
     /// Sends an informational response on this exchange, unless its response has begun.
@@ -135,15 +136,15 @@ pub trait BodyEvents {
 
 /// Sends the events of one exchange.
 #[derive(Clone)]
-pub struct BodyEventSender {
-    events: Rc<dyn BodyEvents>,
+pub struct ExchangeEventSender {
+    events: Rc<dyn ExchangeEvents>,
     exchange: ExchangeId,
 }
 
-impl BodyEventSender {
+impl ExchangeEventSender {
     /// A sender of the events of this exchange.
-    pub fn new(events: Rc<dyn BodyEvents>, exchange: ExchangeId) -> Self {
-        BodyEventSender { events, exchange }
+    pub fn new(events: Rc<dyn ExchangeEvents>, exchange: ExchangeId) -> Self {
+        ExchangeEventSender { events, exchange }
     }
 
     fn send(&self, event: BodyEvent) {
@@ -181,12 +182,12 @@ pub struct Channel {
     /// The worker stopped reading, or waits to send `100 Continue`: notify it when the reader wants more.
     worker_waits: Cell<bool>,
     abandoned: Cell<bool>,
-    sender: RefCell<Option<BodyEventSender>>,
+    sender: RefCell<Option<ExchangeEventSender>>,
 }
 
 impl Channel {
     /// Prepares the channel for a new request.
-    pub fn open(&self, sender: BodyEventSender) {
+    pub fn open(&self, sender: ExchangeEventSender) {
         self.buffer.take();
         self.window.set(STREAM_WINDOW_BYTES);
         self.is_collected.set(false);

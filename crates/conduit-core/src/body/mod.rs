@@ -18,7 +18,7 @@ use http::HeaderMap;
 #[cfg(feature = "tower")]
 pub(crate) use self::error::causes;
 pub use self::error::{BodyError, BoxError};
-pub(crate) use self::incoming::{BodyEventSender, Channel, Incoming};
+pub(crate) use self::incoming::{Channel, ExchangeEventSender, Incoming};
 pub(crate) use self::kind::{BodyKind, PieceStream};
 use crate::file::FilePart;
 use crate::pool::Buffer;

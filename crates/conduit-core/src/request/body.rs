@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use conduit_proto::h1::BodyLength;
 
-use crate::body::{Body, BodyEventSender, BodyKind, Channel, Incoming};
+use crate::body::{Body, BodyKind, Channel, ExchangeEventSender, Incoming};
 
 /// A layer's transformation of the body; its arguments are the body and the limit of its length.
 pub(super) type Reading = Box<dyn FnOnce(Body, u64) -> Body>;
@@ -26,7 +26,7 @@ pub(super) struct RequestBody {
 
 impl RequestBody {
     /// Sets the body of this length that arrives through the returned channel.
-    pub(super) fn open(&mut self, length: BodyLength, sender: BodyEventSender) -> Rc<Channel> {
+    pub(super) fn open(&mut self, length: BodyLength, sender: ExchangeEventSender) -> Rc<Channel> {
         if Rc::get_mut(&mut self.channel).is_none() {
             self.channel = Rc::default();
         }

@@ -204,7 +204,7 @@ impl Exchange {
 
     /// Prepares the channel that the handler reads the body from.
     pub(super) fn open_body(&mut self, request: &mut Request, sender: CommandSender) {
-        let channel = request.open_channel(sender.for_body());
+        let channel = request.open_channel(sender.for_request());
         if request.head().expects_continue() {
             channel.notify_when_wanted();
         }

@@ -333,7 +333,7 @@ impl Http1 {
         request.arrived(link.peer(), link.info.as_ref());
         self.requests += 1;
         if shared.config.informs_http1 {
-            request.set_informer(self.sender(link, shared).for_body());
+            request.set_informer(self.sender(link, shared).for_request());
         }
         link.restart_timer();
         request

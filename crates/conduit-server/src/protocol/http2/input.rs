@@ -164,7 +164,7 @@ impl RequestReader {
             multiplexer.engine.stop_accepting(&mut link.output.buffer);
         }
         link.restart_timer();
-        request.set_informer(sender(id, link, shared).for_body());
+        request.set_informer(sender(id, link, shared).for_request());
         #[cfg(feature = "websocket")]
         if request.head().protocol().is_some() {
             return match websocket::prepare(&mut multiplexer.streams, id, &mut request, link, shared) {
