@@ -176,13 +176,14 @@ impl Exchange {
         environment: &Environment,
     ) -> PendingResponse {
         self.state = ExchangeState::Handling(None);
-        environment.pending(
-            handler,
-            self.route,
-            client,
-            self.span(),
-            self.action_at_disconnect(environment),
-        )
+        PendingResponse {
+            handler: InstrumentedHandler {
+                handler: Some(handler),
+                instrumentation: environment.instrument(self.route, self.span().clone()),
+            },
+            in_progress: environment.enter(self.route, client),
+            disconnect: self.action_at_disconnect(environment),
+        }
     }
 
     /// Counts the handler of the protocol that follows on the connection, which continues after the exchange. Returns also the
@@ -516,7 +517,7 @@ impl Environment {
     }
 
     /// Calls the application with a request whose route was looked up. A handler that is not ready continues as a task:
-    /// [`pending`](Environment::pending).
+    /// [`Exchange::begin_handling`].
     #[inline]
     pub(super) fn call(&self, request: Request, route: Option<Route>, span: &Span) -> Outcome {
         // The task of a handler that is not ready polls it again.
@@ -531,25 +532,6 @@ impl Environment {
     pub(super) fn enter(&self, route: Option<Route>, client: SocketAddr) -> InProgress {
         let definition = route.map(|(_, definition)| definition);
         self.handlers.enter(definition, client)
-    }
-
-    /// The response of a handler that was not ready at once.
-    pub(super) fn pending(
-        &self,
-        handler: PendingHandler,
-        route: Option<Route>,
-        client: SocketAddr,
-        span: &Span,
-        disconnect: Disconnect,
-    ) -> PendingResponse {
-        PendingResponse {
-            handler: InstrumentedHandler {
-                handler: Some(handler),
-                instrumentation: self.instrument(route, span.clone()),
-            },
-            in_progress: self.enter(route, client),
-            disconnect,
-        }
     }
 
     /// The instrumentation of a task for a request of this route.
@@ -571,7 +553,7 @@ impl Environment {
     }
 
     /// The effect of a client disconnect on a request of this route.
-    pub(super) fn disconnect(&self, route: Option<Route>) -> Disconnect {
+    fn disconnect(&self, route: Option<Route>) -> Disconnect {
         let chosen = route.and_then(|(_, definition)| definition.disconnect);
         chosen.unwrap_or(self.disconnect)
     }
