@@ -407,35 +407,13 @@ impl Head {
     #[inline]
     fn split_target(&mut self, query: usize) -> Option<()> {
         let target = &self.bytes[self.target_start as usize..self.target_end as usize];
-        if self.method == Method::CONNECT {
-            (self.authority_start, self.authority_end) = (self.target_start, self.target_end);
-            (self.path_start, self.path_end) = (target.len() as u32, target.len() as u32);
-            is_connect_authority(target).then_some(())?;
-            self.replace_host();
-            return Some(());
-        }
         let path = match target {
-            [b'/', ..] => 0,
+            [b'/', ..] if self.method != Method::CONNECT => 0,
             [b'*'] if self.method == Method::OPTIONS => {
                 (self.path_start, self.path_end) = (0, 1);
                 return Some(());
             }
-            _ => {
-                let start = absolute_prefix(target)?;
-                let length = target[start..]
-                    .iter()
-                    .position(|byte| matches!(byte, b'/' | b'?'))
-                    .unwrap_or(target.len() - start);
-                let end = start + length;
-                let authority = &target[start..end];
-                if length == 0 || authority[0] == b':' || is_encoded(authority) || !is_authority(authority) {
-                    return None;
-                }
-                self.authority_start = self.target_start + start as u32;
-                self.authority_end = self.target_start + end as u32;
-                self.replace_host();
-                end
-            }
+            _ => self.read_authority()?,
         };
         // A `?` before the path would have ended the authority, which cannot contain one.
         debug_assert!(path <= query && query <= (self.target_end - self.target_start) as usize);
@@ -443,9 +421,33 @@ impl Head {
         Some(())
     }
 
+    /// Finds the authority of a target that has one: the target of `CONNECT`, or one in absolute form. Returns the position of
+    /// the path.
+    #[cold]
+    fn read_authority(&mut self) -> Option<usize> {
+        let target = &self.bytes[self.target_start as usize..self.target_end as usize];
+        let (start, end) = if self.method == Method::CONNECT {
+            is_connect_authority(target).then_some((0, target.len()))?
+        } else {
+            let start = absolute_prefix(target)?;
+            let length = target[start..]
+                .iter()
+                .position(|byte| matches!(byte, b'/' | b'?'))
+                .unwrap_or(target.len() - start);
+            let authority = &target[start..start + length];
+            if length == 0 || authority[0] == b':' || is_encoded(authority) || !is_authority(authority) {
+                return None;
+            }
+            (start, start + length)
+        };
+        self.authority_start = self.target_start + start as u32;
+        self.authority_end = self.target_start + end as u32;
+        self.replace_host();
+        Some(end)
+    }
+
     /// Replaces the field `Host` by the authority of the target (RFC 9112, section 3.2.2). It becomes the last field, because
     /// the fields are in the order of their bytes. An invalid, repeated or missing field stays: it is rejected later.
-    #[cold]
     fn replace_host(&mut self) {
         let is_host = |(_, field): &(usize, &Field)| field.name(&self.bytes).eq_ignore_ascii_case(b"host");
         let mut hosts = self.fields.iter().enumerate().filter(is_host);
