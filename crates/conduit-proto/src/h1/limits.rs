@@ -4,9 +4,9 @@
 /// 414, regardless of the limit of the head.
 pub const TARGET_LIMIT: usize = u16::MAX as usize - 1;
 
-/// The maximum number of received fields. A [`HeaderMap`](http::HeaderMap) panics beyond 24,576, and the authority of the
-/// target may become one more field.
-pub(crate) const MAX_FIELDS: usize = 24_575;
+/// The maximum number of received fields. A [`HeaderMap`](http::HeaderMap) panics beyond 24,576. The authority of the target may
+/// become one more field, and layers of the caller add others.
+pub(crate) const MAX_FIELDS: usize = 24_000;
 
 /// The limits of a request head.
 ///
@@ -17,8 +17,8 @@ pub struct Limits {
     /// trailers of the request count too; chunk extensions have a separate limit of the same size. Default: 16 KiB.
     /// Values above 1 GiB mean 1 GiB.
     pub head_bytes: usize,
-    /// The number of fields, including trailers. Default: 100. Values above 24,575, the capacity of an
-    /// [`http::HeaderMap`] without the `host` of the request's target, mean 24,575.
+    /// The number of fields, including trailers. Default: 100. Values above 24,000 mean 24,000, so that
+    /// an [`http::HeaderMap`] of a request has room for further fields.
     pub headers: usize,
 }
 

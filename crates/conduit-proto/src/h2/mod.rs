@@ -107,7 +107,7 @@ pub struct Http2Limits {
     /// above 1 GiB mean 1 GiB.
     pub header_list_bytes: usize,
     /// The number of fields in a section, including each part of a cookie, without pseudo-fields. Default: 100. Values
-    /// above 24,575 mean 24,575.
+    /// above 24,000 mean 24,000.
     pub headers: usize,
     /// The number of CONTINUATION frames of one section. Default: 8.
     pub continuations: u8,

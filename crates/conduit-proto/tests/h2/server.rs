@@ -587,7 +587,7 @@ fn header_map_of_the_maximum_number_of_fields_does_not_panic() {
         ..Http2Limits::default()
     };
     let mut server = Server::open(&limits);
-    for (stream, count) in [(1, 24_575), (3, 24_576)] {
+    for (stream, count) in [(1, 24_000), (3, 24_001)] {
         let mut fields = block(&pseudo("GET", "/hold"));
         literal(&mut fields, 0x40, b"a", b"b");
         fields.resize(fields.len() + count - 1, 0xbe);
@@ -595,7 +595,7 @@ fn header_map_of_the_maximum_number_of_fields_does_not_panic() {
         server.receive(&frame(HEADERS, END_STREAM, stream, first));
         server.receive(&frame(CONTINUATION, END_HEADERS, stream, rest));
     }
-    assert!(matches!(&server.seen[0], Seen::Request(1, request) if request.headers.len() == 24_575));
+    assert!(matches!(&server.seen[0], Seen::Request(1, request) if request.headers.len() == 24_000));
     assert_eq!(server.seen[1], Seen::Refused(3, Http2Reason::TooManyFields));
 }
 

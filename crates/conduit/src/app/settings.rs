@@ -77,7 +77,7 @@ impl<S, R> App<S, R> {
     }
 
     /// Sets the maximum number of header fields of a request; more are rejected with 431. Default: 100. A larger number than
-    /// 24,575 counts as 24,575.
+    /// 24,000 counts as 24,000.
     pub fn header_limit(mut self, fields: usize) -> Self {
         self.config.head.headers = fields;
         self.config.choose("CONDUIT_HEADER_LIMIT");
