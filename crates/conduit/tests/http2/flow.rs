@@ -137,6 +137,19 @@ fn a_stream_that_fills_a_window_exactly_ends_without_more_window() {
     assert_eq!(server.handle().statistics().limit_hits(conduit::Limit::WriteRate), 0);
 }
 
+#[test]
+fn a_stream_that_exceeds_its_length_is_reset_without_more_window() {
+    let server = server();
+    let mut client = Client::with_settings(&server, &[(4, 25_000)]);
+    client.send(&get(1, "/wrong-length"));
+    let is_reset = |frame: &Received| matches!(frame, Received::Reset(1, _));
+    assert_eq!(
+        client.read_until(is_reset),
+        Received::Reset(1, ErrorCode::INTERNAL_ERROR)
+    );
+    assert_eq!(server.handle().statistics().limit_hits(conduit::Limit::WriteRate), 0);
+}
+
 fn data_bytes(frame: &Received) -> usize {
     match frame {
         Received::Data { bytes, .. } => bytes.len(),

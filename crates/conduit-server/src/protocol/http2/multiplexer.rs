@@ -377,12 +377,26 @@ pub(super) fn is_filled(link: &Link) -> bool {
     link.output.buffer.len() >= most || link.output.gathered.length() >= LARGE_FILL_BYTES
 }
 
-/// Writes the first part of a body's bytes, as far as the windows permit, and removes it from them. Many bytes are not copied.
-/// Returns their number.
+/// Writes the first part of a body's bytes, as far as the windows permit, and removes it from them. Returns its length.
 ///
 /// # Errors
-/// As [`write_body`](Http2Connection::write_body).
+/// As [`write_body`](Http2Connection::write_body), also where the rest exceeds the declared length and waits for a window.
 fn write_part(
+    engine: &mut Http2Connection,
+    link: &mut Link,
+    id: h2::StreamId,
+    bytes: &mut Bytes,
+    is_last: bool,
+) -> Result<usize, h1::BodyError> {
+    let count = write_frames(engine, link, id, bytes, is_last)?;
+    if !bytes.is_empty() && engine.is_body_written(id) {
+        engine.write_body(&mut link.output.buffer, id, bytes, is_last)?;
+    }
+    Ok(count)
+}
+
+/// Writes the first part of a body's bytes as DATA, and removes it from them. Many bytes are not copied. Returns its length.
+fn write_frames(
     engine: &mut Http2Connection,
     link: &mut Link,
     id: h2::StreamId,
