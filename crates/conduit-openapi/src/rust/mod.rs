@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use self::types::{RustTypes, comment, pascal, snake};
 use self::value_type::RustType;
 use super::document::{Document, rest_parameter};
+use super::ordered;
 use super::shared::{DescribedOperation, is_json, resolved, unique};
 
 /// The part that is the same for all applications.
@@ -18,6 +19,13 @@ const RUNTIME: &str = include_str!("runtime.rs");
 
 /// The media types of request bodies that the client sends, the preferred one first.
 const BODY_TYPES: [&str; 2] = ["application/json", "application/x-www-form-urlencoded"];
+
+/// The functions that the printed source calls by their names alone.
+fn runtime_functions() -> impl Iterator<Item = &'static str> {
+    let definitions = RUNTIME.lines().filter_map(|line| line.strip_prefix("fn "));
+    let names = definitions.filter_map(|definition| definition.split(['(', '<']).next());
+    names.chain(["drop"])
+}
 
 impl Document {
     /// A client of the application in Rust: the source of a library with the dependencies of
@@ -38,7 +46,7 @@ impl Document {
         let schemes = document["components"]["securitySchemes"].as_object().unwrap_or(&empty);
         write_credentials(&mut text, schemes);
         let mut types = RustTypes::of(schemas);
-        let mut taken = BTreeSet::new();
+        let mut taken = ordered::set(runtime_functions().map(str::to_owned));
         let mut functions = String::new();
         for item in self.paths() {
             for operation in &item.operations {
@@ -130,22 +138,23 @@ fn write_pages(
     text: &mut String,
     types: &mut RustTypes<'_>,
     function: &str,
+    pages_function: &str,
     of_type: &str,
     [input, reply, page]: [&str; 3],
 ) {
     let pages = types.name(format!("{of_type}Pages"));
     let _ = write!(
         text,
-        "\n/// The pages of a list: [`{function}_pages`] begins them.\n#[derive(Clone, Debug)]\npub struct {pages}<'c> {{\n    \
+        "\n/// The pages of a list: [`{pages_function}`] begins them.\n#[derive(Clone, Debug)]\npub struct {pages}<'c> {{\n    \
          client: &'c Client,\n    /// The input for the next page; `None` after the last one.\n    input: Option<{input}>,\n}}\n\n\
          /// The pages of [`{function}`], from the first or the one of `cursor` on.\n\
-         pub fn {function}_pages(client: &Client, input: {input}) -> {pages}<'_> {{\n    {pages} {{\n        client,\n        \
+         pub fn {pages_function}(client: &Client, input: {input}) -> {pages}<'_> {{\n    {pages} {{\n        client,\n        \
          input: Some(input),\n    }}\n}}\n\nimpl {pages}<'_> {{\n    \
          /// The next page; `None` after the last one. After an error, the same page is requested again.\n    ///\n    \
          /// # Errors\n    ///\n    /// As [`{function}`], and for a response without a page.\n    \
          pub async fn next(&mut self) -> Result<Option<{page}>, Error> {{\n        \
          let Some(input) = &mut self.input else {{\n            return Ok(None);\n        }};\n        \
-         let reply = {function}(self.client, input).await?;\n        \
+         let reply = self::{function}(self.client, input).await?;\n        \
          let {reply}::Status200(page) = reply.body else {{\n            \
          return Err(unexpected(reply.status, format!(\"no page: {{:?}}\", reply.body)));\n        }};\n        \
          if page.next.is_some() && page.next == input.cursor {{\n            self.input = None;\n            \
@@ -233,7 +242,9 @@ impl FunctionWriter<'_> {
             && fields.iter().any(is_cursor)
             && let Some(page) = &page
         {
-            write_pages(text, types, &function, &of_type, [&input, &reply, &page.to_string()]);
+            let pages = unique(taken, format!("{function}_pages"), '_');
+            let page = page.to_string();
+            write_pages(text, types, &function, &pages, &of_type, [&input, &reply, &page]);
         }
     }
 
@@ -387,5 +398,99 @@ impl FunctionWriter<'_> {
             of_type,
             read: read.to_owned(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::types::RESERVED;
+    use super::*;
+
+    /// The code of the runtime, without comments, attributes and texts.
+    fn code() -> String {
+        let mut code = String::new();
+        for line in RUNTIME.lines().filter(|line| !line.trim_start().starts_with("#[")) {
+            let line = line.replace("\\\"", "").replace("'\"'", "");
+            let texts: Vec<&str> = line.split('"').step_by(2).collect();
+            let line = texts.join("\"\"");
+            code.push_str(line.split("//").next().unwrap_or_default());
+            code.push('\n');
+        }
+        code
+    }
+
+    fn is_part(letter: char) -> bool {
+        letter.is_ascii_alphanumeric() || letter == '_'
+    }
+
+    /// The identifiers of the runtime without a path, each with the text before and after it.
+    fn identifiers(code: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+        let starts = code.char_indices().filter(|&(start, letter)| {
+            let before = code[..start].chars().next_back();
+            is_part(letter) && !before.is_some_and(|before| is_part(before) || ".:'!".contains(before))
+        });
+        starts.map(|(start, _)| {
+            let end = code[start..]
+                .find(|letter| !is_part(letter))
+                .map_or(code.len(), |end| start + end);
+            (&code[start..end], &code[..start], &code[end..])
+        })
+    }
+
+    #[test]
+    fn no_function_has_the_name_of_one_that_the_runtime_calls() {
+        let code = code();
+        let mut found = BTreeSet::new();
+        for (name, before, after) in identifiers(&code) {
+            let is_call = after.starts_with('(') && name.starts_with(|first: char| first.is_ascii_lowercase());
+            let is_definition = before.ends_with("fn ");
+            let is_local = code.contains(&format!("let {name} = |"));
+            let is_keyword = ["pub", "if", "match", "matches", "fn"].contains(&name);
+            if is_call && !is_definition && !is_local && !is_keyword {
+                assert!(runtime_functions().any(|known| known == name), "{name} is not reserved");
+                found.insert(name);
+            }
+        }
+        assert_eq!(found, runtime_functions().collect());
+    }
+
+    #[test]
+    fn no_schema_has_the_name_of_a_type_that_the_runtime_uses() {
+        // Type parameters and variants.
+        let locals = [
+            "B",
+            "T",
+            "Self",
+            "Basic",
+            "Bearer",
+            "Cookie",
+            "Header",
+            "Http",
+            "Input",
+            "Query",
+            "Unexpected",
+        ];
+        for (name, ..) in identifiers(&code()) {
+            let is_type = name.starts_with(|first: char| first.is_ascii_uppercase());
+            let is_constant = name.len() > 1 && name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
+            let is_known = RESERVED.contains(&name) || locals.contains(&name);
+            assert!(!is_type || is_constant || is_known, "{name} is missing in RESERVED");
+        }
+    }
+
+    #[test]
+    fn function_of_pages_has_the_given_name_and_calls_that_of_its_list() {
+        let mut text = String::new();
+        let schemas = Map::new();
+        write_pages(
+            &mut text,
+            &mut RustTypes::of(&schemas),
+            "input",
+            "input_pages_",
+            "Input",
+            ["InputInput", "InputReply", "InputPage"],
+        );
+        assert!(text.contains("pub fn input_pages_(client: &Client"), "{text}");
+        assert!(text.contains("self::input(self.client, input)"), "{text}");
     }
 }

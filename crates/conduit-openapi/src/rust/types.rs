@@ -11,30 +11,32 @@ use crate::ordered;
 use crate::shared::{further_members, has_any_members, list, unique};
 
 /// Names of the file itself and of the prelude, which no schema may have.
-const RESERVED: [&str; 33] = [
-    "Duration",
-    "FormParts",
-    "Lines",
-    "PartialEvent",
+pub(super) const RESERVED: [&str; 39] = [
     "BTreeMap",
     "Box",
-    "Clone",
     "Client",
+    "Clone",
     "Credentials",
     "Debug",
     "Default",
     "Deserialize",
     "DeserializeOwned",
+    "Duration",
     "Err",
     "Error",
     "Events",
+    "FormParts",
+    "From",
     "HeaderMap",
     "HeaderName",
     "HeaderValue",
+    "Into",
+    "Lines",
     "Method",
     "None",
     "Ok",
     "Option",
+    "PartialEvent",
     "Parts",
     "PhantomData",
     "RawBody",
@@ -45,6 +47,10 @@ const RESERVED: [&str; 33] = [
     "Serialize",
     "ServerEvent",
     "Some",
+    "String",
+    "Url",
+    "Value",
+    "Vec",
 ];
 
 /// Keywords of Rust.
@@ -70,8 +76,7 @@ pub(super) struct RustTypes<'d> {
 impl<'d> RustTypes<'d> {
     /// Defines a type for each schema.
     pub(super) fn of(schemas: &'d Map<String, Value>) -> Self {
-        let reserved = RESERVED.iter().chain(&["String", "Url", "Value", "Vec"]);
-        let mut taken = ordered::set(reserved.map(|name| (*name).to_owned()));
+        let mut taken = ordered::set(RESERVED.iter().map(|name| (*name).to_owned()));
         let mut names = NameMap::new();
         for key in schemas.keys() {
             names.insert(key.clone(), unique(&mut taken, pascal(key), 'X'));
