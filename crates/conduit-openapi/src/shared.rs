@@ -39,6 +39,12 @@ pub(super) struct DescribedOperation {
 
 #[cfg(feature = "codegen")]
 impl DescribedOperation {
+    /// Returns whether responses have bodies. Those to HEAD have none (RFC 9110, section 9.3.2); the document describes the content
+    /// that a GET would return.
+    pub(super) fn has_bodies(&self) -> bool {
+        self.method != "head"
+    }
+
     /// Returns whether the operation is a list in pages: its query has the cursor of a page, and its response that of the next one.
     pub(super) fn has_pages(&self, document: &Value) -> bool {
         let parameters = self.value["parameters"].as_array().into_iter().flatten();

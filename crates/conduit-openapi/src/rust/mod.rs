@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use self::types::{RustTypes, comment, pascal, snake};
 use self::value_type::RustType;
+use super::credential::{Credential, alternatives};
 use super::document::{Document, rest_parameter};
 use super::ordered;
 use super::shared::{DescribedOperation, is_json, resolved, unique};
@@ -88,24 +89,21 @@ fn write_credentials(text: &mut String, schemes: &Map<String, Value>) {
     let mut arms = String::new();
     let mut taken = BTreeSet::new();
     for (name, scheme) in schemes {
-        let field = |name: &str| scheme.get(name).and_then(Value::as_str).unwrap_or_default();
-        let place = Value::from(field("name"));
-        let kind = match (field("type"), field("scheme"), field("in")) {
-            ("http", "bearer", _) | ("oauth2" | "openIdConnect", ..) => "Scheme::Bearer".to_owned(),
-            ("http", "basic", _) => "Scheme::Basic".to_owned(),
-            ("http", scheme, _) => format!("Scheme::Http({})", Value::from(scheme)),
-            ("apiKey", _, "header") => format!("Scheme::Header({place})"),
-            ("apiKey", _, "query") => format!("Scheme::Query({place})"),
-            ("apiKey", _, "cookie") => format!("Scheme::Cookie({place})"),
-            // A certificate is a part of the connection.
-            _ => continue,
+        let kind = match Credential::of(scheme) {
+            Some(Credential::Bearer) => "Scheme::Bearer".to_owned(),
+            Some(Credential::Basic) => "Scheme::Basic".to_owned(),
+            Some(Credential::Http(scheme)) => format!("Scheme::Http({})", Value::from(scheme)),
+            Some(Credential::Header(name)) => format!("Scheme::Header({})", Value::from(name)),
+            Some(Credential::Query(name)) => format!("Scheme::Query({})", Value::from(name)),
+            Some(Credential::Cookie(name)) => format!("Scheme::Cookie({})", Value::from(name)),
+            None => continue,
         };
         let member = unique(&mut taken, snake(name), 'x');
         let words = match &*kind {
             "Scheme::Basic" => "The name and the password with a colon between them.",
             _ => "The value without the name of the scheme.",
         };
-        let documented = [field("description"), words]
+        let documented = [scheme["description"].as_str().unwrap_or_default(), words]
             .into_iter()
             .filter(|text| !text.is_empty());
         fields.push_str(&comment(&documented.collect::<Vec<_>>().join("\n\n"), 1));
@@ -216,11 +214,10 @@ impl FunctionWriter<'_> {
         if value.get("deprecated") == Some(&Value::Bool(true)) {
             text.push_str("#[deprecated]\n");
         }
-        let security = value["security"].as_array().into_iter().flatten();
-        let ways: Vec<String> = security
-            .filter_map(Value::as_object)
+        let ways: Vec<String> = alternatives(self.document, value)
+            .into_iter()
             .map(|way| {
-                let names: Vec<String> = way.keys().map(|name| Value::from(name.as_str()).to_string()).collect();
+                let names: Vec<String> = way.into_iter().map(|name| Value::from(name).to_string()).collect();
                 format!("&[{}]", names.join(", "))
             })
             .collect();
@@ -361,12 +358,13 @@ impl FunctionWriter<'_> {
                 Some(class) => (format!("Status{class}xx"), format!("status @ {class}00..={class}99")),
                 None => ("Other".to_owned(), "status".to_owned()),
             };
-            let ReplyBody { of_type, read } = body.unwrap_or_else(|| ReplyBody {
-                of_type: RustType::Plain("RawBody"),
-                read: "response.raw().await?".to_owned(),
-            });
-            let _ = writeln!(variants, "{documented}    {variant}(u16, {of_type}),");
-            let arm = format!("        {pattern} => {reply}::{variant}(status, {read}),\n");
+            let (types, values) = match body {
+                Some(ReplyBody { of_type, read }) => (format!("u16, {of_type}"), format!("status, {read}")),
+                None if self.operation.has_bodies() => ("u16, RawBody".into(), "status, response.raw().await?".into()),
+                None => ("u16".to_owned(), "status".to_owned()),
+            };
+            let _ = writeln!(variants, "{documented}    {variant}({types}),");
+            let arm = format!("        {pattern} => {reply}::{variant}({values}),\n");
             if status == "default" {
                 last = arm
             } else {
@@ -381,7 +379,8 @@ impl FunctionWriter<'_> {
 
     /// The body of a response; `None` if it has none.
     fn reply_body(&self, reply: &str, status: &str, response: &Value, types: &mut RustTypes<'_>) -> Option<ReplyBody> {
-        let content = response.get("content")?.as_object()?;
+        let content = response.get("content").filter(|_| self.operation.has_bodies());
+        let content = content?.as_object()?;
         let (kind, media) = content.iter().next()?;
         let name = format!("{reply}{}", pascal(status));
         let (of_type, read) = match &**kind {

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use self::types::{TypeNames, camel, comment, doc, key, pascal, union};
+use super::credential::{Credential, alternatives};
 use super::document::{Document, rest_parameter};
 use super::shared::{DescribedOperation, is_json, is_problem, resolved, unique};
 
@@ -149,16 +150,14 @@ fn write_schemes(text: &mut String, schemes: &Map<String, Value>) {
     );
     let mut table = "\nconst $schemes: Record<string, Scheme> = {\n".to_owned();
     for (name, scheme) in schemes {
-        let field = |name: &str| scheme.get(name).and_then(Value::as_str).unwrap_or_default();
-        let (kind, place) = match (field("type"), field("scheme"), field("in")) {
-            ("http", "bearer", _) | ("oauth2" | "openIdConnect", ..) => ("bearer", ""),
-            ("http", "basic", _) => ("basic", ""),
-            ("http", scheme, _) => ("http", scheme),
-            ("apiKey", _, "header") => ("header", field("name")),
-            ("apiKey", _, "query") => ("query", field("name")),
-            ("apiKey", _, "cookie") => ("cookie", field("name")),
-            // A certificate is a part of the connection.
-            _ => continue,
+        let (kind, place) = match Credential::of(scheme) {
+            Some(Credential::Bearer) => ("bearer", ""),
+            Some(Credential::Basic) => ("basic", ""),
+            Some(Credential::Http(scheme)) => ("http", scheme),
+            Some(Credential::Header(name)) => ("header", name),
+            Some(Credential::Query(name)) => ("query", name),
+            Some(Credential::Cookie(name)) => ("cookie", name),
+            None => continue,
         };
         let of_type = match kind {
             "basic" => "{ username: string; password: string }",
@@ -367,6 +366,7 @@ impl OperationWriter<'_> {
             let content = response.get("content").and_then(Value::as_object);
             let statuses = self.statuses(key, &codes, responses, content);
             let body = match content {
+                _ if !self.operation.has_bodies() => "undefined".to_owned(),
                 Some(content) => union(content.iter().map(|(kind, media)| {
                     has_events |= kind == "text/event-stream";
                     self.body_type(kind, &media["schema"])
@@ -442,12 +442,8 @@ impl OperationWriter<'_> {
         if responses.is_some_and(|responses| responses.keys().any(is_redirect)) {
             parts.push_str(", redirect: \"manual\"");
         }
-        if let Some(Value::Array(ways)) = self.operation.value.get("security") {
-            let ways: Vec<Vec<&String>> = ways
-                .iter()
-                .filter_map(Value::as_object)
-                .map(|way| way.keys().collect())
-                .collect();
+        let ways = alternatives(self.document, &self.operation.value);
+        if !ways.is_empty() {
             let _ = write!(parts, ", security: {}", serde_json::json!(ways));
         }
         parts

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use conduit::openapi::Info;
+use conduit::openapi::{Info, Operation, SecurityScheme};
 use conduit::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -143,7 +143,59 @@ fn folder(folder: Json<Folder>) -> Json<Folder> {
     folder
 }
 
-const ROUTES: Routes = routes![event, sighting, stock, counts, open, mixed, shown, tree, folder,];
+#[derive(Debug, Problem)]
+enum Absent {
+    #[problem(status = 404, title = "Absent")]
+    Absent,
+}
+
+/// Responses without a body, one of them an error.
+#[head("/present/{id}")]
+fn present(id: Path<u32>) -> Result<Json<u32>, Absent> {
+    if *id == 7 { Ok(Json(*id)) } else { Err(Absent::Absent) }
+}
+
+/// A program with a certificate and a token.
+struct Machine;
+
+impl<S> FromRequest<S> for Machine {
+    type Rejection = Problem;
+
+    async fn from_request(_: &mut Request, _: &S) -> Result<Self, Problem> {
+        Ok(Machine)
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.security("certificate", SecurityScheme::mutual_tls(), &[]);
+        operation.security("token", SecurityScheme::bearer(None), &[]);
+    }
+}
+
+/// The credentials of the request.
+#[get("/machine")]
+fn machine(_machine: Machine, all: HeaderMap) -> String {
+    let sent = all.get("authorization").and_then(|value| value.to_str().ok());
+    sent.unwrap_or_default().to_owned()
+}
+
+const ROUTES: Routes = routes![
+    event,
+    sighting,
+    stock,
+    counts,
+    open,
+    mixed,
+    shown,
+    tree,
+    folder,
+    present,
+    machine,
+    crate::set,
+    crate::input,
+    crate::list,
+    crate::list_pages,
+    crate::loose,
+];
 
 #[test]
 fn compiled_client_is_the_printed_one() {
@@ -168,7 +220,7 @@ fn values_return_unchanged_through_the_client_in_rust() {
     let server = crate::support::serve(App::new(()).routes(ROUTES));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let calls = async {
-        let client = printed::Client::new(format!("http://{}", server.address), reqwest::Client::new());
+        let mut client = printed::Client::new(format!("http://{}", server.address), reqwest::Client::new());
         assert_returns!(
             client,
             shapes_stock,
@@ -199,6 +251,21 @@ fn values_return_unchanged_through_the_client_in_rust() {
         assert_returns!(client, shapes_tree, ShapesTreeInput, ShapesTreeReply, json!([[], [[]]]));
         let value = json!({ "a": {}, "b": { "c": {} } });
         assert_returns!(client, shapes_folder, ShapesFolderInput, ShapesFolderReply, value);
+        for id in [7, 8] {
+            let reply = printed::shapes_present(&client, &printed::ShapesPresentInput { id }).await?;
+            let is_expected = match reply.body {
+                printed::ShapesPresentReply::Status200 => id == 7,
+                printed::ShapesPresentReply::Status404 => id == 8,
+                printed::ShapesPresentReply::Status400 | printed::ShapesPresentReply::Other(_) => false,
+            };
+            assert!(is_expected, "{id}: {reply:?}");
+        }
+        client.credentials.token = Some("secret".to_owned());
+        let reply = printed::shapes_machine(&client).await?;
+        let printed::ShapesMachineReply::Status200(sent) = reply.body else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(sent, "Bearer secret");
         Ok::<_, printed::Error>(())
     };
     runtime
@@ -249,6 +316,11 @@ fn values_return_unchanged_through_the_client_in_typescript() {
         await expect(client_.shapesTree(client, { body: tree }), tree);
         const folder: client_.ShapesFolder = { a: {}, b: { c: {} } };
         await expect(client_.shapesFolder(client, { body: folder }), folder);
+        const absent = await client_.shapesPresent(client, { path: { id: 8 } });
+        if (absent.status === 404) absent.body satisfies undefined;
+        await expect(client_.shapesPresent(client, { path: { id: 8 } }), undefined, 404);
+        client.credentials = { token: "secret" };
+        await expect(client_.shapesMachine(client), "Bearer secret");
     "#;
     let Some(mut calls) = script("shapes", ROUTES, calls) else {
         return;
