@@ -92,6 +92,11 @@ struct Nest(Vec<Nest>);
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Folder(BTreeMap<String, Folder>);
 
+/// Returns an event.
+///
+/// ```
+/// send(event)?;
+/// ```
 #[post("/events")]
 fn event(event: Json<Event>) -> Json<Event> {
     event
