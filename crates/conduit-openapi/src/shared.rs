@@ -45,6 +45,16 @@ impl DescribedOperation {
         self.method != "head"
     }
 
+    /// The media type of the request's body, its schema, and whether it is required. The first one of the media types in `preferred` that
+    /// the operation reads, or the first one that it has.
+    pub(super) fn body(&self, preferred: &[&str]) -> Option<(&str, &Value, bool)> {
+        let body = self.value.get("requestBody")?;
+        let content = body["content"].as_object()?;
+        let found = preferred.iter().find_map(|kind| content.get_key_value(*kind));
+        let (kind, media) = found.or_else(|| content.iter().next())?;
+        Some((kind, &media["schema"], body["required"] == Value::Bool(true)))
+    }
+
     /// Returns whether the operation is a list in pages: its query has the cursor of a page, and its response that of the next one.
     pub(super) fn has_pages(&self, document: &Value) -> bool {
         let parameters = self.value["parameters"].as_array().into_iter().flatten();
@@ -177,6 +187,18 @@ pub(super) fn unique(taken: &mut BTreeSet<String>, mut name: String, mark: char)
         name.push(mark);
     }
     name
+}
+
+/// The parts of a name, each with a capital letter: `userName` and `list` of `userName.list` are `UserNameList`.
+#[cfg(feature = "codegen")]
+pub(super) fn capitalized(name: &str, is_separator: impl Fn(char) -> bool) -> String {
+    let mut text = String::new();
+    for part in name.split(is_separator) {
+        let mut letters = part.chars();
+        text.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        text.extend(letters);
+    }
+    text
 }
 
 /// The schemas that these parts of a document refer to, by themselves or through other schemas.

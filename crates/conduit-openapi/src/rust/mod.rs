@@ -295,24 +295,21 @@ impl FunctionWriter<'_> {
 
     /// The type of the body of the request, the statement that writes it, and its comment.
     fn body(&self, name: &str, types: &mut RustTypes<'_>) -> Option<(RustType, String, String)> {
-        let body = self.operation.value.get("requestBody")?;
-        let content = body["content"].as_object()?;
-        let preferred = BODY_TYPES.iter().find_map(|kind| content.get_key_value(*kind));
-        let (kind, media) = preferred.or_else(|| content.iter().next())?;
-        let (of_type, call) = match &**kind {
+        let (kind, schema, is_required) = self.operation.body(&BODY_TYPES)?;
+        let (of_type, call) = match kind {
             kind if is_json(kind) => {
-                let of_type = types.of_value(&media["schema"], &format!("{name}Body"));
+                let of_type = types.of_value(schema, &format!("{name}Body"));
                 (of_type, format!("parts.json({}, body)?;", Value::from(kind)))
             }
             "application/x-www-form-urlencoded" => {
-                let of_type = types.of_value(&media["schema"], &format!("{name}Body"));
+                let of_type = types.of_value(schema, &format!("{name}Body"));
                 (of_type, "parts.form(body)?;".to_owned())
             }
             "multipart/form-data" => (RustType::Plain("FormParts"), "parts.form_parts(body)?;".to_owned()),
             _ => (RustType::Plain("RawBody"), "parts.raw(body)?;".to_owned()),
         };
         let documented = comment(&format!("`{kind}`"), 1);
-        Some(match body["required"] == true || of_type.is_optional() {
+        Some(match is_required || of_type.is_optional() {
             true => (
                 of_type,
                 format!("    let body = &input.body;\n    {call}\n"),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::value_type::RustType;
 use crate::ordered;
-use crate::shared::{further_members, has_any_members, list, unique};
+use crate::shared::{capitalized, further_members, has_any_members, list, unique};
 
 /// Names of the file itself and of the prelude, which no schema may have.
 pub(super) const RESERVED: [&str; 39] = [
@@ -510,12 +510,7 @@ fn without_null(schema: &Value) -> Option<Value> {
 
 /// A name in the case of types: `users.User-Input` is `UsersUserInput`.
 pub(super) fn pascal(name: &str) -> String {
-    let mut text = String::new();
-    for part in name.split(|letter: char| !letter.is_ascii_alphanumeric()) {
-        let mut letters = part.chars();
-        text.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        text.extend(letters);
-    }
+    let text = capitalized(name, |letter| !letter.is_ascii_alphanumeric());
     match text.starts_with(|first: char| first.is_ascii_alphabetic()) {
         true if text != "Self" => text,
         _ => format!("V{text}"),

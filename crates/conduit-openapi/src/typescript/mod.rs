@@ -288,15 +288,6 @@ impl OperationWriter<'_> {
             .collect()
     }
 
-    /// The body of the request: its media type, its schema, and whether it is required.
-    fn body(&self) -> Option<(&str, &Value, bool)> {
-        let body = self.operation.value.get("requestBody")?;
-        let content = body["content"].as_object()?;
-        let preferred = BODY_TYPES.iter().find_map(|kind| content.get_key_value(*kind));
-        let (kind, media) = preferred.or_else(|| content.iter().next())?;
-        Some((kind, &media["schema"], body["required"] == Value::Bool(true)))
-    }
-
     /// The members of the input, and whether the request needs one of them.
     fn input(&self) -> (String, bool) {
         let mut text = "{\n".to_owned();
@@ -331,11 +322,11 @@ impl OperationWriter<'_> {
             }
             text.push_str("  };\n");
         }
-        if let Some((kind, schema, is_required)) = self.body() {
+        if let Some((kind, schema, is_required)) = self.operation.body(&BODY_TYPES) {
             is_empty = false;
             is_needed |= is_required;
             let of_type = match kind {
-                kind if BODY_TYPES.contains(&kind) || kind.ends_with("+json") => self.names.of_value(schema, 1),
+                kind if BODY_TYPES.contains(&kind) || is_json(kind) => self.names.of_value(schema, 1),
                 kind if kind.starts_with("text/") => "string".to_owned(),
                 _ => "BodyInit".to_owned(),
             };
@@ -434,7 +425,7 @@ impl OperationWriter<'_> {
                 let _ = write!(parts, ", {member}: input.{member}");
             }
         }
-        if let Some((kind, ..)) = self.body() {
+        if let Some((kind, ..)) = self.operation.body(&BODY_TYPES) {
             let _ = write!(parts, ", body: input.body, type: {}", Value::from(kind));
         }
         let responses = self.operation.value["responses"].as_object();

@@ -4,7 +4,7 @@ use conduit_core::internal::openapi::NameMap;
 use serde_json::{Map, Value};
 
 use crate::ordered;
-use crate::shared::{further_members, has_any_members, list, unique};
+use crate::shared::{capitalized, further_members, has_any_members, list, unique};
 
 /// Names of the file itself and of the environment, which no schema may have.
 const RESERVED: [&str; 53] = [
@@ -324,13 +324,9 @@ pub(super) fn comment(lines: &[String], indent: usize) -> String {
 
 /// A name in the case of types: `users.User-Input` is `UsersUserInput`.
 pub(super) fn pascal(name: &str) -> String {
-    let mut text = String::new();
-    for part in name.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
-        let mut letters = part.chars();
-        text.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        text.extend(letters);
-    }
-    identifier(text)
+    identifier(capitalized(name, |letter| {
+        !letter.is_ascii_alphanumeric() && letter != '_'
+    }))
 }
 
 /// An identifier with these ASCII letters, digits and `_`.
