@@ -64,8 +64,8 @@ impl IdempotencyKey {
     /// then commits, and responds with it: repeated requests receive the same response. After an error, roll the transaction back
     /// or drop it. Other requests with the key receive a 409 until the end of the transaction.
     ///
-    /// A response of more than 1 MiB or with an event stream is not stored: a repeated request receives a 409. Fields that layers add afterwards are not
-    /// part of the stored response.
+    /// A response of more than 1 MiB or with an event stream is not stored: a repeated request receives a 409. Fields that layers
+    /// add afterwards are not part of the stored response.
     ///
     /// # Errors
     ///
