@@ -314,7 +314,10 @@ impl<T: Store> Layer for Idempotency<T> {
         };
         operation
             .parameter(key)
-            .problem(StatusCode::BAD_REQUEST, "The idempotency key is missing, malformed or repeated.")
+            .problem(
+                StatusCode::BAD_REQUEST,
+                "The idempotency key is missing, malformed or repeated.",
+            )
             .problem(
                 StatusCode::CONFLICT,
                 "A request with this key is in progress, or its response was not stored.",
