@@ -111,6 +111,10 @@ impl RequestBody {
 
     /// Discards the body.
     pub(super) fn clear(&mut self) {
-        self.set(Body::empty());
+        // Most requests have none: the comparison takes fewer instructions than the drop of an empty body.
+        if !matches!(self.body.0, BodyKind::Empty) {
+            self.body = Body::empty();
+        }
+        self.reading = None;
     }
 }
