@@ -50,11 +50,13 @@ fn twin_of_line(stream: &[u8]) -> Outcome {
     let Some(end) = stream.iter().take(107).position(|&byte| byte == b'\n') else {
         return if stream.len() < 107 { Ok(None) } else { Err(()) };
     };
-    let line = str::from_utf8(&stream[6..end]).map_err(|_| ())?;
-    let line = line.strip_suffix('\r').ok_or(())?;
-    let words: Vec<&str> = line.split(' ').collect();
+    let line = stream[6..end].strip_suffix(b"\r").ok_or(())?;
+    // The rest of the line is ignored, and need not be text (section 2.1).
+    if line == b"UNKNOWN" || line.starts_with(b"UNKNOWN ") {
+        return Ok(Some((Header::Unknown, end + 1)));
+    }
+    let words: Vec<&str> = str::from_utf8(line).map_err(|_| ())?.split(' ').collect();
     let header = match words[..] {
-        ["UNKNOWN", ..] => Header::Unknown,
         [family, source, destination, source_port, destination_port] => {
             let address = |text: &str| match family {
                 "TCP4" => twin_of_v4(text).map(IpAddr::V4),
