@@ -17,7 +17,8 @@ pub(super) enum Credential<'d> {
 }
 
 impl<'d> Credential<'d> {
-    /// The credentials of a scheme. A client certificate is a part of the connection, which is not the client's.
+    /// The credentials of a scheme. `None` for a client certificate: the connection has it, and the
+    /// printed client does not open connections.
     pub(super) fn of(scheme: &'d Value) -> Option<Self> {
         let field = |name: &str| scheme.get(name).and_then(Value::as_str).unwrap_or_default();
         Some(match (field("type"), field("scheme"), field("in")) {

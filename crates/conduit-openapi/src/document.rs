@@ -28,6 +28,8 @@ pub struct Document {
     pub(super) webhooks: Map<String, Value>,
     pub(super) components: Value,
     pub(super) gaps: Vec<Gap>,
+    /// The gaps of handlers that the document omits and that should be tools.
+    pub(super) omitted_tools: Vec<Gap>,
     /// The limits of the layers of the application, from the innermost on.
     #[cfg_attr(not(feature = "lock"), expect(dead_code, reason = "only a lock has limits"))]
     pub(super) limits: Vec<LayerLimit>,
@@ -163,6 +165,7 @@ struct Builder {
     /// The links of each operation, in the order of the routes.
     links: Vec<(&'static Definition, Vec<OperationLink>)>,
     gaps: Vec<Gap>,
+    omitted_tools: Vec<Gap>,
     /// The limits of the layers of the application.
     limits: Vec<LayerLimit>,
     /// The content of every error response where the application has a form of errors.
@@ -239,6 +242,7 @@ impl Builder {
             webhooks,
             components,
             gaps: self.gaps,
+            omitted_tools: self.omitted_tools,
             limits: self.limits,
         }
     }
@@ -293,12 +297,6 @@ impl Builder {
         if !has_method(&method) {
             operation.gap(missing_method(definition));
         }
-        let gaps = std::mem::take(&mut operation.parts.gaps);
-        let has_gaps = !gaps.is_empty();
-        self.gaps.extend(gaps.into_iter().map(|what| gap(definition, what)));
-        for (name, scheme) in std::mem::take(&mut operation.parts.security_schemes) {
-            self.security_schemes.entry(name).or_insert(scheme);
-        }
         // OpenAPI has no parameter for the rest of a path, so it is an ordinary one here.
         let path = definition.path.replace("{*", "{");
         let place = self.place_of(&path);
@@ -312,8 +310,17 @@ impl Builder {
                 definition.path,
                 method = definition.method,
             );
-            self.gaps.push(gap(definition, missing));
+            self.gaps.push(gap(definition, missing.clone()));
+            if definition.tool.is_some() {
+                self.omitted_tools.push(gap(definition, missing));
+            }
             return;
+        }
+        let gaps = std::mem::take(&mut operation.parts.gaps);
+        let has_gaps = !gaps.is_empty();
+        self.gaps.extend(gaps.into_iter().map(|what| gap(definition, what)));
+        for (name, scheme) in std::mem::take(&mut operation.parts.security_schemes) {
+            self.security_schemes.entry(name).or_insert(scheme);
         }
         // A handler need not take the parameters of a prefix.
         for name in names(&path) {

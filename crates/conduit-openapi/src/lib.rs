@@ -9,7 +9,8 @@
 //!
 //! `document` assembles the operations, `schemas` generates the schemas of their types, `names` names them, `shared`
 //! moves repeated parts to `components`, `lock` writes `api.lock` and compares two of them, `write` writes the document as OpenAPI 3.1
-//! or 3.2, `typescript` and `rust` write clients with the places of `credential`, `tools` derives tools from operations, and `page` has the docs page with Swagger UI.
+//! or 3.2, `typescript` and `rust` write clients, `credential` has the places of their credentials, `tools` derives tools from
+//! operations, and `page` has the docs page with Swagger UI.
 
 #![forbid(unsafe_code)]
 

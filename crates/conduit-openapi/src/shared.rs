@@ -45,8 +45,8 @@ impl DescribedOperation {
         self.method != "head"
     }
 
-    /// The media type of the request's body, its schema, and whether it is required. The first one of the media types in `preferred` that
-    /// the operation reads, or the first one that it has.
+    /// The media type of the request's body, its schema, and whether it is required. Prefers the first media type in `preferred`
+    /// that the operation reads, else takes its first.
     pub(super) fn body(&self, preferred: &[&str]) -> Option<(&str, &Value, bool)> {
         let body = self.value.get("requestBody")?;
         let content = body["content"].as_object()?;
@@ -61,7 +61,8 @@ impl DescribedOperation {
         let mut parameters = parameters.map(|parameter| resolved(document, parameter));
         let response = resolved(document, &self.value["responses"]["200"]);
         let schema = resolved(document, &response["content"]["application/json"]["schema"]);
-        self.value["x-pages"] == Value::Bool(true)
+        self.has_bodies()
+            && self.value["x-pages"] == Value::Bool(true)
             && parameters.any(|parameter| parameter["in"] == "query" && parameter["name"] == "cursor")
             && schema["properties"]["next"]["type"] == json!(["string", "null"])
     }

@@ -10,7 +10,7 @@ const PREFIX: &[u8] = b"{prefix}";
 const NAME_BYTES: usize = 128;
 
 impl Definition {
-    /// The name of the handler as a tool, if it is one: letters, digits, `_`, `-` and `.` of ASCII.
+    /// The name of the handler as a tool, if it is one: ASCII letters and digits, `_`, `-` and `.`.
     pub fn tool_name(&self) -> Option<String> {
         let mut bytes = NameBytes::of(self)?;
         let mut name = Vec::new();
@@ -147,7 +147,7 @@ const fn is_separator(byte: u8) -> bool {
     matches!(byte, b'_' | b'-' | b'.')
 }
 
-/// Panics if two of the routes are tools of one name, or a name is empty, too long, or has other letters.
+/// Panics if two of the routes are tools of one name, or a name is empty, too long, or has another character.
 #[track_caller]
 pub(crate) const fn require_tools(definitions: &[Definition]) {
     let mut one = 0;
@@ -190,7 +190,7 @@ const fn require_name(definition: &Definition) {
         if !byte.is_ascii_alphanumeric() && !is_separator(byte) {
             let text = named(Text::new().with("the name of the tool "), definition);
             let text =
-                text.with(" has a letter that is not of ASCII: name it in its attribute, as in `tool = \"find_user\"`");
+                text.with(" has a character that is not an ASCII letter, digit, `_`, `-` or `.`: name it in its attribute, as in `tool = \"find_user\"`");
             panic!("{}", text.as_str());
         }
     }

@@ -496,7 +496,7 @@ fn satisfies(way: &str, other: &str) -> bool {
 }
 
 /// The change of the values that a format has. Formats of integers and of floating-point numbers have ranges, of which one may
-/// contain the other; those of the `minimum` and the `maximum` are compared too.
+/// contain the other; `minimum` and `maximum` are compared separately.
 fn change_of_format(before: &str, now: &str) -> Change {
     let (Some(before), Some(now)) = (range(before), range(now)) else {
         return Change::OTHER;
@@ -511,8 +511,8 @@ fn change_of_format(before: &str, now: &str) -> Change {
 fn range(format: &str) -> Option<(i32, i32)> {
     let bits = |text: &str| text.parse::<i32>().ok();
     match format {
-        "float" => Some((-1_000, 1_000)),
-        "double" => Some((-2_000, 2_000)),
+        "float" => Some((-128, 128)),
+        "double" => Some((-1024, 1024)),
         _ => match format.strip_prefix("uint") {
             Some("") => Some((0, 64)),
             Some(text) => Some((0, bits(text)?)),

@@ -155,9 +155,12 @@ impl<'d> RustTypes<'d> {
             let _ = writeln!(text, "    pub {field}: {of_type},");
         }
         for ways in &fields.choices {
-            let Some(of_type) = self.of_choice(ways, &format!("{name}Variant")) else {
+            let Some(mut of_type) = self.of_choice(ways, &format!("{name}Variant")) else {
                 continue;
             };
+            if self.contains(&json!({ "oneOf": ways }), name) {
+                of_type = of_type.sized();
+            }
             let field = unique(&mut taken, "variant".to_owned(), 'X');
             let _ = writeln!(
                 text,

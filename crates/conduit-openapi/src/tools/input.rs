@@ -58,7 +58,7 @@ pub(super) enum ToolBody {
     Members {
         kind: BodyKind,
         names: Vec<String>,
-        /// A request has a body without a member too.
+        /// The request has a body even if no member is present.
         is_required: bool,
     },
     /// The argument `body`.

@@ -77,19 +77,19 @@ impl Document {
     ///
     /// # Errors
     /// Returns the handlers that cannot be tools, with the reason and the remedy: two parts of the input have the same
-    /// name, or the body is neither JSON nor a form nor text.
+    /// name, the body is neither JSON nor a form nor text, or the document has another handler at the same path.
     pub fn tools(&self) -> Result<Vec<Tool>, Vec<Gap>> {
         let operations = || {
             self.paths()
                 .iter()
                 .flat_map(|item| item.operations.iter().map(|operation| (&*item.path, operation)))
         };
-        if !operations().any(|(_, operation)| operation.definition.tool.is_some()) {
+        if !operations().any(|(_, operation)| operation.definition.tool.is_some()) && self.omitted_tools.is_empty() {
             return Ok(Vec::new());
         }
         let document = self.complete();
         let components = Components::new(&document);
-        let (mut tools, mut gaps) = (Vec::new(), Vec::new());
+        let (mut tools, mut gaps) = (Vec::new(), self.omitted_tools.clone());
         for (path, operation) in operations() {
             let Some(name) = operation.definition.tool_name() else {
                 continue;

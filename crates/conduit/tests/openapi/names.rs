@@ -413,7 +413,7 @@ mod places {
         NoContent
     }
 
-    #[get("/files/{*path}")]
+    #[get("/files/{*path}", tool)]
     pub(super) fn open(_path: Path<String>) -> String {
         String::new()
     }
@@ -433,6 +433,8 @@ fn two_routes_with_one_path_of_the_document_are_a_gap() {
         gap.what.contains("`GET /files/{path}` already, of `") && gap.what.contains("places::show"),
         "{gap}"
     );
+    let omitted = document.tools().expect_err("a tool is not in the document");
+    assert!(omitted[0].handler.ends_with("places::open"), "{}", omitted[0]);
     let text = document.to_string();
     assert_eq!(text.matches("\"get\":").count(), 1, "{text}");
     let item = &crate::json(&document)["paths"]["/files/{id}"];

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use conduit::extract::{Paged, Paging};
 use conduit::openapi::{Info, Operation, SecurityScheme};
 use conduit::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,20 @@ struct Nest(Vec<Nest>);
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Folder(BTreeMap<String, Folder>);
 
+/// An object whose only alternative contains the object again.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Chain {
+    name: String,
+    #[serde(flatten)]
+    rest: Option<ChainRest>,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum ChainRest {
+    Next { next: Box<Chain> },
+}
+
 /// Returns an event.
 ///
 /// ```
@@ -148,6 +163,17 @@ fn folder(folder: Json<Folder>) -> Json<Folder> {
     folder
 }
 
+#[post("/chains")]
+fn chain(chain: Json<Chain>) -> Json<Chain> {
+    chain
+}
+
+/// The head of a list in pages.
+#[head("/numbers")]
+fn numbers(page: Paging<u64>) -> Paged<u64> {
+    page.page(Vec::new(), |number| *number)
+}
+
 #[derive(Debug, Problem)]
 enum Absent {
     #[problem(status = 404, title = "Absent")]
@@ -193,6 +219,8 @@ const ROUTES: Routes = routes![
     shown,
     tree,
     folder,
+    chain,
+    numbers,
     present,
     machine,
     crate::set,
