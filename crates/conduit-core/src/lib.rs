@@ -70,6 +70,10 @@ pub mod internal {
         pub use crate::layer::name::short_name;
     }
 
+    pub mod problem {
+        pub use crate::problem::with_status;
+    }
+
     pub mod response {
         pub use crate::response::typed::leading_to;
     }

@@ -76,12 +76,18 @@ mod worker;
 use conduit_core::internal::{
     connection_info, dispatch, endpoint, exchange_id, file, memory, networks, panics, pool, state, waker_slot,
 };
-use conduit_core::{error, limit, problem, request, response, route};
+use conduit_core::{error, limit, request, response, route};
 
 /// Bodies, with the items that core has for this crate.
 mod body {
     pub(crate) use conduit_core::body::*;
     pub(crate) use conduit_core::internal::body::*;
+}
+
+/// Problems, with the function that core has for this crate.
+mod problem {
+    pub(crate) use conduit_core::internal::problem::with_status;
+    pub(crate) use conduit_core::problem::*;
 }
 
 pub use address::{ListenAddress, ListenOn};

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 pub use self::carried::{Cause, IntoProblem, Never};
 pub use self::fault::{Fault, LISTED_FAULTS, Step};
-pub(crate) use self::response::with_status;
+pub use self::response::with_status;
 #[cfg(feature = "tower")]
 use crate::body::causes;
 use crate::body::{Body, BodyError, BodyKind};

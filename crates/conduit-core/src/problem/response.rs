@@ -8,7 +8,7 @@ use crate::openapi::Operation;
 use crate::response::{IntoResponse, Response};
 
 /// Sets the status of a response. The body of a problem has the status too (RFC 9457, section 3.1.2).
-pub(crate) fn with_status(mut response: Response, status: StatusCode) -> Response {
+pub fn with_status(mut response: Response, status: StatusCode) -> Response {
     if response.body().problem().is_none() {
         *response.status_mut() = status;
         return response;

@@ -11,7 +11,7 @@ use crate::body::{Body, BodyError, BodyKind, BoxError};
 use crate::commands::StreamEnd;
 use crate::dispatch::Application;
 use crate::panics::discard;
-use crate::problem::Problem;
+use crate::problem::{Problem, with_status};
 use crate::response::{IntoResponse as _, Response};
 
 /// The body of a response, by the way in which a protocol sends it.
@@ -95,10 +95,16 @@ impl Exchange {
 }
 
 /// Replaces a response that cannot be sent: one that is not final (1xx, or 2xx to CONNECT) by a 500, and the body of a request
-/// that exceeds its limit by a 413. The replacement keeps the extensions: the access log reads the id of the request there.
+/// that exceeds its limit by a 413. A problem whose status a layer has changed gets the status as its member (RFC 9457, section
+/// 3.1.2). The replacement keeps the extensions: the access log reads the id of the request there.
 #[inline]
 pub(crate) fn replace_invalid(response: &mut Response, is_final: bool, application: &Application) {
-    if !is_final || matches!(response.body().0, BodyKind::Incoming(_) | BodyKind::Limited(_)) {
+    if !is_final
+        || matches!(
+            response.body().0,
+            BodyKind::Incoming(_) | BodyKind::Limited(_) | BodyKind::Presented(..)
+        )
+    {
         replace_if_invalid(response, is_final, application);
     }
 }
@@ -113,6 +119,17 @@ fn replace_if_invalid(response: &mut Response, is_final: bool, application: &App
         }
         BodyKind::Incoming(incoming) => incoming.check_limit(0).map_err(BodyError::into_response),
         BodyKind::Limited(limited) => limited.check_limit().map_err(BodyError::into_response),
+        BodyKind::Presented(..) => {
+            let status = response.status();
+            if response
+                .body()
+                .problem()
+                .is_some_and(|problem| problem.status() != status)
+            {
+                *response = with_status(std::mem::take(response), status);
+            }
+            Ok(())
+        }
         _ => Ok(()),
     };
     if let Err(refusal) = checked {
