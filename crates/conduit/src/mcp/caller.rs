@@ -72,6 +72,7 @@ impl Caller {
         for name in &of_protocol {
             headers.remove(name);
         }
+        // A layer may have set a target with another authority than `host`.
         let authority = request.uri().authority();
         if let Some(Ok(host)) = authority.map(|authority| HeaderValue::try_from(authority.as_str())) {
             headers.insert(HOST, host);

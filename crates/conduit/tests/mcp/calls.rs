@@ -308,7 +308,11 @@ fn a_rejected_message_has_an_error_that_clients_can_parse() {
     problem(&send("text/plain", "{}"), 415);
     problem(&client.post("/mcp").undocumented().send(), 406);
     problem(
-        client.get("/mcp").undocumented().send().assert_header("allow", "POST"),
+        client
+            .get("/mcp")
+            .undocumented()
+            .send()
+            .assert_header("allow", "POST, OPTIONS"),
         405,
     );
 }
