@@ -196,7 +196,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "header_limit",
         variable: "CONDUIT_HEADER_LIMIT",
-        bounds: "header fields of a request",
+        bounds: "header fields of a request; a larger number than 24000 counts as 24000",
         over: "431, and a close in HTTP/1.1",
         limit: Some(Limit::Headers),
         default: None,
