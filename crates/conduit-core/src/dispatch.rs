@@ -325,8 +325,8 @@ impl Dispatcher {
     }
 
     /// The response to a request without a route: `OPTIONS` and `Allow` derive from the routes of the path and from the
-    /// methods of its page (RFC 9110, sections 9.3.7 and 15.5.6). A method that neither a standard nor a route has is reported first: no path would
-    /// change the response (section 9.1).
+    /// methods of its page (RFC 9110, sections 9.3.7 and 15.5.6). A method that neither a standard nor a route has is reported
+    /// first: no path would change the response (section 9.1).
     fn without_route(&self, request: &Request, miss: Miss, of_page: &[&'static str]) -> Response {
         let table = self.table;
         let path = request.path();

@@ -15,7 +15,6 @@ pub(super) fn to_https(request: &Request, port: u16) -> Response {
     if request.method() == Method::CONNECT {
         return no_tunnel();
     }
-    // Where the target is absolute its authority counts, and not `Host` (RFC 9112, section 3.2.2).
     let authority = head
         .authority()
         .and_then(|authority| authority.parse::<Authority>().ok());

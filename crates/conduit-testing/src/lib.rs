@@ -4,7 +4,7 @@
 //!
 //! ```toml
 //! [dev-dependencies]
-//! conduit-web = { path = "../conduit/crates/conduit", features = ["testing"] }
+//! conduit = { package = "conduit-web", path = "../conduit/crates/conduit", features = ["testing"] }
 //! ```
 //!
 //! A test is a plain `#[test] fn`. [`TestClient::new`] serves the application on a separate thread, with a pipe in memory instead

@@ -25,11 +25,11 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// A body of at most `limit` bytes that arrives through a channel.
-    pub fn new(channel: Rc<Channel>, limit: u64, declared: Option<u64>) -> Self {
+    /// A body that arrives through a channel. Its limit is set when it is taken.
+    pub fn new(channel: Rc<Channel>, declared: Option<u64>) -> Self {
         Incoming {
             channel,
-            limit,
+            limit: u64::MAX,
             received: 0,
             declared,
         }

@@ -33,7 +33,7 @@ use crate::pool::Buffer;
 ///
 /// A request's body is never longer than the application's limit (`App::body_limit`, 2 MiB
 /// unless set) or the one set with [`Body::with_limit`]; reading beyond it fails with
-/// [`BodyError::TooLarge`], which results in a 413.
+/// [`BodyError::TooLarge`], which results in a 413. A body that a layer sets has no limit, unless an inner layer sets one.
 pub struct Body(#[doc(hidden)] pub BodyKind);
 
 impl Body {
@@ -138,7 +138,7 @@ impl Body {
     }
 
     /// Sets how many bytes a request's body may have in all, in place of the application's limit. It has no effect
-    /// on a body that did not come from a client.
+    /// on a body without a limit: one of the application, unless a layer has limited it.
     pub fn with_limit(mut self, bytes: u64) -> Self {
         match &mut self.0 {
             BodyKind::Incoming(incoming) => incoming.limit = bytes,

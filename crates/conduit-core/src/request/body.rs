@@ -37,8 +37,7 @@ impl RequestBody {
             BodyLength::Exact(length) => Some(length),
             BodyLength::Chunked => None,
         };
-        // The limit is set when the body is taken.
-        let incoming = Incoming::new(Rc::clone(&channel), u64::MAX, declared);
+        let incoming = Incoming::new(Rc::clone(&channel), declared);
         self.receive(Body(BodyKind::Incoming(incoming)));
         channel
     }

@@ -257,8 +257,8 @@ impl Head {
     }
 
     /// The fields in their received order and case. `Host` is the last field, in lower case, if the target names the host: it
-    /// then has the [authority](Self::authority) of the target (RFC 9112, section 3.2.2). A value has no surrounding white space and may contain bytes above
-    /// 0x7f (RFC 9110, section 5.5). A `cookie` that is joined of parts may end with `"; "` (RFC 9113, section 8.2.3).
+    /// then has the [authority](Self::authority) of the target (RFC 9112, section 3.2.2). A value has no surrounding white
+    /// space and may contain bytes above 0x7f (RFC 9110, section 5.5). A `cookie` that is joined of parts may end with `"; "` (RFC 9113, section 8.2.3).
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
         self.fields.iter().map(|field| {
             // A name consists of token bytes, which are ASCII, so the default is never used.
@@ -447,7 +447,8 @@ impl Head {
     }
 
     /// Replaces the field `Host` by the authority of the target (RFC 9112, section 3.2.2). It becomes the last field, because
-    /// the fields are in the order of their bytes. An invalid, repeated or missing field stays: it is rejected later.
+    /// the fields are in the order of their bytes. An invalid or repeated field stays, and none is added to HTTP/1.1
+    /// without one: the request is rejected later. HTTP/1.0 needs no field, so it is added.
     fn replace_host(&mut self) {
         let is_host = |(_, field): &(usize, &Field)| field.name(&self.bytes).eq_ignore_ascii_case(b"host");
         let mut hosts = self.fields.iter().enumerate().filter(is_host);

@@ -251,8 +251,9 @@ impl Http2Connection {
         self.peer_go_away
     }
 
-    /// Returns whether a response with this status is final: after a 1xx another response follows, and after a 2xx to `CONNECT`
-    /// the stream belongs to the caller (RFC 9113, section 8.5).
+    /// Returns whether a response with this status is final, as [`MethodKind::has_final`] does. It is not with 1xx, after which
+    /// another response follows, and not with 2xx to `CONNECT`, after which the stream belongs to the caller (RFC 9113, section
+    /// 8.5).
     #[must_use]
     pub fn is_final(&self, stream: StreamId, status: StatusCode) -> bool {
         let stream = self.streams.get(stream);

@@ -303,8 +303,8 @@ impl<S, R> App<S, R> {
 
     /// Sets the number of useless frames that an HTTP/2 connection may send at once, and in each second thereafter: resets in
     /// either direction, malformed requests, SETTINGS, PRIORITY, unknown frames, DATA of less than 5 bytes, and PING and
-    /// WINDOW_UPDATE beyond three for each request and each frame of a response. A connection that exceeds it is first delayed, and then closed with ENHANCE_YOUR_CALM. Default:
-    /// 1,000 and 33.
+    /// WINDOW_UPDATE beyond three for each request and each frame of a response. A connection that exceeds it is first delayed,
+    /// and then closed with ENHANCE_YOUR_CALM. Default: 1,000 and 33.
     ///
     /// Requires the feature `http2`.
     ///

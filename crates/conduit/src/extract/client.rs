@@ -90,6 +90,7 @@ impl Client {
     pub fn of(request: &Request) -> Self {
         let mut client = Client::without_own_host(request);
         if client.host.is_none() {
+            // A layer may have set a target with another authority than `host`.
             let authority = request.uri().authority().map(|authority| authority.as_str());
             let host = authority.map(|authority| authority.rsplit('@').next().unwrap_or_default().to_owned());
             client.host = host.or_else(|| host_of(&String::from_utf8_lossy(request.header("host")?)));

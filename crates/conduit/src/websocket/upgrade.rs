@@ -73,8 +73,8 @@ impl WebSocketUpgrade {
     ///
     /// # Panics
     ///
-    /// Panics if an origin has a path, a trailing slash or an upper-case letter, or lacks a scheme: browsers never send such an
-    /// origin.
+    /// Panics if an origin has a path, a trailing slash or an upper-case letter, or lacks a scheme: browsers send no such origin
+    /// except for `null`, which any page can have.
     #[track_caller]
     pub fn allow_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
         let more: Vec<String> = origins.into_iter().map(Into::into).collect();

@@ -186,7 +186,8 @@ fn body_limit_applies_to_a_body_that_an_outer_layer_has_set() {
                     format!("{length}\r\n{body}\r\n0\r\n\r\n"),
                 ),
             ] {
-                for key in ["", &format!("idempotency-key: {length}{query}\r\n")] {
+                let key = format!("idempotency-key: {length}{query}{}\r\n", &framing[..1]);
+                for key in ["", &key] {
                     let response = server.request(format!(
                         "POST {target} HTTP/1.1\r\nhost: test\r\n{key}{framing}\r\n\r\n{body}"
                     ));
