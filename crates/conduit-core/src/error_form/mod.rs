@@ -17,7 +17,7 @@ use crate::body::{Body, BodyKind};
 use crate::nearest::route_summary;
 use crate::openapi::Operation;
 use crate::panics::{caught, discard};
-use crate::problem::Problem;
+use crate::problem::{Problem, take_apart};
 use crate::response::{IntoResponse, Response};
 
 /// The environment variable that sets development or production.
@@ -93,13 +93,10 @@ pub(crate) struct ConnectedForm {
 impl ConnectedForm {
     /// The response in the application's form, if it is a problem; any other stays as it is.
     pub(crate) fn apply(&self, response: Response, summary: &RequestSummary) -> Response {
-        if response.body().problem().is_none() {
-            return response;
-        }
-        let (parts, Body(BodyKind::Presented(problem, json))) = response.into_parts() else {
-            unreachable!("the body presents a problem");
+        let (parts, mut problem, json) = match take_apart(response) {
+            Ok(parts) => parts,
+            Err(other) => return other,
         };
-        let mut problem = *problem.downcast::<Problem>().expect("the body presents a problem");
         // A layer may have set another status.
         problem.set_status(parts.status);
         let context = ErrorContext::new(summary, self.development);

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 pub use self::carried::{Cause, IntoProblem, Never};
 pub use self::fault::{Fault, LISTED_FAULTS, Step};
+pub(crate) use self::response::take_apart;
 pub use self::response::with_status;
 #[cfg(feature = "tower")]
 use crate::body::causes;

@@ -1,26 +1,44 @@
 //! Problems as responses: error statuses, absent values, and bodies that cannot be read.
 
 use http::StatusCode;
+use http::response::Parts;
 
 use super::Problem;
 use crate::body::{Body, BodyError, BodyKind};
 use crate::openapi::Operation;
+use crate::pool::Buffer;
 use crate::response::{IntoResponse, Response};
 
-/// Sets the status of a response. The body of a problem has the status too (RFC 9457, section 3.1.2).
-pub fn with_status(mut response: Response, status: StatusCode) -> Response {
+/// Takes a response whose body is an unchanged problem apart: the head, the problem, and its JSON.
+///
+/// # Errors
+/// Returns any other response.
+#[expect(clippy::result_large_err, reason = "both variants are responses, which are moved")]
+pub(crate) fn take_apart(response: Response) -> Result<(Parts, Problem, Buffer), Response> {
     if response.body().problem().is_none() {
-        *response.status_mut() = status;
-        return response;
+        return Err(response);
     }
-    let (mut parts, Body(BodyKind::Presented(problem, _))) = response.into_parts() else {
+    let (parts, Body(BodyKind::Presented(problem, json))) = response.into_parts() else {
         unreachable!("the body presents a problem");
     };
-    let mut problem = *problem.downcast::<Problem>().expect("the body presents a problem");
-    problem.set_status(status);
-    parts.status = status;
-    let json = problem.to_json();
-    Response::from_parts(parts, Body(BodyKind::Presented(Box::new(problem), json)))
+    let problem = problem.downcast().expect("the body presents a problem");
+    Ok((parts, *problem, json))
+}
+
+/// Sets the status of a response. The body of a problem has the status too (RFC 9457, section 3.1.2).
+pub fn with_status(response: Response, status: StatusCode) -> Response {
+    match take_apart(response) {
+        Ok((mut parts, mut problem, _)) => {
+            problem.set_status(status);
+            parts.status = status;
+            let json = problem.to_json();
+            Response::from_parts(parts, Body(BodyKind::Presented(Box::new(problem), json)))
+        }
+        Err(mut response) => {
+            *response.status_mut() = status;
+            response
+        }
+    }
 }
 
 #[diagnostic::do_not_recommend]
