@@ -317,14 +317,15 @@ fn require_type(request: &Request, expected: &'static str, accepts: fn(&str) -> 
     )))
 }
 
+/// The media type of a content type, without its parameters.
+pub(crate) fn essence(content_type: &[u8]) -> &[u8] {
+    let mut parts = content_type.split(|byte| *byte == b';');
+    parts.next().unwrap_or_default().trim_ascii()
+}
+
 /// Returns whether a content type is `application/` and an accepted subtype, with any parameters.
 fn is_type(value: &[u8], accepts: fn(&str) -> bool) -> bool {
-    let essence = value
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii();
-    let (kind, subtype) = str::from_utf8(essence)
+    let (kind, subtype) = str::from_utf8(essence(value))
         .ok()
         .and_then(|text| text.split_once('/'))
         .unwrap_or_default();

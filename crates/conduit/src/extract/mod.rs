@@ -79,6 +79,7 @@ pub use client_names::ClientInput;
 #[cfg(feature = "tls")]
 pub use connection::ClientCertificate;
 pub use connection::UnixPeer;
+pub(crate) use content::essence;
 #[cfg(feature = "sessions")]
 pub(crate) use content::has_form;
 pub use content::{Form, Json, Query};

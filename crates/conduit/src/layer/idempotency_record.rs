@@ -12,6 +12,7 @@ use super::hash::hash;
 use super::resumed::resumed;
 use crate::body::{Body, BodyError, EndsWithClient};
 use crate::events::MEDIA_TYPE as EVENT_STREAM;
+use crate::extract::essence;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Response;
@@ -106,9 +107,8 @@ pub(super) async fn record(
 /// Returns whether a body may have no end: it ends with its client, or is an event stream of unknown length.
 fn may_be_endless(response: &Response) -> bool {
     let is_event_stream = || {
-        let media_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let media_type = media_type.and_then(|value| value.split(|byte| *byte == b';').next());
-        media_type.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(EVENT_STREAM.as_bytes()))
+        let content_type = response.headers().get(CONTENT_TYPE);
+        content_type.is_some_and(|value| essence(value.as_bytes()).eq_ignore_ascii_case(EVENT_STREAM.as_bytes()))
     };
     response.extensions().get::<EndsWithClient>().is_some() || (response.body().len().is_none() && is_event_stream())
 }
