@@ -411,6 +411,19 @@ fn a_client_that_reads_below_the_minimum_rate_is_disconnected_and_one_above_it_i
     }
 }
 
+/// Reads [`LATER`] bytes, of which those that do not fit wait for a while, and what follows within a second.
+fn read_after_two_minutes(client: &TestClient, connection: &mut TestConnection) {
+    client.advance(2 * MINUTE);
+    let mut left = LATER;
+    while left > 0 {
+        let piece = connection.read(LATER);
+        assert!(!piece.is_empty(), "the server has closed");
+        left = left.saturating_sub(piece.len());
+    }
+    client.advance(Duration::from_secs(1));
+    connection.received();
+}
+
 #[test]
 fn time_in_which_the_handler_is_slow_does_not_count_against_the_reader() {
     let client = client();
@@ -418,16 +431,7 @@ fn time_in_which_the_handler_is_slow_does_not_count_against_the_reader() {
     assert!(connection.send("GET /later HTTP/1.1\r\nhost: a\r\n\r\n".repeat(4)));
     for _ in 0..4 {
         client.advance(DEADLINE);
-        // Bytes that do not fit wait for a while, and are then read at once.
-        client.advance(2 * MINUTE);
-        let mut left = LATER;
-        while left > 0 {
-            let piece = connection.read(LATER);
-            assert!(!piece.is_empty(), "the server has closed");
-            left = left.saturating_sub(piece.len());
-        }
-        client.advance(Duration::from_secs(1));
-        connection.received();
+        read_after_two_minutes(&client, &mut connection);
     }
     assert!(!connection.is_closed());
 }
@@ -440,16 +444,7 @@ fn time_in_which_a_stream_is_quiet_does_not_count_against_the_reader() {
     assert!(connection.send("GET /bursts HTTP/1.1\r\nhost: a\r\n\r\n"));
     for _ in 0..3 {
         client.advance(QUIET);
-        // Bytes that do not fit wait for a while, and are then read at once.
-        client.advance(2 * MINUTE);
-        let mut left = LATER;
-        while left > 0 {
-            let piece = connection.read(LATER);
-            assert!(!piece.is_empty(), "the server has closed");
-            left = left.saturating_sub(piece.len());
-        }
-        client.advance(Duration::from_secs(1));
-        connection.received();
+        read_after_two_minutes(&client, &mut connection);
     }
     assert_eq!(hits(), 0);
     // The quiet time gives no more than the grace to a client that reads nothing.

@@ -19,6 +19,15 @@ fn keep_open(server: &TestClient) -> TestConnection {
     connection
 }
 
+/// A client that has received a response, and then the announcement of the server's stop.
+fn stopped_after_a_response(server: &TestClient) -> Client {
+    let mut client = Client::open(server);
+    assert_eq!(client.get(1, "/").status, 200);
+    server.handle().stop();
+    client.read_until(|frame| *frame == Received::GoAway(ALL, ErrorCode::NO_ERROR));
+    client
+}
+
 #[test]
 fn a_shutdown_is_announced_and_requests_in_transit_are_served() {
     let server = server();
@@ -48,10 +57,7 @@ fn a_shutdown_is_announced_and_requests_in_transit_are_served() {
 fn a_client_that_does_not_respond_to_the_ping_is_not_waited_for() {
     let server = server();
     let _open = keep_open(&server);
-    let mut client = Client::open(&server);
-    assert_eq!(client.get(1, "/").status, 200);
-    server.handle().stop();
-    client.read_until(|frame| *frame == Received::GoAway(ALL, ErrorCode::NO_ERROR));
+    let mut client = stopped_after_a_response(&server);
     server.advance(Duration::from_secs(10));
     let frames = client.rest();
     assert!(frames.contains(&Received::GoAway(1, ErrorCode::NO_ERROR)), "{frames:?}");
@@ -88,10 +94,7 @@ fn the_goaway_of_an_idle_client_is_answered() {
 fn requests_do_not_extend_the_time_for_the_response_to_the_ping() {
     let server = server();
     let _open = keep_open(&server);
-    let mut client = Client::open(&server);
-    assert_eq!(client.get(1, "/").status, 200);
-    server.handle().stop();
-    client.read_until(|frame| *frame == Received::GoAway(ALL, ErrorCode::NO_ERROR));
+    let mut client = stopped_after_a_response(&server);
     for stream in [3, 5, 7, 9, 11] {
         server.advance(Duration::from_secs(1));
         if client.connection.is_closed() {
