@@ -59,8 +59,8 @@
 //! # Protection
 //!
 //! All limits have defaults ([`Http2Limits`]). Frames that cost work and transfer nothing, such as resets in either
-//! direction, SETTINGS, PRIORITY and DATA of less than 5 bytes, share one budget. If it is used up, the connection is first delayed
-//! ([`Http2Event::Delayed`]) and later closed with ENHANCE_YOUR_CALM. WINDOW_UPDATE and PING count only if there are
+//! direction, SETTINGS, PRIORITY and DATA of less than 5 bytes, share one budget. If it is used up, the connection is first
+//! delayed ([`Http2Event::Delayed`]) and later closed with ENHANCE_YOUR_CALM. WINDOW_UPDATE and PING count only if there are
 //! more than three for each request and each sent DATA frame. The tree of RFC 7540 priorities is ignored.
 //!
 //! # Cost

@@ -118,8 +118,8 @@ impl Cors {
     /// # Panics
     ///
     /// Panics if the origin has a path, a trailing slash or an upper-case letter, or lacks a scheme: browsers send no such
-    /// origin except for `null`, which any page can have. Also panics after [`allow_any_origin`](Cors::allow_any_origin) or [`allow_origins`](Cors::allow_origins),
-    /// which already allow it.
+    /// origin except for `null`, which any page can have. Also panics after [`allow_any_origin`](Cors::allow_any_origin) or
+    /// [`allow_origins`](Cors::allow_origins), which already allow it.
     #[track_caller]
     pub fn allow_origin(mut self, origin: &str) -> Self {
         crate::origin::require(origin);
