@@ -253,7 +253,7 @@ impl Connection {
             if self.link.send(shared).is_err() {
                 return Disposition::Closed;
             }
-            if self.link.is_at_rest() && self.protocol.activity(&self.link) == Activity::Idle && !shared.stopping {
+            if self.link.is_at_rest() && self.protocol.activity(&self.link) == Activity::Idle && !shared.is_stopping() {
                 // The interest and the timer stay as they are; only the idle time begins again.
                 debug_assert_eq!(self.protocol.waits_for(&self.link, shared).1, Timer::Idle);
                 self.link.idle_again(shared.now());

@@ -39,11 +39,7 @@ pub(super) struct Shared {
     pub(super) request: Request,
     /// Memory for output; a connection takes a buffer when it begins to write.
     pub(super) outputs: Vec<Vec<u8>>,
-    /// The server stops: a connection closes after its current requests.
-    pub(super) stopping: bool,
-    /// Another process has taken over: idle connections stay until their next response, which contains `connection: close`, so
-    /// that no request meets a close in flight.
-    pub(super) keeps_idle: bool,
+    pub(super) stop_state: StopState,
     /// The poller must be polled again without a report: a source was not drained, or is watched for more than before. The
     /// poller's descriptor, nested in tokio's poller, reports only changes. A source that stays ready (a listener, and with
     /// the portable poller any source) is not a change before the next wait, not even with a wider interest: the kernel's
@@ -61,6 +57,18 @@ pub(super) struct Shared {
     /// The handlers of WebSockets that are to be polled.
     #[cfg(feature = "websocket")]
     pub(super) woken_handlers: Arc<WokenHandlers>,
+}
+
+/// The effect of a stop on the connections of a worker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum StopState {
+    /// The server does not stop.
+    Serving,
+    /// Another process has taken over: idle connections stay until their next response, which contains `connection: close`, so
+    /// that no request meets a close in flight.
+    KeepingIdle,
+    /// A connection closes after its current requests.
+    Closing,
 }
 
 impl Shared {
@@ -82,8 +90,7 @@ impl Shared {
             date: [0; 29],
             request: Request::blank(),
             outputs: Vec::new(),
-            stopping: false,
-            keeps_idle: false,
+            stop_state: StopState::Serving,
             poll_again: false,
             #[cfg(feature = "http2")]
             turn: 0,
@@ -100,6 +107,12 @@ impl Shared {
     #[inline]
     pub(super) fn counts(&self) -> &Counts {
         self.environment.counts()
+    }
+
+    /// Returns whether the server stops: a connection closes after its next response at the latest.
+    #[inline]
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop_state != StopState::Serving
     }
 
     /// Seconds since the worker started.

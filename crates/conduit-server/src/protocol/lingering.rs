@@ -44,7 +44,7 @@ impl ConnectionProtocol for Lingering {
 
     fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> OutputStep {
         // Once the client has all sent bytes, a wait for its end would only delay a stop.
-        if link.read_closed || (shared.stopping && link.outgoing_bytes() == 0) {
+        if link.read_closed || (shared.is_stopping() && link.outgoing_bytes() == 0) {
             return Step::Close.into();
         }
         Step::Continue.into()

@@ -6,7 +6,7 @@ use super::{Activity, ConnectionProtocol, OutputStep, Protocol, Step, WithoutExc
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, reading};
 use crate::protocol_timer::ProtocolTimer;
-use crate::shared::Shared;
+use crate::shared::{Shared, StopState};
 
 pub(crate) struct Negotiating;
 
@@ -29,7 +29,10 @@ impl ConnectionProtocol for Negotiating {
     }
 
     fn on_shutdown(&mut self, _: &mut Link, shared: &mut Shared) -> Step {
-        if shared.keeps_idle { Step::Continue } else { Step::Close }
+        match shared.stop_state {
+            StopState::Closing => Step::Close,
+            StopState::Serving | StopState::KeepingIdle => Step::Continue,
+        }
     }
 
     fn log_cut_off(&self, _: &Link, _: &Shared) {}

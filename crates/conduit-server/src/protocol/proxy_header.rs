@@ -8,7 +8,7 @@ use crate::connection_info::Origin;
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, reading};
 use crate::protocol_timer::ProtocolTimer;
-use crate::shared::Shared;
+use crate::shared::{Shared, StopState};
 
 #[derive(Default)]
 pub(crate) struct ProxyHeader(HeaderParser);
@@ -44,7 +44,10 @@ impl ConnectionProtocol for ProxyHeader {
     }
 
     fn on_shutdown(&mut self, _: &mut Link, shared: &mut Shared) -> Step {
-        if shared.keeps_idle { Step::Continue } else { Step::Close }
+        match shared.stop_state {
+            StopState::Closing => Step::Close,
+            StopState::Serving | StopState::KeepingIdle => Step::Continue,
+        }
     }
 
     fn log_cut_off(&self, _: &Link, _: &Shared) {}

@@ -76,7 +76,7 @@ struct Worker {
     clock: WorkerClock,
     /// The time at which the second and the date change next.
     next_second: Instant,
-    /// [`Shared::stopping`] is true from `Stopping` on.
+    /// [`Shared::is_stopping`] is true from `Stopping` on.
     phase: Phase,
 }
 

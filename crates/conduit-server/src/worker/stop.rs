@@ -12,14 +12,18 @@ use crate::connection::{Connection, Disposition};
 use crate::cut_off::CutOff;
 use crate::exchange_id::ConnectionId;
 use crate::panics::emit;
+use crate::shared::StopState;
 
 impl Worker {
     /// Begins or continues the stop.
     pub(super) fn stop(&mut self, now: Instant) {
-        let keeps_idle = self.handle.keeps_idle();
+        let state = match self.handle.keeps_idle() {
+            true => StopState::KeepingIdle,
+            false => StopState::Closing,
+        };
         match &self.phase {
-            Phase::Serving => self.begin_stop(keeps_idle, now),
-            Phase::Stopping(_) => self.continue_stop(keeps_idle, now),
+            Phase::Serving => self.begin_stop(state, now),
+            Phase::Stopping(_) => self.continue_stop(state, now),
             Phase::Over(_) => {}
         }
         let is_over = match &self.phase {
@@ -33,11 +37,10 @@ impl Worker {
     }
 
     /// Accepts no further connections, and lets the others end after their requests.
-    fn begin_stop(&mut self, keeps_idle: bool, now: Instant) {
+    fn begin_stop(&mut self, state: StopState, now: Instant) {
         let timeout = self.connections.shared.config.shutdown_timeout;
-        self.connections.shared.stopping = true;
-        self.connections.shared.keeps_idle = keeps_idle;
-        if !keeps_idle {
+        self.connections.shared.stop_state = state;
+        if state == StopState::Closing {
             self.accept_last();
         }
         self.acceptor.close(&self.connections.shared);
@@ -51,10 +54,10 @@ impl Worker {
         self.stop_connections();
     }
 
-    fn continue_stop(&mut self, keeps_idle: bool, now: Instant) {
+    fn continue_stop(&mut self, state: StopState, now: Instant) {
         self.continue_drain(now);
-        if keeps_idle != self.connections.shared.keeps_idle {
-            self.connections.shared.keeps_idle = keeps_idle;
+        if state != self.connections.shared.stop_state {
+            self.connections.shared.stop_state = state;
             return self.stop_connections();
         }
         let lingering = |connection: &Connection| connection.is_lingering().then(|| connection.id());
@@ -91,7 +94,7 @@ impl Worker {
 
     /// Closes the connections that are left, and logs the work in progress.
     fn cut_off(&mut self) {
-        self.connections.shared.keeps_idle = false;
+        self.connections.shared.stop_state = StopState::Closing;
         for id in self.ids() {
             self.connections.with_input(id, Connection::on_shutdown);
         }

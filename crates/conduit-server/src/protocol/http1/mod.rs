@@ -26,7 +26,7 @@ use crate::link::{InputMode, Link, Timer, reading};
 use crate::panics::discard;
 use crate::problem::Problem;
 use crate::request::Request;
-use crate::shared::Shared;
+use crate::shared::{Shared, StopState};
 
 pub(crate) struct Http1 {
     engine: h1::Connection,
@@ -377,7 +377,7 @@ impl Http1 {
             if !self.engine.keep_alive() {
                 return self.end_connection(link);
             }
-            if shared.stopping && !shared.keeps_idle && self.engine.phase() == Phase::Idle {
+            if shared.stop_state == StopState::Closing && self.engine.phase() == Phase::Idle {
                 // The system still sends the last response to a slow client.
                 return match link.outgoing_bytes() {
                     0 => Step::Close,

@@ -48,7 +48,7 @@ impl Http1 {
         let is_cut_short = link.read_closed && !self.exchange.has_body() && self.engine.phase() == Phase::Body;
         // After 413 the rest of the body stays unread.
         let is_too_large = self.exchange.has_body() && response.status() == StatusCode::PAYLOAD_TOO_LARGE;
-        if is_last || shared.stopping || is_cut_short || is_too_large {
+        if is_last || shared.is_stopping() || is_cut_short || is_too_large {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));

@@ -82,7 +82,7 @@ impl Http2 {
     fn new(link: &mut Link, shared: &mut Shared) -> Self {
         link.output.begin(shared);
         let mut engine = Http2Connection::new(&shared.config.http2_limits(), &mut link.output.buffer);
-        if shared.stopping {
+        if shared.is_stopping() {
             engine.shutdown(&mut link.output.buffer);
         }
         Http2 {

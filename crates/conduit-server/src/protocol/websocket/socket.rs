@@ -20,7 +20,7 @@ use crate::limit::Limit;
 use crate::link::{Link, Timer, UNCOPIED_BYTES};
 use crate::panics::discard;
 use crate::protocol_timer::ProtocolTimer;
-use crate::shared::Shared;
+use crate::shared::{Shared, StopState};
 use crate::watch::Watched;
 use crate::websocket::{Channel, HandlerWaker, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed, wake};
 use conduit_core::internal::charge::Charge;
@@ -118,7 +118,7 @@ impl Socket {
             record: exchange.take_record(&shared.environment),
             _charge: charge.is_some().then(|| Box::new(charge)),
         };
-        if shared.stopping {
+        if shared.is_stopping() {
             socket.close_for_stop(shared);
         }
         socket
@@ -427,9 +427,9 @@ impl Socket {
 
     /// Queues Close: 1012 if another process serves, so that clients connect again, and 1001 otherwise.
     pub(in crate::protocol) fn close_for_stop(&self, shared: &Shared) {
-        match shared.keeps_idle {
-            true => self.channel.close(CloseCode::RESTART, "the server restarts"),
-            false => self.channel.close(CloseCode::GOING_AWAY, "the server stops"),
+        match shared.stop_state {
+            StopState::KeepingIdle => self.channel.close(CloseCode::RESTART, "the server restarts"),
+            StopState::Serving | StopState::Closing => self.channel.close(CloseCode::GOING_AWAY, "the server stops"),
         }
     }
 
