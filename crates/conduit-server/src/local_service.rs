@@ -53,7 +53,7 @@ impl LocalService {
             Outcome::Ready(response) => response,
             Outcome::Pending(handler) => {
                 let response = exchange.begin_handling(handler, client, environment).await;
-                exchange.set_responded();
+                exchange.set_idle();
                 response
             }
         };

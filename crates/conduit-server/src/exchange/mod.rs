@@ -168,7 +168,7 @@ impl Exchange {
         self.state = ExchangeState::Handling(handle);
     }
 
-    /// The response of a handler that was not ready. [`set_responded`](Self::set_responded) follows it.
+    /// The response of a handler that was not ready. [`set_idle`](Self::set_idle) follows it.
     pub(super) fn begin_handling(
         &mut self,
         handler: PendingHandler,
@@ -321,8 +321,8 @@ impl Exchange {
         matches!(self.state, ExchangeState::Handling(None))
     }
 
-    /// Records that the handler has responded.
-    pub(super) fn set_responded(&mut self) {
+    /// Records that the handler has responded, or that the stream or the rest of the body is written.
+    pub(super) fn set_idle(&mut self) {
         self.state = ExchangeState::Idle;
     }
 
@@ -331,7 +331,7 @@ impl Exchange {
         if let ExchangeState::Handling(Some(handler)) = &self.state {
             handler.abort();
         }
-        self.state = ExchangeState::Idle;
+        self.set_idle();
     }
 
     /// Records the head of the response, and a body in memory.
@@ -402,12 +402,7 @@ impl Exchange {
         }
     }
 
-    /// The stream, or the rest of the body that waited for room, is written.
-    pub(super) fn set_written(&mut self) {
-        self.state = ExchangeState::Idle;
-    }
-
-    /// The rest of the response's body is ready, and waits for room: [`set_written`](Self::set_written) follows.
+    /// The rest of the response's body is ready, and waits for room: [`set_idle`](Self::set_idle) follows.
     pub(super) fn begin_sending(&mut self) {
         self.state = ExchangeState::Sending;
     }
@@ -428,7 +423,7 @@ impl Exchange {
     pub(super) fn cancel(&mut self, unsent_bytes: u64, environment: &mut Environment) -> usize {
         if let ExchangeState::Streaming(gate, _) = &self.state {
             gate.close();
-            self.state = ExchangeState::Idle;
+            self.set_idle();
         }
         // First the record, before code that may panic.
         if let Some(mut record) = self.record.take() {

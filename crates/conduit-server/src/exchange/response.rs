@@ -88,7 +88,7 @@ impl Exchange {
         };
         let written = write(trailers.as_deref());
         if written.is_ok() {
-            self.set_written();
+            self.set_idle();
         }
         Some(written.map_err(BoxError::from))
     }

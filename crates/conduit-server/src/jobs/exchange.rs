@@ -50,7 +50,7 @@ impl JobExchange {
             pending.as_mut().poll(context).map(Some)
         });
         if let Some(response) = response.await {
-            self.exchange.set_responded();
+            self.exchange.set_idle();
             self.respond(response, answer);
         }
     }
@@ -108,7 +108,7 @@ impl PieceStream for RecordedStream {
             Some(Ok(piece)) => self.job.exchange.record_body(piece.len() as u64),
             Some(Err(_)) => self.job.cancel(0),
             None => {
-                self.job.exchange.set_written();
+                self.job.exchange.set_idle();
                 self.job.end();
             }
         }

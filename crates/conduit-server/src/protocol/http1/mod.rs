@@ -260,7 +260,7 @@ impl ExchangeDriver for Http1 {
             Command::Response(response) => {
                 // The connection may have responded in its place.
                 if self.exchange.is_handling() {
-                    self.exchange.set_responded();
+                    self.exchange.set_idle();
                     return self.answer(response, link, shared);
                 }
                 discard(response);
@@ -402,7 +402,7 @@ impl Http1 {
             let sender = self.sender(link, shared);
             link.output.load_file(move || sender.send(Command::FileRead));
         } else if self.exchange.is_sending() {
-            self.exchange.set_written();
+            self.exchange.set_idle();
             self.exchange.end(&mut shared.environment);
         }
         if link.output.has_room() {

@@ -267,7 +267,7 @@ impl ExchangeDriver for Http2 {
         match command {
             Command::Response(response) => {
                 if stream.exchange.is_handling() {
-                    stream.exchange.set_responded();
+                    stream.exchange.set_idle();
                     respond(multiplexer, id, response, link, shared);
                 } else {
                     // The connection has responded in its place.

@@ -220,7 +220,7 @@ impl Multiplexer {
                 // The head has declared this length, so there is no error.
                 written => {
                     discard(bytes);
-                    stream.exchange.set_written();
+                    stream.exchange.set_idle();
                     self.record_written(id, written.unwrap_or_default(), shared);
                     return self.free(id, shared);
                 }
@@ -260,7 +260,7 @@ impl Multiplexer {
         match written {
             Ok(count) if part.left() == 0 => {
                 discard(part);
-                stream.exchange.set_written();
+                stream.exchange.set_idle();
                 self.record_written(id, count, shared);
                 self.free(id, shared);
             }
