@@ -61,6 +61,7 @@ mod server;
 mod service;
 mod shared;
 mod signals;
+mod thread_runtime;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod transport;

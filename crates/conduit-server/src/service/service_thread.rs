@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::spawn_local;
 
 use crate::cohort::Cohort;
 use crate::config::Config;
@@ -14,9 +15,10 @@ use crate::current::{self, Serves};
 use crate::dispatch::OpenApplication;
 use crate::error::{Error, Result};
 use crate::exchange::Environment;
-use crate::handle::{ServerHandle, Stage, StopOnDrop};
+use crate::handle::{ServerHandle, Stage};
 use crate::job::Job;
 use crate::jobs::JobServer;
+use crate::thread_runtime::ThreadRuntime;
 use crate::watch::Watch;
 use crate::work::Work;
 
@@ -38,25 +40,17 @@ impl ServiceThread {
     /// Serves on this thread until the last caller is dropped or the application is closed; then drives the runtime until all
     /// threads have finished.
     pub(super) fn run(self) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(tokio::runtime::LocalOptions::default());
-        let runtime = match runtime {
+        let runtime = match ThreadRuntime::new() {
             Ok(runtime) => runtime,
             Err(cause) => {
                 let _ = self.opened.send(Err(Error::system("create a tokio runtime", cause)));
                 return;
             }
         };
-        let served = runtime.block_on(async move {
-            let (cohort, stop) = (self.cohort.clone(), StopOnDrop(self.handle.clone()));
-            // A task, as the driver of a worker is.
-            let served = tokio::task::spawn_local(self.serve()).await;
-            drop(stop);
-            cohort.leave().await;
-            served
-        });
-        runtime.shutdown_background();
+        let (cohort, handle) = (self.cohort.clone(), self.handle.clone());
+        // A task, as the driver of a worker is.
+        let serving = async { spawn_local(self.serve()).await };
+        let served = runtime.run(cohort, handle, serving, |served, _| served);
         served.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     }
 

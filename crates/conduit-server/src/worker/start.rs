@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use conduit_net::{AsyncPoller, Events, Poller};
 use http::HeaderValue;
-use tokio::runtime::LocalRuntime;
+use tokio::task::spawn_local;
 
 use super::ticker::wake_worker;
 use super::{Driver, Worker};
@@ -18,11 +18,12 @@ use crate::descriptors::start_error;
 use crate::dispatch::OpenApplication;
 use crate::error::{Error, Result};
 use crate::exchange::Environment;
-use crate::handle::{ServerHandle, StopOnDrop};
+use crate::handle::ServerHandle;
 use crate::listening::Listener;
 use crate::live;
 use crate::peers::Peers;
 use crate::shared::Shared;
+use crate::thread_runtime::ThreadRuntime;
 use crate::watch::Watch;
 use crate::work::{Work, WorkCounts};
 
@@ -52,28 +53,19 @@ pub(crate) struct WorkerStart {
 impl WorkerStart {
     /// Serves on this thread until the server stops, and then drives the runtime until all workers have finished.
     pub(crate) fn run(self) -> Result<CutOff> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .map_err(|cause| start_error("create a tokio runtime", cause, self.workers))?;
-        let ended = runtime.block_on(async {
-            let (cohort, stop) = (self.cohort.clone(), StopOnDrop(self.handle.clone()));
-            let served = self.serve(&runtime).await;
-            // The other workers stop, too, before this one waits for them.
-            drop(stop);
-            cohort.leave().await;
+        let unstarted = |cause| start_error("create a tokio runtime", cause, self.workers);
+        let runtime = ThreadRuntime::new().map_err(unstarted)?;
+        let (cohort, handle) = (self.cohort.clone(), self.handle.clone());
+        runtime.run(cohort, handle, self.serve(), |served, alive_tasks| {
             let (mut cut_off, work) = served?;
             // The runtime drops the remaining tasks.
             let WorkCounts { handlers, tasks } = work.counts();
-            cut_off.uncounted_tasks = runtime.metrics().num_alive_tasks().saturating_sub(handlers + tasks);
+            cut_off.uncounted_tasks = alive_tasks.saturating_sub(handlers + tasks);
             Ok(cut_off)
-        });
-        // The shutdown timeout does not cover calls on blocking threads.
-        runtime.shutdown_background();
-        ended
+        })
     }
 
-    async fn serve(self, runtime: &LocalRuntime) -> Result<(CutOff, Work)> {
+    async fn serve(self) -> Result<(CutOff, Work)> {
         let WorkerStart {
             number,
             workers,
@@ -101,7 +93,7 @@ impl WorkerStart {
         let commands = Rc::new(CommandQueue::default());
         let observer = Arc::clone(&config.observer);
         let ticker = wake_worker(Rc::clone(&commands), handle.clone(), observer, number);
-        let ticker = runtime.spawn_local(ticker);
+        let ticker = spawn_local(ticker);
         let new_environment = |application| {
             let watch = Watch::new(Arc::clone(&config.observer), counts_routes);
             Environment::new(
@@ -118,7 +110,7 @@ impl WorkerStart {
         let internal = config.takes_internal.then(|| {
             let environment = new_environment(application.clone());
             let taking = crate::jobs::take_internal(environment, config.clone());
-            runtime.spawn_local(taking)
+            spawn_local(taking)
         });
         let environment = new_environment(application).with_connections(redirect, hsts);
         let shared = Shared::new(Rc::clone(&poller), commands, environment, config, peers);
@@ -131,7 +123,7 @@ impl WorkerStart {
             events: Events::with_capacity(EVENTS_A_TURN),
         };
         // As a task, not as the future of `block_on`: a task that is woken on its own thread costs no system call.
-        let served = runtime.spawn_local(driver).await;
+        let served = spawn_local(driver).await;
         ticker.abort();
         // An aborted task counts as alive until it is awaited.
         let _ = ticker.await;
