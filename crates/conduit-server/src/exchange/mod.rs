@@ -69,7 +69,8 @@ pub(super) struct Exchange {
     /// The body of the request, while it has not ended.
     request_body: Option<Rc<Channel>>,
     route: Option<Route>,
-    /// The action at the end of the client, if an endpoint of the framework has chosen it.
+    /// The action at the end of the client: an endpoint of the framework chooses it with the route, otherwise
+    /// it is resolved when a handler or a stream continues.
     disconnect: Option<Disconnect>,
     /// The second in which the request arrived.
     started: Second,
@@ -81,8 +82,8 @@ enum ExchangeState {
     Idle,
     /// The handler runs as a task, which has a handle if it ends with its client.
     Handling(Option<AbortHandle>),
-    /// The response's body comes from a stream, which ends with its client if the route has chosen so.
-    Streaming(Rc<StreamGate>, Disconnect),
+    /// The response's body comes from a stream.
+    Streaming(Rc<StreamGate>),
     /// The rest of the response's body is ready, and waits for room.
     Sending,
 }
@@ -182,23 +183,28 @@ impl Exchange {
                 instrumentation: environment.instrument(self.route, self.span().clone()),
             },
             in_progress: environment.enter(self.route, client),
-            disconnect: self.action_at_disconnect(environment),
+            disconnect: self.resolve_disconnect(environment),
         }
     }
 
     /// Counts the handler of the protocol that follows on the connection, which continues after the exchange. Returns also the
     /// effect of a client disconnect.
     #[cfg(feature = "websocket")]
-    pub(super) fn continue_handler(&self, client: SocketAddr, environment: &Environment) -> (InProgress, Disconnect) {
+    pub(super) fn continue_handler(
+        &mut self,
+        client: SocketAddr,
+        environment: &Environment,
+    ) -> (InProgress, Disconnect) {
         (
             environment.enter(self.route, client),
-            self.action_at_disconnect(environment),
+            self.resolve_disconnect(environment),
         )
     }
 
-    /// The action at the end of the client.
-    fn action_at_disconnect(&self, environment: &Environment) -> Disconnect {
-        self.disconnect.unwrap_or_else(|| environment.disconnect(self.route))
+    /// The action at the end of the client. A request whose response is ready at once needs none, so the first call resolves it.
+    fn resolve_disconnect(&mut self, environment: &Environment) -> Disconnect {
+        let route = self.route;
+        *self.disconnect.get_or_insert_with(|| environment.disconnect(route))
     }
 
     // The request's body.
@@ -292,7 +298,7 @@ impl Exchange {
     }
 
     pub(super) fn is_streaming(&self) -> bool {
-        matches!(self.state, ExchangeState::Streaming(..))
+        matches!(self.state, ExchangeState::Streaming(_))
     }
 
     /// Returns whether the rest of a response waits for room.
@@ -309,10 +315,11 @@ impl Exchange {
 
     /// Returns whether the end of the client's half ends the exchange: a half-close is indistinguishable from a disconnect here.
     pub(super) fn ends_with_client(&self) -> bool {
-        matches!(
-            self.state,
-            ExchangeState::Handling(Some(_)) | ExchangeState::Streaming(_, Disconnect::Abort)
-        )
+        match self.state {
+            ExchangeState::Handling(Some(_)) => true,
+            ExchangeState::Streaming(_) => self.disconnect == Some(Disconnect::Abort),
+            _ => false,
+        }
     }
 
     /// Returns whether a handler continues after the end of its stream.
@@ -370,24 +377,24 @@ impl Exchange {
     /// The response's body comes from a stream, whose first pieces the caller takes. The response may have chosen that it ends
     /// with its client.
     pub(super) fn begin_stream(&mut self, parts: &Parts, body: Body, environment: &Environment) -> ResponseStream {
-        let disconnect = match parts.extensions.get::<EndsWithClient>() {
-            Some(EndsWithClient) => Disconnect::Abort,
-            None => self.action_at_disconnect(environment),
-        };
-        self.state = ExchangeState::Streaming(Rc::default(), disconnect);
+        if parts.extensions.get::<EndsWithClient>().is_some() {
+            self.disconnect = Some(Disconnect::Abort);
+        }
+        self.resolve_disconnect(environment);
+        self.state = ExchangeState::Streaming(Rc::default());
         ResponseStream::new(body, self.instrument_stream(environment))
     }
 
     /// Moves the stream to the worker's stream task.
     pub(super) fn spawn_stream(&mut self, stream: ResponseStream, sender: CommandSender) {
-        if let ExchangeState::Streaming(gate, _) = &self.state {
+        if let ExchangeState::Streaming(gate) = &self.state {
             streams::spawn(Pump::new(stream, Rc::clone(gate), sender));
         }
     }
 
     /// Takes a piece of the stream that has arrived; `None` if no stream is expected.
     pub(super) fn take_piece(&mut self, piece: Bytes) -> Option<Bytes> {
-        let ExchangeState::Streaming(gate, _) = &self.state else {
+        let ExchangeState::Streaming(gate) = &self.state else {
             return None;
         };
         gate.mark_arrived();
@@ -397,7 +404,7 @@ impl Exchange {
     /// Offers room for the next piece of the stream.
     #[inline]
     pub(super) fn offer_room(&self) {
-        if let ExchangeState::Streaming(gate, _) = &self.state {
+        if let ExchangeState::Streaming(gate) = &self.state {
             gate.open();
         }
     }
@@ -421,7 +428,7 @@ impl Exchange {
     /// The stream of the response and the body of the request end, and the record counts as incomplete. The handler continues
     /// unless its route ends with its client. Returns the memory of the request's body that the handler may still read.
     pub(super) fn cancel(&mut self, unsent_bytes: u64, environment: &mut Environment) -> usize {
-        if let ExchangeState::Streaming(gate, _) = &self.state {
+        if let ExchangeState::Streaming(gate) = &self.state {
             gate.close();
             self.set_idle();
         }
