@@ -5,6 +5,7 @@
 
 mod environment;
 mod setting;
+mod setting_ref;
 mod unknown;
 mod websocket;
 

@@ -1,9 +1,9 @@
 //! The table of the limits and deadlines: their names, units and texts.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use super::Config;
+use super::setting_ref::SettingRef;
 use crate::limit::Limit;
 
 /// The length of the shortest head in HTTP/1.1, which is a request of HTTP/1.0: a method of one character, `/` and the version.
@@ -29,104 +29,6 @@ pub struct Setting {
     pub(super) place: fn(&mut Config) -> SettingRef<'_>,
 }
 
-/// The location of a setting's value, which also determines its unit.
-#[cfg_attr(
-    not(feature = "http2"),
-    expect(dead_code, reason = "only limits of HTTP/2 have some of these units")
-)]
-pub(super) enum SettingRef<'a> {
-    Count(&'a mut u64),
-    Frames(&'a mut u32),
-    Continuations(&'a mut u8),
-    Window(&'a mut u32),
-    Fields(&'a mut usize),
-    CountOrElse(&'a mut Option<usize>),
-    Bytes(&'a mut u64),
-    BytesOrElse(&'a mut Option<u64>),
-    Memory(&'a mut usize),
-    /// Memory with a minimum: a smaller value admits no request.
-    MemoryFrom(&'a mut usize, usize),
-    Rate(&'a mut u64),
-    Duration(&'a mut Duration),
-}
-
-impl SettingRef<'_> {
-    /// Sets the value; `None` if the text is invalid.
-    pub(super) fn set(&mut self, text: &str) -> Option<()> {
-        match self {
-            SettingRef::Count(count) => **count = text.parse().ok().filter(|&count| count > 0)?,
-            SettingRef::Frames(count) => **count = text.parse().ok().filter(|&count| count > 0)?,
-            SettingRef::Continuations(count) => **count = text.parse().ok()?,
-            SettingRef::Window(bytes) => **bytes = u32::try_from(parse_bytes(text)?).ok().filter(|&bytes| bytes > 0)?,
-            SettingRef::Fields(count) => **count = text.parse().ok()?,
-            SettingRef::CountOrElse(count) => **count = Some(text.parse().ok().filter(|&count| count > 0)?),
-            SettingRef::Bytes(bytes) | SettingRef::Rate(bytes) => **bytes = parse_bytes(text)?,
-            SettingRef::BytesOrElse(bytes) => **bytes = Some(parse_bytes(text)?),
-            SettingRef::Memory(bytes) => **bytes = usize::try_from(parse_bytes(text)?).ok()?,
-            SettingRef::MemoryFrom(bytes, minimum) => {
-                **bytes = usize::try_from(parse_bytes(text)?)
-                    .ok()
-                    .filter(|bytes| bytes >= minimum)?;
-            }
-            SettingRef::Duration(duration) => **duration = parse_duration(text)?,
-        }
-        Some(())
-    }
-
-    pub(super) fn expected(&self) -> Cow<'static, str> {
-        let expected = match self {
-            SettingRef::MemoryFrom(_, minimum) => {
-                return format!("a number of bytes from {minimum} up, such as 16384, 16KiB or 2MiB").into();
-            }
-            SettingRef::Count(_) | SettingRef::CountOrElse(_) => "a whole number from 1 up",
-            SettingRef::Frames(_) => "a whole number from 1 up, below 2^32",
-            SettingRef::Continuations(_) => "a whole number up to 255",
-            SettingRef::Window(_) => "a number of bytes such as 65536, 64KiB or 1MiB, below 4GiB",
-            SettingRef::Fields(_) => "a whole number",
-            SettingRef::Bytes(_) | SettingRef::BytesOrElse(_) | SettingRef::Memory(_) => {
-                "a number of bytes such as 16384, 16KiB or 2MiB"
-            }
-            SettingRef::Rate(_) => "a number of bytes a second such as 1024 or 1KiB",
-            SettingRef::Duration(_) => "a duration such as 10s, 500ms or 2m",
-        };
-        expected.into()
-    }
-
-    pub(super) fn unit(&self) -> &'static str {
-        match self {
-            SettingRef::Count(_)
-            | SettingRef::CountOrElse(_)
-            | SettingRef::Frames(_)
-            | SettingRef::Continuations(_)
-            | SettingRef::Fields(_) => "number",
-            SettingRef::Bytes(_)
-            | SettingRef::BytesOrElse(_)
-            | SettingRef::Window(_)
-            | SettingRef::Memory(_)
-            | SettingRef::MemoryFrom(..) => "bytes",
-            SettingRef::Rate(_) => "bytes a second",
-            SettingRef::Duration(_) => "duration",
-        }
-    }
-
-    /// The value as the environment would have it.
-    pub(super) fn text(&self) -> String {
-        match self {
-            SettingRef::Count(count) => count.to_string(),
-            SettingRef::Frames(count) => count.to_string(),
-            SettingRef::Continuations(count) => count.to_string(),
-            SettingRef::Window(bytes) => show_bytes((**bytes).into()),
-            SettingRef::Fields(count) => count.to_string(),
-            SettingRef::CountOrElse(count) => count.map(|count| count.to_string()).unwrap_or_default(),
-            SettingRef::Bytes(bytes) | SettingRef::Rate(bytes) => show_bytes(**bytes),
-            SettingRef::BytesOrElse(bytes) => bytes.map(show_bytes).unwrap_or_default(),
-            SettingRef::Memory(bytes) | SettingRef::MemoryFrom(bytes, _) => show_bytes(**bytes as u64),
-            SettingRef::Duration(duration) if duration.subsec_millis() != 0 => format!("{}ms", duration.as_millis()),
-            SettingRef::Duration(duration) => format!("{}s", duration.as_secs()),
-        }
-    }
-}
-
 /// The table of limits and deadlines.
 pub const SETTINGS: &[Setting] = &[
     Setting {
@@ -136,7 +38,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "",
         limit: None,
         default: Some("the cores that the process may use"),
-        place: |config| SettingRef::CountOrElse(&mut config.workers),
+        place: |config| SettingRef::Number(&mut config.workers, 1),
     },
     Setting {
         method: "connection_limit",
@@ -146,7 +48,7 @@ pub const SETTINGS: &[Setting] = &[
                clients wait in the kernel's queue",
         limit: Some(Limit::Connections),
         default: Some("the worker's share of the process's limit of descriptors"),
-        place: |config| SettingRef::CountOrElse(&mut config.connections),
+        place: |config| SettingRef::Number(&mut config.connections, 1),
     },
     Setting {
         method: "peer_connection_limit",
@@ -155,7 +57,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "503 and a close; a TLS connection is closed without a response",
         limit: Some(Limit::PeerConnections),
         default: Some("half of the connections of all workers, but at least 64"),
-        place: |config| SettingRef::CountOrElse(&mut config.peer_connections),
+        place: |config| SettingRef::Number(&mut config.peer_connections, 1),
     },
     Setting {
         method: "request_limit",
@@ -164,7 +66,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "the last response has `connection: close`; in HTTP/2, GOAWAY",
         limit: Some(Limit::Requests),
         default: None,
-        place: |config| SettingRef::Count(&mut config.requests),
+        place: |config| SettingRef::Number(&mut config.requests, 1),
     },
     Setting {
         method: "handshake_timeout",
@@ -173,7 +75,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "close; in HTTP/2, SETTINGS_TIMEOUT",
         limit: Some(Limit::HandshakeTime),
         default: None,
-        place: |config| SettingRef::Duration(&mut config.handshake_timeout),
+        place: |config| SettingRef::Duration(&mut config.handshake_timeout, Duration::ZERO),
     },
     Setting {
         method: "head_timeout",
@@ -182,7 +84,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "408 and a close; in HTTP/2, ENHANCE_YOUR_CALM for the connection",
         limit: Some(Limit::HeadTime),
         default: None,
-        place: |config| SettingRef::Duration(&mut config.head_timeout),
+        place: |config| SettingRef::Duration(&mut config.head_timeout, Duration::ZERO),
     },
     Setting {
         method: "head_limit",
@@ -191,7 +93,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "431, or 414 when the request line alone is too long, or 501 when its method alone is, and a close",
         limit: Some(Limit::HeadBytes),
         default: None,
-        place: |config| SettingRef::MemoryFrom(&mut config.head.head_bytes, MINIMUM_HEAD_BYTES),
+        place: |config| SettingRef::Bytes(&mut config.head.head_bytes, MINIMUM_HEAD_BYTES as u64),
     },
     Setting {
         method: "header_limit",
@@ -200,7 +102,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "431, and a close in HTTP/1.1",
         limit: Some(Limit::Headers),
         default: None,
-        place: |config| SettingRef::Fields(&mut config.head.headers),
+        place: |config| SettingRef::Number(&mut config.head.headers, 0),
     },
     Setting {
         method: "body_limit",
@@ -209,7 +111,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "413",
         limit: Some(Limit::BodyBytes),
         default: None,
-        place: |config| SettingRef::Bytes(&mut config.body_bytes),
+        place: |config| SettingRef::Bytes(&mut config.body_bytes, 0),
     },
     Setting {
         method: "body_memory",
@@ -218,7 +120,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "503 with `retry-after`; a response stream whose encoder is beyond a quarter of it is not compressed",
         limit: Some(Limit::BodyMemory),
         default: Some("a quarter of the memory that the process may use"),
-        place: |config| SettingRef::BytesOrElse(&mut config.body_memory),
+        place: |config| SettingRef::Bytes(&mut config.body_memory, 0),
     },
     Setting {
         method: "minimum_rate",
@@ -236,7 +138,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "",
         limit: None,
         default: None,
-        place: |config| SettingRef::Duration(&mut config.rate_grace),
+        place: |config| SettingRef::Duration(&mut config.rate_grace, Duration::ZERO),
     },
     Setting {
         method: "idle_timeout",
@@ -245,7 +147,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "close",
         limit: Some(Limit::IdleTime),
         default: None,
-        place: |config| SettingRef::Duration(&mut config.idle_timeout),
+        place: |config| SettingRef::Duration(&mut config.idle_timeout, Duration::ZERO),
     },
     #[cfg(feature = "http2")]
     Setting {
@@ -255,7 +157,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "REFUSED_STREAM for the request; handlers of reset streams count, whichever side reset them; while as many as the limit run, nothing is read",
         limit: Some(Limit::Http2Streams),
         default: None,
-        place: |config| SettingRef::Frames(&mut config.http2.streams),
+        place: |config| SettingRef::Number(&mut config.http2.streams, 1),
     },
     #[cfg(feature = "http2")]
     Setting {
@@ -265,7 +167,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "431, or 414 when the target is too long for a URI; ENHANCE_YOUR_CALM for trailers, and for a head whose compressed form already exceeds the limit; REFUSED_STREAM where the requests in progress of a connection hold 1 MiB, or 16 times the limit if that is more",
         limit: Some(Limit::HeadBytes),
         default: None,
-        place: |config| SettingRef::MemoryFrom(&mut config.http2.header_list_bytes, MINIMUM_HTTP2_HEAD_BYTES),
+        place: |config| SettingRef::Bytes(&mut config.http2.header_list_bytes, MINIMUM_HTTP2_HEAD_BYTES as u64),
     },
     #[cfg(feature = "http2")]
     Setting {
@@ -275,7 +177,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "ENHANCE_YOUR_CALM for the connection",
         limit: Some(Limit::Http2Continuations),
         default: None,
-        place: |config| SettingRef::Continuations(&mut config.http2.continuations),
+        place: |config| SettingRef::Number(&mut config.http2.continuations, 0),
     },
     #[cfg(feature = "http2")]
     Setting {
@@ -285,7 +187,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "FLOW_CONTROL_ERROR for the stream",
         limit: Some(Limit::Http2Windows),
         default: None,
-        place: |config| SettingRef::Window(&mut config.http2.stream_window),
+        place: |config| SettingRef::Bytes(&mut config.http2.stream_window, 1),
     },
     #[cfg(feature = "http2")]
     Setting {
@@ -295,7 +197,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "FLOW_CONTROL_ERROR for the stream",
         limit: Some(Limit::Http2Windows),
         default: None,
-        place: |config| SettingRef::Window(&mut config.http2.max_stream_window),
+        place: |config| SettingRef::Bytes(&mut config.http2.max_stream_window, 0),
     },
     #[cfg(feature = "http2")]
     Setting {
@@ -305,7 +207,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "FLOW_CONTROL_ERROR for the connection",
         limit: Some(Limit::Http2Windows),
         default: None,
-        place: |config| SettingRef::Window(&mut config.http2.connection_window),
+        place: |config| SettingRef::Bytes(&mut config.http2.connection_window, 0),
     },
     #[cfg(feature = "http2")]
     Setting {
@@ -317,7 +219,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "nothing is read for a second; at the 33rd time ENHANCE_YOUR_CALM for the connection",
         limit: Some(Limit::Http2Glitches),
         default: None,
-        place: |config| SettingRef::Frames(&mut config.http2.glitches),
+        place: |config| SettingRef::Number(&mut config.http2.glitches, 1),
     },
     #[cfg(feature = "http2")]
     Setting {
@@ -327,7 +229,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "",
         limit: None,
         default: None,
-        place: |config| SettingRef::Frames(&mut config.http2.glitches_per_second),
+        place: |config| SettingRef::Number(&mut config.http2.glitches_per_second, 1),
     },
     Setting {
         method: "tcp_keep_alive",
@@ -336,7 +238,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "close if the peer acknowledges no probe",
         limit: None,
         default: None,
-        place: |config| SettingRef::Duration(&mut config.tcp_keep_alive),
+        place: |config| SettingRef::Duration(&mut config.tcp_keep_alive, Duration::ZERO),
     },
     Setting {
         method: "blocked_after",
@@ -345,7 +247,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "a warning while it blocks, and another one when it ends; `0s` disables them",
         limit: None,
         default: None,
-        place: |config| SettingRef::Duration(&mut config.blocked_after),
+        place: |config| SettingRef::Duration(&mut config.blocked_after, Duration::ZERO),
     },
     Setting {
         method: "websocket_message_limit",
@@ -354,7 +256,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "close with 1009",
         limit: Some(Limit::WebSocketMessage),
         default: None,
-        place: |config| SettingRef::Memory(&mut config.websocket.message_bytes),
+        place: |config| SettingRef::Bytes(&mut config.websocket.message_bytes, 0),
     },
     Setting {
         method: "websocket_fragment_limit",
@@ -363,7 +265,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "close with 1008",
         limit: Some(Limit::WebSocketFragments),
         default: None,
-        place: |config| SettingRef::Count(&mut config.websocket.fragments),
+        place: |config| SettingRef::Number(&mut config.websocket.fragments, 1),
     },
     Setting {
         method: "websocket_queue_limit",
@@ -372,7 +274,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "`send` waits, or nothing more is read",
         limit: None,
         default: None,
-        place: |config| SettingRef::Memory(&mut config.websocket.queue_bytes),
+        place: |config| SettingRef::Bytes(&mut config.websocket.queue_bytes, 0),
     },
     Setting {
         method: "websocket_ping_interval",
@@ -381,7 +283,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "a ping",
         limit: None,
         default: None,
-        place: |config| SettingRef::Duration(&mut config.websocket.ping_after),
+        place: |config| SettingRef::Duration(&mut config.websocket.ping_after, Duration::ZERO),
     },
     Setting {
         method: "websocket_timeout",
@@ -390,7 +292,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "close",
         limit: Some(Limit::WebSocketTime),
         default: None,
-        place: |config| SettingRef::Duration(&mut config.websocket.timeout),
+        place: |config| SettingRef::Duration(&mut config.websocket.timeout, Duration::ZERO),
     },
     Setting {
         method: "shutdown_timeout",
@@ -399,7 +301,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "named in the log and closed",
         limit: None,
         default: None,
-        place: |config| SettingRef::Duration(&mut config.shutdown_timeout),
+        place: |config| SettingRef::Duration(&mut config.shutdown_timeout, Duration::ZERO),
     },
     Setting {
         method: "stop_delay",
@@ -408,7 +310,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "accepting stops",
         limit: None,
         default: None,
-        place: |config| SettingRef::Duration(&mut config.stop_delay),
+        place: |config| SettingRef::Duration(&mut config.stop_delay, Duration::ZERO),
     },
     Setting {
         method: "restart_timeout",
@@ -417,7 +319,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "the new process is killed; the old one continues to serve",
         limit: None,
         default: None,
-        place: |config| SettingRef::Duration(&mut config.restart_timeout),
+        place: |config| SettingRef::Duration(&mut config.restart_timeout, Duration::ZERO),
     },
     Setting {
         method: "file_cache",
@@ -426,7 +328,7 @@ pub const SETTINGS: &[Setting] = &[
         over: "a file that was not requested lately is closed; `0` keeps none open",
         limit: None,
         default: None,
-        place: |config| SettingRef::Fields(&mut config.files.files),
+        place: |config| SettingRef::Number(&mut config.files.files, 0),
     },
     Setting {
         method: "file_check_interval",
@@ -435,49 +337,9 @@ pub const SETTINGS: &[Setting] = &[
         over: "the path is resolved again",
         limit: None,
         default: None,
-        place: |config| SettingRef::Duration(&mut config.files.check_interval),
+        place: |config| SettingRef::Duration(&mut config.files.check_interval, Duration::ZERO),
     },
 ];
-
-/// A number of bytes: digits, and a unit of 1024 or none.
-fn parse_bytes(text: &str) -> Option<u64> {
-    let (digits, unit) = split_unit(text);
-    let factor = match unit {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(factor)
-}
-
-/// A duration: digits and a unit; without one it is seconds.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let (digits, unit) = split_unit(text);
-    let number: u64 = digits.parse().ok()?;
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "" | "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        "h" => number.checked_mul(3600).map(Duration::from_secs),
-        _ => None,
-    }
-}
-
-fn split_unit(text: &str) -> (&str, &str) {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (digits, unit) = text.split_at(digits);
-    (digits, unit.strip_prefix(' ').unwrap_or(unit))
-}
-
-fn show_bytes(bytes: u64) -> String {
-    match bytes {
-        _ if bytes > 0 && bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
-        _ if bytes > 0 && bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
-        _ => bytes.to_string(),
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -552,6 +414,17 @@ mod tests {
         assert_eq!(config.peer_connections, Some(9));
     }
 
+    fn error_of(variable: &str, value: &str) -> String {
+        let error = Config::default()
+            .with_environment(|name| (name == variable).then(|| value.into()))
+            .expect_err("the value is invalid");
+        error.to_string()
+    }
+
+    fn expected_error(variable: &str, value: &str, expected: &str) -> String {
+        format!("invalid {variable}={value:?}: expected {expected}")
+    }
+
     #[test]
     fn an_invalid_value_is_reported_with_its_variable_and_the_expected_form() {
         for (variable, value, expected) in [
@@ -572,17 +445,65 @@ mod tests {
                 "15",
                 "a number of bytes from 16 up, such as 16384, 16KiB or 2MiB",
             ),
+            (
+                "CONDUIT_WEBSOCKET_MESSAGE_LIMIT",
+                "1KB",
+                "a number of bytes such as 16384, 16KiB or 2MiB",
+            ),
+            (
+                "CONDUIT_MINIMUM_RATE",
+                "fast",
+                "a number of bytes a second such as 1024 or 1KiB",
+            ),
             ("CONDUIT_IDLE_TIMEOUT", "soon", "a duration such as 10s, 500ms or 2m"),
             ("CONDUIT_IDLE_TIMEOUT", "", "a duration such as 10s, 500ms or 2m"),
         ] {
-            let error = Config::default()
-                .with_environment(|name| (name == variable).then(|| value.into()))
-                .expect_err("the value is invalid");
-            assert_eq!(
-                error.to_string(),
-                format!("invalid {variable}={value:?}: expected {expected}")
-            );
+            assert_eq!(error_of(variable, value), expected_error(variable, value, expected));
         }
+    }
+
+    #[cfg(feature = "http2")]
+    #[test]
+    fn an_invalid_value_is_reported_with_the_range_of_its_type() {
+        for (variable, value, expected) in [
+            ("CONDUIT_HTTP2_STREAM_LIMIT", "0", "a whole number from 1 to 4294967295"),
+            (
+                "CONDUIT_HTTP2_STREAM_LIMIT",
+                "4294967296",
+                "a whole number from 1 to 4294967295",
+            ),
+            (
+                "CONDUIT_HTTP2_CONTINUATION_LIMIT",
+                "256",
+                "a whole number from 0 to 255",
+            ),
+            (
+                "CONDUIT_HTTP2_STREAM_WINDOW",
+                "0",
+                "a number of bytes from 1 to 4294967295, such as 16384, 16KiB or 2MiB",
+            ),
+            (
+                "CONDUIT_HTTP2_CONNECTION_WINDOW",
+                "4GiB",
+                "a number of bytes from 0 to 4294967295, such as 16384, 16KiB or 2MiB",
+            ),
+        ] {
+            assert_eq!(error_of(variable, value), expected_error(variable, value, expected));
+        }
+    }
+
+    /// As `App::http2_windows`: the window of a connection is at least 65535 in any case, and that of a stream need not grow.
+    #[cfg(feature = "http2")]
+    #[test]
+    fn the_environment_sets_windows_to_0() {
+        let config = Config::default()
+            .with_environment(|name| (name == "CONDUIT_HTTP2_CONNECTION_WINDOW").then(|| "0".into()))
+            .expect("0 is valid");
+        assert_eq!(config.http2.connection_window, 0);
+        let config = Config::default()
+            .with_environment(|name| (name == "CONDUIT_HTTP2_MAX_STREAM_WINDOW").then(|| "0".into()))
+            .expect("0 is valid");
+        assert_eq!(config.http2.max_stream_window, 0);
     }
 
     #[test]
