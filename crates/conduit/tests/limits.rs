@@ -364,6 +364,18 @@ fn a_head_limit_below_the_shortest_request_panics() {
 }
 
 #[test]
+#[should_panic(expected = "header_limit(0): a request of HTTP/1.1 has at least 1 header field")]
+fn a_header_limit_of_0_panics() {
+    let _ = App::new(()).header_limit(0);
+}
+
+#[test]
+#[should_panic(expected = "restart_timeout(0): a process needs time to start")]
+fn a_restart_timeout_of_0_panics() {
+    let _ = App::new(()).restart_timeout(Duration::ZERO);
+}
+
+#[test]
 fn the_environment_sets_limits() {
     // A separate process, because the environment belongs to the process.
     let program = std::env::current_exe().expect("the path of the test is known");

@@ -98,11 +98,11 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "header_limit",
         variable: "CONDUIT_HEADER_LIMIT",
-        bounds: "header fields of a request; a larger number than 24000 counts as 24000",
+        bounds: "header fields of a request, at least 1; a larger number than 24000 counts as 24000",
         over: "431, and a close in HTTP/1.1",
         limit: Some(Limit::Headers),
         default: None,
-        place: |config| SettingRef::Number(&mut config.head.headers, 0),
+        place: |config| SettingRef::Number(&mut config.head.headers, 1),
     },
     Setting {
         method: "body_limit",
@@ -315,11 +315,11 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "restart_timeout",
         variable: "CONDUIT_RESTART_TIMEOUT",
-        bounds: "the start of the process that takes over at SIGUSR2",
+        bounds: "the start of the process that takes over at SIGUSR2, at least 1 ms",
         over: "the new process is killed; the old one continues to serve",
         limit: None,
         default: None,
-        place: |config| SettingRef::Duration(&mut config.restart_timeout, Duration::ZERO),
+        place: |config| SettingRef::Duration(&mut config.restart_timeout, Duration::from_millis(1)),
     },
     Setting {
         method: "file_cache",
@@ -445,6 +445,7 @@ mod tests {
                 "15",
                 "a number of bytes from 16 up, such as 16384, 16KiB or 2MiB",
             ),
+            ("CONDUIT_HEADER_LIMIT", "0", "a whole number from 1 up"),
             (
                 "CONDUIT_WEBSOCKET_MESSAGE_LIMIT",
                 "1KB",
@@ -454,6 +455,11 @@ mod tests {
                 "CONDUIT_MINIMUM_RATE",
                 "fast",
                 "a number of bytes a second such as 1024 or 1KiB",
+            ),
+            (
+                "CONDUIT_RESTART_TIMEOUT",
+                "0s",
+                "a duration from 1ms up, such as 10s, 500ms or 2m",
             ),
             ("CONDUIT_IDLE_TIMEOUT", "soon", "a duration such as 10s, 500ms or 2m"),
             ("CONDUIT_IDLE_TIMEOUT", "", "a duration such as 10s, 500ms or 2m"),

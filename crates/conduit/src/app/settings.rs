@@ -78,7 +78,15 @@ impl<S, R> App<S, R> {
 
     /// Sets the maximum number of header fields of a request; more are rejected with 431. Default: 100. A larger number than
     /// 24,000 counts as 24,000.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `fields` is 0: each request of HTTP/1.1 has `host`.
     pub fn header_limit(mut self, fields: usize) -> Self {
+        assert!(
+            fields > 0,
+            "header_limit(0): a request of HTTP/1.1 has at least 1 header field"
+        );
         self.config.head.headers = fields;
         self.config.choose("CONDUIT_HEADER_LIMIT");
         self
@@ -515,7 +523,12 @@ impl<S, R> App<S, R> {
 
     /// Sets the deadline for the successor process at SIGUSR2 ([`Server::run`](crate::Server::run)) to serve; a late successor
     /// is terminated, and this process continues to serve. Default: 60 s.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `limit` is zero.
     pub fn restart_timeout(mut self, limit: Duration) -> Self {
+        assert!(!limit.is_zero(), "restart_timeout(0): a process needs time to start");
         self.config.restart_timeout = limit;
         self.config.choose("CONDUIT_RESTART_TIMEOUT");
         self
