@@ -124,16 +124,6 @@ mod tests {
 
     use super::*;
 
-    /// Counts the wake-ups of the driver.
-    #[derive(Default)]
-    struct CountingWaker(AtomicUsize);
-
-    impl Wake for CountingWaker {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     fn queue_and_waker() -> (Arc<ReadyQueue<u32>>, Arc<ReadyWaker<u32>>) {
         let queue = Arc::new(ReadyQueue::default());
         let waker = ReadyWaker::new(Arc::clone(&queue), 7);
@@ -162,6 +152,16 @@ mod tests {
     #[cfg(feature = "websocket")]
     #[test]
     fn no_wake_up_wakes_a_driver_in_its_turn() {
+        /// Counts the wake-ups of the driver.
+        #[derive(Default)]
+        struct CountingWaker(AtomicUsize);
+
+        impl Wake for CountingWaker {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+
         let (queue, waker) = queue_and_waker();
         let driver = Arc::new(CountingWaker::default());
         let driver_waker = Waker::from(Arc::clone(&driver));

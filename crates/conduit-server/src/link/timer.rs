@@ -339,6 +339,7 @@ mod tests {
         assert_eq!(deadline.second(&times), Some(151));
     }
 
+    #[cfg(all(feature = "http2", feature = "websocket"))]
     #[test]
     fn each_wait_that_is_not_for_the_reader_extends_its_deadline_once() {
         let (_, times) = since(0);
