@@ -127,7 +127,7 @@ pub use poller::EventSlot;
 #[cfg(feature = "std")]
 pub use poller::Events;
 pub use poller::{Event, Interest, Iter, Poller};
-pub use socket::{Domain, Kind, Protocol, Received, Shutdown, Socket, wait_readable, wait_writable};
+pub use socket::{Domain, Kind, Protocol, Received, Shutdown, Socket, can_accept_after, wait_readable, wait_writable};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 pub use unix::{UnixDatagram, UnixListener, UnixStream};

@@ -5,7 +5,8 @@
 mod timer;
 
 use conduit_net::{
-    Events, Interest, ListenOptions, Poller, Shutdown, TcpListener, TcpStream, wait_readable, wait_writable,
+    Events, Interest, ListenOptions, Poller, Shutdown, TcpListener, TcpStream, can_accept_after, wait_readable,
+    wait_writable,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::process::Command;
@@ -319,14 +320,34 @@ fn blocking_calls() {
 #[test]
 fn accepting_with_a_timeout_continues_after_an_error_of_one_connection() {
     let limit = Duration::from_millis(30);
-    for (number, expected) in [
-        (libc::ECONNABORTED, libc::ETIMEDOUT),
-        (libc::ENETDOWN, libc::ETIMEDOUT),
-        (libc::EHOSTUNREACH, libc::ETIMEDOUT),
-        (libc::EPROTO, libc::ETIMEDOUT),
-        (libc::EMFILE, libc::EMFILE),
-        (libc::EOPNOTSUPP, libc::EOPNOTSUPP),
-    ] {
+    let of_one_connection = [
+        libc::ECONNABORTED,
+        libc::ECONNRESET,
+        libc::ENETDOWN,
+        libc::ENETUNREACH,
+        libc::ENONET,
+        libc::EHOSTDOWN,
+        libc::EHOSTUNREACH,
+        libc::EPROTO,
+        libc::ENOPROTOOPT,
+        libc::ETIMEDOUT,
+    ];
+    let of_all = [
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOBUFS,
+        libc::ENOMEM,
+        libc::EOPNOTSUPP,
+        libc::EPERM,
+    ];
+    for number in of_one_connection.into_iter().chain(of_all) {
+        let continues = of_one_connection.contains(&number);
+        assert_eq!(
+            can_accept_after(&std::io::Error::from_raw_os_error(number)),
+            continues,
+            "{number}"
+        );
+        let expected = if continues { libc::ETIMEDOUT } else { number };
         let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let accepting = std::thread::spawn(move || {

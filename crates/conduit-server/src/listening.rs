@@ -109,36 +109,14 @@ fn unix_peer(stream: &UnixStream) -> Option<PeerProcess> {
 impl From<io::Error> for AcceptError {
     /// Linux reports network errors of the connection at accept(2), which are treated as if no connection had waited.
     fn from(error: io::Error) -> Self {
-        match Errno::from_io_error(&error) {
-            // `EWOULDBLOCK` has the same number.
-            Some(Errno::AGAIN) => AcceptError::Empty,
-            Some(
-                Errno::CONNABORTED
-                | Errno::CONNRESET
-                | Errno::NETDOWN
-                | Errno::PROTO
-                | Errno::NOPROTOOPT
-                | Errno::HOSTDOWN
-                | Errno::NONET
-                | Errno::HOSTUNREACH
-                | Errno::OPNOTSUPP
-                | Errno::NETUNREACH
-                | Errno::TIMEDOUT
-                // A rule of the firewall forbids this client.
-                | Errno::PERM,
-            ) => AcceptError::Client,
-            _ => AcceptError::System(error),
+        if error.kind() == io::ErrorKind::WouldBlock {
+            AcceptError::Empty
+        } else if conduit_net::can_accept_after(&error) {
+            AcceptError::Client
+        } else {
+            AcceptError::System(error)
         }
     }
-}
-
-/// The actual listening addresses of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// An IP address and its protocol.
-    Ip(SocketAddr, Scheme),
-    /// A Unix socket by its name.
-    Unix(String),
 }
 
 impl fmt::Display for Bound {
@@ -570,14 +548,24 @@ mod tests {
             Errno::NETDOWN,
             Errno::HOSTUNREACH,
             Errno::CONNABORTED,
-            Errno::PERM,
+            Errno::CONNRESET,
+            Errno::TIMEDOUT,
         ] {
             assert!(
                 matches!(AcceptError::from(io::Error::from(errno)), AcceptError::Client),
                 "{errno}"
             );
         }
-        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::BADF] {
+        // A security module returns EPERM before a connection is taken from the queue, also for the next one.
+        for errno in [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::BADF,
+            Errno::PERM,
+            Errno::OPNOTSUPP,
+        ] {
             assert!(
                 matches!(AcceptError::from(io::Error::from(errno)), AcceptError::System(_)),
                 "{errno}"

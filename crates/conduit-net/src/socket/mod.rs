@@ -7,7 +7,7 @@ pub(crate) mod methods;
 pub(crate) mod ops;
 
 pub use kind::{Domain, Kind, Protocol};
-pub use ops::{Received, Shutdown};
+pub use ops::{Received, Shutdown, can_accept_after};
 
 use crate::clock::Deadline;
 use crate::sys;

@@ -59,19 +59,41 @@ pub(crate) fn accept_by(
     }
 }
 
-/// Returns whether an error of accept(2) concerns only the connection that it has removed from the queue. `EOPNOTSUPP`
-/// is not one of them, although accept(2) lists it: it also means that the socket does not listen.
+/// Returns whether an error of `accept` concerns only one connection, which the system has removed from the queue: the next one
+/// may be accepted at once. After any other error, except for `WouldBlock`, the next call would most likely fail too, so a
+/// server waits before it.
+///
+/// The errors are `ECONNABORTED` and `ECONNRESET`, and the network errors of a connection, which Linux returns here:
+/// `ENETDOWN`, `ENETUNREACH`, `ENONET`, `EHOSTDOWN`, `EHOSTUNREACH`, `EPROTO`, `ENOPROTOOPT`, `ETIMEDOUT`.
+///
+/// accept(2) lists two more. `EOPNOTSUPP` also means that the socket cannot accept. `EPERM` comes from a security module, which
+/// Linux asks before it takes a connection from the queue.
+///
+/// ```
+/// use std::io::Error;
+///
+/// assert!(conduit_net::can_accept_after(&Error::from_raw_os_error(libc::ECONNABORTED)));
+/// assert!(!conduit_net::can_accept_after(&Error::from_raw_os_error(libc::EMFILE)));
+/// ```
+#[must_use]
+pub fn can_accept_after(error: &io::Error) -> bool {
+    io::errno(error).is_some_and(is_of_one_connection)
+}
+
 fn is_of_one_connection(cause: Errno) -> bool {
-    matches!(
+    let is_network_error = matches!(
         cause,
         Errno::CONNABORTED
+            | Errno::CONNRESET
             | Errno::NETDOWN
             | Errno::NETUNREACH
             | Errno::HOSTDOWN
             | Errno::HOSTUNREACH
             | Errno::PROTO
             | Errno::NOPROTOOPT
-    )
+            | Errno::TIMEDOUT
+    );
+    is_network_error || sys::network_errors::OF_ONE_CONNECTION.contains(&cause)
 }
 
 pub(crate) fn start_connect(socket: BorrowedFd<'_>, address: &Address) -> Result<(), Error> {

@@ -16,3 +16,7 @@ pub(crate) mod socket;
     path = "queue_other.rs"
 )]
 pub(crate) mod queue;
+
+#[cfg_attr(target_os = "linux", path = "network_errors_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "network_errors_other.rs")]
+pub(crate) mod network_errors;

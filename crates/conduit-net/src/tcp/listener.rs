@@ -43,8 +43,8 @@ impl TcpListener {
     /// - `EMFILE`, `ENFILE`: no descriptor is available. The connection remains in the queue and the listener readable:
     ///   pause accepting until descriptors have been closed.
     /// - `ECONNABORTED`: the peer closed the connection before it was accepted; continue with the next one. On Linux,
-    ///   network errors of the connection (`ENETDOWN`, `ENETUNREACH`, `EHOSTDOWN`, `EHOSTUNREACH`, `EPROTO`,
-    ///   `ENOPROTOOPT`) are returned here too, with the same meaning. accept(2).
+    ///   network errors of the connection are returned here too, with the same meaning:
+    ///   [`can_accept_after`](crate::can_accept_after) has the list. accept(2).
     #[inline]
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (socket, peer) = ops::accept(self.socket.as_fd())?;
