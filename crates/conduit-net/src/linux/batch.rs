@@ -8,6 +8,9 @@ use rustix::fd::{AsFd, AsRawFd};
 use rustix::net::SocketAddrAny;
 use rustix::net::addr::SocketAddrStorage;
 
+/// The largest buffer of a datagram, which bounds the memory of a batch: 16 times that of the largest UDP datagram.
+const MAX_BYTES_EACH: usize = 1024 * 1024;
+
 /// Reusable buffers for the datagrams of one call.
 ///
 /// The memory of a batch is the size of its buffers and about 500 bytes for each datagram.
@@ -65,9 +68,10 @@ pub struct Datagram<'a> {
 unsafe impl Send for ReceiveBatch {}
 
 impl ReceiveBatch {
-    /// A batch for `count` datagrams, 1 to 1024, of at most `bytes_each` bytes.
+    /// A batch for `count` datagrams, 1 to 1024, of at most `bytes_each` bytes, 0 to 1 MiB. Other values mean the nearest
+    /// of these.
     pub fn new(count: usize, bytes_each: usize) -> ReceiveBatch {
-        let count = count.clamp(1, 1024);
+        let (count, bytes_each) = (count.clamp(1, 1024), bytes_each.min(MAX_BYTES_EACH));
         let mut slots = Vec::with_capacity(count);
         slots.resize_with(count, || ReceiveSlot {
             from: MaybeUninit::uninit(),
@@ -285,5 +289,33 @@ impl core::fmt::Debug for SendBatch<'_> {
         f.debug_struct("SendBatch")
             .field("datagrams", &self.outgoing.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::UnixDatagram;
+
+    #[test]
+    fn sizes_of_a_batch_are_limited() {
+        let (one, two) = UnixDatagram::pair().expect("two sockets");
+        for (count, bytes_each, expected) in [
+            (usize::MAX, usize::MAX, 3),
+            (2, 1 << (usize::BITS - 1), 2),
+            (usize::MAX / 2, 0, 3),
+            (0, 16, 1),
+        ] {
+            for text in [b"1", b"2", b"3"] {
+                one.send(text).expect("room in the buffer");
+            }
+            let mut batch = ReceiveBatch::new(count, bytes_each);
+            let received = batch.receive(&two).expect("datagrams have arrived");
+            assert_eq!(received, expected, "{count} of {bytes_each} bytes");
+            for datagram in batch.iter_mut() {
+                assert_eq!(datagram.truncated, bytes_each == 0);
+            }
+            while two.recv(&mut [0]).is_ok() {}
+        }
     }
 }
