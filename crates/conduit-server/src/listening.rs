@@ -119,6 +119,15 @@ impl From<io::Error> for AcceptError {
     }
 }
 
+/// The actual listening addresses of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// An IP address and its protocol.
+    Ip(SocketAddr, Scheme),
+    /// A Unix socket by its name.
+    Unix(String),
+}
+
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
