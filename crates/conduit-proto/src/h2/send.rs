@@ -135,6 +135,14 @@ impl Http2Connection {
         matches!(self.streams.get(stream), Some(state) if state.writing == ResponseState::Body { left: Some(0) })
     }
 
+    /// Returns whether the response may end after the bytes that are written: its head has declared no length, or this one. The
+    /// end needs no window (RFC 9113, section 6.9.1).
+    #[must_use]
+    pub fn may_end(&self, stream: StreamId) -> bool {
+        let state = self.streams.get(stream);
+        state.is_some_and(|state| matches!(state.writing, ResponseState::Body { left: None | Some(0) }))
+    }
+
     /// Appends as much of a piece as the windows permit, in frames, and returns the number of accepted bytes. If
     /// `is_last` and all bytes are accepted, the response ends, as with [`write_end`](Self::write_end).
     ///

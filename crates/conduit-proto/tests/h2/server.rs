@@ -285,16 +285,21 @@ fn body_is_limited_by_the_windows() {
 fn end_of_a_body_needs_no_window() {
     let mut server = open();
     server.receive(&settings(&[(4, 5)]));
-    server.receive(&get(1, "/hold"));
-    let stream = server.stream(1);
-    write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Exact(5));
-    assert!(!server.connection.is_body_written(stream));
-    assert_eq!(write_body(&mut server, stream, b"abcde", false), Ok(5));
-    assert_eq!(server.connection.sendable(stream), 0);
-    assert!(server.connection.is_body_written(stream));
-    write_end(&mut server, stream, None).expect("the body is whole");
-    let ends = [data_frame(1, b"abcde", false), data_frame(1, b"", true)];
-    assert!(server.read().ends_with(&ends));
+    for (number, length, ends_early) in [(1, BodyLength::Exact(5), false), (3, BodyLength::Chunked, true)] {
+        server.receive(&get(number, "/hold"));
+        let stream = server.stream(number);
+        write_head(&mut server, stream, 200, &HeaderMap::new(), length);
+        assert!(!server.connection.is_body_written(stream));
+        assert_eq!(server.connection.may_end(stream), ends_early);
+        assert_eq!(write_body(&mut server, stream, b"abcde", false), Ok(5));
+        assert_eq!(server.connection.sendable(stream), 0);
+        assert_eq!(server.connection.is_body_written(stream), !ends_early);
+        assert!(server.connection.may_end(stream));
+        write_end(&mut server, stream, None).expect("the body is whole");
+        let ends = [data_frame(number, b"abcde", false), data_frame(number, b"", true)];
+        assert!(server.read().ends_with(&ends));
+        assert!(!server.connection.is_open(stream) && !server.connection.may_end(stream));
+    }
 }
 
 #[test]

@@ -131,7 +131,29 @@ fn a_stream_that_fills_a_window_exactly_ends_without_more_window() {
     // The window of the stream, and that of the connection.
     for (settings, bytes) in [((4, 10_000), 10_000), ((4, 1 << 20), 65_535)] {
         let mut client = Client::with_settings(&server, &[settings]);
-        let response = client.get(1, &format!("/sized/{bytes}"));
+        // With a declared length, and without one: the first pieces are written with the head, or by a task.
+        for (stream, path) in [(1, "sized"), (3, "unsized"), (5, "late-unsized")] {
+            let response = client.get(stream, &format!("/{path}/{bytes}"));
+            assert_eq!(response.body.len(), bytes, "{path}");
+            client.send(&frames::window_update(0, bytes as u32));
+        }
+    }
+    assert_eq!(server.handle().statistics().limit_hits(conduit::Limit::WriteRate), 0);
+}
+
+/// Its next piece may be its end: the client cannot know that it has to open the window.
+#[test]
+fn a_quiet_stream_that_has_filled_a_window_exactly_is_not_late() {
+    let server = server();
+    // The window of the stream, and that of the connection.
+    for (settings, bytes) in [((4, 10_000), 10_000), ((4, 1 << 20), 65_535)] {
+        let mut client = Client::with_settings(&server, &[settings]);
+        client.send(&get(1, &format!("/quiet/{bytes}")));
+        for _ in 0..7 {
+            server.advance(DEADLINE / 2);
+            client.take_in();
+        }
+        let response = client.response(1);
         assert_eq!(response.body.len(), bytes);
     }
     assert_eq!(server.handle().statistics().limit_hits(conduit::Limit::WriteRate), 0);

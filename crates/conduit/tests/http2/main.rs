@@ -184,6 +184,26 @@ fn sized(bytes: Path<usize>) -> Body {
     Body::from_sized_stream(Pieces(1, *bytes), *bytes as u64)
 }
 
+/// The same without a length.
+#[get("/unsized/{bytes}")]
+fn unsized_stream(bytes: Path<usize>) -> Body {
+    Body::from_stream(Pieces(1, *bytes))
+}
+
+/// The piece comes after the head.
+#[get("/late-unsized/{bytes}")]
+fn late_unsized(bytes: Path<usize>) -> Body {
+    let wait = Box::pin(tokio::task::yield_now());
+    Body::from_stream(Interrupted(Pieces(1, *bytes), 1, Some(wait)))
+}
+
+/// The end comes some deadlines after the only piece.
+#[get("/quiet/{bytes}")]
+fn quiet(bytes: Path<usize>) -> Body {
+    let wait = Box::pin(tokio::time::sleep(3 * DEADLINE));
+    Body::from_stream(Interrupted(Pieces(1, *bytes), 0, Some(wait)))
+}
+
 #[get("/wrong-length")]
 fn wrong_length() -> Body {
     Body::from_sized_stream(Pieces(3, 10_000), 25_000)
@@ -280,6 +300,23 @@ impl futures_core::Stream for Pieces {
     }
 }
 
+/// Pieces, with a wait before the last ones of this number.
+struct Interrupted<F>(Pieces, usize, Option<Pin<Box<F>>>);
+
+impl<F: Future<Output = ()>> futures_core::Stream for Interrupted<F> {
+    type Item = Result<Bytes, conduit::BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.0.0 == self.1
+            && let Some(wait) = &mut self.2
+        {
+            std::task::ready!(wait.as_mut().poll(context));
+            self.2 = None;
+        }
+        Pin::new(&mut self.0).poll_next(context)
+    }
+}
+
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|place| (place % 251) as u8).collect()
 }
@@ -304,6 +341,9 @@ fn app() -> App<(), Routes<()>> {
             connection_fields,
             stream,
             sized,
+            unsized_stream,
+            late_unsized,
+            quiet,
             wrong_length,
             short_length,
             file,

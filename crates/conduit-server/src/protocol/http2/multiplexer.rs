@@ -203,8 +203,7 @@ impl Multiplexer {
         }
         if self.streaming > 0 && !is_filled(link) {
             for (id, stream) in self.streams.iter() {
-                let has_window = self.engine.sendable(id) > 0 || self.engine.is_body_written(id);
-                if stream.outgoing.is_nothing() && has_window {
+                if stream.outgoing.is_nothing() && takes_piece(&self.engine, id) {
                     stream.exchange.offer_room();
                 }
             }
@@ -375,6 +374,12 @@ pub(super) fn is_filled(link: &Link) -> bool {
         LARGE_FILL_BYTES
     };
     link.output.buffer.len() >= most || link.output.gathered.length() >= LARGE_FILL_BYTES
+}
+
+/// Returns whether a stream may return its next piece: there is a window for it, or its end may come instead, which needs none.
+/// Then a piece that needs one waits for it.
+pub(super) fn takes_piece(engine: &Http2Connection, id: h2::StreamId) -> bool {
+    engine.sendable(id) > 0 || engine.may_end(id)
 }
 
 /// Writes the first part of a body's bytes, as far as the windows permit, and removes it from them. Returns its length.

@@ -4,7 +4,7 @@ use bytes::Buf as _;
 use conduit_proto::h1::BodyLength;
 use conduit_proto::h2::{self, ErrorCode};
 
-use super::multiplexer::{Multiplexer, PIECE_BYTES};
+use super::multiplexer::{Multiplexer, PIECE_BYTES, takes_piece};
 use super::stream::{Outgoing, sender};
 #[cfg(feature = "websocket")]
 use super::websocket;
@@ -122,7 +122,7 @@ fn respond_by_stream(
     pool::recycle(parts, None);
     let start = link.output.buffer.len() + link.output.gathered.length();
     while multiplexer.streams[id].outgoing.is_nothing()
-        && multiplexer.engine.sendable(id) > 0
+        && takes_piece(&multiplexer.engine, id)
         && link.output.buffer.len() + link.output.gathered.length() - start < PIECE_BYTES
     {
         match stream.take_ready() {

@@ -36,6 +36,8 @@ pub(super) struct TransferCheck {
     is_connection_window_closed: bool,
     /// The window of a stream is closed.
     is_any_window_closed: bool,
+    /// A stream has bytes that need a window.
+    needs_window: bool,
     shares: Shares,
 }
 
@@ -85,6 +87,7 @@ impl Transfers {
             is_reading,
             is_connection_window_closed: engine.connection_window() == 0,
             is_any_window_closed: false,
+            needs_window: false,
             shares: Shares::default(),
         }
     }
@@ -101,10 +104,12 @@ impl Transfers {
     ) -> Option<Transfer> {
         let has_body = engine.is_receiving(id) && !stream.is_socket();
         let receives = has_body && stream.exchange.wants_body() && check.is_reading;
-        // The end of a stream needs no window: a stream that has only its end left waits for the server.
         let streams = stream.exchange.is_streaming() && !engine.is_body_written(id);
         let sends = stream.outgoing.is_pending() || streams;
-        let is_closed = sends && engine.is_window_closed(id);
+        // The end of a stream needs no window: a stream whose next piece may be its end waits for the server.
+        let needs_window = stream.outgoing.is_pending() || streams && !engine.may_end(id);
+        let is_closed = needs_window && engine.is_window_closed(id);
+        check.needs_window |= needs_window;
         check.shares.receiving += u64::from(receives);
         check.shares.sending += u64::from(sends);
         self.has_open |= has_body || stream.outgoing.is_pending() || is_closed;
@@ -125,7 +130,7 @@ impl Transfers {
     /// Returns whether the client keeps the window of the connection closed for too long.
     pub(super) fn end_check(&mut self, check: &TransferCheck, engine: &Http2Connection, shared: &Shared) -> bool {
         self.shares = check.shares;
-        let is_closed = check.shares.sending > 0 && engine.connection_window() == 0;
+        let is_closed = check.needs_window && engine.connection_window() == 0;
         self.has_open |= is_closed;
         let transfer = is_closed.then_some(Transfer::Send);
         (is_closed || !check.is_any_window_closed) && self.rate.check(transfer, shared.now(), &shared.link_times)
