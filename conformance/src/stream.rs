@@ -31,11 +31,11 @@ impl Door {
     /// # Errors
     ///
     /// Returns the errors of the system and of the handshake.
-    pub fn connect(&self, patience: Duration) -> io::Result<Stream> {
+    pub fn connect(&self, timeout: Duration) -> io::Result<Stream> {
         let mut stream = TcpStream::connect(self.address())?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
         let Self::Https(_, config) = self else {
             return Ok(Stream::Plain(stream));
         };

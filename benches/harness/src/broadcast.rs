@@ -10,7 +10,7 @@ use rustix::time::Timespec;
 use crate::Result;
 use crate::load::Report;
 use crate::process::Process;
-use crate::websocket::{self, PATIENCE};
+use crate::websocket::{self, TIMEOUT};
 
 /// The bytes of the published text.
 const TEXT_BYTES: usize = 240;
@@ -53,7 +53,7 @@ impl Broadcast {
         let publisher = server.connect_when_ready()?;
         publisher
             .set_nodelay(true)
-            .and_then(|()| publisher.set_read_timeout(Some(PATIENCE)))
+            .and_then(|()| publisher.set_read_timeout(Some(TIMEOUT)))
             .map_err(|error| error.to_string())?;
         let text: String = (0..TEXT_BYTES / 12)
             .map(|number| format!("message {number:03} "))
@@ -125,7 +125,7 @@ impl Broadcast {
         self.publisher
             .write_all(&[head.as_bytes(), &self.message].concat())
             .map_err(|error| format!("took no message: {error}"))?;
-        let last = Instant::now() + PATIENCE;
+        let last = Instant::now() + TIMEOUT;
         let mut missing = self.subscribers.len();
         let mut buffer = vec![0; 64 * 1024];
         let mut events = Vec::with_capacity(1024);
@@ -141,7 +141,7 @@ impl Broadcast {
                 }
             }
             if Instant::now() > last {
-                return Err(format!("{missing} subscribers lack a message after {PATIENCE:?}"));
+                return Err(format!("{missing} subscribers lack a message after {TIMEOUT:?}"));
             }
         }
         for subscriber in &mut self.subscribers {

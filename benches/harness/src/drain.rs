@@ -15,7 +15,7 @@ use crate::servers::Source;
 use crate::{Result, memory, websocket};
 
 /// The longest time of a stop.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// Close with its code, masked by zeros.
 const CLOSE: [u8; 6] = [0x88, 0x82, 0, 0, 0, 0];
 
@@ -76,9 +76,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
             *slot = None;
             reconnected.push(connect(&second)?);
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > TIMEOUT {
             return Err(format!(
-                "{} WebSockets are open after {PATIENCE:?}",
+                "{} WebSockets are open after {TIMEOUT:?}",
                 sockets.len() - ends.len()
             ));
         }

@@ -19,7 +19,7 @@ const HTTP2_CONNECTIONS: usize = 8;
 /// The concurrent streams of each connection of HTTP/2.
 const STREAMS: usize = 64;
 /// The time after the last request is due in which its response must arrive.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The latencies of one run, in µs.
 pub(crate) struct Latencies {
@@ -58,14 +58,14 @@ pub(crate) fn run(question: &Question, address: SocketAddr, rate: u64, seconds: 
     let mut waiting: VecDeque<Instant> = VecDeque::new();
     let start = Instant::now();
     let due = |number: u64| start + Duration::from_nanos((number as f64 / rate as f64 * 1e9) as u64);
-    let last = due(total) + PATIENCE;
+    let last = due(total) + TIMEOUT;
     let (mut next, mut turn) = (0, 0);
     let mut events = Vec::with_capacity(count);
     while latencies.len() < total as usize {
         let now = Instant::now();
         if now > last {
             return Err(format!(
-                "{} of {total} responses are missing after {PATIENCE:?}",
+                "{} of {total} responses are missing after {TIMEOUT:?}",
                 total as usize - latencies.len()
             ));
         }

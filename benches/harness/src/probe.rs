@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureSch
 use crate::Result;
 use crate::rows::{Load, Question};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The reaction of a server to `Connection: close`.
 #[derive(Debug, PartialEq)]
@@ -124,7 +124,7 @@ impl Connection {
     /// Returns an error if the connection cannot be prepared. The first request performs the handshake.
     pub(crate) fn new(stream: TcpStream, tls: bool) -> Result<Self> {
         stream
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .and_then(|()| stream.set_nodelay(true))
             .map_err(|error| error.to_string())?;
         if !tls {

@@ -12,7 +12,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Result;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server that has accepted connections.
 pub(crate) struct Process {
@@ -96,8 +96,8 @@ impl Process {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("ended before it listened on {}: {status}", self.address));
             }
-            if start.elapsed() > PATIENCE {
-                return Err(format!("does not listen on {} after {PATIENCE:?}", self.address));
+            if start.elapsed() > TIMEOUT {
+                return Err(format!("does not listen on {} after {TIMEOUT:?}", self.address));
             }
         }
     }

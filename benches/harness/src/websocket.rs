@@ -17,7 +17,7 @@ const OFFER: &str =
     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n";
 /// The connections of an echo's load.
 const CONNECTIONS: usize = 64;
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 const FINAL: u8 = 0x80;
 const COMPRESSED: u8 = 0x40;
 const TEXT: u8 = 1;
@@ -64,11 +64,11 @@ pub(crate) fn open(stream: TcpStream, path: &str, offers_compression: bool) -> R
 ///
 /// # Errors
 ///
-/// Returns an error if no head arrives within the patience.
+/// Returns an error if no head arrives within the timeout.
 pub(crate) fn exchange_head(mut stream: &TcpStream, request: &[u8]) -> Result<(String, Vec<u8>)> {
     stream
         .set_nodelay(true)
-        .and_then(|()| stream.set_read_timeout(Some(PATIENCE)))
+        .and_then(|()| stream.set_read_timeout(Some(TIMEOUT)))
         .and_then(|()| stream.write_all(request))
         .map_err(|error| format!("took no request: {error}"))?;
     let (mut received, mut buffer) = (Vec::new(), [0; 4096]);

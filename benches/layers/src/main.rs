@@ -26,7 +26,7 @@ const WARM_UP: u32 = 200;
 const REQUESTS: u32 = 1000;
 const SIGN_IN: &[u8] = b"GET /sign-in HTTP/1.1\r\nhost: localhost\r\n\r\n";
 /// The maximum time of a server for its start, and for a response.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> Result {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -143,10 +143,10 @@ impl Server {
             match TcpStream::connect(&self.address) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
-                    stream.set_read_timeout(Some(PATIENCE))?;
+                    stream.set_read_timeout(Some(TIMEOUT))?;
                     return Ok(stream);
                 }
-                Err(error) if start.elapsed() > PATIENCE => return Err(error.into()),
+                Err(error) if start.elapsed() > TIMEOUT => return Err(error.into()),
                 Err(_) => std::thread::sleep(Duration::from_millis(20)),
             }
         }

@@ -7,7 +7,7 @@ use super::Field;
 use super::random::Random;
 use crate::stream::{Door, Stream, client_hello};
 
-const PATIENCE: Duration = Duration::from_millis(200);
+const TIMEOUT: Duration = Duration::from_millis(200);
 
 const BEGINNINGS: [&[u8]; 12] = [
     b"",
@@ -79,7 +79,7 @@ fn begin(field: &Field, random: &mut Random) -> Option<Stream> {
     let door = &field.doors[random.below(field.doors.len())];
     match door {
         Door::Https(address, config) if random.below(2) == 0 => {
-            let mut stream = Door::Http(*address).connect(PATIENCE).ok()?;
+            let mut stream = Door::Http(*address).connect(TIMEOUT).ok()?;
             let hello = client_hello(config);
             // The hello is complete in half of the cases: then the server has generated its keys, and waits.
             let length = (1 + random.below(2 * hello.len())).min(hello.len());
@@ -87,7 +87,7 @@ fn begin(field: &Field, random: &mut Random) -> Option<Stream> {
             Some(stream)
         }
         door => {
-            let mut stream = door.connect(PATIENCE).ok()?;
+            let mut stream = door.connect(TIMEOUT).ok()?;
             let _ = stream.write_all(BEGINNINGS[random.below(BEGINNINGS.len())]);
             Some(stream)
         }

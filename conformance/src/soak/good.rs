@@ -10,7 +10,7 @@ use super::response::Reader;
 use crate::stream::Stream;
 
 /// The time without a byte after which a response counts as missing: far above any deadline of the server, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A request, and the correct response.
 struct Exchange {
@@ -23,7 +23,7 @@ struct Exchange {
 /// One connection with some requests, pipelined or one after the other.
 pub(super) fn session(field: &Field, random: &mut Random) -> Result<(), String> {
     let door = &field.doors[random.below(field.doors.len())];
-    let stream = door.connect(PATIENCE).map_err(|error| format!("connecting: {error}"))?;
+    let stream = door.connect(TIMEOUT).map_err(|error| format!("connecting: {error}"))?;
     let mut reader = Reader::new(stream);
     let exchanges: Vec<Exchange> = (0..=random.below(20)).map(|_| exchange(random)).collect();
     let depth = if random.below(3) == 0 { exchanges.len() } else { 1 };

@@ -35,7 +35,7 @@ use self::frames::{PREFACE, Received, get, opening, parse, ping};
 /// The number of concurrent rows.
 const THREADS: usize = 4;
 /// A client waits for this long before it fails; no row depends on time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// The stream of the request that checks that a connection still works.
 const LAST: u32 = 0x7fff_fff1;
 /// The maximum number of positions at which a row is split in two over TCP.
@@ -138,7 +138,7 @@ fn stream_of(case: &Case) -> Vec<u8> {
 
 /// Sends a row and reads until its expectation holds, the server closes, or it is silent for too long.
 fn run<'a>(server: &Server, wire: &str, case: &Case, pieces: impl Iterator<Item = &'a [u8]>) -> Result<(), String> {
-    let mut stream = server.door(wire).connect(PATIENCE).expect("the server accepts");
+    let mut stream = server.door(wire).connect(TIMEOUT).expect("the server accepts");
     let address = stream.socket().local_addr().expect("an address");
     for piece in pieces {
         // A server that has closed after an error does not read the rest.

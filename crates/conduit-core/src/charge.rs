@@ -21,7 +21,8 @@ impl Charge {
         Ok(charge)
     }
 
-    /// Takes more bytes for a body, so that there are `wanted` in all, or else `needed`. Returns how many there are.
+    /// Raises the charge of a body to `wanted` bytes, or to `needed` bytes if the budget has no room for `wanted`. Returns the
+    /// chosen number.
     pub fn raise_to(&mut self, wanted: usize, needed: usize) -> Result<usize, Exhausted> {
         if wanted <= self.bytes {
             return Ok(wanted);

@@ -22,7 +22,7 @@ impl Networks {
     /// Networks such as `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7` and `unix`.
     ///
     /// # Panics
-    /// Panics if a string is not a network, or has bits set after its prefix.
+    /// Panics if a string is not a network, or if its host bits are not zero.
     pub fn of<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Self {
         let mut all = Networks::default();
         for text in texts {

@@ -1,4 +1,4 @@
-//! Panics of code of the application outside of a handler: in the form of errors, in a subscriber, or in the drop of a value of a
+//! Panics of code of the application outside of a handler: in the error format, in a subscriber, or in the drop of a value of a
 //! response. `endpoint` catches those of handlers and layers.
 //!
 //! A worker serves all its connections on one thread, so an uncaught panic would end all of them.

@@ -1,4 +1,4 @@
-//! The request as a handler sees it.
+//! The request that a handler receives.
 
 mod body;
 
@@ -179,7 +179,7 @@ impl Request {
         self.set_uri(target::with_path(self.uri(), path, self.query()));
     }
 
-    /// Returns whether it was received over this server's TLS.
+    /// Returns whether the request arrived over TLS at this server; a proxy that terminates TLS does not count.
     pub fn is_tls(&self) -> bool {
         self.connection_info().is_some_and(|info| info.tls.is_some())
     }

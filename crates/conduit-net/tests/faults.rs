@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 use timer::KernelTimer;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (near, listener.accept_timeout(PATIENCE).unwrap().0)
+    (near, listener.accept_timeout(TIMEOUT).unwrap().0)
 }
 
 /// Closes the connection by a reset.
@@ -97,7 +97,7 @@ fn accepting_resumes_after_running_out_of_descriptors_and_drops_no_client() {
                     // A served client closes its connection, which frees a descriptor for the next one.
                     for (number, stream) in wave.into_iter().enumerate() {
                         assert!(
-                            wait_readable(&stream, Some(PATIENCE)).unwrap(),
+                            wait_readable(&stream, Some(TIMEOUT)).unwrap(),
                             "client {number} of a wave was not served"
                         );
                         assert_eq!(stream.recv(&mut [0; 8]).unwrap(), 5);
@@ -120,7 +120,7 @@ fn reset_before_accept_does_not_stop_the_listener() {
     let good = TcpStream::connect(address).unwrap();
     // Some systems drop the first connection from the queue, others return its error.
     let stream = loop {
-        let (stream, peer) = listener.accept_timeout(PATIENCE).unwrap();
+        let (stream, peer) = listener.accept_timeout(TIMEOUT).unwrap();
         if peer == good.local_addr().unwrap() {
             break stream;
         }
@@ -133,7 +133,7 @@ fn reset_before_accept_does_not_stop_the_listener() {
 fn reset_with_unread_bytes_is_never_an_end_of_stream() {
     let (near, far) = pair();
     far.send(b"waiting").unwrap();
-    assert!(wait_readable(&near, Some(PATIENCE)).unwrap());
+    assert!(wait_readable(&near, Some(TIMEOUT)).unwrap());
     reset(far);
     // The reset may arrive after the bytes were read.
     let mut bytes = 0;
@@ -144,7 +144,7 @@ fn reset_with_unread_bytes_is_never_an_end_of_stream() {
                 bytes += count;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                assert!(wait_readable(&near, Some(PATIENCE)).unwrap(), "no reset arrived");
+                assert!(wait_readable(&near, Some(TIMEOUT)).unwrap(), "no reset arrived");
             }
             Err(error) => break error,
         }
@@ -157,10 +157,10 @@ fn reset_with_unread_bytes_is_never_an_end_of_stream() {
 fn reset_after_half_close_is_an_error_on_both_paths() {
     let (near, far) = pair();
     near.shutdown(Shutdown::Write).unwrap();
-    assert!(wait_readable(&far, Some(PATIENCE)).unwrap());
+    assert!(wait_readable(&far, Some(TIMEOUT)).unwrap());
     assert_eq!(far.recv(&mut [0; 8]).unwrap(), 0);
     reset(far);
-    assert!(wait_readable(&near, Some(PATIENCE)).unwrap());
+    assert!(wait_readable(&near, Some(TIMEOUT)).unwrap());
     assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert_eq!(near.send(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
 }
@@ -171,7 +171,7 @@ fn reset_ends_a_wait_for_writability() {
     while near.send(&[0; 65536]).is_ok() {}
     assert!(!wait_writable(&near, Some(Duration::ZERO)).unwrap());
     reset(far);
-    assert!(wait_writable(&near, Some(PATIENCE)).unwrap());
+    assert!(wait_writable(&near, Some(TIMEOUT)).unwrap());
     assert_eq!(near.send(b"x").unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
@@ -179,9 +179,9 @@ fn reset_ends_a_wait_for_writability() {
 fn closing_with_unread_bytes_resets_the_peer() {
     let (near, far) = pair();
     near.send(b"never read").unwrap();
-    assert!(wait_readable(&far, Some(PATIENCE)).unwrap());
+    assert!(wait_readable(&far, Some(TIMEOUT)).unwrap());
     drop(far);
-    assert!(wait_readable(&near, Some(PATIENCE)).unwrap());
+    assert!(wait_readable(&near, Some(TIMEOUT)).unwrap());
     assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
@@ -199,7 +199,7 @@ fn full_send_buffer_becomes_writable_when_the_peer_reads() {
     let mut buffer = vec![0; 65536];
     let mut received = 0;
     while received < sent {
-        assert!(wait_readable(&far, Some(PATIENCE)).unwrap());
+        assert!(wait_readable(&far, Some(TIMEOUT)).unwrap());
         received += far.recv(&mut buffer).unwrap();
     }
     assert_eq!(poller.wait(&mut events, None).unwrap(), 1);
@@ -215,7 +215,7 @@ fn single_byte_reads_are_lossless() {
     let mut got = Vec::new();
     let mut byte = [0];
     loop {
-        assert!(wait_readable(&far, Some(PATIENCE)).unwrap());
+        assert!(wait_readable(&far, Some(TIMEOUT)).unwrap());
         match far.recv(&mut byte).unwrap() {
             0 => break,
             _ => got.push(byte[0]),

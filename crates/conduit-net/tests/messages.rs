@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn udp() -> UdpSocket {
     UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap()
@@ -22,7 +22,7 @@ fn udp() -> UdpSocket {
 fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (near, listener.accept_timeout(PATIENCE).unwrap().0)
+    (near, listener.accept_timeout(TIMEOUT).unwrap().0)
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn unix_sockets_have_a_path_or_an_abstract_name_or_no_name() {
     let taken = UnixListener::bind(&address).unwrap_err().to_string();
     assert!(taken.contains("remove the file if no server uses it"), "{taken}");
     let near = UnixStream::connect(&address).unwrap();
-    let (far, peer) = listener.accept_timeout(PATIENCE).unwrap();
+    let (far, peer) = listener.accept_timeout(TIMEOUT).unwrap();
     assert!(peer.is_unnamed());
     assert_eq!(near.peer_addr().unwrap(), address);
     near.send(b"x").unwrap();
@@ -153,7 +153,7 @@ fn peer_bound_to_a_path_of_108_bytes_is_accepted() {
     let bound = path(108);
     bind(&peer, &SocketAddrUnix::new(&*bound).unwrap()).unwrap();
     connect(&peer, &SocketAddrUnix::new(&*served).unwrap()).unwrap();
-    let (far, address) = listener.accept_timeout(PATIENCE).unwrap();
+    let (far, address) = listener.accept_timeout(TIMEOUT).unwrap();
     assert!(address.path_bytes().is_none(), "{address}");
     assert!(far.peer_addr().unwrap().path_bytes().is_none());
     for path in [served, bound] {
@@ -411,7 +411,7 @@ fn batch_on_a_blocking_socket_returns_available_datagrams() {
     // A thread that waits for more datagrams sends no count.
     std::thread::spawn(move || drop(sender.send(ReceiveBatch::new(8, 16).receive(&two))));
     let count = received
-        .recv_timeout(PATIENCE)
+        .recv_timeout(TIMEOUT)
         .expect("the batch waits until it is full");
     assert_eq!(count.unwrap(), 3);
 }
@@ -585,9 +585,9 @@ fn socket_of_any_kind_connects_and_accepts_with_a_timeout() {
     );
     let client = Socket::stream().unwrap();
     client
-        .connect(&listener.local_address().unwrap(), Some(PATIENCE))
+        .connect(&listener.local_address().unwrap(), Some(TIMEOUT))
         .unwrap();
-    let (server, peer) = listener.accept_timeout(PATIENCE).unwrap();
+    let (server, peer) = listener.accept_timeout(TIMEOUT).unwrap();
     assert_eq!(peer, client.local_address().unwrap());
     assert_eq!(server.peer_address().unwrap(), peer);
     let listener = TcpListener::from(listener);
@@ -607,8 +607,8 @@ fn socket_of_any_kind_connects_and_accepts_with_a_timeout() {
 fn host_names_are_resolved() {
     let listener = TcpListener::bind_host("localhost:0", &ListenOptions::new()).unwrap();
     let port = listener.local_addr().unwrap().port();
-    TcpStream::connect_host(&format!("localhost:{port}"), PATIENCE).unwrap();
-    let error = TcpStream::connect_host("no port", PATIENCE).unwrap_err();
+    TcpStream::connect_host(&format!("localhost:{port}"), TIMEOUT).unwrap();
+    let error = TcpStream::connect_host("no port", TIMEOUT).unwrap_err();
     assert!(
         error.to_string().starts_with("cannot resolve the host no port: "),
         "{error}"
@@ -647,7 +647,7 @@ fn vsock_connects_within_the_machine() {
         eprintln!("skipped: this machine has no vsock loopback: {error}");
         return;
     }
-    let (server, _) = listener.accept_timeout(PATIENCE).unwrap();
+    let (server, _) = listener.accept_timeout(TIMEOUT).unwrap();
     client.send(b"x").unwrap();
     wait_readable(&server, None).unwrap();
     assert_eq!(server.recv(&mut [0; 4]).unwrap(), 1);

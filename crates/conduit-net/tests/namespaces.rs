@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Two namespaces, `a` and `b`, with two links: 10.9.1.1 to 10.9.1.2 (devices `one`) and 10.9.2.1 to 10.9.2.2 (devices
 /// `two`).
@@ -80,8 +80,8 @@ impl Hosts {
             TcpListener::bind("10.9.1.2:0".parse().unwrap(), &ListenOptions::new()).unwrap()
         });
         let address = listener.local_addr().unwrap();
-        let near = Hosts::on(&self.a, || TcpStream::connect_timeout(address, PATIENCE).unwrap());
-        (near, listener.accept_timeout(PATIENCE).unwrap().0)
+        let near = Hosts::on(&self.a, || TcpStream::connect_timeout(address, TIMEOUT).unwrap());
+        (near, listener.accept_timeout(TIMEOUT).unwrap().0)
     }
 
     /// Disconnects the peer without a FIN, by taking its side of the link down.
@@ -132,7 +132,7 @@ fn socket_bound_to_a_device_receives_only_from_its_link() {
     sender
         .send_to(b"over two", SocketAddr::from(([10, 9, 2, 2], port)))
         .unwrap();
-    assert!(wait_readable(&receiver, Some(PATIENCE)).unwrap());
+    assert!(wait_readable(&receiver, Some(TIMEOUT)).unwrap());
     let mut bytes = [0; 16];
     let count = receiver.recv(&mut bytes).unwrap();
     assert_eq!(&bytes[..count], b"over two");
@@ -144,7 +144,7 @@ fn socket_bound_to_a_device_receives_only_from_its_link() {
     let port = listener.local_addr().unwrap().port();
     let connect = |address| {
         Hosts::on(&hosts.a, move || {
-            TcpStream::connect_timeout(SocketAddr::from((address, port)), PATIENCE)
+            TcpStream::connect_timeout(SocketAddr::from((address, port)), TIMEOUT)
         })
     };
     assert_eq!(connect([10, 9, 1, 2]).unwrap_err().kind(), ErrorKind::ConnectionRefused);
@@ -168,7 +168,7 @@ fn multicast_reaches_other_hosts() {
     sender.set_option(option::MULTICAST_TTL, 1).unwrap();
     let to = SocketAddr::new(group, receiver.local_addr().unwrap().port());
     sender.send_to(b"to all hosts", to).unwrap();
-    assert!(wait_readable(&receiver, Some(PATIENCE)).unwrap());
+    assert!(wait_readable(&receiver, Some(TIMEOUT)).unwrap());
     let (count, from) = receiver.recv_from(&mut [0; 32]).unwrap();
     assert_eq!((count, from.ip().to_string().as_str()), (12, "10.9.1.1"));
     receiver.leave(group, 0).unwrap();
@@ -180,7 +180,7 @@ fn multicast_reaches_other_hosts() {
     sender.send_to(b"not received", to).unwrap();
     receiver.join_source(group, wanted, 0).unwrap();
     sender.send_to(b"wanted", to).unwrap();
-    assert!(wait_readable(&receiver, Some(PATIENCE)).unwrap());
+    assert!(wait_readable(&receiver, Some(TIMEOUT)).unwrap());
     assert_eq!(receiver.recv(&mut [0; 32]).unwrap(), b"wanted".len());
 }
 
@@ -193,7 +193,7 @@ fn user_timeout_closes_the_connection_to_an_unreachable_peer() {
     hosts.take_link_down();
     near.send(b"anyone?").unwrap();
     assert!(
-        wait_readable(&near, Some(PATIENCE)).unwrap(),
+        wait_readable(&near, Some(TIMEOUT)).unwrap(),
         "the connection was not closed"
     );
     assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::TimedOut);
@@ -208,7 +208,7 @@ fn keep_alive_detects_a_half_open_connection() {
         .unwrap();
     hosts.take_link_down();
     assert!(
-        wait_readable(&near, Some(PATIENCE)).unwrap(),
+        wait_readable(&near, Some(TIMEOUT)).unwrap(),
         "the half-open connection was not detected"
     );
     assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::TimedOut);
@@ -224,7 +224,7 @@ fn peer_without_the_connection_resets_it() {
     drop(far);
     ip(&["-n", &hosts.b, "link", "set", "one", "up"]).unwrap();
     near.send(b"still there?").unwrap();
-    assert!(wait_readable(&near, Some(PATIENCE)).unwrap());
+    assert!(wait_readable(&near, Some(TIMEOUT)).unwrap());
     assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
@@ -284,7 +284,7 @@ fn ipv6_multicast_reaches_other_hosts() {
             SocketAddr::new(group, receiver.local_addr().unwrap().port()),
         )
         .unwrap();
-    assert!(wait_readable(&receiver, Some(PATIENCE)).unwrap());
+    assert!(wait_readable(&receiver, Some(TIMEOUT)).unwrap());
     let (count, from) = receiver.recv_from(&mut [0; 32]).unwrap();
     assert_eq!((count, from.ip().to_string().as_str()), (12, "fd09::1"));
     receiver.leave(group, index).unwrap();
@@ -319,11 +319,11 @@ fn fast_open_sends_data_in_the_syn_packet() {
         if let Err(error) = &sent {
             // Without a cookie the bytes are sent after the handshake.
             assert_eq!(error.kind(), ErrorKind::WouldBlock);
-            assert!(wait_writable(&socket, Some(PATIENCE)).unwrap());
+            assert!(wait_writable(&socket, Some(TIMEOUT)).unwrap());
             socket.send(b"early").unwrap();
         }
-        let (stream, _) = listener.accept_timeout(PATIENCE).unwrap();
-        assert!(wait_readable(&stream, Some(PATIENCE)).unwrap());
+        let (stream, _) = listener.accept_timeout(TIMEOUT).unwrap();
+        assert!(wait_readable(&stream, Some(TIMEOUT)).unwrap());
         assert_eq!(stream.recv(&mut [0; 16]).unwrap(), 5);
     }
     let text = Hosts::on(&hosts.b, || std::fs::read_to_string("/proc/thread-self/net/netstat")).unwrap();

@@ -168,7 +168,7 @@ struct Builder {
     omitted_tools: Vec<Gap>,
     /// The limits of the layers of the application.
     limits: Vec<LayerLimit>,
-    /// The content of every error response where the application has a form of errors.
+    /// The content of every error response where the application has a error format.
     errors: Option<Content>,
 }
 
@@ -177,7 +177,7 @@ impl Builder {
         Operation::new(method, self.schemas.clone())
     }
 
-    /// Takes the content of error responses from the application's form of errors, if it has one.
+    /// Takes the content of error responses from the application's error format, if it has one.
     fn describe_errors(&mut self, form: &ErrorForm) {
         let Some(place) = form.place else { return };
         let mut operation = self.operation("GET");
@@ -185,7 +185,7 @@ impl Builder {
             Some(describe) => describe(&mut operation),
             None => {
                 operation.gap(
-                    "the form of errors is not described: add `App::describe_errors` with its media types and schemas",
+                    "the error format is not described: add `App::describe_errors` with its media types and schemas",
                 );
             }
         }
@@ -459,7 +459,7 @@ fn without_names(path: &str) -> String {
     names(path).fold(path.to_owned(), |path, name| path.replace(&format!("{{{name}}}"), "{}"))
 }
 
-/// Puts the content of the application's form of errors in place of a problem, or next to it if the form keeps problems.
+/// Puts the content of the application's error format in place of a problem, or next to it if the format keeps problems.
 fn in_form(content: &mut Content, errors: Option<&Content>) {
     let Some(errors) = errors else { return };
     let Some(problem) = content.remove(PROBLEM) else { return };

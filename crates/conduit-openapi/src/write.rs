@@ -176,7 +176,8 @@ fn event(data: &Value) -> Value {
         "properties": {
             "data": { "type": "string", "contentMediaType": "application/json", "contentSchema": data },
             "event": { "type": "string", "description": "The name of the event; `message` if it has none." },
-            "id": { "type": "string", "description": "With it in `last-event-id`, an interrupted stream continues." },
+            "id": { "type": "string", "description": "The client sends it in `last-event-id` to continue an \
+                                                      interrupted stream." },
             "retry": { "type": "integer", "minimum": 0, "description": "Milliseconds until the client connects again." },
         },
         "required": ["data"],

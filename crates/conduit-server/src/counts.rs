@@ -81,8 +81,8 @@ pub struct Statistics {
     /// TLS handshakes that failed: the client or the server rejected the other, or the client closed in the middle. The cause
     /// of each is logged at debug level. Those that stalled count as [`Limit::HandshakeTime`] instead.
     pub failed_handshakes: u64,
-    /// The times that files of certificates were read again and could not be used: damaged, or not valid now while the previous
-    /// certificate is.
+    /// The number of failed reloads of certificate files: a file was damaged, or the new certificate was not valid while the
+    /// previous one was.
     pub failed_certificate_reloads: u64,
     /// The time at which the first of the certificates in use expires; `None` without TLS.
     pub certificates_not_after: Option<SystemTime>,

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// Descriptors that the process needs besides connections: standard streams, pollers, files, databases.
 const SPARE: u64 = 128;
 /// The minimum number of descriptors of a worker: those of its runtime. A poller and listening sockets follow.
-const A_WORKER: u64 = 3;
+const MINIMUM_PER_WORKER: u64 = 3;
 /// The number that counts as the limit of a process without one.
 const WITHOUT_LIMIT: u64 = 1 << 20;
 
@@ -30,7 +30,7 @@ pub(crate) fn connections_per_worker(workers: usize, open_files: usize) -> usize
 
 /// Returns an error for a number of workers that need more descriptors than the process may open, after it has raised the limit.
 pub(crate) fn check_workers(count: usize) -> Result {
-    let needed = (count as u64).saturating_mul(A_WORKER);
+    let needed = (count as u64).saturating_mul(MINIMUM_PER_WORKER);
     if needed <= raised_limit() {
         return Ok(());
     }

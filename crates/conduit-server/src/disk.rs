@@ -22,7 +22,7 @@ pub(crate) use sys::{SENDS_FILES, read_from_memory, send, send_before};
 pub(crate) enum Failed {
     /// The bytes must first be read from the disk.
     NotInMemory,
-    /// The file is at fault.
+    /// An error of the file.
     File(io::Error),
     /// The connection is closed.
     Socket(io::Error),

@@ -38,15 +38,15 @@ use crate::{ServerHandle, manager};
 /// The environment variable with the id of the process that passes its sockets to the successor.
 const PREDECESSOR: &str = "CONDUIT_PREDECESSOR";
 /// The number of descriptors in one message; the system takes 253.
-const DESCRIPTORS_A_MESSAGE: usize = 16;
+const DESCRIPTORS_PER_MESSAGE: usize = 16;
 /// The maximum length of a list; a longer one is invalid.
 const LIST_BYTES: u32 = 1 << 20;
 /// The deadline for the list, which a predecessor sends at once.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The interval at which the wait for a successor checks for a shutdown.
-const LOOK: Duration = Duration::from_millis(50);
+const SHUTDOWN_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// The time in which a failed successor may end by itself.
-const END_PATIENCE: Duration = Duration::from_secs(2);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 const READY: u8 = b'R';
 
 /// The key by which a successor identifies the sockets of one address.
@@ -110,7 +110,7 @@ fn receive() -> io::Result<(Predecessor, Vec<Passed>)> {
     // No other code may read from it, or keep it open.
     let nothing = std::fs::File::open("/dev/null")?;
     replace_standard_input(&nothing)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(LIST_TIMEOUT))?;
     let mut length = [0; 4];
     (&stream).read_exact(&mut length)?;
     let length = u32::from_be_bytes(length);
@@ -174,7 +174,7 @@ fn pass(stream: &UnixStream, kept: &[Kept]) -> io::Result<()> {
     let channel = conduit_net::UnixStream::from(OwnedFd::from(stream.try_clone()?));
     // A separate message begins the sockets of each address.
     for (_, sockets) in kept {
-        for some in sockets.chunks(DESCRIPTORS_A_MESSAGE) {
+        for some in sockets.chunks(DESCRIPTORS_PER_MESSAGE) {
             let descriptors: Vec<_> = some.iter().map(|socket| socket.as_fd()).collect();
             let mut control: SendControl<'_> = SendControl::new();
             control.push_descriptors(&descriptors)?;
@@ -295,11 +295,11 @@ fn start(kept: &[Kept], limit: Duration, handle: &ServerHandle) -> io::Result<Ch
         Err(error) => error,
     };
     // One that has closed its end is about to end, and may be logging the cause.
-    let patience = match why.kind() {
-        io::ErrorKind::UnexpectedEof => END_PATIENCE,
+    let timeout = match why.kind() {
+        io::ErrorKind::UnexpectedEof => EXIT_TIMEOUT,
         _ => Duration::ZERO,
     };
-    let ended = end(&mut child, patience).map_or_else(|error| error.to_string(), |status| status.to_string());
+    let ended = end(&mut child, timeout).map_or_else(|error| error.to_string(), |status| status.to_string());
     Err(io::Error::new(
         why.kind(),
         format!("{why} ({}: {ended})", program.display()),
@@ -307,13 +307,13 @@ fn start(kept: &[Kept], limit: Duration, handle: &ServerHandle) -> io::Result<Ch
 }
 
 /// Kills the process if it does not end in time, and waits for its end.
-fn end(child: &mut Child, patience: Duration) -> io::Result<ExitStatus> {
+fn end(child: &mut Child, timeout: Duration) -> io::Result<ExitStatus> {
     let began = Instant::now();
-    while began.elapsed() < patience {
+    while began.elapsed() < timeout {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        thread::sleep(LOOK);
+        thread::sleep(SHUTDOWN_CHECK_INTERVAL);
     }
     // It may have ended meanwhile.
     let _ = child.kill();
@@ -327,7 +327,7 @@ fn has_gone() -> io::Error {
 
 fn wait_until_ready(stream: &UnixStream, limit: Duration, handle: &ServerHandle) -> io::Result<()> {
     let begun = Instant::now();
-    stream.set_read_timeout(Some(LOOK))?;
+    stream.set_read_timeout(Some(SHUTDOWN_CHECK_INTERVAL))?;
     let mut byte = [0];
     loop {
         match (&*stream).read(&mut byte) {

@@ -21,7 +21,7 @@ use crate::readiness::Readiness;
 /// The capacity of each direction of a pipe, like that of a socket's buffer.
 const PIPE_BYTES: usize = 64 * 1024;
 /// The number of turns for other tasks after each step of the clock.
-const TURNS_A_STEP: usize = 8;
+const TURNS_PER_STEP: usize = 8;
 /// The clock advances in at most this many steps, of at least a second.
 const STEPS: u32 = 1000;
 
@@ -176,7 +176,7 @@ impl InProcess {
             let now = left.min(step);
             self.step(now);
             left -= now;
-            for _ in 0..TURNS_A_STEP {
+            for _ in 0..TURNS_PER_STEP {
                 self.wake();
                 tokio::task::yield_now().await;
             }
@@ -448,8 +448,8 @@ pub struct ClientEnd {
 
 impl ClientEnd {
     /// Reads the bytes that have arrived, at least one; 0 is the end.
-    pub fn read(&self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
-        let until = Instant::now() + patience;
+    pub fn read(&self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        let until = Instant::now() + timeout;
         let mut state = lock(&self.pipe.state);
         loop {
             if !state.to_client.is_empty() {
@@ -471,8 +471,8 @@ impl ClientEnd {
     }
 
     /// Writes all bytes, as the server reads them.
-    pub fn write_all(&self, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
-        let until = Instant::now() + patience;
+    pub fn write_all(&self, mut bytes: &[u8], timeout: Duration) -> io::Result<()> {
+        let until = Instant::now() + timeout;
         let mut state = lock(&self.pipe.state);
         while !bytes.is_empty() {
             if state.is_closed_for_client() {

@@ -4,9 +4,12 @@
 //! of `conduit-core`; an [`Observer`](observer::Observer) receives its reports. Modules that only those crates need are in
 //! `internal`, which its documentation does not show.
 //!
-//! `worker` is the event loop, `connection` one connection, `link` its byte stream, `protocol` the protocols on it, `exchange`
-//! one request and its response, `shared` the state of a worker that these use, `commands` the messages of tasks, `deadlines`
-//! the timer wheel; `listening` makes the listening sockets, `handover` passes them to the process that replaces this one.
+//! - `worker`: the event loop
+//! - `connection`: one connection; `link`: its byte stream; `protocol`: the protocols on it
+//! - `exchange`: one request and its response
+//! - `shared`: the state of a worker that these use; `commands`: the messages of tasks; `deadlines`: the timer wheel
+//! - `listening`: the listening sockets; `handover`: their transfer to the process that replaces this one
+//!
 //! Workers share the request to stop, the counters of connections per peer, and the memory budget.
 
 #![forbid(unsafe_code)]

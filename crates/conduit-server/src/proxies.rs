@@ -35,8 +35,8 @@ impl Proxies {
                 return Ok(None);
             };
             let networks = value.to_str().and_then(Networks::listed).ok_or_else(|| {
-                let expected = "a list such as `10.0.0.0/8, 2001:db8::1, unix`, of networks without bits after their \
-                                prefix, addresses, and `unix`";
+                let expected = "a comma-separated list of networks whose host bits are zero, addresses and `unix`, \
+                                such as `10.0.0.0/8, 2001:db8::1, unix`";
                 Error::variable(name, value.to_string_lossy(), expected)
             })?;
             let value = value.to_string_lossy();
@@ -123,8 +123,8 @@ mod tests {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "invalid {variable}={value:?}: expected a list such as `10.0.0.0/8, 2001:db8::1, unix`, of networks \
-                     without bits after their prefix, addresses, and `unix`"
+                    "invalid {variable}={value:?}: expected a comma-separated list of networks whose host bits are \
+                     zero, addresses and `unix`, such as `10.0.0.0/8, 2001:db8::1, unix`"
                 )
             );
         }

@@ -97,17 +97,16 @@ impl Server {
     /// signal closes the remaining connections at once. A manager such as systemd that has set `NOTIFY_SOCKET` is informed of the start
     /// and the stop (sd_notify(3)).
     ///
-    /// At SIGUSR2 the program is started again, by the name and with the arguments that this process was started with, and
-    /// takes the listening sockets over: no client is refused. When it serves, this process finishes its requests, each
-    /// response with `connection: close`, and the call returns; when it does not, this one continues to serve and logs the
-    /// cause. A process with the id 1 refuses: its end would end the container.
+    /// At SIGUSR2 this process starts its program again, with the same name and arguments, and passes it the listening sockets, so
+    /// that no client is refused. When the new process serves, this process finishes its requests, each response with `connection:
+    /// close`, and the call returns. If the new process does not serve in time, this process continues to serve and logs the cause.
+    /// A process with the id 1 ignores the signal and logs the reason: its end would end the container.
     ///
     /// # Exit code
     ///
-    /// A `main` that returns the result ends the process with 0 when all workers have ended, also where the end of the
-    /// shutdown timeout (`App::shutdown_timeout`) or a second signal cut off requests, and with 1 after an error. A
-    /// worker that a handler or the log blocks cannot end: then the process ends with 1 about 2 s after that time or signal,
-    /// or at a third signal.
+    /// A `main` that returns the result ends the process with 0 when all workers have ended, even if the end of the shutdown
+    /// timeout (`App::shutdown_timeout`) or a second signal aborted requests, and with 1 after an error. If a handler or the log
+    /// blocks a worker, the process ends with 1 about 2 s after the timeout or the second signal, or at a third signal.
     ///
     /// # Errors
     ///

@@ -27,9 +27,9 @@ use crate::observer::Observer;
 /// The time for workers to end after the shutdown's deadline; then the process ends without them.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
 /// The time for the last message of the log.
-const LOG_PATIENCE: Duration = Duration::from_millis(500);
+const LOG_TIMEOUT: Duration = Duration::from_millis(500);
 /// The time for functions that the program has registered with atexit(3).
-const EXIT_PATIENCE: Duration = Duration::from_secs(1);
+const ATEXIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The exit code of a process that ends without its workers.
 const EXIT_CODE: i32 = 1;
 
@@ -149,13 +149,13 @@ fn exit_without_workers(handle: &ServerHandle, observer: &Arc<dyn Observer>) -> 
             "a worker is stuck; ending the process without it"
         );
         // A subscriber with a writer of `conduit::log` has only queued the messages.
-        observer.flush(LOG_PATIENCE);
+        observer.flush(LOG_TIMEOUT);
     };
     let _ = spawn_thread("conduit-stuck", Box::new(log));
-    let _ = is_logged.recv_timeout(LOG_PATIENCE);
+    let _ = is_logged.recv_timeout(LOG_TIMEOUT);
     // The functions of atexit(3) may wait for a lock that a stuck thread holds.
     let kill = || {
-        thread::sleep(EXIT_PATIENCE);
+        thread::sleep(ATEXIT_TIMEOUT);
         let _ = send_signal(std::process::id(), process::Signal::Kill);
     };
     let _ = spawn_thread("conduit-exit", Box::new(kill));

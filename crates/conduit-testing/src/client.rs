@@ -125,8 +125,8 @@ impl TestClient {
     }
 
     /// Sets the time to wait for bytes of the application, in real time, before the test fails. Default: 30 s.
-    pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.session.settings.patience = patience;
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.session.settings.timeout = timeout;
         self
     }
 

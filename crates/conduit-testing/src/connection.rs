@@ -129,7 +129,7 @@ impl TestConnection {
     ///
     /// # Panics
     ///
-    /// Panics if neither bytes nor the end of the stream arrive within the patience of the client (30 s by default).
+    /// Panics if neither bytes nor the end of the stream arrive within the timeout of the client (30 s by default).
     #[track_caller]
     pub fn read(&mut self, most: usize) -> Vec<u8> {
         while self.received.is_empty() && !self.ended {
@@ -145,7 +145,7 @@ impl TestConnection {
     ///
     /// # Panics
     ///
-    /// Panics if the server neither sends bytes nor closes the connection within the patience of the client (30 s by default).
+    /// Panics if the server neither sends bytes nor closes the connection within the timeout of the client (30 s by default).
     #[track_caller]
     pub fn rest(&mut self) -> Vec<u8> {
         while !self.ended {

@@ -173,7 +173,7 @@ fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::
 pub(super) fn failure_message(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-            "the application sent nothing within the patience of the test; if the handler waits for a timer, advance the \
+            "the application sent nothing within the timeout of the test; if the handler waits for a timer, advance the \
              clock with `advance`, or use `skip_waiting`"
                 .to_owned()
         }

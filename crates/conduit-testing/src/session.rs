@@ -17,7 +17,7 @@ use super::cookies::Jar;
 use super::wire::Wire;
 
 /// The time that a test waits for the application before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The part of a client that its requests and WebSockets use. The application ends with the last clone.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub(super) struct ClientSettings {
     pub(super) headers: HeaderMap,
     pub(super) follow_redirects: bool,
     pub(super) skips: bool,
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
     pub(super) peer: SocketAddr,
 }
 
@@ -79,7 +79,7 @@ impl Session {
                 headers: HeaderMap::new(),
                 follow_redirects: false,
                 skips: false,
-                patience: PATIENCE,
+                timeout: TIMEOUT,
                 peer: SocketAddr::from(([127, 0, 0, 1], 50_000)),
             },
             contract,
@@ -117,15 +117,15 @@ impl Session {
 
     pub(super) fn open(&self, opening: Opening) -> io::Result<Wire> {
         let ClientSettings {
-            peer, skips, patience, ..
+            peer, skips, timeout, ..
         } = self.settings;
         match &self.running.reach {
-            Reach::InProcess(process) => Ok(Wire::Memory(Arc::new(process.connect(peer, skips, opening)), patience)),
+            Reach::InProcess(process) => Ok(Wire::Memory(Arc::new(process.connect(peer, skips, opening)), timeout)),
             Reach::Socket(address) => {
                 let stream = TcpStream::connect(address)?;
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(patience))?;
-                stream.set_write_timeout(Some(patience))?;
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))?;
                 Ok(Wire::Socket(Arc::new(stream)))
             }
         }

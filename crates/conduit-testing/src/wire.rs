@@ -19,7 +19,7 @@ impl Wire {
     /// Reads the available bytes, at least one; 0 is the end.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Wire::Memory(end, patience) => end.read(buffer, *patience),
+            Wire::Memory(end, timeout) => end.read(buffer, *timeout),
             Wire::Socket(stream) => (&**stream).read(buffer),
         }
     }
@@ -39,7 +39,7 @@ impl Wire {
 
     pub(super) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Wire::Memory(end, patience) => end.write_all(bytes, *patience),
+            Wire::Memory(end, timeout) => end.write_all(bytes, *timeout),
             Wire::Socket(stream) => (&**stream).write_all(bytes),
         }
     }

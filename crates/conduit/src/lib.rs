@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! A web framework that owns the whole path from the socket to the handler.
+//! A web framework that implements every layer between the socket and the handler.
 //!
 //! # Example
 //!

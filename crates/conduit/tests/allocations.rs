@@ -632,12 +632,12 @@ fn closed_connections_leave_only_reusable_slots() {
     for _ in 0..4 {
         drop(idle_connections(&server, PLAINTEXT));
     }
-    let patience = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     let mut client = server.connect();
     while count.live_bytes.load(SeqCst) > peak {
         let live = count.live_bytes.load(SeqCst);
         assert!(
-            Instant::now() < patience,
+            Instant::now() < deadline,
             "{live} bytes are kept, and {peak} were enough for the first connections"
         );
         // Lets the worker run.

@@ -21,7 +21,7 @@ use conduit::testing::TestClient;
 use support::{Running, later, serve, start};
 
 /// The time that a test waits for a condition before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[get("/")]
 fn home() -> &'static str {
@@ -40,7 +40,7 @@ async fn mirror(body: Body) -> Body {
 
 /// Waits until the condition is true.
 fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !so() {
         assert!(Instant::now() < deadline, "still not: {what}");
         std::thread::sleep(Duration::from_millis(5));
@@ -56,7 +56,7 @@ fn wait_for_open(server: &Running, connections: u64) {
 /// All received bytes up to the end of the stream, which may be a reset.
 fn read_all(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout can be set");
     match stream.read_to_end(&mut text) {
         Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
         _ => String::from_utf8(text).expect("ASCII"),
@@ -306,7 +306,7 @@ fn a_steady_reader_above_the_minimum_rate_is_served_in_spite_of_kernel_buffers()
     let app = App::new(()).routes(routes![endless, later]);
     let server = serve(app.minimum_rate(RATE as u64, GRACE));
     let mut stream = TcpStream::connect(server.address).expect("the kernel accepts");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout can be set");
     stream
         .write_all(b"GET /endless HTTP/1.1\r\nhost: test\r\n\r\n")
         .expect("the server takes it");

@@ -1,4 +1,4 @@
-//! A panic of the application's code outside of a handler: in the form of errors, in a value that a response carries, in a stream
+//! A panic of the application's code outside of a handler: in the error format, in a value that a response carries, in a stream
 //! that is not sent. It affects at most its request.
 
 mod support;

@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use support::program::{
-    Directory, OnDrop, PATIENCE, Program, ProgramClient, begin_program, connect, has_ended, program, use_it, wait_for,
+    Directory, OnDrop, Program, ProgramClient, TIMEOUT, begin_program, connect, has_ended, program, use_it, wait_for,
 };
 use support::service::Service as Database;
 use tokio::sync::Barrier;
@@ -231,7 +231,7 @@ fn write_until_refused(address: SocketAddr, client: usize, answered: &AtomicU64)
     let mut requests = Requests::default();
     let mut ids = FIRST_ID + (client as i64) * 1_000_000..;
     while let Ok(stream) = TcpStream::connect(address) {
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
         let mut client_connection = ProgramClient::new(stream);
         while !client_connection.closes {
             let id = ids.next().expect("there are many");

@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use support::serve;
 
 /// The time that a test waits for a number before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[get("/users/{id}")]
 async fn user(id: Path<u64>) -> String {
@@ -21,7 +21,7 @@ async fn user(id: Path<u64>) -> String {
 fn wait_for(recorded: &PrometheusHandle, line: &str) {
     let since = Instant::now();
     while !recorded.render().lines().any(|recorded| recorded == line) {
-        assert!(since.elapsed() < PATIENCE, "{line} is not in\n{}", recorded.render());
+        assert!(since.elapsed() < TIMEOUT, "{line} is not in\n{}", recorded.render());
         std::thread::sleep(Duration::from_millis(10));
     }
 }

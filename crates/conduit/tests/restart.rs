@@ -19,7 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use support::program::{
-    Directory, OnDrop, PATIENCE, Program, ProgramClient, begin_program, connect, has_ended, program, use_it, wait_for,
+    Directory, OnDrop, Program, ProgramClient, TIMEOUT, begin_program, connect, has_ended, program, use_it, wait_for,
 };
 use support::wake_from_other_threads;
 
@@ -120,7 +120,7 @@ fn connect_tls(address: SocketAddr, config: &Arc<ClientConfig>) -> StreamOwned<C
 
 fn connect_unix(path: &path::Path) -> UnixStream {
     let stream = UnixStream::connect(path).expect("no connection is refused");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
     stream
 }
 
@@ -362,7 +362,7 @@ fn manager_receives_the_id_of_the_new_process() {
     let directory = Directory::new("manager");
     let place = directory.path("notify");
     let manager = UnixDatagram::bind(&place).expect("a socket");
-    manager.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    manager.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
     let hear = || {
         let mut message = [0; 200];
         let length = manager.recv(&mut message).expect("the manager is notified");

@@ -140,9 +140,9 @@ impl Program {
 
     /// Waits until no listener is left: the signal was received.
     fn wait_until_refused(&self) {
-        let patience = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(self.address).is_ok() {
-            assert!(Instant::now() < patience, "it still listens");
+            assert!(Instant::now() < deadline, "it still listens");
             std::thread::yield_now();
         }
     }

@@ -11,7 +11,7 @@ use conduit_conformance::stream::Door;
 const FRESH: usize = 10;
 
 /// A request with a longer latency counts as failed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) const PLAIN: &[u8] = b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -41,11 +41,11 @@ pub(crate) fn ask(door: &Door, over: &AtomicBool, seen: &Mutex<Seen>) {
         }
         let start = Instant::now();
         let answered = if number % FRESH == 0 {
-            door.connect(PATIENCE).and_then(|mut stream| exchange(&mut stream))
+            door.connect(TIMEOUT).and_then(|mut stream| exchange(&mut stream))
         } else {
             match &mut kept {
                 Some(stream) => exchange(stream),
-                none => door.connect(PATIENCE).and_then(|stream| exchange(none.insert(stream))),
+                none => door.connect(TIMEOUT).and_then(|stream| exchange(none.insert(stream))),
             }
         };
         let wait = start.elapsed();

@@ -25,7 +25,7 @@ const CONNECTIONS: usize = 4;
 const FRAMES: u32 = 200;
 /// The wait for input after a write.
 const GLANCE: Duration = Duration::from_millis(1);
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let length = u32::try_from(payload.len()).expect("a frame is short");
@@ -90,7 +90,7 @@ fn flood(door: &Door, over: &AtomicBool, next: impl Fn(&mut Vec<u8>, u32) + Sync
 }
 
 fn flood_one(door: &Door, over: &AtomicBool, next: &(impl Fn(&mut Vec<u8>, u32) + Sync)) -> io::Result<()> {
-    let mut stream = door.connect(PATIENCE)?;
+    let mut stream = door.connect(TIMEOUT)?;
     stream.socket().set_read_timeout(Some(GLANCE))?;
     stream.write_all(PREFACE)?;
     let (mut out, mut number) = (Vec::new(), 0);

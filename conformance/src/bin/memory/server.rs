@@ -20,7 +20,7 @@ use futures_core::Stream;
 use crate::SETTINGS;
 
 /// The time that a client waits for bytes, and for the release of connections.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// The files of the certificate, for the process that serves.
 const CERTIFICATE: [&str; 2] = ["CONDUIT_MEMORY_CHAIN", "CONDUIT_MEMORY_KEY"];
 
@@ -172,7 +172,7 @@ impl Server {
 
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("the server accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
         stream
     }
 
@@ -207,9 +207,9 @@ impl Server {
 
     /// Waits until the process has at most this number of descriptors. Returns whether it has.
     pub(crate) fn wait_for_descriptors(&self, count: usize) -> bool {
-        let patience = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.descriptors() > count {
-            if Instant::now() > patience {
+            if Instant::now() > deadline {
                 return false;
             }
             std::thread::sleep(Duration::from_millis(50));

@@ -137,8 +137,8 @@ impl Body {
         self.len() == Some(0)
     }
 
-    /// Sets how many bytes a request's body may have in all, in place of the application's limit. It has no effect
-    /// on a body without a limit: one of the application, unless a layer has limited it.
+    /// Sets the maximum length of a request's body in bytes, in place of the application's limit. It has no effect on a body
+    /// without a limit, such as one that the application has created, unless a layer has limited that body.
     pub fn with_limit(mut self, bytes: u64) -> Self {
         match &mut self.0 {
             BodyKind::Incoming(incoming) => incoming.limit = bytes,

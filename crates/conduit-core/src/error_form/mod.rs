@@ -107,7 +107,7 @@ impl ConnectedForm {
         let page = (self.development && context.wants_html()).then(|| problem.clone());
         let mut shown = match &self.form {
             // A form that panics leaves the problem unchanged.
-            Some(form) => match caught("the form of errors panicked", || form(problem, &context)) {
+            Some(form) => match caught("the function of `App::errors` panicked", || form(problem, &context)) {
                 Some(shown) => shown,
                 None => return Response::from_parts(parts, Body(BodyKind::Buffer(json))),
             },

@@ -1,7 +1,7 @@
 //! Errors in one form: problem details (RFC 9457).
 //!
-//! [`Problem`] is an error response. Any error turns into one by `?`; `#[derive(Problem)]` gives each variant of an
-//! error type its status, title and detail; `App::errors` sets the form of all errors of an application.
+//! [`Problem`] is an error response. Any error turns into one by `?`; `#[derive(Problem)]` gives each variant of an error type its
+//! status, title and detail; `App::errors` sets the format of all errors of an application.
 
 mod carried;
 mod fault;

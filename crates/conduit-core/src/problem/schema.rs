@@ -53,7 +53,8 @@ impl JsonSchema for Problem {
                     "type": "string",
                     "format": "uri-reference",
                     "default": "about:blank",
-                    "description": "The kind of problem; `about:blank` for a problem without more meaning than its status.",
+                    "description": "A URI that identifies the kind of problem; `about:blank` for a problem without \
+                                    more meaning than its status.",
                 },
                 "title": { "type": "string", "description": "A short summary of the kind of problem." },
                 "status": { "type": "integer", "minimum": 100, "maximum": 599, "description": "The response's status." },
@@ -61,7 +62,7 @@ impl JsonSchema for Problem {
                 "instance": {
                     "type": "string",
                     "format": "uri-reference",
-                    "description": "This occurrence of the problem.",
+                    "description": "A URI that identifies this occurrence of the problem.",
                 },
             },
             "required": ["status"],

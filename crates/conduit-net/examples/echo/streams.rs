@@ -51,7 +51,7 @@ struct Connection {
 const LISTENER: u64 = u64::MAX - 1;
 
 /// The maximum number of accepted connections per turn, so that other sources get their turn.
-const ACCEPTS_A_TURN: usize = 64;
+const ACCEPTS_PER_TURN: usize = 64;
 
 pub(crate) fn serve(listener: &impl AsFd, accept: impl Fn() -> Accepted) -> Result<(), Box<dyn Error>> {
     let poller = Poller::new()?;
@@ -96,7 +96,7 @@ fn accept_some(
     free: &mut Vec<usize>,
 ) -> io::Result<bool> {
     const NO_DESCRIPTOR: [i32; 2] = [24, 23]; // EMFILE, ENFILE, the same on every Unix
-    for _ in 0..ACCEPTS_A_TURN {
+    for _ in 0..ACCEPTS_PER_TURN {
         let wire = match accept() {
             Ok(wire) => wire,
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,

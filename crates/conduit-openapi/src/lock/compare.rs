@@ -132,8 +132,8 @@ impl Lock {
 const BODY_LIMIT: &str = "CONDUIT_BODY_LIMIT";
 
 /// The difference of a lock that an earlier version has written.
-const NO_LIMITS: &str = "an earlier version wrote the file, without the limits of layers, which are not compared: write it again \
-                         by `CONDUIT_UPDATE_LOCK=1 cargo test`";
+const NO_LIMITS: &str = "an earlier version wrote the file without the limits of layers, so they are not compared: \
+                         write the file again with `CONDUIT_UPDATE_LOCK=1 cargo test`";
 
 /// The comparison of one section, with the schemas that it refers to.
 struct Comparison<'l> {

@@ -75,7 +75,7 @@ impl Document {
         let name = snake(self.title()).trim_matches('_').replace('_', "-");
         format!(
             "[package]\nname = \"{name}-client\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
-             # Examples in the texts of the service are no tests of its client.\n[lib]\ndoctest = false\n\n[dependencies]\n\
+             # Code in the doc comments of the service is not a test of its client.\n[lib]\ndoctest = false\n\n[dependencies]\n\
              # Add the feature `rustls` for addresses with https.\n\
              reqwest = {{ version = \"0.13\", default-features = false }}\n\
              serde = {{ version = \"1\", features = [\"derive\"] }}\nserde_json = \"1\"\n\

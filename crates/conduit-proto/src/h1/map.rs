@@ -20,7 +20,7 @@ const KEPT_NAMES: usize = 32;
 const KEPT_BYTES: usize = 1024;
 /// The number of maps with other names before the kept names are replaced, so that different kinds of clients in turn
 /// cause little wasted work.
-const PATIENCE: u32 = 4;
+const MAXIMUM_MISSES: u32 = 4;
 
 thread_local! {
     static LAST: RefCell<Last> = RefCell::default();
@@ -62,7 +62,7 @@ impl Last {
         }
         let map = map_from_nothing(bytes, fields);
         self.others += 1;
-        if self.map.is_empty() || self.others >= PATIENCE {
+        if self.map.is_empty() || self.others >= MAXIMUM_MISSES {
             self.keep(&map, bytes, fields);
         }
         map
@@ -241,7 +241,7 @@ mod tests {
             last.map.keys().map(HeaderName::to_string).collect::<Vec<_>>()
         };
         assert_eq!(send("x-one"), ["host", "x-one"]);
-        for _ in 1..PATIENCE {
+        for _ in 1..MAXIMUM_MISSES {
             assert_eq!(send("x-other"), ["host", "x-one"]);
         }
         assert_eq!(send("x-other"), ["host", "x-other"]);

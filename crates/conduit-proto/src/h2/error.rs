@@ -182,10 +182,10 @@ reasons! {
     PriorityUpdate PROTOCOL_ERROR "PRIORITY_UPDATE for a stream that is not a request: use the stream of a request";
     /// More streams than the limit (RFC 9113, section 5.1.2).
     TooManyStreams REFUSED_STREAM "more concurrent streams than SETTINGS_MAX_CONCURRENT_STREAMS: wait for responses";
-    /// A pseudo-field is unknown, repeated, or after a field (RFC 9113, section 8.3).
-    PseudoField PROTOCOL_ERROR "a pseudo-field is unknown, repeated, or after a field: send each one once, before all fields";
-    /// A pseudo-field is missing, or does not belong to the method (RFC 9113, section 8.3.1).
-    MissingPseudoField PROTOCOL_ERROR "the pseudo-fields are invalid for the method: send :method, :scheme, :path and :authority";
+    /// A pseudo-header field is unknown, repeated, or after a field (RFC 9113, section 8.3).
+    PseudoField PROTOCOL_ERROR "a pseudo-header field is unknown, repeated, or after a field: send each one once, before all fields";
+    /// A pseudo-header field is missing, or does not belong to the method (RFC 9113, section 8.3.1).
+    MissingPseudoField PROTOCOL_ERROR "the pseudo-header fields are invalid for the method: send :method, :scheme, :path and :authority";
     /// The name of a field is not a lower-case token (RFC 9113, section 8.2.1).
     FieldName PROTOCOL_ERROR "the name of a field is not a lower-case token: use lower-case letters";
     /// The value of a field has a control character, or surrounding white space (RFC 9113, section 8.2.1).

@@ -106,7 +106,7 @@ pub struct Http2Limits {
     /// bytes, for each field. A larger request is [refused](Http2Event::Refused) with 431. Default: 64 KiB. Values
     /// above 1 GiB mean 1 GiB.
     pub header_list_bytes: usize,
-    /// The number of fields in a section, including each part of a cookie, without pseudo-fields. Default: 100. Values
+    /// The number of fields in a section, including each part of a cookie, without pseudo-header fields. Default: 100. Values
     /// above 24,000 mean 24,000.
     pub headers: usize,
     /// The number of CONTINUATION frames of one section. Default: 8.

@@ -18,7 +18,7 @@ use crate::h1::{BodyLength, Head, TARGET_LIMIT};
 /// A range of the head's bytes.
 type ByteSpan = (u32, u32);
 
-/// The values of pseudo-fields that most requests have, and a name. Each head begins with them, so that they need no copy.
+/// The values of pseudo-header fields that most requests have, and a name. Each head begins with them, so that they need no copy.
 const KNOWN: &[u8; 16] = b"GETPOSThttpshost";
 /// The range of `host` in [`KNOWN`].
 const HOST_NAME: ByteSpan = (12, 16);
@@ -39,7 +39,7 @@ fn known_range(index: usize) -> Option<(FieldKind, ByteSpan)> {
 /// The overhead that RFC 9113, section 6.5.2 adds to the length of each field.
 const OVERHEAD: usize = 32;
 
-/// The lengths of the names of pseudo-fields, by their kinds.
+/// The lengths of the names of pseudo-header fields, by their kinds.
 const PSEUDO_NAMES: [usize; 5] = [
     ":method".len(),
     ":scheme".len(),
@@ -62,7 +62,7 @@ struct Assembly<'a> {
     section: SectionKind,
     limits: &'a Http2Limits,
     fields: &'a mut Vec<Field>,
-    /// The ranges of the pseudo-fields, by their [`FieldKind`].
+    /// The ranges of the pseudo-header fields, by their [`FieldKind`].
     pseudo: [Option<ByteSpan>; 5],
     /// The size of the section as defined for SETTINGS_MAX_HEADER_LIST_SIZE.
     list_bytes: usize,
@@ -73,7 +73,7 @@ struct Assembly<'a> {
     priority: Priority,
     /// The first rule that the section violates, or the limit that it exceeds.
     fault: Option<Http2Reason>,
-    /// After the fault, `:method` may follow among the pseudo-fields: the response depends on it, too.
+    /// After the fault, `:method` may follow among the pseudo-header fields: the response depends on it, too.
     seeks_method: bool,
 }
 
@@ -252,7 +252,7 @@ pub(super) fn read_head(
     })
 }
 
-/// Checks the pseudo-fields and sets method, target and authority (RFC 9113, section 8.3.1; RFC 8441, section 4).
+/// Checks the pseudo-header fields and sets method, target and authority (RFC 9113, section 8.3.1; RFC 8441, section 4).
 fn read_target(head: &mut Head, pseudo: [Option<ByteSpan>; 5], limits: &Http2Limits) -> Result<(), Http2Reason> {
     let [method, scheme, authority, path, protocol] = pseudo;
     let method = method.ok_or(Http2Reason::MissingPseudoField)?;

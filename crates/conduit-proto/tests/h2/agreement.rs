@@ -40,7 +40,7 @@ fn stream() -> impl Strategy<Value = u32> {
     prop_oneof![9 => (0_u32..6).prop_map(|index| 2 * index + 1), 1 => 0_u32..12]
 }
 
-/// Fields of a request: the usual pseudo-fields with some others, a few of them invalid.
+/// Fields of a request: the usual pseudo-header fields with some others, a few of them invalid.
 fn fields() -> impl Strategy<Value = Vec<u8>> {
     let method = prop::sample::select(vec!["GET", "POST", "CONNECT", "OPTIONS", "X-OWN", ""]);
     let path = prop::sample::select(vec!["/", "/a?b=c", "*", "/%zz", "a", "/a b", "/\u{fc}"]);

@@ -68,7 +68,7 @@ pub(crate) fn literal(block: &mut Vec<u8>, first: u8, name: &[u8], value: &[u8])
     }
 }
 
-/// The pseudo-fields of a request.
+/// The pseudo-header fields of a request.
 pub(crate) fn pseudo<'a>(method: &'a str, path: &'a str) -> [(&'a str, &'a str); 4] {
     [
         (":method", method),

@@ -154,7 +154,7 @@ pub const SETTINGS: &[Setting] = &[
         method: "http2_stream_limit",
         variable: "CONDUIT_HTTP2_STREAM_LIMIT",
         bounds: "concurrent requests of an HTTP/2 connection; a larger number than 65535 counts as 65535",
-        over: "REFUSED_STREAM for the request; handlers of reset streams count, whichever side reset them; while as many as the limit run, nothing is read",
+        over: "REFUSED_STREAM for the request; running handlers of reset streams count too, and while their number is at the limit, nothing is read from the connection",
         limit: Some(Limit::Http2Streams),
         default: None,
         place: |config| SettingRef::Number(&mut config.http2.streams, 1),
@@ -270,7 +270,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "websocket_queue_limit",
         variable: "CONDUIT_WEBSOCKET_QUEUE_LIMIT",
-        bounds: "messages between a WebSocket and its handler, in each direction; each message counts its length plus 64 bytes, and frames that have arrived with the last one may double the bytes for the handler; up to 64 KiB that are being sent to the client do not count (256 KiB for messages of 8 KiB or more)",
+        bounds: "messages between a WebSocket and its handler, in each direction; a message counts its length plus 64 bytes; the queue to the handler may hold twice the limit, because all frames of one read enter it; up to 64 KiB that the next system call sends do not count (256 KiB for messages of 8 KiB or more)",
         over: "`send` waits, or nothing more is read",
         limit: None,
         default: None,

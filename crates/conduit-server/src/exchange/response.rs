@@ -114,7 +114,8 @@ fn replace_if_invalid(response: &mut Response, is_final: bool, application: &App
     let checked = match &response.body().0 {
         _ if !is_final => {
             let status = response.status();
-            tracing::error!(%status, "handler returned a 1xx status, or a 2xx to CONNECT, which is not a final response");
+            tracing::error!(%status, "handler returned a 1xx status, which is not a final response, or a 2xx to \
+                                      CONNECT, which would open a tunnel");
             Err(StatusCode::INTERNAL_SERVER_ERROR.into_response())
         }
         BodyKind::Incoming(incoming) => incoming.check_limit(0).map_err(BodyError::into_response),

@@ -9,7 +9,7 @@ use crate::protocol_timer::ProtocolTimer;
 /// The event that a connection waits for; it determines the deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Timer {
-    /// The server or the disk: there is no deadline.
+    /// The server or the disk, without a deadline.
     Off,
     /// The next message of the client.
     Idle,

@@ -483,6 +483,6 @@ fn identity(source: &Source) -> Result<Identity> {
     Ok(match source {
         Source::Files(chain, key) => Identity::from_pem_files(chain, key)?,
         Source::Pem(chain, key) => Identity::from_pem(chain, key)?,
-        Source::SelfSigned => unreachable!("it was made when the server was opened"),
+        Source::SelfSigned => unreachable!("the self-signed identity is created before this call"),
     })
 }

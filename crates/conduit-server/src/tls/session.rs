@@ -182,7 +182,7 @@ impl Session {
         let mut end = start;
         loop {
             let UnbufferedStatus { discard, state } = self.tls.process_tls_records(&mut self.incoming);
-            debug_assert_eq!(discard, 0, "input that can be used is used when it comes");
+            debug_assert_eq!(discard, 0, "received records are processed before output is encrypted");
             match state.map_err(TlsError::from)? {
                 ConnectionState::WriteTraffic(mut traffic) => {
                     return fill(encrypted, end, |space| {

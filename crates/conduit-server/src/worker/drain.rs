@@ -9,7 +9,7 @@ use crate::exchange_id::ConnectionId;
 use crate::live;
 
 /// The number of long-lived connections that a worker closes in a second, unless the window requires more.
-const CLOSES_A_SECOND: u32 = 100;
+const CLOSES_PER_SECOND: u32 = 100;
 
 /// The part of the shutdown timeout that is the longest window.
 const WINDOW_PART: u32 = 2;
@@ -34,7 +34,7 @@ impl Drain {
 
     fn new(sockets: Vec<ConnectionId>, streams: usize, now: Instant, shutdown_timeout: Duration) -> Self {
         let total = sockets.len() + streams;
-        let wanted = Duration::from_secs(1) * u32::try_from(total).unwrap_or(u32::MAX) / CLOSES_A_SECOND;
+        let wanted = Duration::from_secs(1) * u32::try_from(total).unwrap_or(u32::MAX) / CLOSES_PER_SECOND;
         Drain {
             sockets,
             began: now,

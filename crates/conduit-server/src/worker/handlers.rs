@@ -9,7 +9,7 @@ use super::connections::Connections;
 use super::delivery::CommandDelivery;
 
 /// The number of woken handlers of WebSockets that are polled in a row.
-const HANDLERS_A_TURN: usize = 128;
+const HANDLERS_PER_TURN: usize = 128;
 
 /// The polls of the WebSocket handlers that an event other than a message has woken.
 #[derive(Default)]
@@ -48,7 +48,7 @@ impl HandlerPolls {
         }
         let mut polls = 0;
         loop {
-            if polls == HANDLERS_A_TURN || !has_budget_remaining() {
+            if polls == HANDLERS_PER_TURN || !has_budget_remaining() {
                 self.is_incomplete = true;
                 connections.shared.poll_again = true;
                 break;

@@ -55,7 +55,7 @@ use crate::shared::Shared;
 use crate::transport::PORTABLE_POLLER;
 
 /// The number of connections that a turn accepts, so that a rush of new ones does not delay open ones.
-const ACCEPTS_A_TURN: usize = 64;
+const ACCEPTS_PER_TURN: usize = 64;
 /// The maximum number of connections that a worker accepts from each listening socket when it stops: clients that continue to
 /// connect must not prevent the stop.
 const LAST_ACCEPTS: usize = 4096;
@@ -235,7 +235,7 @@ impl Worker {
     /// Accepts connections from a listening socket, and returns whether there may be more.
     fn accept(&mut self, listener: usize) -> bool {
         let connections = &mut self.connections;
-        for _ in 0..ACCEPTS_A_TURN {
+        for _ in 0..ACCEPTS_PER_TURN {
             let is_full = self.acceptor.is_full(connections.table.len());
             let now = connections.shared.now();
             let leaves = is_full.then(|| connections.table.longest_idle(now)).flatten();
@@ -262,7 +262,7 @@ impl Worker {
     /// have been sent on them.
     fn accept_last(&mut self) {
         for listener in 0..self.acceptor.listeners() {
-            for _ in 0..LAST_ACCEPTS / ACCEPTS_A_TURN {
+            for _ in 0..LAST_ACCEPTS / ACCEPTS_PER_TURN {
                 if !self.accept(listener) {
                     break;
                 }

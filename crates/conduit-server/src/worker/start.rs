@@ -28,7 +28,7 @@ use crate::watch::Watch;
 use crate::work::{Work, WorkCounts};
 
 /// The number of events that a turn takes from the poller; then tokio has its turn.
-const EVENTS_A_TURN: usize = 1024;
+const EVENTS_PER_TURN: usize = 1024;
 
 /// The configuration and the shared parts that a worker starts with.
 pub(crate) struct WorkerStart {
@@ -120,7 +120,7 @@ impl WorkerStart {
         let driver = Driver {
             worker,
             poller,
-            events: Events::with_capacity(EVENTS_A_TURN),
+            events: Events::with_capacity(EVENTS_PER_TURN),
         };
         // As a task, not as the future of `block_on`: a task that is woken on its own thread costs no system call.
         let served = spawn_local(driver).await;

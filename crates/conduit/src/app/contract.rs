@@ -19,9 +19,9 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
     /// has no effect. The test client of `conduit::testing` compares responses without it.
     ///
     /// Call it after [`routes`](App::routes), [`layer`](App::layer) and [`docs`](App::docs), which it reads. It compares the
-    /// status, the content type, the header fields, and the JSON of bodies in memory. Errors in the form of
-    /// [`errors`](App::errors) are not compared, because the form is applied after all layers. Requires the feature `contract`
-    /// or `testing`.
+    /// status, the content type, the header fields, and the JSON of bodies in memory. Errors in the format of
+    /// [`errors`](App::errors) are not compared, because it is applied after all layers. Requires the feature `contract` or
+    /// `testing`.
     ///
     /// # Example
     ///

@@ -179,11 +179,11 @@ impl<S> App<S> {
     /// services. The function runs once for each worker, on the worker's tokio runtime, when the server starts; it does not
     /// run for [arguments](App::arguments) that print, such as `--openapi`.
     ///
-    /// Connections and tasks that it opens belong to the worker that uses them, so that no query waits for another thread. A
-    /// pool shared by all workers costs about a quarter more CPU per query, and a handler that blocks one worker then delays
-    /// queries of the others. The state need not be `Send`, and needs `Clone` only if handlers extract it as a whole or lists
-    /// of routes with the same state are mounted. Create values that all workers share, such as a counter, before the call, and
-    /// clone them in the function.
+    /// Connections and tasks that it opens belong to the worker that uses them, so that no query waits for another thread. On
+    /// PostgreSQL, a pool shared by all workers cost 1.6 to 1.7 times the CPU time per request, and a handler that blocks one
+    /// worker then delays queries of the others. The state need not be `Send`, and needs `Clone` only if handlers extract it as a
+    /// whole or lists of routes with the same state are mounted. Create values that all workers share, such as a counter, before
+    /// the call, and clone them in the function.
     ///
     /// One worker opens its state at a time: if it includes database migrations, the first worker runs them, and the others
     /// find them done. The server is ready when all workers have their state. An error stops the server; [`run`](App::run)
@@ -372,17 +372,16 @@ impl<S: 'static, R> App<S, R> {
     }
 }
 
-/// The form of errors.
+/// The error format.
 impl<S: 'static, R> App<S, R> {
-    /// Sets the form of every error response of the application: the problems of handlers, extractors and layers, and Conduit's
+    /// Sets the format of every error response of the application: the problems of handlers, extractors and layers, and Conduit's
     /// own 404, 405, 413 and 431, and the 500 of a panic. Default: `application/problem+json` (RFC 9457).
     ///
-    /// The form is applied after all layers. Its response also gets the header fields that layers added to the problem's
-    /// response.
+    /// The function runs after all layers. Its response also gets the header fields that layers added to the problem's response.
     ///
     /// # Example
     ///
-    /// Pages for browsers, and the default form for other clients:
+    /// Pages for browsers, and the default format for other clients:
     ///
     /// ```
     /// use conduit::prelude::*;
@@ -410,9 +409,9 @@ impl<S: 'static, R> App<S, R> {
         self
     }
 
-    /// Describes the form of errors for the OpenAPI document: the responses that `describe` adds, with their media types and
-    /// schemas, replace each problem. If the form also responds with problems, call [`any_problem`](Operation::any_problem),
-    /// which keeps those that handlers describe.
+    /// Describes the error format in the OpenAPI document: the responses that `describe` adds, with their media types and schemas,
+    /// replace each problem. If the format also contains problems, call [`any_problem`](Operation::any_problem), which keeps those
+    /// that handlers describe.
     ///
     /// Without it, the document has no content for error responses, and reports the gap.
     ///
@@ -443,10 +442,10 @@ impl<S: 'static, R> App<S, R> {
         self
     }
 
-    /// Sets whether the application is in development. A 500 then shows the client the error and its sources, as its `detail`
-    /// and as a list, `causes`; in production only the log contains them. A 404 and a 405 name the nearest routes and the
-    /// reason why they did not match (`nearest`), a 400, 415 and 422 name the route that rejected the request (`route`), and a
-    /// client that accepts `text/html` receives a page, unless the form that [`errors`](App::errors) sets has a page for it.
+    /// Sets whether the application is in development. A 500 then shows the client the error and its sources, as its `detail` and
+    /// as a list, `causes`; in production only the log contains them. A 404 and a 405 name the nearest routes and the reason why
+    /// they did not match (`nearest`), a 400, 415 and 422 name the route that rejected the request (`route`), and a client that
+    /// accepts `text/html` receives a page, unless the function that [`errors`](App::errors) sets returns a page.
     ///
     /// The default is the environment variable `CONDUIT_ENV`: `development` means development, any other value production.
     /// Without the variable, a program built with `debug_assertions`, as by `cargo run`, is in development, and one built with

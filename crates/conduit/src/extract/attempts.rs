@@ -63,7 +63,8 @@ impl Pairs<'_> {
         match before {
             Some(outcome) => outcome.map(|()| Attempt::Before),
             None => Err(Error::new(format_args!(
-                "the types of more than {limit} of the {} fields reject their values: omit empty fields, or send fewer fields",
+                "more than {limit} of the {} fields have a value that their type rejects as a string: omit empty \
+                 fields, or send fewer fields",
                 self.len()
             ))),
         }

@@ -175,7 +175,7 @@ impl<S, C: DeserializeOwned, const DEFAULT: u32, const MAX: u32> FromRequest<S> 
             )
             .parameter(
                 Parameter::query("cursor")
-                    .description("The `next` of the previous response; the first page without it."),
+                    .description("The `next` of the previous response; omit it for the first page."),
             )
             .faults(StatusCode::BAD_REQUEST, "The query cannot be read.")
             .faults(StatusCode::UNPROCESSABLE_ENTITY, "The limit or the cursor is invalid.")

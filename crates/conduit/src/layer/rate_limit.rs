@@ -246,7 +246,7 @@ impl<T: Store> Layer for RateLimit<T> {
             let wait = seconds(taken.wait);
             Problem::new(StatusCode::TOO_MANY_REQUESTS)
                 .with_detail(format!(
-                    "{} requests in {:?} are allowed; the next is in {wait} s",
+                    "at most {} requests in {:?} are allowed: try again in {wait} s",
                     self.budget.requests, self.budget.period
                 ))
                 .with_header(RETRY_AFTER, HeaderValue::from(wait))

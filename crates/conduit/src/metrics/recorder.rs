@@ -206,6 +206,6 @@ fn describe(server: &ServerHandle) {
     describe_counter!(
         "conduit_request_duration_nanoseconds_sum",
         Unit::Nanoseconds,
-        "The sum of their durations."
+        "The sum of the durations of these requests, in nanoseconds."
     );
 }

@@ -330,7 +330,7 @@ impl<P> fmt::Debug for Runs<P> {
     }
 }
 
-/// A run, as its owner sees it.
+/// A handle to a run, for its owner.
 pub struct Run<P: Serialize + DeserializeOwned + 'static> {
     id: Box<str>,
     /// The record, if this process has started the run.

@@ -364,8 +364,8 @@ impl CurrentSession {
     fn check_is_unlocked(&self) -> Result<(), Problem> {
         match self.lock().is_in_transaction {
             true => Err(misuse(
-                "a session that `Session::update_in` has changed cannot change outside of the transaction, which locks it: do it \
-                 before `update_in`, or call `update_in` again",
+                "the transaction of `Session::update_in` locks the session: change the session before `update_in`, or \
+                 call `update_in` again",
             )),
             false => Ok(()),
         }

@@ -65,7 +65,7 @@
 //! connections, rates, connections and requests, body framing, `Date`, `Expect` and upgrades. It also rejects malformed
 //! requests, and writes the access log and spans; handlers run in the span of the service's caller.
 //!
-//! All settings for responses apply: routes, layers, the docs page, the form of errors, [`body_limit`](crate::App::body_limit),
+//! All settings for responses apply: routes, layers, the docs page, the error format, [`body_limit`](crate::App::body_limit),
 //! [`workers`](crate::App::workers), [`blocked_after`](crate::App::blocked_after), [`disconnect`](crate::App::disconnect), and
 //! [`trusted_proxies`](crate::App::trusted_proxies) if the peer's address is passed. A panic results in a 500. The response to
 //! `HEAD` has the length and no body, and a handler's `content-length`, `transfer-encoding` and `connection` are removed. When

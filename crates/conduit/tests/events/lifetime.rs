@@ -8,7 +8,7 @@ use conduit::events::{Event, Events};
 use conduit::prelude::*;
 use conduit::testing::{TestClient, TestConnection};
 
-use crate::{Ends, PATIENCE, Reports, open, received, wait_for};
+use crate::{Ends, Reports, TIMEOUT, open, received, wait_for};
 
 /// A stream without events.
 #[get("/quiet")]
@@ -96,7 +96,7 @@ fn client_that_vanishes_is_noticed_within_45_seconds() {
         client.advance(Duration::from_secs(15));
         assert!(ends.try_recv().is_err(), "a short loss of the network ends no stream");
         client.advance(Duration::from_secs(30));
-        ends.recv_timeout(PATIENCE).expect("the stream has ended");
+        ends.recv_timeout(TIMEOUT).expect("the stream has ended");
     }
     assert_eq!(client.handle().statistics().limit_hits(Limit::WriteRate), 10);
     assert_eq!(client.resources().handlers, 0);
@@ -106,13 +106,13 @@ fn client_that_vanishes_is_noticed_within_45_seconds() {
 fn client_that_disconnects_ends_the_stream_at_once() {
     let (client, ends) = client();
     stream(&client, "/quiet").reset();
-    ends.recv_timeout(PATIENCE).expect("the stream has ended");
+    ends.recv_timeout(TIMEOUT).expect("the stream has ended");
     drop(stream(&client, "/quiet"));
-    ends.recv_timeout(PATIENCE).expect("the stream has ended");
+    ends.recv_timeout(TIMEOUT).expect("the stream has ended");
     // A half-close is treated as a disconnect: only a write would show the difference.
     let mut connection = stream(&client, "/quiet");
     connection.end();
-    ends.recv_timeout(PATIENCE).expect("the stream has ended");
+    ends.recv_timeout(TIMEOUT).expect("the stream has ended");
 }
 
 #[get("/plain", disconnect = "finish")]
@@ -163,7 +163,7 @@ fn stop_ends_the_stream_with_a_delay_before_the_reconnect() {
         .nth(1)
         .and_then(|rest| rest.split('\n').next()?.parse::<u64>().ok());
     assert!(millis.is_some_and(|millis| (1000..5000).contains(&millis)), "{rest:?}");
-    ends.recv_timeout(PATIENCE).expect("the stream has ended");
+    ends.recv_timeout(TIMEOUT).expect("the stream has ended");
 }
 
 /// Clients of a server that stops must not all connect again within one second.

@@ -14,7 +14,7 @@ use conduit::testing::TestConnection;
 use support::wait_for;
 
 /// The time that a test waits for another thread.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reports when the stream of a response is dropped.
 #[derive(Clone)]

@@ -635,6 +635,6 @@ fn empty_fields_beyond_the_limit_are_refused_with_the_number_and_the_remedy() {
     assert_refused(
         &post_form(&server, "/optional", fields(400)),
         422,
-        "body: the types of more than 250 of the 400 fields reject their values: omit empty fields, or send fewer fields",
+        "body: more than 250 of the 400 fields have a value that their type rejects as a string: omit empty fields, or send fewer fields",
     );
 }

@@ -28,10 +28,10 @@ impl Proxy {
             .spawn()
             .expect("the proxy starts");
         let proxy = Proxy { child, directory };
-        let patience = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(30);
         for socket in sockets {
             while UnixStream::connect(proxy.socket(socket)).is_err() {
-                assert!(Instant::now() < patience, "the proxy does not listen on {socket}");
+                assert!(Instant::now() < deadline, "the proxy does not listen on {socket}");
                 std::thread::sleep(Duration::from_millis(10));
             }
         }

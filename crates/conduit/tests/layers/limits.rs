@@ -64,7 +64,7 @@ fn gate() -> (Gate, mpsc::Receiver<()>) {
     (Gate { release, inside }, comes_in)
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_request_above_the_limit_of_concurrent_ones_is_refused() {
@@ -78,7 +78,7 @@ fn a_request_above_the_limit_of_concurrent_ones_is_refused() {
     let mut waiting = [server.connect(), server.connect()];
     for client in &mut waiting {
         client.send(request("GET", "/held", &[]));
-        comes_in.recv_timeout(PATIENCE).expect("it is let in");
+        comes_in.recv_timeout(TIMEOUT).expect("it is let in");
     }
     // Both requests are in their handlers.
     let mut third = server.connect();
@@ -107,7 +107,7 @@ fn a_request_waits_for_its_turn_if_the_layer_has_a_queue() {
     }
     // A request enters when the one before has been released; their order is unspecified.
     for _ in &clients {
-        comes_in.recv_timeout(PATIENCE).expect("one is let in");
+        comes_in.recv_timeout(TIMEOUT).expect("one is let in");
         gate.release.notify_one();
     }
     for client in &mut clients {

@@ -39,7 +39,7 @@ fn client_beyond_its_budget_receives_429_with_retry_after() {
     assert!((1000..=1200).contains(&seconds), "{seconds}");
     assert_eq!(
         refused.problem()["detail"],
-        format!("3 requests in 3600s are allowed; the next is in {seconds} s")
+        format!("at most 3 requests in 3600s are allowed: try again in {seconds} s")
     );
 }
 

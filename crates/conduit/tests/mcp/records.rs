@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::{call, log, result};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 struct Seen {
@@ -147,7 +147,7 @@ fn start(test: &Test, tool: &str) -> TestConnection {
          content-type: application/json\r\nmcp-protocol-version: 2025-11-25\r\ncontent-length: {}\r\n\r\n{message}",
         message.len()
     )));
-    assert_eq!(test.events.recv_timeout(PATIENCE), Ok("started"));
+    assert_eq!(test.events.recv_timeout(TIMEOUT), Ok("started"));
     connection
 }
 
@@ -172,19 +172,19 @@ fn a_call_whose_client_disconnects_is_incomplete_whether_its_handler_continues_o
     drop(start(&test, "finish"));
     assert_eq!(record("/finishes"), (499.into(), 0.into(), false.into()));
     test.go.add_permits(1);
-    assert_eq!(test.events.recv_timeout(PATIENCE), Ok("finished"));
+    assert_eq!(test.events.recv_timeout(TIMEOUT), Ok("finished"));
 }
 
 #[test]
 fn a_response_that_its_caller_does_not_receive_is_incomplete() {
     let test = setup();
     test.client.get("/caller").send().assert_status(200);
-    let caller = test.callers.recv_timeout(PATIENCE).expect("a caller");
+    let caller = test.callers.recv_timeout(TIMEOUT).expect("a caller");
     let ((begun, has_begun), (gone, is_gone)) = (channel(), channel::<()>());
     let request = move || {
         begun.send(()).expect("the test waits");
         // The worker waits, so that the caller is dropped before the response.
-        is_gone.recv_timeout(PATIENCE).expect("the caller goes");
+        is_gone.recv_timeout(TIMEOUT).expect("the caller goes");
         let mut request = http::Request::new(Body::empty());
         *request.uri_mut() = "/ready?undelivered".parse().expect("a target");
         request
@@ -192,7 +192,7 @@ fn a_response_that_its_caller_does_not_receive_is_incomplete() {
     let mut call = Box::pin(caller.call(request, ([127, 0, 0, 1], 0).into(), None));
     let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(polled.is_pending());
-    has_begun.recv_timeout(PATIENCE).expect("the request begins");
+    has_begun.recv_timeout(TIMEOUT).expect("the request begins");
     drop(call);
     gone.send(()).expect("the worker waits");
     assert_eq!(record("/ready?undelivered"), (200.into(), 0.into(), false.into()));

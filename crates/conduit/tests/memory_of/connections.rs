@@ -83,7 +83,7 @@ fn growth(server: &Running, opening: &[u8], bytes: &[u8]) -> usize {
     LIVE_BYTES.load(Relaxed).saturating_sub(before)
 }
 
-/// In development, the form of errors keeps a copy of each head.
+/// In development, the error format keeps a copy of each head.
 fn server() -> Running {
     serve(
         App::new(())

@@ -23,7 +23,7 @@ const IS_PROGRAM: &str = "CONDUIT_TEST_IS_PROGRAM";
 /// Has the program bring its own subscriber, which takes spans from the level `DEBUG` on.
 pub(crate) const OWN_SUBSCRIBER: &str = "CONDUIT_TEST_OWN_SUBSCRIBER";
 /// The time that a test waits before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 type Sending = Arc<OpenTelemetry>;
 
@@ -121,7 +121,7 @@ fn the_program() {
     assert!(std::env::var_os(IS_PROGRAM).is_some(), "the tests set it");
     // None of them outlives a test that has failed for long.
     std::thread::spawn(|| {
-        std::thread::sleep(3 * PATIENCE);
+        std::thread::sleep(3 * TIMEOUT);
         std::process::exit(3);
     });
     match serve() {
@@ -163,9 +163,9 @@ impl Program {
     /// Starts it with these variables, and waits until it listens.
     pub(crate) fn start(collector: &str, variables: &[(&str, &str)]) -> Self {
         let program = Program::spawn(collector, variables);
-        let patience = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !program.log().contains("Listening on") {
-            assert!(Instant::now() < patience, "it does not listen: {}", program.log());
+            assert!(Instant::now() < deadline, "it does not listen: {}", program.log());
             std::thread::sleep(Duration::from_millis(5));
         }
         program

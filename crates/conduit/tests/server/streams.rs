@@ -126,8 +126,8 @@ fn a_stream_that_fails_aborts_the_response() {
 fn a_stream_that_fails_resets_a_client_of_http_1_0() {
     let server = server();
     let mut stream = TcpStream::connect(server.address).expect("the server accepts");
-    let patience = Duration::from_secs(20);
-    stream.set_read_timeout(Some(patience)).expect("a timeout can be set");
+    let timeout = Duration::from_secs(20);
+    stream.set_read_timeout(Some(timeout)).expect("a timeout can be set");
     stream
         .write_all(b"GET /broken-stream HTTP/1.0\r\n\r\n")
         .expect("the server accepts the bytes");

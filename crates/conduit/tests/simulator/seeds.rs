@@ -18,8 +18,8 @@ const FIXED_PER_FRESH: u64 = 4;
 /// The first fresh seed in CI, where a change is not rejected for a run that another change caused.
 const BASE_IN_CI: u64 = 20_261_129;
 /// The longest real time without the begin or end of a run. It is the last resort: a run that yields or waits without end fails
-/// after a number of turns, and one that blocks its worker after the patience of its client, which is less than this.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// after a number of turns, and one that blocks its worker after the timeout of its client, which is less than this.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Runs a seed. Returns the log of its events, or the violated invariant.
 type Simulate = fn(u64) -> Result<String, String>;
@@ -35,7 +35,7 @@ pub(crate) fn check_seeds(default: u64, simulate: Simulate) {
             [0..count, base..base + count / FIXED_PER_FRESH]
         }
     };
-    if let Err(failure) = run_seeds(fixed.clone().chain(fresh.clone()), PATIENCE, simulate) {
+    if let Err(failure) = run_seeds(fixed.clone().chain(fresh.clone()), TIMEOUT, simulate) {
         panic!("{failure}\nseeds of this test: {fixed:?} and {fresh:?}");
     }
 }
@@ -85,7 +85,7 @@ enum Report {
 /// Runs all of these seeds, up to the first failure.
 fn run_seeds(
     seeds: impl Iterator<Item = u64> + Send + 'static,
-    patience: Duration,
+    timeout: Duration,
     simulate: Simulate,
 ) -> Result<(), String> {
     let seeds = Arc::new(Mutex::new(seeds));
@@ -107,7 +107,7 @@ fn run_seeds(
     drop(report);
     let mut running = BTreeSet::new();
     loop {
-        match reports.recv_timeout(patience) {
+        match reports.recv_timeout(timeout) {
             Ok(Report::Begun(seed)) => {
                 running.insert(seed);
             }
@@ -225,6 +225,6 @@ fn each_seed_has_one_run() {
         SUM.fetch_add(1 << seed, Relaxed);
         Ok(String::new())
     };
-    assert_eq!(run_seeds((0..5).chain(40..43), PATIENCE, count), Ok(()));
+    assert_eq!(run_seeds((0..5).chain(40..43), TIMEOUT, count), Ok(()));
     assert_eq!(SUM.load(Relaxed), 0b111 << 40 | 0b11111);
 }

@@ -37,7 +37,7 @@ impl Start {
             .http2_glitch_limit(1_000_000, 1000)
             .shutdown_timeout(Duration::from_secs(3600))
             .tls(secure::tls());
-        let client = TestClient::new(app).with_patience(Duration::from_secs(120));
+        let client = TestClient::new(app).with_timeout(Duration::from_secs(120));
         *self.0.lock().expect("no panic under this lock") = Some((seed, client.clone()));
         let response = client.post("/simulate").send();
         let text = response.text();

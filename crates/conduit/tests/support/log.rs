@@ -8,7 +8,7 @@ use serde_json::Value;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 /// The time that a test waits for a line before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
@@ -46,7 +46,7 @@ pub(crate) fn text() -> String {
 /// The first line of the log that satisfies the predicate, once it exists.
 #[track_caller]
 pub(crate) fn line(is_it: impl Fn(&Value) -> bool) -> Value {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let text = text();
         let mut lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());

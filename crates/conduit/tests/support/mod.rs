@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 use conduit::{App, Routes, Server, ServerHandle};
 
 /// The time that a test waits for bytes before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Waits until the condition is true.
 #[track_caller]
 pub(crate) fn wait_for(mut condition: impl FnMut() -> bool) {
-    let patience = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !condition() {
-        assert!(Instant::now() < patience, "the condition is still false");
+        assert!(Instant::now() < deadline, "the condition is still false");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -149,7 +149,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout can be set");
         stream.set_nodelay(true).expect("TCP_NODELAY can be set");
         Client {
             stream,

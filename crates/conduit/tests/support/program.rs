@@ -15,14 +15,14 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Marks the process as the program rather than the test; its value is the directory of the test.
 pub(crate) const IS_PROGRAM: &str = "CONDUIT_TEST_IS_PROGRAM";
 /// The time that a test waits before it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Begins the program that a test starts, which is its own file run again. Returns the directory of the test. The program logs
 /// to its error output, and ends if it outlives its test, which has failed.
 pub(crate) fn begin_program() -> PathBuf {
     let directory = std::env::var_os(IS_PROGRAM).expect("the test sets it");
     std::thread::spawn(|| {
-        std::thread::sleep(3 * PATIENCE);
+        std::thread::sleep(3 * TIMEOUT);
         std::process::exit(3);
     });
     tracing_subscriber::fmt()
@@ -197,19 +197,19 @@ fn collect(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
 }
 
 pub(crate) fn wait_for<T>(mut found: impl FnMut() -> Option<T>, what: impl Fn() -> String) -> T {
-    let patience = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = found() {
             return found;
         }
-        assert!(Instant::now() < patience, "there is not {}", what());
+        assert!(Instant::now() < deadline, "there is not {}", what());
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("no connection is refused");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
     stream.set_nodelay(true).expect("no delay");
     stream
 }

@@ -103,10 +103,10 @@ impl RedisServer {
 
     /// Waits until the server has loaded its data. Returns whether it has: its port may be taken.
     fn wait(&mut self) -> bool {
-        let patience = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let log = || std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
         while !log().contains("eady to accept connections") || !self.directory.join("socket").exists() {
-            assert!(Instant::now() < patience, "Redis does not start: {}", log());
+            assert!(Instant::now() < deadline, "Redis does not start: {}", log());
             if log().contains("Address already in use") {
                 return false;
             }

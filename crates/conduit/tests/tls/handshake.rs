@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, ClientConfig, ClientConnection, NamedGroup, SignatureScheme, StreamOwned};
 
 use super::support::{Running, wait_for};
-use super::{Authority, PATIENCE, all_of, get, serve};
+use super::{Authority, TIMEOUT, all_of, get, serve};
 
 const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
 
@@ -261,9 +261,7 @@ type Connection = StreamOwned<ClientConnection, conduit_net::TcpStream>;
 fn connect(running: &Running, config: &Arc<ClientConfig>) -> Connection {
     let stream = conduit_net::TcpStream::connect(running.address).expect("the server accepts");
     stream.set_blocking(true).expect("a mode");
-    stream
-        .set_option(option::RECEIVE_TIMEOUT, PATIENCE)
-        .expect("a time-out");
+    stream.set_option(option::RECEIVE_TIMEOUT, TIMEOUT).expect("a time-out");
     let name = ServerName::try_from("localhost").expect("a name");
     StreamOwned::new(
         ClientConnection::new(Arc::clone(config), name).expect("a client"),

@@ -26,7 +26,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, StreamOwned};
 use support::{Running, start, wait_for};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[get("/")]
 async fn hello(request: Request) -> String {
@@ -148,7 +148,7 @@ type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 fn connect(address: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> Stream {
     let stream = TcpStream::connect(address).expect("the server accepts");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     StreamOwned::new(
         ClientConnection::new(Arc::clone(config), name).expect("a client"),
@@ -375,14 +375,14 @@ fn files_that_change_are_read_again_and_broken_ones_are_not_used() {
     files.put("key.pem", &new.1);
     files.put("chain.pem", &new.0);
     // No notification of the server: it checks the files once a second.
-    let patience = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let fresh = Arc::new(authority.client());
         let (_, stream) = get(running.address, &fresh, "localhost", "/").expect("an answer");
         if shown(&stream) == der(&new.0) {
             break;
         }
-        assert!(Instant::now() < patience, "the new certificate is not used");
+        assert!(Instant::now() < deadline, "the new certificate is not used");
         std::thread::sleep(Duration::from_millis(50));
     }
     // The earlier connection continues, and its session can be resumed.
@@ -441,7 +441,7 @@ fn a_closing_response_arrives_whole_with_close_notify_although_the_client_sends_
 
 /// The bytes that the server sends until it ends the stream.
 fn all_of(stream: &mut TcpStream) -> Vec<u8> {
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
     let mut answer = Vec::new();
     stream
         .read_to_end(&mut answer)
@@ -539,7 +539,7 @@ fn records_with_any_split_are_assembled() {
     let name = ServerName::try_from("localhost").expect("a name");
     let mut client = ClientConnection::new(Arc::new(authority.client()), name).expect("a client");
     let mut stream = TcpStream::connect(running.address).expect("the server accepts");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
     stream.set_nodelay(true).expect("no delay");
     client
         .writer()
@@ -590,7 +590,7 @@ fn a_message_of_the_handshake_may_come_in_many_records() {
     for pieces in [2, 7, 60] {
         let mut client = ClientConnection::new(Arc::clone(&config), name.clone()).expect("a client");
         let mut stream = TcpStream::connect(running.address).expect("the server accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
         stream.set_nodelay(true).expect("no delay");
         let mut record = Vec::new();
         client.write_tls(&mut record).expect("into memory");

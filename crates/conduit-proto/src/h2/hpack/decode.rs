@@ -6,7 +6,7 @@ use crate::h1::scan::Field;
 
 /// The receiver of decoded fields.
 pub(in crate::h2) trait Sink {
-    /// Set if the name of a pseudo-field, which its kind implies, is omitted.
+    /// Set if the name of a pseudo-header field, which its kind implies, is omitted.
     const OMITS_PSEUDO_NAMES: bool;
 
     /// Returns whether more fields are wanted. If not, the rest of the block only updates the table, with work in
@@ -172,7 +172,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Decodes a literal field, whose name may be an index into the table. The indexed name of a pseudo-field is omitted if
+    /// Decodes a literal field, whose name may be an index into the table. The indexed name of a pseudo-header field is omitted if
     /// `omits_pseudo` is set.
     fn literal(
         &self,

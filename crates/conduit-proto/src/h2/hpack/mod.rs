@@ -131,12 +131,12 @@ impl FieldKind {
         }
     }
 
-    /// Returns whether this is the kind of a single pseudo-field, which implies its name.
+    /// Returns whether this is the kind of a single pseudo-header field, which implies its name.
     pub(super) const fn is_pseudo(self) -> bool {
         self as usize <= Self::Protocol as usize
     }
 
-    /// The kind of a field with a name of this kind and the given value. The value of a pseudo-field has a narrower grammar,
+    /// The kind of a field with a name of this kind and the given value. The value of a pseudo-header field has a narrower grammar,
     /// which the request checks.
     #[inline]
     fn with_value(self, value: &[u8]) -> Self {

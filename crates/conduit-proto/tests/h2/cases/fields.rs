@@ -1,4 +1,4 @@
-//! Fields and pseudo-fields of requests (RFC 9113, sections 8.2 and 8.3; RFC 8441).
+//! Fields and pseudo-header fields of requests (RFC 9113, sections 8.2 and 8.3; RFC 8441).
 
 use conduit_proto::h1::BodyLength;
 use conduit_proto::h2::ErrorCode as E;
@@ -33,7 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "8.3.1",
-            "pseudo-fields in another order",
+            "pseudo-header fields in another order",
             request(1, &[PATH, AUTHORITY, SCHEME, GET]),
             Request(1, |request| request.path == "/"),
         ),
@@ -262,23 +262,23 @@ pub(super) fn cases() -> Vec<Case> {
     let malformed: [(&str, &str, Fields); 38] = [
         (
             "8.3",
-            "an unknown pseudo-field",
+            "an unknown pseudo-header field",
             &[GET, SCHEME, PATH, AUTHORITY, (":unknown", "x")],
         ),
         (
             "8.3",
-            "a pseudo-field of responses",
+            "a pseudo-header field of responses",
             &[GET, SCHEME, PATH, AUTHORITY, (":status", "200")],
         ),
         ("8.3", "a colon alone", &[GET, SCHEME, PATH, AUTHORITY, (":", "x")]),
         (
             "8.3",
-            "an upper-case pseudo-field",
+            "an upper-case pseudo-header field",
             &[(":Method", "GET"), SCHEME, PATH, AUTHORITY],
         ),
         (
             "8.3",
-            "a pseudo-field after a field",
+            "a pseudo-header field after a field",
             &[GET, SCHEME, PATH, ("a", "b"), AUTHORITY],
         ),
         ("8.3", ":method twice", &[GET, GET, SCHEME, PATH, AUTHORITY]),

@@ -318,7 +318,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "8.1",
-            "a pseudo-field in trailers",
+            "a pseudo-header field in trailers",
             [post(1, "/", &[]), trailers(1, &[(":path", "/")])],
             Stream(1, E::PROTOCOL_ERROR),
         ),

@@ -29,7 +29,7 @@ use conduit_core::internal::charge::Charge;
 const LITTLE_BYTES: u64 = 4 * 1024;
 
 /// The largest number of polls in a row of a handler that waits for messages or for room.
-const POLLS_A_TURN: usize = 8;
+const POLLS_PER_TURN: usize = 8;
 
 /// The time that the client has to close it after the server.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
@@ -139,7 +139,7 @@ impl Socket {
         output: &mut impl SocketOutput,
         shared: &mut Shared,
     ) {
-        for _ in 0..POLLS_A_TURN {
+        for _ in 0..POLLS_PER_TURN {
             self.read(input, output, shared);
             let reads = self.poll_reader(shared);
             let writes = self.write_and_poll(output, shared);
@@ -157,7 +157,7 @@ impl Socket {
         output: &mut impl SocketOutput,
         shared: &mut Shared,
     ) {
-        for _ in 0..POLLS_A_TURN {
+        for _ in 0..POLLS_PER_TURN {
             self.read(input, output, shared);
             if !self.poll_reader(shared) || self.input != SocketInput::Ready || !output.has_room() {
                 return;
@@ -170,7 +170,7 @@ impl Socket {
     /// The handler is woken, or its messages have changed.
     pub(in crate::protocol) fn on_change(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) {
         self.poll_woken(shared);
-        for _ in 0..POLLS_A_TURN {
+        for _ in 0..POLLS_PER_TURN {
             if !self.write_and_poll(output, shared) {
                 break;
             }

@@ -112,7 +112,7 @@ where
 /// [`audience`](JwtVerifier::audience). The algorithm is that of the key and not that of the token (RFC 8725,
 /// section 3.1); `none` is not accepted; tokens with `crit`ical header parameters are rejected, since none is supported.
 ///
-/// Clones share the keys, so that [`replace_keys`](JwtVerifier::replace_keys) on one of them is seen by all workers.
+/// Clones share the keys, so that [`replace_keys`](JwtVerifier::replace_keys) on one of them applies to all workers.
 #[derive(Clone)]
 pub struct JwtVerifier(Arc<Rules>);
 

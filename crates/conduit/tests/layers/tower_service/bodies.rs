@@ -14,7 +14,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 
-use super::{Counted, PATIENCE, ask, block_on, get, post, service};
+use super::{Counted, TIMEOUT, ask, block_on, get, post, service};
 use crate::handlers::{echo, new, stream};
 
 #[test]
@@ -120,7 +120,7 @@ fn a_request_body_is_polled_only_when_it_is_read() {
     block_on(async {
         let answer = tokio::spawn(ask(service.clone(), request));
         tokio::task::yield_now().await;
-        assert_eq!(asked_for.recv_timeout(PATIENCE), Ok(0));
+        assert_eq!(asked_for.recv_timeout(TIMEOUT), Ok(0));
         // Another request, on the same thread or on another, is served meanwhile.
         assert_eq!(ask(service, get("/nowhere")).await.0.status, StatusCode::NOT_FOUND);
         assert!(asked_for.try_recv().is_err(), "a piece was requested without a reader");
@@ -207,10 +207,10 @@ fn a_response_body_is_polled_only_when_it_is_read_and_ends_when_it_is_dropped() 
         assert!(asked.load(SeqCst) <= 5, "{} pieces for 3", asked.load(SeqCst));
         drop(response);
     });
-    assert_eq!(is_dropped.recv_timeout(PATIENCE), Ok(()));
+    assert_eq!(is_dropped.recv_timeout(TIMEOUT), Ok(()));
     // A body that is never polled is dropped, too.
     drop(block_on(service.clone().oneshot(get("/endless"))));
-    assert_eq!(is_dropped.recv_timeout(PATIENCE), Ok(()));
+    assert_eq!(is_dropped.recv_timeout(TIMEOUT), Ok(()));
     // A body that panics does not count as complete.
     let broken = block_on(async {
         service

@@ -12,7 +12,7 @@ use conduit::tower::AppService;
 use conduit::{Disconnect, Shutdown};
 use tokio::sync::Semaphore;
 
-use super::{PATIENCE, ask, block_on, get};
+use super::{TIMEOUT, ask, block_on, get};
 use crate::handlers::new;
 use crate::support::pass_deadlines;
 
@@ -117,7 +117,7 @@ fn the_threads_end_with_the_last_clone() {
         "the threads have ended although a clone exists"
     );
     drop(clone);
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("ended"));
 }
 
 #[test]
@@ -126,12 +126,12 @@ fn pending_requests_complete_after_the_last_clone_is_dropped() {
     block_on(async {
         let answer = tokio::spawn(ask(service, get("/work")));
         tokio::task::yield_now().await;
-        assert_eq!(events.recv_timeout(PATIENCE), Ok("begun"));
+        assert_eq!(events.recv_timeout(TIMEOUT), Ok("begun"));
         go.add_permits(1);
         assert_eq!(answer.await.expect("no panic").1, "done");
     });
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("finished"));
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("finished"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("ended"));
 }
 
 /// Sends a request, and drops the call when the handler has begun.
@@ -143,17 +143,17 @@ fn ask_and_go(service: &AppService, path: &str, events: &mpsc::Receiver<&'static
             .poll(&mut Context::from_waker(Waker::noop()))
             .is_pending()
     );
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("begun"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("begun"));
 }
 
 #[test]
 fn a_dropped_call_is_a_disconnect() {
     let (service, go, events) = alive(LONG);
     ask_and_go(&service, "/aborted", &events);
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("dropped"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("dropped"));
     ask_and_go(&service, "/work", &events);
     go.add_permits(1);
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("finished"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("finished"));
     let app = App::new(Alive::new().0)
         .routes(routes![new])
         .disconnect(Disconnect::Abort);
@@ -169,13 +169,13 @@ fn handlers_without_a_caller_receive_the_shutdown_and_its_time() {
         "the notification arrived although a clone exists"
     );
     drop(service);
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("notified"));
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("notified"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("ended"));
 
     let (service, _, events) = alive(LONG);
     ask_and_go(&service, "/past-the-deadline", &events);
     drop(service);
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("ended"));
 }
 
 #[test]
@@ -186,8 +186,8 @@ fn handle_notifies_handlers_and_closes() {
         let response = tokio::spawn(ask(service.clone(), get("/until-notified")));
         let cut_off = tokio::spawn(ask(service.clone(), get("/for-ever")));
         tokio::task::yield_now().await;
-        assert_eq!(events.recv_timeout(PATIENCE), Ok("begun"));
-        assert_eq!(events.recv_timeout(PATIENCE), Ok("begun"));
+        assert_eq!(events.recv_timeout(TIMEOUT), Ok("begun"));
+        assert_eq!(events.recv_timeout(TIMEOUT), Ok("begun"));
         service.handle().stop();
         assert_eq!(response.await.expect("no panic").1, "the program stops");
         assert_eq!(
@@ -205,8 +205,8 @@ fn handle_notifies_handlers_and_closes() {
             StatusCode::SERVICE_UNAVAILABLE
         );
     });
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("notified"));
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("ended"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("notified"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("ended"));
 }
 
 #[get("/asks-the-state")]

@@ -24,7 +24,7 @@ use crate::handlers::{echo, new, panics, stream};
 use crate::support::wake_from_other_threads;
 
 /// The time that a test waits for another thread before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[get("/late-panic")]
 async fn late_panic() -> &'static str {
@@ -55,7 +55,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime
         .expect("a runtime can be made")
-        .block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("the call ends") })
+        .block_on(async { tokio::time::timeout(TIMEOUT, future).await.expect("the call ends") })
 }
 
 fn get(target: &str) -> http::Request<Empty<Bytes>> {

@@ -17,7 +17,7 @@ use http_body_util::BodyExt;
 
 use super::bodies::breaks;
 use super::lifetime::{Alive, LONG, alive, work};
-use super::{Counted, PATIENCE, ask, block_on, framed, get, late_panic, post, rc, what};
+use super::{Counted, TIMEOUT, ask, block_on, framed, get, late_panic, post, rc, what};
 use crate::handlers::{echo, new, panics, stream};
 use crate::support::Client;
 
@@ -227,9 +227,9 @@ fn a_disconnect_from_hyper_drops_the_handler() {
     let address = under_hyper(service);
     let mut client = Client::connect(address);
     client.send("GET /aborted HTTP/1.1\r\nhost: test\r\n\r\n");
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("begun"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("begun"));
     drop(client);
-    assert_eq!(events.recv_timeout(PATIENCE), Ok("dropped"));
+    assert_eq!(events.recv_timeout(TIMEOUT), Ok("dropped"));
 }
 
 fn local() -> LocalAppService {
