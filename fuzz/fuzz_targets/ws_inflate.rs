@@ -1,8 +1,13 @@
-//! Any compressed message ends below the limit, with the same result for a connection with a decompressor and one that shares it; a
-//! message that the server compresses inflates to itself.
+//! Any compressed message ends below the limit, with the same result for a connection with a decompressor, one that shares it, and a
+//! naive decompressor; a message that the server compresses inflates to itself.
 #![no_main]
 
-use conduit_proto::ws::{Codecs, DeflateConfig, WebSocketConnection, WebSocketError, WebSocketEvent, WebSocketLimits};
+#[path = "../../crates/conduit-proto/tests/ws/naive_inflate.rs"]
+mod naive_inflate;
+
+use conduit_proto::ws::{
+    CloseCode, Codecs, DeflateConfig, WebSocketConnection, WebSocketError, WebSocketEvent, WebSocketLimits,
+};
 use http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 
@@ -61,6 +66,13 @@ fuzz_target!(|input: &[u8]| {
     let (mut own, mut shared) = (connection(true), connection(false));
     let first = receive(&mut own, &mut codecs, input);
     assert_eq!(first, receive(&mut shared, &mut codecs, input));
+    let expected = match &first {
+        Err(error) if error.code() == CloseCode::TOO_BIG => None,
+        _ => Some(naive_inflate::expected(input)),
+    };
+    if let Some(expected) = expected {
+        assert_eq!(first.clone().ok(), expected.map(WebSocketEvent::Binary));
+    }
     if first.is_ok() {
         // The second one has a context.
         let _ = receive(&mut own, &mut codecs, input);

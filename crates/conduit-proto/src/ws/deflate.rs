@@ -10,9 +10,14 @@ use http::{HeaderMap, header};
 
 /// The end of a message's compressed form, which is not sent (RFC 7692, section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
-/// The tail, and an empty block without compression. If the tail ends a block, neither produces output; within a block
-/// they are data.
-const TAIL_AND_BLOCK: [u8; 9] = [0x00, 0x00, 0xff, 0xff, 0x00, 0x00, 0x00, 0xff, 0xff];
+/// An empty block without compression (RFC 1951, section 3.2.4). The bits after its type are ignored at the start of a block; at
+/// any other position these bytes are an error or data.
+const EMPTY_BLOCK: [u8; 5] = [0xf8, 0x00, 0x00, 0xff, 0xff];
+/// The same as the last block of a stream.
+const LAST_BLOCK: [u8; 5] = [0xf9, 0x00, 0x00, 0xff, 0xff];
+/// The number of empty blocks that are longer than the rest of any header of a dynamic block: at most 14 bits, 19 code lengths of
+/// 3 bits, and 316 lengths of 7 bits (RFC 1951, section 3.2.7). The first symbol after the header has at most 48 bits.
+const EMPTY_BLOCKS: usize = 60;
 /// The largest window (RFC 7692, section 7.1.2).
 const MAX_BITS: u8 = 15;
 /// The smallest window of the compressor: zlib has no raw stream with 8 bits.
@@ -377,6 +382,7 @@ impl Deflate {
     ) -> Result<Vec<u8>, InflateError> {
         let bits = self.client_bits.max(MIN_BITS);
         let limit = limit.min(usize::MAX / 2);
+        let keeps_context = matches!(self.decompressor, Decompressor::Own(_));
         let decompressor = match &mut self.decompressor {
             Decompressor::Own(own) => own.get_or_insert_with(|| Decompress::new_with_window_bits(false, bits)),
             Decompressor::Shared => {
@@ -388,13 +394,34 @@ impl Deflate {
         let mut message = Vec::new();
         if inflate_part(decompressor, compressed, limit, &mut message)? == Status::Ok {
             let length = message.len();
-            let ended = inflate_part(decompressor, &TAIL_AND_BLOCK, limit, &mut message);
-            if ended.is_err() || message.len() > length {
+            let end = inflate_part(decompressor, &TAIL, limit, &mut message);
+            let is_whole = match end {
+                Ok(Status::StreamEnd) => true,
+                Ok(_) => is_between_blocks(decompressor, keeps_context),
+                Err(_) => false,
+            };
+            if !is_whole || message.len() > length {
                 return Err(InflateError::Invalid);
             }
         }
         Ok(message)
     }
+}
+
+/// Returns whether the decompressor is between two blocks: there, empty blocks have no effect, and a last block ends the stream.
+/// Within a block both are data. A header of a dynamic block has no output; it does not end the stream, and ends within many
+/// empty blocks, which then are the data of its block.
+fn is_between_blocks(decompressor: &mut Decompress, keeps_context: bool) -> bool {
+    let (probe, expected) = match keeps_context {
+        true => (const { [EMPTY_BLOCK; EMPTY_BLOCKS].as_flattened() }, Status::Ok),
+        // The end of the stream costs less, and loses the context.
+        false => (&LAST_BLOCK[..], Status::StreamEnd),
+    };
+    let (taken, produced) = (decompressor.total_in(), decompressor.total_out());
+    let status = decompressor.decompress(probe, &mut [0], FlushDecompress::Sync);
+    status.is_ok_and(|status| status == expected)
+        && decompressor.total_in() - taken == probe.len() as u64
+        && decompressor.total_out() == produced
 }
 
 /// Inflates a part of a message. `StreamEnd` means that it ended with the last block of a stream, so that the tail does

@@ -13,13 +13,13 @@ use proptest::prelude::*;
 use crate::drive::Server;
 use crate::frames::*;
 
-fn deflate(config: DeflateConfig, offer: &'static str) -> Deflate {
+pub(crate) fn deflate(config: DeflateConfig, offer: &'static str) -> Deflate {
     let mut headers = HeaderMap::new();
     headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(offer));
     config.negotiate(&headers).expect("the offer is accepted").0
 }
 
-fn config(context_takeover: bool) -> DeflateConfig {
+pub(crate) fn config(context_takeover: bool) -> DeflateConfig {
     DeflateConfig {
         context_takeover,
         least_bytes: 1,

@@ -7,5 +7,7 @@ mod drive;
 mod fragments;
 mod frames;
 mod handshake;
+mod inflate;
 mod naive;
+mod naive_inflate;
 mod twin;
