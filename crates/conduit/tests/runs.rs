@@ -124,6 +124,21 @@ fn next(stream: &mut TestStream) -> (String, String) {
 }
 
 #[test]
+fn finished_runs_may_have_an_unlimited_retention() {
+    let setup = setup(RunsConfig {
+        retention: Duration::MAX,
+        ..RunsConfig::default()
+    });
+    let location = setup.start(1);
+    let mut stream = setup.client.get(&location).stream();
+    setup.client.advance(Duration::from_secs(2));
+    assert!(next(&mut stream).0.contains("running"));
+    assert!(next(&mut stream).0.contains("succeeded"));
+    setup.client.advance(Duration::from_secs(24 * 3600));
+    setup.client.get(&location).send().assert_status(200);
+}
+
+#[test]
 fn location_of_accepted_work_is_percent_encoded() {
     #[post("/reports")]
     fn report() -> Accepted {

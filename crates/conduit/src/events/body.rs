@@ -21,6 +21,9 @@ const PIECE_BYTES: usize = 16 * 1024;
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_JITTER_MILLIS: u64 = 4000;
 
+/// The maximum interval between comments, about a century: its end is in the range of the clock.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// The events as bytes.
 pub(crate) type Encoded = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>>>>;
 
@@ -73,7 +76,7 @@ impl EventBody {
     pub(super) fn new(source: Encoded, keep_alive: Duration, retry: Option<Duration>) -> Self {
         EventBody {
             source,
-            quiet: QuietTimer::new(keep_alive),
+            quiet: QuietTimer::new(keep_alive.min(LONGEST_INTERVAL)),
             phase: retry.map_or(BodyPhase::Open, BodyPhase::Retry),
         }
     }
@@ -176,5 +179,30 @@ impl Piece {
             Piece::One(bytes) => Some(bytes),
             Piece::Many(bytes) => Some(bytes.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    struct Once(Option<Bytes>);
+
+    impl Stream for Once {
+        type Item = Result<Bytes, BoxError>;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Ready(self.0.take().map(Ok))
+        }
+    }
+
+    #[tokio::test]
+    async fn interval_of_comments_may_exceed_the_range_of_the_clock() {
+        let source = Once(Some(Bytes::from_static(b"data: 1\n\n")));
+        let mut body = EventBody::new(Box::pin(source), Duration::MAX, None);
+        let piece = poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;
+        assert_eq!(piece.expect("a piece").expect("no error"), "data: 1\n\n");
     }
 }

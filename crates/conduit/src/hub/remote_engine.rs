@@ -13,7 +13,7 @@ use super::engine::{EngineFuture, HubEngine, Replica};
 use super::error::HubError;
 use super::message::Position;
 use super::request::{Membership, Pending, Permit, PublishRequest, Request, WaitingRequests};
-use super::topic_server::{RemoteEngineConfig, TopicServer};
+use super::topic_server::{LONGEST_TIME, RemoteEngineConfig, TopicServer};
 use crate::health::Dependency;
 
 /// An engine that keeps the topics in a server. It runs one thread for all topics and workers of the process.
@@ -32,6 +32,11 @@ impl<S: TopicServer> RemoteEngine<S> {
     /// Creates an engine with the topics of this server.
     pub fn new(server: S, config: RemoteEngineConfig) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
+        let config = RemoteEngineConfig {
+            queue_timeout: config.queue_timeout.min(LONGEST_TIME),
+            lease: config.lease.min(LONGEST_TIME),
+            ..config
+        };
         RemoteEngine {
             sender,
             numbers: AtomicU64::new(0),

@@ -38,8 +38,8 @@ impl Default for RemoteEngineConfig {
     }
 }
 
-/// The maximum time to live, a hundred years: the sum with the current time is in the range of every server.
-const LONGEST_TIME: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+/// The maximum time to live, and the maximum of the times of an engine, a hundred years: the sum with the current time is in the range of every server.
+pub(super) const LONGEST_TIME: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 /// The time for which a server keeps a topic that no process follows: twice the time of the history, at least a minute and
 /// at most a hundred years.

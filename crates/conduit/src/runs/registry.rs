@@ -26,7 +26,8 @@ struct RegistryState {
     records: HashMap<Arc<str>, Arc<RunRecord>>,
     in_progress: usize,
     of_owners: HashMap<Arc<str>, usize>,
-    ended: VecDeque<(Instant, Arc<str>)>,
+    /// The finished runs in the order of their end, each with the end of its retention; `None` if the clock does not reach it.
+    ended: VecDeque<(Option<Instant>, Arc<str>)>,
 }
 
 /// A run.
@@ -131,7 +132,7 @@ impl Registry {
                 state.of_owners.remove(&record.owner);
             }
         }
-        let until = Instant::now() + self.config.retention;
+        let until = Instant::now().checked_add(self.config.retention);
         state.ended.push_back((until, Arc::clone(&record.id)));
         self.forget(&mut state);
     }
@@ -140,7 +141,7 @@ impl Registry {
     fn forget(&self, state: &mut RegistryState) {
         let now = Instant::now();
         while let Some((until, id)) = state.ended.front()
-            && (*until <= now || state.ended.len() > self.config.finished_runs)
+            && (until.is_some_and(|until| until <= now) || state.ended.len() > self.config.finished_runs)
         {
             state.records.remove(id);
             state.ended.pop_front();
