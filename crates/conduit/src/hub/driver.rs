@@ -11,6 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use super::engine::{Replica, TopicSnapshot};
 use super::error::HubError;
 use super::message::Position;
+use super::reconnect::{FailedAttempts, OtherProcesses};
 use super::request::{Membership, PublishRequest, Request};
 use super::topic_server::{
     MemberChange, MemberChangeKind, RemoteEngineConfig, RemoteMessage, RemoteUpdate, SessionError, TopicServer,
@@ -18,9 +19,6 @@ use super::topic_server::{
 };
 use crate::health::Dependency;
 
-/// The pauses before another attempt to connect.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The interval between checks of the requests that wait for a connection.
 const CHECK: Duration = Duration::from_millis(20);
 /// The maximum number of requests of one kind that are sent together, and of the bytes of their messages.
@@ -56,8 +54,10 @@ pub(super) struct Driver<S> {
     /// The members that have left while there was no connection: `true` if the server may have the member, `false` if only a
     /// request of the backlog adds it.
     leaving: HashMap<Membership, bool>,
-    /// The other processes with members in a topic of the replica.
-    processes: HashSet<u64>,
+    /// The members whose departure the server has refused; each renewal of the lease repeats it.
+    refused: HashSet<Membership>,
+    others: OtherProcesses,
+    failed_attempts: FailedAttempts,
     /// The number of topics that the current round of checks has read.
     checked: usize,
 }
@@ -93,7 +93,9 @@ impl<S: TopicServer> Driver<S> {
             stale: HashSet::new(),
             members: HashSet::new(),
             leaving: HashMap::new(),
-            processes: HashSet::new(),
+            refused: HashSet::new(),
+            others: OtherProcesses::default(),
+            failed_attempts: FailedAttempts::default(),
             checked: 0,
         }
     }
@@ -119,15 +121,17 @@ impl<S: TopicServer> Driver<S> {
                 S::NAME,
                 self.config.queue_timeout
             );
+            self.failed_attempts.is_logged = true;
+        } else if let Some(error) = loss {
+            self.failed_attempts.add(S::NAME, &error);
         }
         for request in std::mem::take(&mut self.backlog) {
             self.defer(request);
         }
         self.end_expired();
         let mut checks = interval_of(CHECK);
-        let mut pause = Duration::ZERO;
-        let mut has_logged = loss.is_some();
         loop {
+            let pause = self.failed_attempts.pause;
             let opened = self.server.open(self.replica.config(), &self.config);
             let mut attempt = pin!(async move {
                 sleep(pause).await;
@@ -142,12 +146,7 @@ impl<S: TopicServer> Driver<S> {
             };
             match opened {
                 Ok(session) => return Some(session),
-                Err(error) => {
-                    if !std::mem::replace(&mut has_logged, true) {
-                        tracing::error!(%error, "cannot connect to {}; retrying", S::NAME);
-                    }
-                    pause = (2 * pause).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-                }
+                Err(error) => self.failed_attempts.add(S::NAME, &error),
             }
         }
     }
@@ -200,11 +199,15 @@ impl<S: TopicServer> Driver<S> {
 
     /// Serves requests until a connection is lost, or until the hub is dropped.
     async fn serve(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
-        self.renew_lease(session).await?;
         let topics: Vec<_> = self.topics.keys().cloned().collect();
+        if !topics.is_empty() {
+            self.others.wait_for_reconnects(self.config.lease);
+        }
+        self.renew_lease(session).await?;
         self.subscribe(session, &topics).await?;
         self.announce_members(session).await?;
         self.dependency.set_available(true);
+        self.failed_attempts = FailedAttempts::default();
         tracing::info!("connected to {}", S::NAME);
         let lease_third = (self.config.lease / 3).max(Duration::from_millis(1));
         let mut leases = interval_of(lease_third);
@@ -231,6 +234,11 @@ impl<S: TopicServer> Driver<S> {
                 }
                 _ = leases.tick() => {
                     self.renew_lease(session).await?;
+                    self.replica.remove_expired();
+                    self.leaving.extend(self.refused.drain().map(|membership| (membership, true)));
+                    let mut topics = self.others.take_kept();
+                    topics.retain(|topic| self.topics.contains_key(topic));
+                    self.synchronize(session, &topics).await?;
                     let topics: Vec<_> = self.stale.drain().collect();
                     self.subscribe(session, &topics).await?;
                     self.check(session).await?;
@@ -374,13 +382,19 @@ impl<S: TopicServer> Driver<S> {
                         // The caller may look for the member before the message of the channel arrives.
                         let Membership { topic, member } = &membership;
                         self.replica.joined(topic, self.process, Arc::clone(member));
+                        self.refused.remove(&membership);
                         self.members.insert(membership);
                     } else {
                         self.members.remove(&membership);
                     }
                     pending.end(result);
                 }
-                Some(Request::Leave(membership)) => drop(self.members.remove(&membership)),
+                Some(Request::Leave(membership)) => {
+                    self.members.remove(&membership);
+                    if result.is_err() {
+                        self.refused.insert(membership);
+                    }
+                }
                 _ => {}
             }
         }
@@ -441,8 +455,14 @@ impl<S: TopicServer> Driver<S> {
         {
             snapshot.last = snapshot.last.max(last);
         }
-        self.processes
-            .extend(snapshot.members.iter().map(|(process, _)| *process));
+        if self.others.may_reconnect() {
+            let mut members = self.replica.members(topic);
+            members.retain(|(process, _)| *process != self.process);
+            self.others.keep_members(topic, &mut snapshot, members);
+        }
+        for (process, _) in &snapshot.members {
+            self.others.insert(*process);
+        }
         if snapshot.last.number() == 0 {
             self.fresh.insert(Arc::clone(topic));
         }
@@ -459,7 +479,7 @@ impl<S: TopicServer> Driver<S> {
             },
             RemoteUpdate::Joined(topic, process, member) => {
                 if self.topics.contains_key(&topic) {
-                    self.processes.insert(process);
+                    self.others.insert(process);
                     self.replica.joined(&topic, process, member);
                 }
                 Ok(())
@@ -556,11 +576,9 @@ impl<S: TopicServer> Driver<S> {
     async fn renew_lease(&mut self, session: &mut S::Session) -> Result<(), SessionError> {
         let lease = unless_lost(session.renew_lease(self.process, self.config.lease).await)?;
         let Some(lease) = lease else { return Ok(()) };
-        let live: HashSet<u64> = lease.live.into_iter().collect();
-        for &process in self.processes.difference(&live) {
+        for process in self.others.set_live(lease.live) {
             self.replica.process_left(process);
         }
-        self.processes.retain(|process| live.contains(process));
         if lease.had_ended {
             self.announce_members(session).await?;
         }
@@ -589,10 +607,14 @@ impl<S: TopicServer> Driver<S> {
                 self.leaving
                     .extend(members.iter().map(|membership| (membership.clone(), true)));
             }
-            unless_lost(changed)?;
-            for membership in &members {
+            let results = unless_lost(changed)?;
+            let refused = || vec![Err(HubError::Unavailable); members.len()];
+            for (membership, result) in members.iter().zip(results.unwrap_or_else(refused)) {
                 self.leaving.remove(membership);
                 self.members.remove(membership);
+                if result.is_err() {
+                    self.refused.insert(membership.clone());
+                }
             }
         }
         Ok(())

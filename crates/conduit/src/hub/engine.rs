@@ -131,6 +131,17 @@ impl Replica {
         self.with(|shared| shared.process_left(process));
     }
 
+    /// The members of a topic, each with its process.
+    pub(super) fn members(&self, topic: &str) -> Vec<(u64, Arc<str>)> {
+        let shared = self.shared.upgrade();
+        shared.map(|shared| shared.members(topic)).unwrap_or_default()
+    }
+
+    /// Removes expired messages and unused topics.
+    pub(super) fn remove_expired(&self) {
+        self.with(SharedTopics::remove_all_expired);
+    }
+
     fn with(&self, update: impl FnOnce(&SharedTopics)) {
         if let Some(shared) = self.shared.upgrade() {
             update(&shared);

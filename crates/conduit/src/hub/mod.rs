@@ -71,6 +71,7 @@ mod error;
 mod family;
 mod local;
 mod message;
+mod reconnect;
 pub mod remote;
 mod remote_engine;
 mod replica;

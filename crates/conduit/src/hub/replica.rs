@@ -147,6 +147,16 @@ impl SharedTopics {
         });
     }
 
+    /// The members of a topic, each with its process.
+    pub(super) fn members(&self, name: &str) -> Vec<(u64, Arc<str>)> {
+        let shard = self.shard(name);
+        let present = shard.topics.get(name).map(|topic| &topic.replica.present);
+        let members = present.into_iter().flatten();
+        members
+            .flat_map(|(member, processes)| processes.iter().map(|&process| (process, Arc::clone(member))))
+            .collect()
+    }
+
     pub(super) fn process_left(&self, process: u64) {
         for shard in &self.shards {
             let mut shard = Self::locked(shard);

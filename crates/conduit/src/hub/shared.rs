@@ -230,6 +230,11 @@ impl SharedTopics {
         if self.history_bytes.load(Ordering::Relaxed) + further_bytes <= self.config.memory_bytes {
             return;
         }
+        self.remove_all_expired();
+    }
+
+    /// Removes expired messages and unused topics of all shards.
+    pub(super) fn remove_all_expired(&self) {
         let now = Instant::now();
         for shard in &self.shards {
             self.remove_expired(&mut Self::locked(shard), now);

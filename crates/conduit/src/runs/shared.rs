@@ -107,11 +107,12 @@ where
 {
     // The process has the members of a topic while it has a subscription.
     let updates = topic.subscribe(StartFrom::Now).await?;
-    if !topic.present().await?.is_empty() {
-        cancels.publish(&()).await?;
-    } else if updates.last().number() == 0 {
+    if topic.present().await?.is_empty() && updates.last().number() == 0 {
         return Err(not_found());
     }
+    // After an outage of the server, a run may be in progress whose process has not reconnected. A run that has ended
+    // ignores the message.
+    cancels.publish(&()).await?;
     Ok(())
 }
 

@@ -3,6 +3,10 @@
 mod bounds;
 mod delivery;
 mod engines;
+#[path = "../support/log.rs"]
+#[allow(dead_code, reason = "the tests need some of it")]
+mod log;
+mod remote;
 mod replay;
 
 use conduit::events::LastEventId;
