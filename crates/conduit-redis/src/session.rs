@@ -185,6 +185,7 @@ impl TopicSession for Session {
                 .arg(&*message.json);
         }
         let results: Vec<String> = self.query(&command).await?;
+        check_role(&results)?;
         let result = |text: String| position(&text).ok_or(text);
         Ok(results.into_iter().map(result).collect())
     }
@@ -214,6 +215,7 @@ impl TopicSession for Session {
             command.arg(kind).arg(member_text(process, &change.member));
         }
         let results: Vec<String> = self.query(&command).await?;
+        check_role(&results)?;
         let result = |text: String| match &*text {
             "1" => Ok(()),
             "0" => Err(HubError::Full { what: "members" }),
@@ -263,6 +265,15 @@ async fn within<T>(time: Duration, request: impl Future<Output = RedisResult<T>>
 /// Returns whether another connection may succeed: this one is lost, or the server has lost the scripts.
 fn ends_session(error: &RedisError) -> bool {
     is_lost(error) || error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+/// Returns an error if a script has met the error of a server that has become a replica, and has returned it as a text.
+fn check_role(results: &[String]) -> Result<(), SessionError> {
+    let is_of_replica = |text: &&String| text.starts_with("READONLY ") || text.starts_with("MASTERDOWN ");
+    match results.iter().find(is_of_replica) {
+        Some(error) => Err(SessionError::Lost(error.clone())),
+        None => Ok(()),
+    }
 }
 
 /// An error that ends the session, or one that concerns a request, such as that of a full server.

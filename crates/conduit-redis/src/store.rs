@@ -11,8 +11,8 @@ use bytes::Bytes;
 use conduit::layer::{Budget, Store, Taken, Value};
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
-    RedisError, RedisResult, Script, ScriptInvocation,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, ProtocolVersion, PushInfo,
+    PushKind, RedisError, RedisResult, Script, ScriptInvocation, ServerErrorKind,
 };
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -168,9 +168,14 @@ impl StoreConnection {
     }
 }
 
-/// Returns whether the connection was lost or does not respond.
+/// Returns whether another connection may succeed: this one was lost, does not respond, or leads to a server that has become
+/// a replica.
 pub(crate) fn is_lost(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_unrecoverable_error()
+    let is_of_replica = matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+    );
+    error.is_io_error() || error.is_unrecoverable_error() || is_of_replica
 }
 
 /// Makes a request, and repeats it once if its connection is lost. A repetition after a failed attempt to connect receives the

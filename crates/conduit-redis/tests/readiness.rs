@@ -39,4 +39,9 @@ fn process_is_ready_while_its_engine_has_a_connection() {
     client.get("/healthz").send().assert_status(200);
     server.start();
     wait_for(200);
+    // A failover of a managed Redis keeps the connections to the old primary.
+    server.execute("REPLICAOF 127.0.0.1 1");
+    wait_for(503);
+    server.execute("REPLICAOF NO ONE");
+    wait_for(200);
 }

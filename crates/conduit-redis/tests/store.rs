@@ -184,3 +184,30 @@ async fn requests_share_one_attempt_to_connect_and_its_failure() {
     wait_for(|| accepted.load(Ordering::SeqCst) >= 2);
     assert_eq!(accepted.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test]
+async fn connection_to_a_server_that_has_become_a_replica_is_replaced() -> redis::RedisResult<()> {
+    let Some(server) = RedisServer::volatile() else {
+        return Ok(());
+    };
+    let client = redis::Client::open(server.url())?;
+    let mut other = client.get_multiplexed_async_connection().await?;
+    let store = store(&server);
+    store.insert(b"k", value(b"1", LONG)).await?;
+    let number = async |other: &mut redis::aio::MultiplexedConnection| -> redis::RedisResult<u32> {
+        let mut list = redis::cmd("CLIENT");
+        let list: String = list.arg("LIST").query_async(other).await?;
+        let newest = list.split_whitespace().filter_map(|field| field.strip_prefix("id="));
+        Ok(newest.filter_map(|id| id.parse().ok()).max().unwrap_or_default())
+    };
+    let first = number(&mut other).await?;
+    server.execute("REPLICAOF 127.0.0.1 1");
+    let after_command = number(&mut other).await?;
+    assert!(store.replace(b"k", Some(b"1"), Some(value(b"2", LONG))).await.is_err());
+    assert!(store.insert(b"l", value(b"2", LONG)).await.is_err());
+    assert_eq!(store.get(b"k").await?.as_deref(), Some(&b"1"[..]));
+    assert!(number(&mut other).await? > after_command.max(first));
+    server.execute("REPLICAOF NO ONE");
+    assert!(store.replace(b"k", Some(b"1"), Some(value(b"2", LONG))).await?);
+    Ok(())
+}

@@ -208,3 +208,30 @@ fn topic_that_the_server_refuses_after_a_reconnect_keeps_its_subscribers_and_con
         assert_eq!(next(&mut updates).await, Some((second, 3)));
     });
 }
+
+#[test]
+fn server_that_has_become_a_replica_is_left_and_messages_wait() {
+    let Some(server) = RedisServer::volatile() else { return };
+    run(async {
+        let one = process(&server);
+        let mut updates = subscribe(&one, StartFrom::Now).await;
+        one.publish(&1).await.expect("it is published");
+        assert_eq!(next_number(&mut updates).await, Some(1));
+        server.execute("REPLICAOF 127.0.0.1 1");
+        let published = {
+            let one = one.clone();
+            tokio::task::spawn_local(async move { one.publish(&2).await })
+        };
+        let joined = {
+            let one = one.clone();
+            tokio::task::spawn_local(async move { one.join("ada").await })
+        };
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!published.is_finished() && !joined.is_finished());
+        server.execute("REPLICAOF NO ONE");
+        published.await.expect("no panic").expect("it is published");
+        let _ada = joined.await.expect("no panic").expect("it is present");
+        assert_eq!(next_number(&mut updates).await, Some(2));
+        assert_eq!(one.present().await, Ok(vec!["ada".to_owned()]));
+    });
+}

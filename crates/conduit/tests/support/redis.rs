@@ -1,5 +1,7 @@
 //! A Redis server of a test, which can be stopped and started again with its data.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -85,6 +87,21 @@ impl RedisServer {
 
     pub(crate) fn url(&self) -> String {
         format!("redis+unix://{}/socket", self.directory.display())
+    }
+
+    /// Executes a command without spaces in its arguments.
+    pub(crate) fn execute(&self, command: &str) {
+        let mut stream = UnixStream::connect(self.directory.join("socket")).expect("a connection");
+        stream
+            .write_all(format!("{command}\r\n").as_bytes())
+            .expect("it is sent");
+        let mut reply = [0; 64];
+        let count = stream.read(&mut reply).expect("a reply");
+        assert!(
+            reply.starts_with(b"+OK"),
+            "{}",
+            String::from_utf8_lossy(&reply[..count])
+        );
     }
 
     /// Ends the server with a signal, and waits for its end.
