@@ -232,10 +232,10 @@ impl<T: Serialize> Event<T> {
                 if has_line_break(&out[start..out.len() - 1]) {
                     // Only raw JSON of the application can contain line breaks; elsewhere they are escaped.
                     let json = out.split_off(start - DATA.len());
-                    write_lines(&mut out, &json[DATA.len()..json.len() - 1]);
+                    write_data(&mut out, &json[DATA.len()..json.len() - 1]);
                 }
             }
-            EventData::Text(text) => write_lines(&mut out, text.as_bytes()),
+            EventData::Text(text) => write_data(&mut out, text.as_bytes()),
             EventData::Missing => {}
         }
         out.push(b'\n');
@@ -258,7 +258,7 @@ fn write_line(out: &mut Vec<u8>, field: &str, value: &[u8]) {
 }
 
 /// Writes a field `data` for each line.
-fn write_lines(out: &mut Vec<u8>, mut text: &[u8]) {
+pub(crate) fn write_data(out: &mut Vec<u8>, mut text: &[u8]) {
     loop {
         let end = text.iter().position(|&byte| is_line_break(byte)).unwrap_or(text.len());
         write_line(out, "data: ", &text[..end]);

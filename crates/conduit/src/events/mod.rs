@@ -62,6 +62,8 @@ use tokio::sync::mpsc;
 
 pub(crate) use self::body::Encoded;
 use self::body::EventBody;
+#[cfg(feature = "hub")]
+pub(crate) use self::event::write_data;
 pub use self::event::{Event, EventText, IntoEvent, InvalidEventText};
 pub use self::last_event_id::LastEventId;
 use self::sender::Generator;

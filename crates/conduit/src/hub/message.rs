@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::events::LastEventId;
+use crate::events::{LastEventId, write_data};
 
 /// The approximate memory of a message besides its bytes.
 const MESSAGE_BYTES: usize = 160;
@@ -124,9 +124,14 @@ impl Message {
 
     /// The bytes of the event.
     pub(super) fn event(&self) -> Bytes {
-        let event = self
-            .event
-            .get_or_init(|| Bytes::from(format!("id: {}\ndata: {}\n\n", self.position, self.json)));
+        let event = self.event.get_or_init(|| {
+            let mut event = format!("id: {}\n", self.position).into_bytes();
+            event.reserve_exact(self.json.len() + 8);
+            // Raw JSON of the application can contain line breaks.
+            write_data(&mut event, self.json.as_bytes());
+            event.push(b'\n');
+            Bytes::from(event)
+        });
         event.clone()
     }
 }
@@ -218,5 +223,20 @@ impl Notice {
             Change::Joined(member) | Change::Left(member) => member.len() + MESSAGE_BYTES,
             Change::Missed => MESSAGE_BYTES,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_raw_json_are_separate_fields_of_the_event() {
+        let event = |json: &str| Message::new(Position::new(10, 7), json.into(), Instant::now()).event();
+        assert_eq!(event("{}"), "id: a-7\ndata: {}\n\n");
+        assert_eq!(
+            event("{\n\n\"a\":1\r}"),
+            "id: a-7\ndata: {\ndata: \ndata: \"a\":1\ndata: }\n\n"
+        );
     }
 }
