@@ -30,7 +30,7 @@ impl Handshake {
         if version != Version::HTTP_11 {
             return Err(HandshakeError::Version);
         }
-        if !has_token(headers, header::UPGRADE, "websocket") || !has_token(headers, header::CONNECTION, "upgrade") {
+        if !offers_websocket(headers) || !has_token(headers, header::CONNECTION, "upgrade") {
             return Err(HandshakeError::Upgrade);
         }
         if single(headers, header::SEC_WEBSOCKET_VERSION) != Some(b"13") {
@@ -62,6 +62,13 @@ impl Handshake {
     pub fn accept(&self) -> Option<&str> {
         self.accept.as_deref()
     }
+}
+
+/// Returns whether a request of HTTP/1.1 offers WebSocket among the protocols of `upgrade`; a server ignores the protocols that
+/// it does not support (RFC 9110, section 7.8).
+#[must_use]
+pub fn offers_websocket(headers: &HeaderMap) -> bool {
+    has_token(headers, header::UPGRADE, "websocket")
 }
 
 /// The first of the supported subprotocols that the client offers; names are compared exactly (RFC 6455, section 4.2.2).

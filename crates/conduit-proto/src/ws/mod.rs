@@ -53,7 +53,7 @@ pub use connection::WebSocketConnection;
 pub use deflate::{Codecs, Deflate, DeflateConfig};
 pub use error::{CloseCode, WebSocketError, WebSocketReason};
 pub use frame::{MessageKind, unmask, write_compressed_header, write_message_header};
-pub use handshake::{Handshake, HandshakeError, choose_subprotocol};
+pub use handshake::{Handshake, HandshakeError, choose_subprotocol, offers_websocket};
 
 /// The limits of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use conduit_core::internal::charge::Charge;
 use conduit_proto::h1::BodyLength;
-use conduit_proto::ws::{Deflate, DeflateConfig, Handshake, HandshakeError, choose_subprotocol};
+use conduit_proto::ws::{Deflate, DeflateConfig, Handshake, HandshakeError, choose_subprotocol, offers_websocket};
 use http::header::{
     SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
@@ -317,7 +317,8 @@ impl<S> FromRequest<S> for WebSocketUpgrade {
     }
 
     fn is_absent(request: &Request) -> bool {
-        request.header(UPGRADE.as_str()).is_none() && request.head().protocol().is_none()
+        let offers = || request.header(UPGRADE.as_str()).is_some() && offers_websocket(request.headers());
+        request.head().protocol().is_none() && !offers()
     }
 }
 

@@ -219,7 +219,14 @@ async fn either(upgrade: Option<WebSocketUpgrade>) -> Response {
 fn an_optional_upgrade_is_absent_for_other_requests() {
     let client = TestClient::new(App::new(()).routes(routes![either]));
     client.get("/either").send().assert_status(200).assert_text("a page");
+    // Some clients offer HTTP/2 without TLS in each request.
+    let offer = client.get("/either").header("connection", "Upgrade, HTTP2-Settings");
+    let offer = offer.header("http2-settings", "AAMAAABkAAQAoAAAAAIAAAAA");
+    let offer = offer.header("upgrade", "h2c").send();
+    offer.assert_status(200).assert_text("a page");
     client.websocket("/either").open();
+    let incomplete = client.get("/either").header("upgrade", "h2c, WebSocket").send();
+    incomplete.assert_status(426);
 }
 
 #[test]
