@@ -172,15 +172,15 @@ impl WebSocketConnection {
         if fragments >= self.limits.fragments {
             return Err(WebSocketReason::TooManyFragments);
         }
-        if header.length > self.limits.frame_bytes as u64 {
-            return Err(WebSocketReason::FrameTooBig);
-        }
         // Data that cannot be compressed becomes longer: by 5 bytes for each stored block.
         let slack = if is_compressed {
             64 + self.limits.message_bytes / 512
         } else {
             0
         };
+        if header.length > self.limits.frame_bytes.saturating_add(slack) as u64 {
+            return Err(WebSocketReason::FrameTooBig);
+        }
         let limit = self.limits.message_bytes.saturating_add(slack) as u64;
         if buffered as u64 + header.length > limit {
             return Err(WebSocketReason::MessageTooBig);
