@@ -95,8 +95,8 @@ pub(crate) fn wake(waker: Waker) {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WebSocketClosed {
-    /// The code of the client's Close, or of the server's if that came first; `None` if the connection ended without one, or
-    /// if Close had no code.
+    /// The code of the client's Close, or of the server's if the connection ended without one of the client; `None` if it ended
+    /// without either, or if the client's Close had no code.
     pub code: Option<CloseCode>,
     /// The reason in that Close.
     pub reason: String,
@@ -382,7 +382,8 @@ impl Channel {
         Poll::Ready(Ok(()))
     }
 
-    fn closed(&self) -> WebSocketClosed {
+    /// The error of a message that is not queued.
+    pub(crate) fn closed(&self) -> WebSocketClosed {
         self.end.get().map(|end| (**end).clone()).unwrap_or(WebSocketClosed {
             code: None,
             reason: String::new(),

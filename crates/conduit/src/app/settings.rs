@@ -153,8 +153,9 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the time without bytes from the client of a WebSocket after which the server sends a ping. Default: 30 s, with
-    /// a resolution of 1 s.
+    /// Sets the time without bytes from the client of a WebSocket after which the server sends a ping. If it is not shorter than
+    /// the [timeout](Self::websocket_timeout), the server sends the ping after half of that. Default: 30 s, with a resolution of
+    /// 1 s.
     pub fn websocket_ping_interval(mut self, interval: Duration) -> Self {
         self.config.websocket.ping_after = interval;
         self.config.choose("CONDUIT_WEBSOCKET_PING_INTERVAL");

@@ -11,7 +11,7 @@ use conduit::{Limit, WebSocketUpgrade};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::{echo, echo_client, wait_for};
+use crate::{echo, echo_client, log, wait_for};
 
 /// Reports the end of each WebSocket.
 #[derive(Clone)]
@@ -137,6 +137,90 @@ fn a_silent_client_gets_a_ping_and_is_disconnected() {
     }
     alive.send("hello");
     assert_eq!(alive.recv().as_text(), Some("hello"));
+}
+
+#[test]
+fn a_timeout_that_is_shorter_than_the_interval_of_pings_has_a_ping_and_time_for_the_pong() {
+    let app = App::new(())
+        .routes(routes![echo])
+        .websocket_timeout(Duration::from_secs(20));
+    let client = TestClient::new(app);
+    let mut alive = client.websocket("/echo").open();
+    let mut dead = client.websocket("/echo").open();
+    client.advance(Duration::from_secs(13));
+    assert_eq!(alive.recv_frame(), TestFrame::Ping(Default::default()));
+    assert_eq!(dead.connection().received(), b"\x89\x00");
+    client.advance(Duration::from_secs(9));
+    assert!(dead.connection().is_closed());
+    alive.send("hello");
+    assert_eq!(alive.recv().as_text(), Some("hello"));
+}
+
+/// Closes with 4000, and reports the end.
+#[get("/leave")]
+async fn leaves(upgrade: WebSocketUpgrade, ends: State<Ends>) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        socket.close(CloseCode(4000), "bye");
+        while socket.recv().await.is_some() {}
+        let _ = ends.0.0.send(socket.end().cloned());
+    })
+}
+
+#[test]
+fn the_close_of_the_server_is_the_end_of_a_client_that_vanishes_after_it() {
+    let (sender, ends) = channel();
+    let client = TestClient::new(App::new(Ends(sender)).routes(routes![leaves]));
+    let mut socket = client.websocket("/leave").open();
+    wait_for(|| socket.connection().received().ends_with(b"\x88\x05\x0f\xa0bye"));
+    socket.connection().end();
+    let end = next(&ends);
+    assert_eq!(end.to_string(), "the WebSocket is closed with 4000: bye");
+    assert!(!end.is_clean);
+}
+
+/// An error with the end of a WebSocket as its source.
+#[derive(Debug)]
+struct Context(WebSocketClosed);
+
+impl std::fmt::Display for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("cannot send the greeting")
+    }
+}
+
+impl std::error::Error for Context {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[get("/fails-after-the-end")]
+async fn fails_after_the_end(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        while socket.recv().await.is_some() {}
+        Err::<(), _>(conduit::BoxError::from("cannot store the result"))
+    })
+}
+
+#[get("/passes-the-end-on")]
+async fn passes_the_end_on(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|socket| async move {
+        socket.close(CloseCode(4000), "");
+        Ok::<_, conduit::BoxError>(socket.send("hello").await.map_err(Context)?)
+    })
+}
+
+#[test]
+fn an_error_after_the_end_is_logged_unless_it_is_the_end() {
+    log::listen();
+    let client = TestClient::new(App::new(()).routes(routes![fails_after_the_end, passes_the_end_on]));
+    let mut socket = client.websocket("/passes-the-end-on").open();
+    assert_eq!(socket.closed(), Some(CloseCode(4000)));
+    wait_for(|| client.resources().handlers == 0);
+    drop(client.websocket("/fails-after-the-end").open());
+    let line = log::line(|line| line["fields"]["error"] == "cannot store the result");
+    assert_eq!(line["fields"]["message"], "the handler of a WebSocket failed");
+    assert!(!log::text().contains("cannot send the greeting"));
 }
 
 #[get("/close")]

@@ -3,6 +3,8 @@
 mod browser_rules;
 mod closing;
 mod flow;
+#[path = "../support/log.rs"]
+mod log;
 mod messages;
 mod polls;
 #[cfg(target_os = "linux")]

@@ -1,5 +1,6 @@
 //! The handler of a WebSocket: its connection polls it, and after the end of the connection a task does.
 
+use std::error::Error;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use conduit_proto::ws::CloseCode;
 use tokio::time::Sleep;
 
+use crate::body::BoxError;
 use crate::counts::Counts;
 use crate::instrumentation::{PollScope, WorkerCounts};
 use crate::panics::{discard, emit, message};
@@ -52,7 +54,7 @@ impl SocketHandler {
             }
             Ok(Poll::Ready(Ok(()))) => None,
             // A handler that passes on the end of its connection, or the Close of a stop, has not failed.
-            Ok(Poll::Ready(Err(error))) if channel.has_ended() || error.is::<WebSocketClosed>() => None,
+            Ok(Poll::Ready(Err(error))) if is_closed(&error, channel) => None,
             Ok(Poll::Ready(Err(error))) => Some(error.to_string()),
             Err(panic) => Some(format!("the handler panicked: {}", message(panic))),
         };
@@ -78,6 +80,14 @@ impl SocketHandler {
             rest: None,
         });
     }
+}
+
+/// Returns whether an error of a handler is the end of its WebSocket, also within another error. Boxes of some libraries hide
+/// the type of an error, but not its text.
+fn is_closed(error: &BoxError, channel: &Channel) -> bool {
+    let error: &(dyn Error + 'static) = &**error;
+    let mut chain = std::iter::successors(Some(error), |&error| error.source());
+    chain.any(|error| error.is::<WebSocketClosed>()) || error.to_string() == channel.closed().to_string()
 }
 
 /// A handler after the end of its connection.

@@ -15,6 +15,7 @@ use tokio::task::coop::has_budget_remaining;
 
 use super::handler::SocketHandler;
 use crate::commands::CommandSender;
+use crate::config::WebSocketConfig;
 use crate::exchange::Exchange;
 use crate::limit::Limit;
 use crate::link::{Link, Timer, UNCOPIED_BYTES};
@@ -58,6 +59,8 @@ pub(in crate::protocol) struct Socket {
     handler: Option<SocketHandler>,
     waker: Arc<HandlerWaker>,
     input: SocketInput,
+    /// The Close of the handler or of a stop, once it is sent.
+    sent_close: Option<Box<(CloseCode, String)>>,
     /// The client was silent, and a ping is in transit.
     is_pinged: bool,
     /// The record of the request, which ends with the WebSocket.
@@ -114,6 +117,7 @@ impl Socket {
             handler: Some(SocketHandler::new(handler, scope, disconnect, in_progress)),
             waker,
             input: SocketInput::Ready,
+            sent_close: None,
             is_pinged: false,
             record: exchange.take_record(&shared.environment),
             _charge: charge.is_some().then(|| Box::new(charge)),
@@ -323,7 +327,11 @@ impl Socket {
 
     /// The stream has ended, possibly without Close.
     pub(in crate::protocol) fn lose(&mut self, peer: SocketAddr, shared: &mut Shared) {
-        self.end(None, String::new(), false, peer, shared);
+        let (code, reason) = match self.sent_close.take() {
+            Some(close) => (Some(close.0), close.1),
+            None => (None, String::new()),
+        };
+        self.end(code, reason, false, peer, shared);
     }
 
     /// Writes the messages of the handler while there is room, and wakes those that wait for room.
@@ -366,6 +374,7 @@ impl Socket {
         let (kind, payload) = match next {
             Queued::Close(code, reason) => {
                 self.engine.close(Some(code), &reason, output.bytes());
+                self.sent_close = Some(Box::new((code, reason)));
                 return 0;
             }
             Queued::Message(Message::Text(text)) if self.is_sent_from_place(text.len()) => {
@@ -446,10 +455,9 @@ impl Socket {
             // The handler is late, not the client.
             Timer::Off
         } else if self.is_pinged {
-            let rest = config.timeout.saturating_sub(config.ping_after);
-            Timer::protocol(ProtocolTimer::Pong, rest)
+            Timer::protocol(ProtocolTimer::Pong, config.timeout.saturating_sub(ping_after(config)))
         } else {
-            Timer::protocol(ProtocolTimer::Quiet, config.ping_after)
+            Timer::protocol(ProtocolTimer::Quiet, ping_after(config))
         }
     }
 
@@ -470,6 +478,14 @@ impl Socket {
     #[cfg(feature = "testing")]
     pub(in crate::protocol) fn buffer_bytes(&self) -> usize {
         self.engine.heap_bytes() + self.channel.buffer_bytes()
+    }
+}
+
+/// The silence before a ping. A client has half of a timeout that is not longer than the interval of pings.
+fn ping_after(config: &WebSocketConfig) -> Duration {
+    match config.ping_after < config.timeout {
+        true => config.ping_after,
+        false => config.timeout / 2,
     }
 }
 
