@@ -366,6 +366,11 @@ async fn calls_have_the_types_of_the_handlers<T: Transport>(client: TypedClient<
     let client = client.with_bearer("secret");
     let added = notes::add::call(&client, &tenant, &new).await.expect("a note");
     assert_eq!(added.text, "note of ada at t");
+    let elsewhere = Tenant {
+        x_tenant: "\u{dc}nal".to_owned(),
+    };
+    let added = notes::add::call(&client, &elsewhere, &new).await.expect("a note");
+    assert_eq!(added.text, "note of ada at \u{dc}nal");
     let wanted = Search {
         text: Some("a&b".to_owned()),
         tags: vec!["x".to_owned(), "y z".to_owned()],
@@ -393,6 +398,60 @@ impl Transport for Accepts {
         let accept = request.headers()["accept"].as_bytes();
         Ok(http::Response::new(Bytes::copy_from_slice(accept)))
     }
+}
+
+/// A service with one response: the status, a field, and the content.
+struct Fixed(u16, &'static str, &'static str, &'static str);
+
+impl Transport for Fixed {
+    async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, conduit::BoxError> {
+        let response = http::Response::builder().status(self.0).header(self.1, self.2);
+        Ok(response.body(Bytes::from_static(self.3.as_bytes()))?)
+    }
+}
+
+#[get("/old", client)]
+fn old() -> Result<Redirect, Problem> {
+    Ok(Redirect::to("/new"))
+}
+
+#[test]
+fn redirect_is_an_error_unless_the_handler_returns_one() {
+    block_on(async {
+        let client = || TypedClient::new(Fixed(302, "location", "/login", "see /login"));
+        let unreadable = |error| match error {
+            CallError::Unreadable { status, cause } => assert_eq!(
+                (status, &cause.to_string()[..]),
+                (StatusCode::FOUND, "it is a redirect to /login")
+            ),
+            other => panic!("{other:?}"),
+        };
+        unreadable(set::call(&client(), "hello").await.expect_err("a redirect"));
+        let wanted = Search {
+            text: None,
+            tags: Vec::new(),
+        };
+        unreadable(form::call(&client(), &wanted).await.expect_err("a redirect"));
+        assert_eq!(old::call(&client()).await.expect("a location"), "/login");
+    });
+}
+
+#[test]
+fn error_of_another_media_type_has_its_text_as_the_detail() {
+    block_on(async {
+        let text = r#"{"message":"rate limited"}"#;
+        let problem = async |media_type| {
+            let client = TypedClient::new(Fixed(429, "content-type", media_type, text));
+            match set::call(&client, "hello").await {
+                Err(CallError::Problem(problem)) => problem,
+                other => panic!("{other:?}"),
+            }
+        };
+        let other = problem("application/json").await;
+        assert_eq!((other.detail.as_deref(), other.members.len()), (Some(text), 0));
+        let known = problem("Application/Problem+JSON; charset=utf-8").await;
+        assert_eq!((known.detail.as_deref(), known.members.len()), (None, 1));
+    });
 }
 
 #[test]

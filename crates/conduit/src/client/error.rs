@@ -18,7 +18,8 @@ pub enum CallError {
     Input(String),
     /// The request could not be sent, or the response could not be received.
     Transport(BoxError),
-    /// The response is a success, but does not have the type of the handler: the versions of client and server differ.
+    /// The response is a success, but does not have the type of the handler: the versions of client and server differ. Or it is a
+    /// redirect, for example of a layer to a page for the login, and the handler returns none.
     Unreadable {
         /// The status.
         status: StatusCode,

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::LOCATION;
+use http::header::{CONTENT_TYPE, LOCATION};
 use serde::de::DeserializeOwned;
 
 use super::error::{CallError, ReceivedProblem};
 use super::pages::ReceivedPage;
-use crate::extract::Paged;
+use crate::extract::{Paged, essence};
 use crate::response::{Created, Html, NoContent, Redirect, Status};
 #[cfg(feature = "hub")]
 use crate::runs::Accepted;
@@ -22,6 +22,9 @@ use crate::{BoxError, Json};
 pub trait FromReply {
     /// The content of a successful response.
     type Value;
+
+    /// Set if a redirect (3xx) is a successful response. Default: false.
+    const ACCEPTS_REDIRECT: bool = false;
 
     /// Reads the content of a successful response.
     ///
@@ -50,6 +53,8 @@ impl<T: DeserializeOwned> FromReply for Paged<T> {
 impl<B: FromReply, E> FromReply for Result<B, E> {
     type Value = B::Value;
 
+    const ACCEPTS_REDIRECT: bool = B::ACCEPTS_REDIRECT;
+
     fn read(headers: &HeaderMap, body: &Bytes) -> Result<B::Value, BoxError> {
         B::read(headers, body)
     }
@@ -65,6 +70,8 @@ impl<B: FromReply> FromReply for Created<B> {
 
 impl<const CODE: u16, B: FromReply> FromReply for Status<CODE, B> {
     type Value = B::Value;
+
+    const ACCEPTS_REDIRECT: bool = CODE / 100 == 3 || B::ACCEPTS_REDIRECT;
 
     fn read(headers: &HeaderMap, body: &Bytes) -> Result<B::Value, BoxError> {
         B::read(headers, body)
@@ -100,10 +107,12 @@ macro_rules! empty {
 empty!((), NoContent);
 
 macro_rules! locations {
-    ($($response:ty),*) => {$(
+    ($($response:ty: $accepts_redirect:expr),*) => {$(
         /// The value is the `location`.
         impl FromReply for $response {
             type Value = String;
+
+            const ACCEPTS_REDIRECT: bool = $accepts_redirect;
 
             fn read(headers: &HeaderMap, _: &Bytes) -> Result<String, BoxError> {
                 let location = headers.get(LOCATION).ok_or("the response has no header field location")?;
@@ -114,8 +123,8 @@ macro_rules! locations {
 }
 
 #[cfg(feature = "hub")]
-locations!(Accepted);
-locations!(Redirect);
+locations!(Accepted: false);
+locations!(Redirect: true);
 
 impl FromReply for Bytes {
     type Value = Bytes;
@@ -129,7 +138,10 @@ impl FromReply for Bytes {
 pub(super) fn read<R: FromReply>(response: http::Response<Bytes>) -> Result<R::Value, CallError> {
     let (head, body) = response.into_parts();
     if head.status.is_client_error() || head.status.is_server_error() {
-        let problem: Option<ReceivedProblem> = serde_json::from_slice(&body).ok();
+        let problem: Option<ReceivedProblem> = match is_problem(&head.headers) {
+            true => serde_json::from_slice(&body).ok(),
+            false => None,
+        };
         let mut problem = problem.unwrap_or_else(|| ReceivedProblem {
             detail: std::str::from_utf8(&body).ok().map(str::to_owned),
             ..ReceivedProblem::default()
@@ -139,5 +151,19 @@ pub(super) fn read<R: FromReply>(response: http::Response<Bytes>) -> Result<R::V
         return Err(CallError::Problem(Box::new(problem)));
     }
     let status = head.status;
+    if status.is_redirection() && !R::ACCEPTS_REDIRECT {
+        let location = head.headers.get(LOCATION).and_then(|location| location.to_str().ok());
+        let cause = format!("it is a redirect to {}", location.unwrap_or("no location"));
+        return Err(CallError::Unreadable {
+            status,
+            cause: cause.into(),
+        });
+    }
     R::read(&head.headers, &body).map_err(|cause| CallError::Unreadable { status, cause })
+}
+
+/// Returns whether the content of an error is a problem (RFC 9457).
+fn is_problem(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map(|value| essence(value.as_bytes()));
+    content_type.is_some_and(|name| name.eq_ignore_ascii_case(b"application/problem+json"))
 }

@@ -52,7 +52,7 @@ impl Transport for crate::testing::TestClient {
         let (head, body) = request.into_parts();
         let mut request = self.request(head.method.as_str(), &head.uri.to_string());
         for (name, value) in &head.headers {
-            request = request.header(name.as_str(), value.to_str()?);
+            request = request.header(name.as_str(), str::from_utf8(value.as_bytes())?);
         }
         let response = request.body(body).await;
         let mut received = http::Response::new(Bytes::copy_from_slice(response.bytes()));
