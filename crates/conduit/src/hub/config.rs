@@ -14,9 +14,11 @@ pub struct HubConfig {
     /// The maximum number of messages in the history of a topic; 0 keeps no history. Default: 100.
     pub history_messages: usize,
     /// The maximum number of bytes in the history of a topic, and of the messages of a topic that slow subscribers on a
-    /// worker have not received. Default: 256 KiB.
+    /// worker have not received. A subscriber that begins with messages of the history holds these in addition until it has
+    /// received them. Default: 256 KiB.
     pub history_bytes: usize,
-    /// The time after which a message leaves the history. Default: 5 minutes.
+    /// The time after which a message leaves the history. A later operation on a topic frees its memory, or with an engine the
+    /// next renewal of the lease. Default: 5 minutes.
     pub history_time: Duration,
     /// The maximum number of bytes in the histories of all topics. Default: 64 MiB.
     pub memory_bytes: usize,

@@ -13,7 +13,7 @@ pub enum HubError {
     #[problem(
         status = 400,
         title = "The key is too long",
-        detail = "the key of a topic has at most {limit_bytes} bytes"
+        detail = "the key of a topic and the name of a member have at most {limit_bytes} bytes"
     )]
     LongKey {
         /// The limit.
@@ -55,7 +55,12 @@ impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HubError::NotPermitted => f.write_str("the family of the topic does not permit this client to publish"),
-            HubError::LongKey { limit_bytes } => write!(f, "the key of a topic is longer than {limit_bytes} bytes"),
+            HubError::LongKey { limit_bytes } => {
+                write!(
+                    f,
+                    "the key of a topic or the name of a member is longer than {limit_bytes} bytes"
+                )
+            }
             HubError::LongMessage { limit_bytes } => {
                 write!(
                     f,

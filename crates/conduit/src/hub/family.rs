@@ -11,7 +11,7 @@ use crate::problem::Problem;
 ///
 /// The [module](super) has an example.
 pub trait TopicFamily: 'static {
-    /// The name of the family, unique in the application.
+    /// The name of the family, unique in the application. [`Runs`](crate::runs::Runs) use the names `run` and `run-cancel`.
     const NAME: &'static str;
 
     /// The messages, which serde writes as JSON.

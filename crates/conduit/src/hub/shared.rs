@@ -19,9 +19,12 @@ use crate::server::clock;
 
 /// The number of parts, each with a lock.
 const SHARDS: usize = 16;
-/// The maximum number of bytes of notices that wait for a worker. A blocked worker loses further ones, and its subscribers
-/// lag.
+/// The maximum number of bytes of notices that wait for a worker, except for one that waits alone. A blocked worker loses
+/// further ones, and its subscribers lag.
 const INBOX_BYTES: usize = 16 * 1024 * 1024;
+
+/// The numbers of notices in a millisecond: more than a topic can have in the time between two epochs.
+const NOTICE_BITS: u32 = 20;
 
 pub(super) struct SharedTopics {
     pub(super) config: HubConfig,
@@ -48,7 +51,7 @@ pub(super) type DueTopics = BinaryHeap<Reverse<(Instant, Arc<str>)>>;
 
 pub(super) struct SharedTopic {
     pub(super) last: Position,
-    /// The number of notices so far.
+    /// The number of the last notice. The first ones have the epoch in which this process created the topic.
     notices: u64,
     history: VecDeque<Arc<Message>>,
     history_bytes: usize,
@@ -95,7 +98,8 @@ impl Inbox {
 
     fn send(&self, topic: &Arc<str>, notice: Notice) {
         let cost = notice.cost();
-        if self.waiting_bytes.fetch_add(cost, Ordering::Relaxed) + cost > INBOX_BYTES {
+        let before = self.waiting_bytes.fetch_add(cost, Ordering::Relaxed);
+        if before > 0 && before + cost > INBOX_BYTES {
             self.waiting_bytes.fetch_sub(cost, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Release);
             return;
@@ -170,7 +174,8 @@ impl SharedTopics {
             };
             let topic = SharedTopic {
                 last: start,
-                notices: 0,
+                // Notices of an earlier topic of this name may wait for a worker: they have lower numbers.
+                notices: start.epoch << NOTICE_BITS,
                 history: VecDeque::new(),
                 history_bytes: 0,
                 complete_after: start,

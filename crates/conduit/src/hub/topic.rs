@@ -105,7 +105,8 @@ impl<F: TopicFamily> Topic<F> {
     ///
     /// # Errors
     ///
-    /// [`HubError::Full`] if the hub has reached its limit of topics or of subscriptions.
+    /// [`HubError::Full`] if the hub has reached its limit of topics or of subscriptions. With an engine also
+    /// [`HubError::Unavailable`], and `Full` if too many new subscribers and members wait for it.
     ///
     /// # Panics
     ///
@@ -133,7 +134,8 @@ impl<F: TopicFamily> Topic<F> {
     /// # Errors
     ///
     /// [`HubError::NotPermitted`] for a client that may only subscribe, [`HubError::LongKey`] for a name of more than 512
-    /// bytes, and [`HubError::Full`] if the topic has reached its limit of members.
+    /// bytes, and [`HubError::Full`] if the topic has reached its limit of members, or the hub its limit of topics. With an
+    /// engine also [`HubError::Unavailable`], and `Full` if too many new subscribers and members wait for it.
     pub async fn join(&self, member: &str) -> Result<Presence, HubError> {
         self.check_publish()?;
         let member: Arc<str> = checked(member)?.into();
@@ -161,7 +163,9 @@ impl<F: TopicFamily> Topic<F> {
     ///
     /// # Errors
     ///
-    /// Returns [`HubError::Unavailable`] if the engine cannot start to follow a topic that this process does not follow yet.
+    /// Returns [`HubError::Unavailable`] if the engine cannot start to follow a topic that this process does not follow yet, and
+    /// [`HubError::Full`] if the hub has reached its limit of topics, or if too many new subscribers and members wait for the
+    /// engine.
     pub async fn present(&self) -> Result<Vec<String>, HubError> {
         let _pin = self.shared.follow(&self.name).await?;
         Ok(self.shared.present(&self.name))

@@ -80,6 +80,10 @@ impl<In: Readable, Out: Serialize> JsonWebSocket<In, Out> {
     }
 
     /// Receives the next value; `None` after the end. A message that is not a value of `In` is an error, and the WebSocket stays open.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped, as in `tokio::select!`, loses no message.
     pub async fn recv(&mut self) -> Option<Result<In, JsonMessageError>> {
         self.receiver.recv().await
     }
@@ -93,6 +97,10 @@ impl<In: Readable, Out: Serialize> JsonWebSocket<In, Out> {
     /// # Panics
     ///
     /// Panics if the value cannot be written as JSON, such as a map with keys that are not strings.
+    ///
+    /// # Cancel safety
+    ///
+    /// The value of a call that is dropped while it waits is not sent.
     pub async fn send(&self, value: &Out) -> Result<(), WebSocketClosed> {
         self.sender.send(value).await
     }

@@ -134,6 +134,23 @@ fn bounds_are_errors_of_the_request_that_exceeds_them() {
 }
 
 #[test]
+fn message_that_is_larger_than_the_queue_of_a_worker_is_delivered() {
+    let (client, hub) = client_with(HubConfig {
+        message_bytes: 16 << 20,
+        ..HubConfig::default()
+    });
+    let mut stream = stream(&client, "/ada");
+    let large = "a".repeat(9 << 20);
+    let topic = hub.trusted::<Inbox>("ada").expect("a short key");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let published = runtime.block_on(topic.publish(&Said { text: large.clone() }));
+    published.expect("it is published");
+    assert_eq!(text(stream.event()), large);
+}
+
+#[test]
 fn histories_share_a_bound_of_memory() {
     let (client, _) = client_with(HubConfig {
         memory_bytes: 100_000,

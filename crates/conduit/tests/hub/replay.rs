@@ -141,3 +141,24 @@ fn unused_topics_are_removed_after_the_time_of_the_history() {
     assert_eq!(hub.topics(), 201);
     drop(kept);
 }
+
+/// The topic exists only while it is used, because it never has a message.
+#[test]
+fn departure_of_a_member_of_an_earlier_topic_is_not_received() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let test = async {
+        let hub = Hub::with(HubConfig::default());
+        let [other, topic] = ["other", "ada"].map(|key| hub.trusted::<Inbox>(key).expect("a short key"));
+        // The queue of the worker has the notices of both topics.
+        let _updates = other.subscribe(StartFrom::Now).await.expect("room");
+        let updates = topic.subscribe(StartFrom::Now).await.expect("room");
+        drop(topic.join("bob").await.expect("room"));
+        drop(updates);
+        let mut updates = topic.subscribe(StartFrom::Now).await.expect("room").with_presence();
+        let message = Said { text: "1".to_owned() };
+        topic.publish(&message).await.expect("it is published");
+        let update = updates.next().await;
+        assert!(matches!(update, Some(Update::Message(_))), "{update:?}");
+    };
+    tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), test);
+}
