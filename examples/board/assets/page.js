@@ -3,7 +3,7 @@
 const element = (id) => document.getElementById(id);
 const name = new URLSearchParams(location.search).get("name") || `guest-${Math.floor(Math.random() * 10000)}`;
 
-// The last messages of this page, the unconfirmed ones among them, and the displayed ones by their IDs.
+// The last messages of this page, the unconfirmed ones among them, and the last displayed ones by their IDs.
 const own = new Map();
 const unsent = new Set();
 const shown = new Set();
@@ -17,7 +17,7 @@ function connect() {
   socket = new WebSocket(address);
   socket.onopen = () => {
     element("status").textContent = `Connected as ${name}`;
-    for (const id of unsent) if (own.has(id)) socket.send(own.get(id));
+    for (const id of unsent) socket.send(own.get(id));
   };
   socket.onmessage = (event) => receive(JSON.parse(event.data));
   socket.onclose = () => {
@@ -34,6 +34,7 @@ function receive(event) {
     unsent.delete(event.note.id);
     if (!shown.has(event.note.id)) {
       shown.add(event.note.id);
+      if (shown.size > 10000) shown.delete(shown.values().next().value);
       const author = document.createElement("b");
       author.textContent = event.note.name;
       add("notes", author, event.note.text);
@@ -81,7 +82,11 @@ function write(text) {
   const message = JSON.stringify({ type: "write", id, text });
   own.set(id, message);
   unsent.add(id);
-  if (own.size > 100) own.delete(own.keys().next().value);
+  if (own.size > 100) {
+    const oldest = own.keys().next().value;
+    own.delete(oldest);
+    unsent.delete(oldest);
+  }
   if (socket.readyState === WebSocket.OPEN) socket.send(message);
 }
 

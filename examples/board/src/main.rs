@@ -12,7 +12,7 @@ mod tests;
 mod topics;
 mod uploads;
 
-use std::env;
+use std::env::{self, VarError};
 use std::sync::LazyLock;
 
 use conduit::events::LastEventId;
@@ -56,7 +56,8 @@ impl Board {
 fn hub(config: HubConfig) -> conduit::Result<Hub> {
     Ok(match env::var("BOARD_DATABASE_URL") {
         Ok(url) => Hub::with_engine(config, PostgresEngine::at(&url)?),
-        Err(_) => Engines::from_env()?.hub(config),
+        Err(VarError::NotPresent) => Engines::from_env()?.hub(config),
+        Err(error) => return Err(format!("invalid BOARD_DATABASE_URL: {error}").into()),
     })
 }
 
