@@ -100,7 +100,7 @@ impl Connection {
 
     /// The poller has reported readiness.
     pub(super) fn on_ready(&mut self, mut ready: Readiness, buffer: &mut [u8], shared: &mut Shared) -> Disposition {
-        match self.link.end_pause(shared) {
+        match self.link.end_pause(&shared.links) {
             // The poller reports the input again once the protocol reads.
             Ok(true) => (ready.readable, ready.read_closed) = (false, false),
             Ok(false) => {}
@@ -162,7 +162,7 @@ impl Connection {
             _ => buffer.len().min(INPUT_BYTES),
         };
         let buffer = &mut buffer[..most];
-        let input = match self.link.recv(mode, buffer, read_closed, shared) {
+        let input = match self.link.recv(mode, buffer, read_closed, &shared.links) {
             Ok(input) => input,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return ControlFlow::Break(self.finish(shared));
@@ -250,7 +250,7 @@ impl Connection {
             if self.link.is_secure() && self.protocol.activity(&self.link) == Activity::Ending {
                 self.link.end_with_next_send();
             }
-            if self.link.send(shared).is_err() {
+            if self.link.send(&mut shared.links).is_err() {
                 return Disposition::Closed;
             }
             if self.link.is_at_rest() && self.protocol.activity(&self.link) == Activity::Idle && !shared.is_stopping() {
@@ -281,7 +281,7 @@ impl Connection {
             }
         }
         let (interest, timer) = self.protocol.waits_for(&self.link, shared);
-        if let Err(error) = self.link.watch(interest, timer, shared) {
+        if let Err(error) = self.link.watch(interest, timer, &mut shared.links) {
             tracing::error!(%error, "cannot watch a connection");
             return Disposition::Closed;
         }
@@ -303,23 +303,23 @@ impl Connection {
     /// The connection's slot of the wheel may be due. Input that has arrived is served before a deadline is enforced: a
     /// worker that was stalled may have left it in the kernel.
     pub(super) fn check_deadline(&mut self, buffer: &mut [u8], shared: &mut Shared) -> Disposition {
-        if !self.link.take_due(shared) {
+        if !self.link.take_due(&shared.links) {
             return Disposition::Open;
         }
         if self.link.flush_deferred().is_err() {
             return Disposition::Closed;
         }
-        self.link.measure_reader(shared);
+        self.link.measure_reader(&shared.links);
         self.protocol.release_memory();
         // The state may have changed without a command: a handler that drops its body sends one only if the worker waits for it.
         let (_, timer) = self.protocol.waits_for(&self.link, shared);
-        self.link.set_timer(timer, shared);
-        if !self.link.is_late(shared) {
+        self.link.set_timer(timer, &mut shared.links);
+        if !self.link.is_late(&shared.links) {
             return Disposition::Open;
         }
         if self.link.is_watched_for_input() {
             let disposition = self.read_and_serve(buffer, false, shared);
-            if disposition == Disposition::Closed || !self.link.is_late(shared) {
+            if disposition == Disposition::Closed || !self.link.is_late(&shared.links) {
                 return disposition;
             }
         }
@@ -371,8 +371,8 @@ impl Connection {
     pub(super) fn close(mut self, shared: &mut Shared) {
         // First the mandatory steps, before code that may panic.
         shared.counts().closed.add(1);
-        self.link.leave_peers(shared);
+        self.link.leave_peers(&shared.peers);
         let resets = self.protocol.cancel(&mut self.link, shared);
-        self.link.close(resets, shared);
+        self.link.close(resets, &shared.links);
     }
 }

@@ -3,6 +3,7 @@
 //! Each worker is the only writer of its counters: an addition is a load and a store, without a lock and
 //! without another core's cache line. Readers sum them up.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::counter::Counter;
@@ -42,6 +43,26 @@ pub struct Counts {
     /// counted.
     pub routes: Box<[RouteCounts]>,
     limit_hits: [Counter; Limit::ALL.len()],
+}
+
+/// The counters of all workers, and the index of one of them.
+#[derive(Clone)]
+pub(crate) struct WorkerCounts {
+    all: Arc<[Counts]>,
+    worker: u32,
+}
+
+impl WorkerCounts {
+    pub(crate) fn new(all: Arc<[Counts]>, worker: usize) -> Self {
+        // No server has as many workers.
+        let worker = u32::try_from(worker).unwrap_or_default();
+        WorkerCounts { all, worker }
+    }
+
+    #[inline]
+    pub(crate) fn of_worker(&self) -> &Counts {
+        &self.all[self.worker as usize]
+    }
 }
 
 impl Counts {

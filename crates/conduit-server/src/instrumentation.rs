@@ -5,27 +5,14 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tracing::Span;
 
-use crate::counts::Counts;
+use crate::counts::{Counts, WorkerCounts};
 use crate::endpoint::{PendingHandler, panicked};
 use crate::panics::discard;
 use crate::response::Response;
-
-/// The counters of one of the workers.
-pub(super) struct WorkerCounts {
-    pub(super) all: Arc<[Counts]>,
-    pub(super) worker: u32,
-}
-
-impl WorkerCounts {
-    pub(super) fn of_worker(&self) -> &Counts {
-        &self.all[self.worker as usize]
-    }
-}
 
 /// The part of a request that continues as a task: its polls are recorded, and entered in the request's span.
 pub(super) struct Instrumentation {

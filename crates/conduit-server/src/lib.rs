@@ -7,7 +7,8 @@
 //! - `worker`: the event loop
 //! - `connection`: one connection; `link`: its byte stream; `protocol`: the protocols on it
 //! - `exchange`: one request and its response
-//! - `shared`: the state of a worker that these use; `commands`: the messages of tasks; `deadlines`: the timer wheel
+//! - `shared`: the state of a worker that these use; `link_shared`: its part for links
+//! - `commands`: the messages of tasks; `deadlines`: the timer wheel
 //! - `listening`: the listening sockets; `handover`: their transfer to the process that replaces this one
 //!
 //! Workers share the request to stop, the counters of connections per peer, and the memory budget.
@@ -43,6 +44,7 @@ mod job;
 mod jobs;
 mod latency;
 mod link;
+mod link_shared;
 mod link_times;
 mod listener_socket;
 mod listening;

@@ -12,39 +12,32 @@ use conduit_proto::ws::Codecs;
 use crate::commands::CommandQueue;
 use crate::config::Config;
 use crate::counts::Counts;
-use crate::deadlines::{Second, Wheel};
+use crate::deadlines::Second;
 use crate::exchange::Environment;
 #[cfg(feature = "http2")]
 use crate::exchange_id::ConnectionId;
+use crate::link_shared::LinkShared;
 use crate::link_times::LinkTimes;
 use crate::peers::Peers;
 use crate::request::Request;
 #[cfg(feature = "websocket")]
 use crate::websocket::WokenHandlers;
 
-/// The state of a worker that links and protocols use. The worker owns it next to its connections, and passes it to each call.
+/// The state of a worker that protocols use. The worker owns it next to its connections, and passes it to each call.
 pub(super) struct Shared {
-    pub(super) poller: Rc<Poller>,
+    /// The part that links use.
+    pub(super) links: LinkShared,
     /// The part that serves exchanges.
     pub(super) environment: Environment,
     pub(super) config: Config,
-    pub(super) link_times: LinkTimes,
     pub(super) commands: Rc<CommandQueue>,
-    pub(super) wheel: Wheel,
     /// The connections of each peer address, on all workers.
     pub(super) peers: Arc<Peers>,
     /// The value of the `date` header field.
     pub(super) date: [u8; 29],
     /// The memory for the next request's head.
     pub(super) request: Request,
-    /// Memory for output; a connection takes a buffer when it begins to write.
-    pub(super) outputs: Vec<Vec<u8>>,
     pub(super) stop_state: StopState,
-    /// The poller must be polled again without a report: a source was not drained, or is watched for more than before. The
-    /// poller's descriptor, nested in tokio's poller, reports only changes. A source that stays ready (a listener, and with
-    /// the portable poller any source) is not a change before the next wait, not even with a wider interest: the kernel's
-    /// `ep_modify` wakes no waiter for a source that is still on the ready list.
-    pub(super) poll_again: bool,
     /// Counts the turns of the worker.
     #[cfg(feature = "http2")]
     pub(super) turn: u64,
@@ -80,18 +73,19 @@ impl Shared {
         peers: Arc<Peers>,
     ) -> Self {
         Shared {
-            poller,
+            links: LinkShared::new(
+                poller,
+                LinkTimes::of(&config),
+                environment.now,
+                environment.worker_counts(),
+            ),
             environment,
-            link_times: LinkTimes::of(&config),
             config,
             commands,
-            wheel: Wheel::new(),
             peers,
             date: [0; 29],
             request: Request::blank(),
-            outputs: Vec::new(),
             stop_state: StopState::Serving,
-            poll_again: false,
             #[cfg(feature = "http2")]
             turn: 0,
             #[cfg(feature = "http2")]
@@ -118,6 +112,12 @@ impl Shared {
     /// Seconds since the worker started.
     #[inline]
     pub(super) fn now(&self) -> Second {
-        self.environment.now
+        self.links.now
+    }
+
+    /// Advances the second of links and of exchanges.
+    pub(super) fn set_now(&mut self, now: Second) {
+        self.links.now = now;
+        self.environment.now = now;
     }
 }

@@ -12,7 +12,8 @@ use http::HeaderMap;
 
 use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
 use crate::commands::{Command, CommandSender, StreamEnd, register};
-use crate::instrumentation::{Instrumentation, PollScope, WorkerCounts};
+use crate::counts::WorkerCounts;
+use crate::instrumentation::{Instrumentation, PollScope};
 use crate::panics::{discard, message};
 
 /// Opens for each piece of a response's stream, and closes with the exchange.

@@ -47,11 +47,11 @@ pub(super) use self::gate::{ReadyPiece, ResponseStream};
 use crate::body::{Body, Channel, EndsWithClient};
 use crate::commands::{Command, CommandSender};
 use crate::config::Config;
-use crate::counts::Counts;
+use crate::counts::{Counts, WorkerCounts};
 use crate::deadlines::Second;
 use crate::dispatch::Application;
 use crate::endpoint::{Outcome, PendingHandler};
-use crate::instrumentation::{Instrumentation, InstrumentedHandler, WorkerCounts};
+use crate::instrumentation::{Instrumentation, InstrumentedHandler};
 use crate::redirect::to_https;
 use crate::request::Request;
 use crate::response::Response;
@@ -457,9 +457,7 @@ pub(super) type Route = (usize, &'static Definition);
 /// The part of a worker, or of a service's thread, that serves exchanges.
 pub(super) struct Environment {
     pub(super) application: Application,
-    /// The counts of all workers, and the index of this one.
-    counts: Arc<[Counts]>,
-    worker: usize,
+    counts: WorkerCounts,
     /// The handlers in progress as tasks, with or without a client, and the tasks that they spawned.
     pub(super) handlers: Work,
     /// The observers of requests.
@@ -488,8 +486,7 @@ impl Environment {
     ) -> Self {
         Environment {
             application,
-            counts,
-            worker,
+            counts: WorkerCounts::new(counts, worker),
             handlers,
             watch,
             disconnect: config.disconnect,
@@ -508,7 +505,7 @@ impl Environment {
     /// The counters of this thread.
     #[inline]
     pub(super) fn counts(&self) -> &Counts {
-        &self.counts[self.worker]
+        self.counts.of_worker()
     }
 
     /// Counts a request, and sets the limit of its body.
@@ -547,11 +544,7 @@ impl Environment {
     }
 
     pub(super) fn worker_counts(&self) -> WorkerCounts {
-        WorkerCounts {
-            all: Arc::clone(&self.counts),
-            // No server has as many workers.
-            worker: u32::try_from(self.worker).unwrap_or_default(),
-        }
+        self.counts.clone()
     }
 
     /// The effect of a client disconnect on a request of this route.
@@ -568,7 +561,7 @@ impl Environment {
 
     /// A response is complete or aborted.
     pub(super) fn end_watch(&mut self, watched: Box<Watched>, complete: bool) {
-        self.watch.end(watched, complete, &self.counts[self.worker]);
+        self.watch.end(watched, complete, self.counts.of_worker());
     }
 }
 

@@ -23,7 +23,8 @@ use self::output::Output;
 pub(super) use self::timer::{Deadline, Timer};
 pub(super) use self::uncopied::{UNCOPIED_BYTES, Uncopied};
 use super::deadlines::Second;
-use super::shared::Shared;
+use super::link_shared::LinkShared;
+use super::peers::Peers;
 use super::transport::Transport;
 use crate::connection_info::{ConnectionInfo, Origin};
 use crate::exchange_id::ConnectionId;
@@ -141,7 +142,7 @@ impl Link {
         mode: InputMode,
         buffer: &mut [u8],
         read_closed: bool,
-        shared: &Shared,
+        shared: &LinkShared,
     ) -> io::Result<Arrived> {
         match mode {
             InputMode::Raw | InputMode::Peeked => self.recv_raw(mode, buffer, read_closed, shared),
@@ -149,7 +150,7 @@ impl Link {
         }
     }
 
-    fn recv_decrypted(&mut self, buffer: &mut [u8], read_closed: bool, shared: &Shared) -> io::Result<Arrived> {
+    fn recv_decrypted(&mut self, buffer: &mut [u8], read_closed: bool, shared: &LinkShared) -> io::Result<Arrived> {
         let received = self.stream.recv(buffer)?;
         self.undrained |= received.more || (read_closed && !received.ended);
         self.read_closed |= received.ended;
@@ -158,10 +159,10 @@ impl Link {
             negotiated = true;
             self.update_info(|known| known.tls = info.tls);
         }
-        shared.counts().received_bytes.add(received.bytes as u64);
+        shared.count_received(received.bytes as u64);
         if self.deadline.timer == Timer::Receive {
             let bytes = received.raw_bytes as u64;
-            self.deadline.rate.moved(bytes, shared.now(), &shared.link_times);
+            self.deadline.rate.moved(bytes, shared.now, &shared.times);
         }
         Ok(Arrived {
             bytes: received.bytes,
@@ -175,14 +176,14 @@ impl Link {
         mode: InputMode,
         buffer: &mut [u8],
         read_closed: bool,
-        shared: &Shared,
+        shared: &LinkShared,
     ) -> io::Result<Arrived> {
         let bytes = if mode == InputMode::Peeked {
             self.stream.peek_raw(buffer)?
         } else {
             let bytes = self.stream.take_raw(buffer)?;
             self.undrained |= read_closed || bytes == buffer.len();
-            shared.counts().received_bytes.add(bytes as u64);
+            shared.count_received(bytes as u64);
             bytes
         };
         if bytes == 0 {
@@ -227,7 +228,7 @@ impl Link {
     /// # Errors
     /// The connection has failed.
     #[inline]
-    pub(super) fn send(&mut self, shared: &mut Shared) -> io::Result<()> {
+    pub(super) fn send(&mut self, shared: &mut LinkShared) -> io::Result<()> {
         if self.output.has_uncopied() {
             self.undrained |= self.output.send_uncopied(&mut self.stream, shared)?;
             return Ok(());
@@ -288,7 +289,7 @@ impl Link {
     ///
     /// # Errors
     /// An error of the system.
-    pub(super) fn end_pause(&mut self, shared: &Shared) -> io::Result<bool> {
+    pub(super) fn end_pause(&mut self, shared: &LinkShared) -> io::Result<bool> {
         if !std::mem::take(&mut self.is_paused) {
             return Ok(false);
         }
@@ -310,7 +311,7 @@ impl Link {
     ///
     /// # Errors
     /// An error of the system.
-    pub(super) fn watch(&mut self, mut interest: Interest, timer: Timer, shared: &mut Shared) -> io::Result<()> {
+    pub(super) fn watch(&mut self, mut interest: Interest, timer: Timer, shared: &mut LinkShared) -> io::Result<()> {
         if (!self.output.is_empty() && !self.output.waits_for_disk()) || self.holds_encrypted() {
             interest = interest | Interest::WRITABLE;
         }
@@ -336,14 +337,14 @@ impl Link {
         Ok(())
     }
 
-    pub(super) fn set_timer(&mut self, timer: Timer, shared: &mut Shared) {
-        self.deadline.set(timer, shared.now(), &shared.link_times);
-        let second = self.deadline.second(&shared.link_times);
+    pub(super) fn set_timer(&mut self, timer: Timer, shared: &mut LinkShared) {
+        self.deadline.set(timer, shared.now, &shared.times);
+        let second = self.deadline.second(&shared.times);
         let due = if timer == Timer::Send {
             // A reader is measured each second: the wheel takes the next second for one that has passed.
             Some(0)
         } else if self.stream.defers_output() {
-            let flush = shared.now() + DEFERRED_SECONDS;
+            let flush = shared.now + DEFERRED_SECONDS;
             Some(second.map_or(flush, |second| second.min(flush)))
         } else {
             second
@@ -360,8 +361,8 @@ impl Link {
     }
 
     /// Restarts the time of the timer now.
-    pub(super) fn extend_timer(&mut self, shared: &Shared) {
-        self.deadline.extend(shared.now());
+    pub(super) fn extend_timer(&mut self, shared: &LinkShared) {
+        self.deadline.extend(shared.now);
     }
 
     #[inline]
@@ -383,27 +384,27 @@ impl Link {
     }
 
     /// Returns whether the connection's slot of the wheel is due.
-    pub(super) fn take_due(&mut self, shared: &Shared) -> bool {
+    pub(super) fn take_due(&mut self, shared: &LinkShared) -> bool {
         shared.wheel.take_due(&mut self.deadline.slot)
     }
 
-    pub(super) fn is_late(&mut self, shared: &Shared) -> bool {
-        let second = self.deadline.second(&shared.link_times);
-        second.is_some_and(|second| second <= shared.now())
+    pub(super) fn is_late(&mut self, shared: &LinkShared) -> bool {
+        let second = self.deadline.second(&shared.times);
+        second.is_some_and(|second| second <= shared.now)
     }
 
     /// Measures the output that the client reads. Bytes in the buffer of the socket do not count: the system may hold
     /// megabytes, and accepts more only after the client has read many of them.
-    pub(super) fn measure_reader(&mut self, shared: &Shared) {
+    pub(super) fn measure_reader(&mut self, shared: &LinkShared) {
         if self.deadline.timer == Timer::Send {
             self.take_measure(shared);
         }
     }
 
     /// The number of bytes that the client has read since the last measurement.
-    pub(super) fn take_measure(&mut self, shared: &Shared) -> u64 {
+    pub(super) fn take_measure(&mut self, shared: &LinkShared) -> u64 {
         let taken = self.taken_bytes();
-        self.deadline.rate.took(taken, shared.now(), &shared.link_times)
+        self.deadline.rate.took(taken, shared.now, &shared.times)
     }
 
     /// Returns whether the client's system has acknowledged nothing since the last check, although bytes were in transit.
@@ -425,14 +426,14 @@ impl Link {
     }
 
     /// Stops counting the connection for its client's address.
-    pub(super) fn leave_peers(&mut self, shared: &Shared) {
+    pub(super) fn leave_peers(&mut self, peers: &Peers) {
         if std::mem::take(&mut self.is_counted) {
-            shared.peers.leave(self.client().ip());
+            peers.leave(self.client().ip());
         }
     }
 
     /// Closes the stream: with a reset if `resets`, otherwise with an end.
-    pub(super) fn close(self, resets: bool, shared: &Shared) {
+    pub(super) fn close(self, resets: bool, shared: &LinkShared) {
         let is_watched = self.interest.is_some();
         if resets {
             self.stream.reset(&shared.poller, is_watched);

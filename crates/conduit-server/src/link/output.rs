@@ -3,31 +3,15 @@
 
 use std::io;
 
-use crate::batch::BATCH_LIMIT;
 use crate::disk;
 use crate::link::gathered::Gathered;
 use crate::link::uncopied::{SendProgress, Uncopied, room};
+use crate::link_shared::LinkShared;
 use crate::panics::discard;
-use crate::shared::Shared;
 use crate::transport::Transport;
 
 /// Above this number of unsent bytes the protocol uses no further input, and makes no further output.
 const HIGH_WATER_BYTES: usize = 64 * 1024;
-/// The number of output buffers that a worker keeps: one for each connection of a batch.
-const KEPT_BUFFERS: usize = BATCH_LIMIT;
-/// A larger output buffer is freed, not kept.
-const KEPT_BUFFER_BYTES: usize = 256 * 1024;
-
-/// Returns the memory of sent output to the worker.
-#[inline]
-pub(crate) fn keep_buffer(mut buffer: Vec<u8>, shared: &mut Shared) {
-    if shared.outputs.len() < KEPT_BUFFERS {
-        buffer.clear();
-        buffer.shrink_to(KEPT_BUFFER_BYTES);
-        shared.outputs.push(buffer);
-    }
-}
-
 /// The output of a protocol, from when it is written until the stream has accepted it.
 #[derive(Default)]
 pub(crate) struct Output {
@@ -48,9 +32,9 @@ impl Output {
 
     /// Takes a buffer of the worker, unless the output has memory.
     #[inline]
-    pub(crate) fn begin(&mut self, shared: &mut Shared) {
+    pub(crate) fn begin(&mut self, shared: &mut LinkShared) {
         if self.buffer.capacity() == 0 {
-            self.buffer = shared.outputs.pop().unwrap_or_default();
+            self.buffer = shared.take_buffer();
         }
     }
 
@@ -130,7 +114,7 @@ impl Output {
     /// # Errors
     /// The connection has failed.
     #[inline]
-    pub(super) fn send(&mut self, stream: &mut Transport, shared: &mut Shared) -> io::Result<()> {
+    pub(super) fn send(&mut self, stream: &mut Transport, shared: &mut LinkShared) -> io::Result<()> {
         if !self.gathered.is_empty() {
             self.send_gathered(stream, shared)?;
             if !self.gathered.is_empty() {
@@ -149,7 +133,7 @@ impl Output {
 
     /// Sends the buffer with the gathered bytes in it.
     #[cold]
-    fn send_gathered(&mut self, stream: &mut Transport, shared: &Shared) -> io::Result<()> {
+    fn send_gathered(&mut self, stream: &mut Transport, shared: &LinkShared) -> io::Result<()> {
         let count = self.gathered.send(stream, &self.buffer, &mut self.sent)?;
         self.count_sent(count, shared);
         Ok(())
@@ -161,7 +145,7 @@ impl Output {
     /// # Errors
     /// The connection has failed.
     #[cold]
-    pub(super) fn send_uncopied(&mut self, stream: &mut Transport, shared: &mut Shared) -> io::Result<bool> {
+    pub(super) fn send_uncopied(&mut self, stream: &mut Transport, shared: &mut LinkShared) -> io::Result<bool> {
         let mut is_share = false;
         if let Some(mut uncopied) = self.uncopied.take_if(|uncopied| uncopied.is_sending()) {
             let (count, progress) = match uncopied.send(stream, &mut self.buffer, &mut self.sent) {
@@ -185,20 +169,20 @@ impl Output {
     }
 
     #[inline]
-    fn count_sent(&mut self, bytes: u64, shared: &Shared) {
+    fn count_sent(&mut self, bytes: u64, shared: &LinkShared) {
         self.sent_bytes += bytes;
-        shared.counts().sent_bytes.add(bytes);
+        shared.count_sent(bytes);
     }
 
     /// Returns a sent buffer to the worker, and shrinks another one: a short write means that the socket is full. Always inlined,
     /// because each response ends with it.
     #[inline(always)]
-    fn keep_or_shrink(&mut self, shared: &mut Shared) {
+    fn keep_or_shrink(&mut self, shared: &mut LinkShared) {
         if self.sent < self.buffer.len() {
             self.shrink();
         } else if self.buffer.capacity() > 0 {
             self.sent = 0;
-            keep_buffer(std::mem::take(&mut self.buffer), shared);
+            shared.keep_buffer(std::mem::take(&mut self.buffer));
         }
     }
 

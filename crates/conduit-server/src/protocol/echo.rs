@@ -19,7 +19,7 @@ impl From<Echo> for Protocol {
 
 impl ConnectionProtocol for Echo {
     fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
-        link.output.begin(shared);
+        link.output.begin(&mut shared.links);
         link.output.buffer.extend_from_slice(input);
         *input = &[];
         Step::Continue

@@ -53,10 +53,10 @@ impl ConnectionProtocol for Lingering {
     /// Lingers again if the client has taken output at the minimum rate since the last check, but not all of it.
     fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         let least = shared.config.minimum_rate.saturating_mul(LINGER_TIME.as_secs());
-        if link.outgoing_bytes() == 0 || link.take_measure(shared) < least {
+        if link.outgoing_bytes() == 0 || link.take_measure(&shared.links) < least {
             return Step::Close;
         }
-        link.extend_timer(shared);
+        link.extend_timer(&shared.links);
         Step::Continue
     }
 

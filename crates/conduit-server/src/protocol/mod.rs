@@ -296,7 +296,7 @@ fn check_acknowledged(link: &mut Link, shared: &Shared) -> Step {
     if link.check_acknowledgements() {
         return close_late(Limit::WriteRate, link, shared);
     }
-    link.extend_timer(shared);
+    link.extend_timer(&shared.links);
     Step::Continue
 }
 

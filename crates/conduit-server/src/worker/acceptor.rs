@@ -95,6 +95,7 @@ impl Acceptor {
         self.is_watching = true;
         for (index, listener) in self.listeners.iter().enumerate() {
             if let Err(error) = shared
+                .links
                 .poller
                 .add(&*listener.socket, index as ConnectionId, Interest::READABLE)
             {
@@ -112,7 +113,7 @@ impl Acceptor {
         self.is_watching = false;
         for listener in &self.listeners {
             // The poller does not know a socket that was not watched.
-            let _ = shared.poller.remove(&*listener.socket);
+            let _ = shared.links.poller.remove(&*listener.socket);
         }
     }
 

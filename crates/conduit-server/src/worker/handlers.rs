@@ -50,7 +50,7 @@ impl HandlerPolls {
         loop {
             if polls == HANDLERS_PER_TURN || !has_budget_remaining() {
                 self.is_incomplete = true;
-                connections.shared.poll_again = true;
+                connections.shared.links.poll_again = true;
                 break;
             }
             let Some(exchange) = connections.shared.woken_handlers.next(context) else {

@@ -91,7 +91,7 @@ impl Future for Driver {
         if worker.has_ended(context) {
             return Poll::Ready(Ok(worker.phase.cut_off()));
         }
-        if worker.connections.shared.poll_again {
+        if worker.connections.shared.links.poll_again {
             // A turn may be long: tokio runs ready tasks and checks its sockets and timers before the next one.
             let _ = pin!(tokio::task::yield_now()).poll(context);
         }
@@ -147,11 +147,11 @@ impl Worker {
         loop {
             let ready = poller.poll_ready(context)?;
             let shared = &mut self.connections.shared;
-            if ready.is_pending() && !shared.poll_again {
+            if ready.is_pending() && !shared.links.poll_again {
                 return Ok(());
             }
-            shared.poll_again = false;
-            let count = shared.poller.wait(events, Some(Duration::ZERO))?;
+            shared.links.poll_again = false;
+            let count = shared.links.poller.wait(events, Some(Duration::ZERO))?;
             if count > 0 {
                 // Skipped without events, because an iteration of the portable poller allocates.
                 self.connections.begin_batch();
@@ -159,8 +159,8 @@ impl Worker {
                 self.connections.serve_batch();
             }
             let shared = &mut self.connections.shared;
-            shared.poll_again |= count == events.capacity();
-            if shared.poll_again {
+            shared.links.poll_again |= count == events.capacity();
+            if shared.links.poll_again {
                 return Ok(());
             }
             // All events are taken. Without tokio's readiness the next poll registers the waker.
@@ -176,7 +176,7 @@ impl Worker {
         #[cfg(feature = "http2")]
         {
             let shared = &mut self.connections.shared;
-            shared.poll_again |= !shared.continuing.is_empty();
+            shared.links.poll_again |= !shared.continuing.is_empty();
         }
         self.resume_accepting();
         #[cfg(feature = "testing")]
@@ -195,9 +195,9 @@ impl Worker {
         let second = self.clock.update(now, std::time::Instant::now());
         let shared = &mut self.connections.shared;
         shared.date = http_date(unix_time.as_secs());
-        shared.environment.now = second;
+        shared.set_now(second);
         live::tick(second);
-        for id in self.connections.shared.wheel.advance(second) {
+        for id in self.connections.shared.links.wheel.advance(second) {
             self.connections.with_input(id, Connection::check_deadline);
         }
     }
@@ -218,11 +218,11 @@ impl Worker {
         if event.key < FIRST_CONNECTION_KEY {
             self.connections.serve_batch();
             let may_have_more = self.accept(event.key as usize);
-            self.connections.shared.poll_again |= may_have_more;
+            self.connections.shared.links.poll_again |= may_have_more;
             return;
         }
         // One read takes the bytes or the end, and the portable poller does not report that the other is left.
-        self.connections.shared.poll_again |= event.readable && PORTABLE_POLLER;
+        self.connections.shared.links.poll_again |= event.readable && PORTABLE_POLLER;
         let ready = Readiness {
             readable: event.readable,
             read_closed: event.read_closed,

@@ -70,7 +70,7 @@ impl ConnectionProtocol for Http1 {
         if self.input == Http1Input::WaitsForHandler {
             return Step::Continue;
         }
-        link.output.begin(shared);
+        link.output.begin(&mut shared.links);
         // An exchange begins after the part of its body in this input, so that its handler is usually ready at the first poll.
         let mut arriving: Option<Request> = None;
         self.input = Http1Input::Ready;
@@ -178,7 +178,7 @@ impl ConnectionProtocol for Http1 {
         };
         shared.counts().record_limit_hit(limit);
         tracing::debug!(peer = %link.peer(), "{late}");
-        link.output.begin(shared);
+        link.output.begin(&mut shared.links);
         let problem = Problem::new(StatusCode::REQUEST_TIMEOUT).with_detail(late);
         self.refuse(problem, link, shared);
         Step::Continue
@@ -255,7 +255,7 @@ impl ExchangeDriver for Http1 {
             discard(command);
             return Step::Continue;
         }
-        link.output.begin(shared);
+        link.output.begin(&mut shared.links);
         match command {
             Command::Response(response) => {
                 // The connection may have responded in its place.
@@ -269,7 +269,7 @@ impl ExchangeDriver for Http1 {
                 if let Some(piece) = self.exchange.take_piece(piece) {
                     self.write_piece_or_abort(piece, link, shared);
                     if link.timer() == Timer::HalfClosed {
-                        link.extend_timer(shared);
+                        link.extend_timer(&shared.links);
                     }
                 }
             }

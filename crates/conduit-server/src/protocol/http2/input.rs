@@ -74,7 +74,7 @@ impl RequestReader {
         if matches!(self.input, Http2Input::Paused | Http2Input::Delayed) {
             return;
         }
-        link.output.begin(shared);
+        link.output.begin(&mut shared.links);
         let now = engine_time(shared);
         self.input = Http2Input::Ready;
         self.reads_bodies = false;
@@ -201,7 +201,9 @@ impl RequestReader {
         };
         // Flow control bounds the held bytes: a slow handler makes the client wait.
         stream.exchange.push_body(piece);
-        multiplexer.transfers.record_received(stream, piece.len(), shared);
+        multiplexer
+            .transfers
+            .record_received(stream, piece.len(), &shared.links);
         stream.unread_bytes += piece.len();
         if stream.arriving.is_none() {
             multiplexer.report_consumed(id, link);
@@ -235,7 +237,7 @@ impl RequestReader {
         if self.arriving.is_empty() {
             return;
         }
-        link.output.begin(shared);
+        link.output.begin(&mut shared.links);
         for id in self.arriving.drain(..) {
             let stream = multiplexer.streams.get(id);
             if let Some(request) = stream.and_then(|stream| stream.arriving.take()) {
@@ -334,7 +336,7 @@ fn extend_head_time(engine: &Http2Connection, link: &mut Link, shared: &Shared) 
     }
     match engine.phase() {
         Http2Phase::Streams => link.restart_timer(),
-        Http2Phase::Idle => link.extend_timer(shared),
+        Http2Phase::Idle => link.extend_timer(&shared.links),
         Http2Phase::Preface | Http2Phase::Block | Http2Phase::Closed => {}
     }
 }

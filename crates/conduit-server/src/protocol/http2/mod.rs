@@ -80,7 +80,7 @@ impl Http2 {
 
     /// Begins with the server's SETTINGS.
     fn new(link: &mut Link, shared: &mut Shared) -> Self {
-        link.output.begin(shared);
+        link.output.begin(&mut shared.links);
         let mut engine = Http2Connection::new(&shared.config.http2_limits(), &mut link.output.buffer);
         if shared.is_stopping() {
             engine.shutdown(&mut link.output.buffer);
@@ -124,12 +124,12 @@ impl ConnectionProtocol for Http2 {
     fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         let (limit, code) = match link.timer() {
             Timer::Protocol(ProtocolTimer::Streams, _) => {
-                link.extend_timer(shared);
+                link.extend_timer(&shared.links);
                 return self.check_transfers(link, shared);
             }
             Timer::Protocol(ProtocolTimer::Delay, _) => {
                 self.reader.resume();
-                link.extend_timer(shared);
+                link.extend_timer(&shared.links);
                 return Step::Continue;
             }
             #[cfg(feature = "websocket")]
@@ -138,7 +138,7 @@ impl ConnectionProtocol for Http2 {
                 return Step::Continue;
             }
             Timer::Protocol(ProtocolTimer::GoAway, _) => {
-                link.output.begin(shared);
+                link.output.begin(&mut shared.links);
                 self.multiplexer.engine.stop_accepting(&mut link.output.buffer);
                 return Step::Continue;
             }
@@ -164,7 +164,7 @@ impl ConnectionProtocol for Http2 {
 
     /// Announces the end to the client; its open streams continue.
     fn on_shutdown(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        link.output.begin(shared);
+        link.output.begin(&mut shared.links);
         if !self.multiplexer.engine.is_shutdown_announced() {
             self.announced = shared.now();
         }
@@ -262,7 +262,7 @@ impl ExchangeDriver for Http2 {
             discard(command);
             return Step::Continue;
         };
-        link.output.begin(shared);
+        link.output.begin(&mut shared.links);
         let stream = &mut multiplexer.streams[id];
         match command {
             Command::Response(response) => {
@@ -279,7 +279,7 @@ impl ExchangeDriver for Http2 {
                 if let Some(piece) = stream.exchange.take_piece(piece) {
                     multiplexer.write_piece(id, piece, link, shared);
                     if link.timer() == Timer::HalfClosed {
-                        link.extend_timer(shared);
+                        link.extend_timer(&shared.links);
                     }
                 }
             }
@@ -344,7 +344,7 @@ impl Http2 {
             self.on_client_end(link, shared);
         }
         if self.multiplexer.engine.is_finished() && !self.resets {
-            link.output.begin(shared);
+            link.output.begin(&mut shared.links);
             self.multiplexer.engine.stop_accepting(&mut link.output.buffer);
         }
         if !link.output.is_empty() {
@@ -381,7 +381,7 @@ impl Http2 {
     fn abort(&mut self, limit: Limit, code: ErrorCode, link: &mut Link, shared: &mut Shared) {
         shared.counts().record_limit_hit(limit);
         tracing::debug!(peer = %link.peer(), limit = limit.name(), %code, "closing a connection");
-        link.output.begin(shared);
+        link.output.begin(&mut shared.links);
         self.multiplexer.engine.abort(&mut link.output.buffer, code);
         self.cancel_streams(shared);
     }
@@ -399,7 +399,7 @@ impl Http2 {
     #[cold]
     fn check_shutdown(&mut self, link: &mut Link, shared: &mut Shared) {
         if deadline_after(self.announced, GOAWAY_TIME) <= shared.now() {
-            link.output.begin(shared);
+            link.output.begin(&mut shared.links);
             self.multiplexer.engine.stop_accepting(&mut link.output.buffer);
         }
     }
@@ -422,11 +422,14 @@ impl Http2 {
                 transfers,
                 ..
             } = &mut *multiplexer;
-            if let Some(transfer) = transfers.check_stream(&mut check, id, &mut streams[id], engine, shared) {
+            if let Some(transfer) = transfers.check_stream(&mut check, id, &mut streams[id], engine, &shared.links) {
                 end_late(multiplexer, id, transfer, link, shared);
             }
         }
-        if multiplexer.transfers.end_check(&check, &multiplexer.engine, shared) {
+        if multiplexer
+            .transfers
+            .end_check(&check, &multiplexer.engine, &shared.links)
+        {
             self.resets = true;
             return close_late(Limit::WriteRate, link, shared);
         }
@@ -486,11 +489,11 @@ impl Http2 {
     /// Sends GOAWAY, which names the requests that the client may send again, if it may still be connected.
     fn send_goaway(&mut self, link: &mut Link, shared: &mut Shared) {
         if !self.resets && link.output.is_empty() && self.multiplexer.engine.phase() != Http2Phase::Closed {
-            link.output.begin(shared);
+            link.output.begin(&mut shared.links);
             self.multiplexer
                 .engine
                 .abort(&mut link.output.buffer, ErrorCode::NO_ERROR);
-            let _ = link.send(shared);
+            let _ = link.send(&mut shared.links);
         }
     }
 
@@ -504,7 +507,7 @@ impl Http2 {
 /// Ends a stream whose client is late.
 #[cold]
 fn end_late(multiplexer: &mut Multiplexer, id: h2::StreamId, transfer: Transfer, link: &mut Link, shared: &mut Shared) {
-    link.output.begin(shared);
+    link.output.begin(&mut shared.links);
     if transfer == Transfer::Send {
         shared.counts().record_limit_hit(Limit::WriteRate);
         tracing::debug!(peer = %link.peer(), stream = id.number(), "the client opens a window too slowly");

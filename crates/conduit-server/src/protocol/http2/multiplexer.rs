@@ -175,7 +175,7 @@ impl Multiplexer {
     /// Counts bytes of a response that are written.
     pub(super) fn record_written(&mut self, id: h2::StreamId, bytes: usize, shared: &Shared) {
         let stream = self.streams.get(id);
-        self.transfers.record_written(stream, bytes, shared);
+        self.transfers.record_written(stream, bytes, &shared.links);
     }
 
     /// A thread has read the next bytes of a file.
@@ -198,7 +198,7 @@ impl Multiplexer {
             if !self.turn.has_share(link, shared) {
                 break;
             }
-            link.output.begin(shared);
+            link.output.begin(&mut shared.links);
             self.write_next(id, link, shared);
         }
         if self.streaming > 0 && !is_filled(link) {
@@ -292,7 +292,7 @@ impl Multiplexer {
 
     /// Resets a stream, and cancels its exchange.
     pub(super) fn reset(&mut self, id: h2::StreamId, code: ErrorCode, link: &mut Link, shared: &mut Shared) {
-        link.output.begin(shared);
+        link.output.begin(&mut shared.links);
         self.engine.reset(&mut link.output.buffer, id, code);
         self.cancel(id, shared);
     }

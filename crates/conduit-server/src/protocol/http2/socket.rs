@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::deadlines::Second;
-use crate::link::output::keep_buffer;
 use crate::link::{Deadline, Timer};
+use crate::link_shared::LinkShared;
 use crate::protocol::websocket::{Socket, SocketInput, SocketOutput};
 use crate::protocol_timer::ProtocolTimer;
 use crate::shared::Shared;
@@ -152,12 +152,12 @@ impl SocketStream {
             Some(socket) if is_written => socket.timer(shared),
             _ => Timer::Off,
         };
-        self.deadline.set(timer, shared.now(), &shared.link_times);
+        self.deadline.set(timer, shared.now(), &shared.links.times);
     }
 
     /// The second of the deadline.
     pub(super) fn deadline(&mut self, shared: &Shared) -> Option<Second> {
-        self.deadline.second(&shared.link_times)
+        self.deadline.second(&shared.links.times)
     }
 
     /// The timer whose deadline has passed. Writes a ping if it is the time without frames of the client, and returns `None`.
@@ -191,9 +191,9 @@ impl SocketOutput for StreamOutput {
         self.payload.is_none() && self.bytes.len() < OUTPUT_BYTES
     }
 
-    fn begin(&mut self, shared: &mut Shared) {
+    fn begin(&mut self, shared: &mut LinkShared) {
         if self.bytes.capacity() == 0 {
-            self.bytes = shared.outputs.pop().unwrap_or_default();
+            self.bytes = shared.take_buffer();
         }
     }
 
@@ -216,9 +216,9 @@ impl StreamOutput {
     }
 
     /// Returns the memory to the worker, if nothing is there.
-    pub(super) fn release(&mut self, shared: &mut Shared) {
+    pub(super) fn release(&mut self, shared: &mut LinkShared) {
         if self.bytes.is_empty() && self.bytes.capacity() > 0 {
-            keep_buffer(std::mem::take(&mut self.bytes), shared);
+            shared.keep_buffer(std::mem::take(&mut self.bytes));
         }
     }
 }

@@ -5,7 +5,7 @@ use conduit_proto::h2::{self, Http2Connection};
 use super::stream::Stream;
 use crate::deadlines::Second;
 use crate::link::timer::{Transfer, TransferRate};
-use crate::shared::Shared;
+use crate::link_shared::LinkShared;
 
 /// The transfers of a connection, which share its minimum rate. The rate of a transfer by itself is that of its [`Stream`].
 ///
@@ -61,17 +61,17 @@ impl Transfers {
     }
 
     /// Counts bytes of a request's body that have arrived.
-    pub(super) fn record_received(&self, stream: &mut Stream, bytes: usize, shared: &Shared) {
+    pub(super) fn record_received(&self, stream: &mut Stream, bytes: usize, shared: &LinkShared) {
         let share = bytes as u64 * self.shares.receiving.max(1);
-        stream.rate.moved(share, shared.now(), &shared.link_times);
+        stream.rate.moved(share, shared.now, &shared.times);
     }
 
     /// Counts bytes of a response that are written; `None` for a stream that has ended.
-    pub(super) fn record_written(&mut self, stream: Option<&mut Stream>, bytes: usize, shared: &Shared) {
+    pub(super) fn record_written(&mut self, stream: Option<&mut Stream>, bytes: usize, shared: &LinkShared) {
         let share = bytes as u64 * self.shares.sending.max(1);
-        self.rate.moved(bytes as u64, shared.now(), &shared.link_times);
+        self.rate.moved(bytes as u64, shared.now, &shared.times);
         if let Some(stream) = stream {
-            stream.rate.moved(share, shared.now(), &shared.link_times);
+            stream.rate.moved(share, shared.now, &shared.times);
         }
     }
 
@@ -100,7 +100,7 @@ impl Transfers {
         id: h2::StreamId,
         stream: &mut Stream,
         engine: &Http2Connection,
-        shared: &Shared,
+        shared: &LinkShared,
     ) -> Option<Transfer> {
         let has_body = engine.is_receiving(id) && !stream.is_socket();
         let receives = has_body && stream.exchange.wants_body() && check.is_reading;
@@ -123,16 +123,16 @@ impl Transfers {
             (false, true) => Some(Transfer::Receive),
             (false, false) => None,
         };
-        let is_late = stream.rate.check(transfer, shared.now(), &shared.link_times);
+        let is_late = stream.rate.check(transfer, shared.now, &shared.times);
         transfer.filter(|_| is_late)
     }
 
     /// Returns whether the client keeps the window of the connection closed for too long.
-    pub(super) fn end_check(&mut self, check: &TransferCheck, engine: &Http2Connection, shared: &Shared) -> bool {
+    pub(super) fn end_check(&mut self, check: &TransferCheck, engine: &Http2Connection, shared: &LinkShared) -> bool {
         self.shares = check.shares;
         let is_closed = check.needs_window && engine.connection_window() == 0;
         self.has_open |= is_closed;
         let transfer = is_closed.then_some(Transfer::Send);
-        (is_closed || !check.is_any_window_closed) && self.rate.check(transfer, shared.now(), &shared.link_times)
+        (is_closed || !check.is_any_window_closed) && self.rate.check(transfer, shared.now, &shared.times)
     }
 }

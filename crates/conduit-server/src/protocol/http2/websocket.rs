@@ -190,7 +190,7 @@ fn drive(multiplexer: &mut Multiplexer, id: h2::StreamId, link: &mut Link, share
     loop {
         let used = state.continue_reading(shared);
         if used > 0 {
-            link.output.begin(shared);
+            link.output.begin(&mut shared.links);
             multiplexer.engine.consumed(&mut link.output.buffer, id, used);
         }
         if !multiplexer.streams[id].outgoing.is_nothing() || is_filled(link) {
@@ -208,11 +208,11 @@ fn drive(multiplexer: &mut Multiplexer, id: h2::StreamId, link: &mut Link, share
             return multiplexer.sockets.end(&mut state, shared);
         }
     }
-    state.output.release(shared);
+    state.output.release(&mut shared.links);
     let is_written = multiplexer.streams[id].outgoing.is_nothing();
     if is_written && state.is_over() {
         multiplexer.sockets.end(&mut state, shared);
-        link.output.begin(shared);
+        link.output.begin(&mut shared.links);
         // No length is declared that could be missed.
         let _ = multiplexer.engine.write_end(&mut link.output.buffer, id, None);
         return multiplexer.free(id, shared);
@@ -232,7 +232,7 @@ fn pass_on(
     link: &mut Link,
     shared: &mut Shared,
 ) {
-    link.output.begin(shared);
+    link.output.begin(&mut shared.links);
     let part = &output.bytes[..output.bytes.len().min(PIECE_BYTES)];
     let written = multiplexer.engine.write_body(&mut link.output.buffer, id, part, false);
     // No length is declared that could be exceeded.

@@ -13,7 +13,8 @@ use tokio::time::Sleep;
 
 use crate::body::BoxError;
 use crate::counts::Counts;
-use crate::instrumentation::{PollScope, WorkerCounts};
+use crate::counts::WorkerCounts;
+use crate::instrumentation::PollScope;
 use crate::panics::{discard, emit, message};
 use crate::route::Disconnect;
 use crate::websocket::{Channel, SocketFuture, WebSocketClosed};

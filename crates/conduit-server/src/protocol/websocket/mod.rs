@@ -17,6 +17,7 @@ use crate::exchange::Exchange;
 use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
 use crate::link::{InputMode, Link, Timer, Uncopied, reading};
+use crate::link_shared::LinkShared;
 use crate::panics::discard;
 use crate::protocol_timer::ProtocolTimer;
 use crate::shared::Shared;
@@ -40,7 +41,7 @@ impl SocketOutput for Link {
         Link::peer(self)
     }
 
-    fn begin(&mut self, shared: &mut Shared) {
+    fn begin(&mut self, shared: &mut LinkShared) {
         self.output.begin(shared);
     }
 

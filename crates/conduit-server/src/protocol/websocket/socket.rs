@@ -19,6 +19,7 @@ use crate::config::WebSocketConfig;
 use crate::exchange::Exchange;
 use crate::limit::Limit;
 use crate::link::{Link, Timer, UNCOPIED_BYTES};
+use crate::link_shared::LinkShared;
 use crate::panics::discard;
 use crate::protocol_timer::ProtocolTimer;
 use crate::shared::{Shared, StopState};
@@ -40,7 +41,7 @@ pub(in crate::protocol) trait SocketOutput {
     fn has_room(&self) -> bool;
 
     /// Takes a buffer of the worker for the [`bytes`](Self::bytes), unless they have memory.
-    fn begin(&mut self, shared: &mut Shared);
+    fn begin(&mut self, shared: &mut LinkShared);
 
     /// The buffer that frames are appended to.
     fn bytes(&mut self) -> &mut Vec<u8>;
@@ -250,7 +251,7 @@ impl Socket {
         if self.input == SocketInput::Paused {
             return;
         }
-        output.begin(shared);
+        output.begin(&mut shared.links);
         self.input = SocketInput::Ready;
         let mut messages = 0;
         while output.has_room() {
@@ -359,7 +360,7 @@ impl Socket {
 
     /// Writes an entry of the queue, and records its bytes.
     fn write(&mut self, next: Queued, output: &mut impl SocketOutput, shared: &mut Shared) {
-        output.begin(shared);
+        output.begin(&mut shared.links);
         let before = output.bytes().len();
         let uncopied = self.write_frame(next, output, shared);
         let written = output.bytes().len() - before;
@@ -422,7 +423,7 @@ impl Socket {
 
     /// Writes a ping to a silent client.
     pub(in crate::protocol) fn ping(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) {
-        output.begin(shared);
+        output.begin(&mut shared.links);
         self.engine.write_ping(output.bytes());
         self.is_pinged = true;
     }
