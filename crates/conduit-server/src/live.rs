@@ -61,6 +61,12 @@ pub(crate) fn enter() {
     STREAMS.set(Some(streams));
 }
 
+/// Returns whether a worker drives the live streams of this thread: one that serves connections, other than the thread of a
+/// service.
+pub fn has_worker() -> bool {
+    with(|_| ()).is_some()
+}
+
 /// The live stream of a response, on the thread that polls it.
 #[derive(Debug)]
 pub struct LiveStream {

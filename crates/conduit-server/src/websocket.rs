@@ -27,8 +27,8 @@ use conduit_proto::ws::Deflate;
 
 pub(crate) use self::channel::{Channel, HandlerWaker, Queued, wake};
 pub use self::channel::{Message, SocketHandle, WebSocketClosed};
-use crate::current;
 use crate::exchange_id::ExchangeId;
+use crate::live;
 use crate::ready_queue::ReadyQueue;
 
 /// The result of a handler: an error is logged, and closes the WebSocket with 1011.
@@ -100,7 +100,7 @@ thread_local! {
 /// Returns whether the connections of this thread can switch to a WebSocket. Those of another server, which calls the
 /// application as a service, cannot.
 pub fn is_served() -> bool {
-    current::serves_connections()
+    live::has_worker()
 }
 
 impl Ticket {

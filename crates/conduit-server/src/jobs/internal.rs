@@ -1,5 +1,6 @@
 //! Requests of the process to its own application.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -10,9 +11,13 @@ use super::server::JobServer;
 use crate::body::Body;
 use crate::config::Config;
 use crate::connection_info::ConnectionInfo;
-use crate::current;
 use crate::exchange::Environment;
 use crate::job::{Job, JobSource};
+
+thread_local! {
+    /// Sends requests of the process to the application of this thread; `None` if it takes none.
+    static JOBS: RefCell<Option<mpsc::WeakUnboundedSender<Job>>> = const { RefCell::new(None) };
+}
 
 /// Sends requests of the process itself to the application of one thread.
 #[derive(Clone)]
@@ -27,7 +32,8 @@ impl InternalCaller {
 
     /// The caller of the application on this thread; `None` if it takes no requests of the process.
     pub fn of_this_thread() -> Option<Self> {
-        current::jobs().map(InternalCaller::new)
+        let jobs = JOBS.with_borrow(|jobs| jobs.as_ref()?.upgrade())?;
+        Some(InternalCaller::new(jobs))
     }
 
     /// Calls the application with a request that is made on its thread, for a client with this address and connection. A
@@ -56,10 +62,15 @@ impl fmt::Debug for InternalCaller {
     }
 }
 
+/// Makes this the sender of the process's own requests to the application of this thread.
+pub(crate) fn set_jobs(jobs: mpsc::WeakUnboundedSender<Job>) {
+    JOBS.set(Some(jobs));
+}
+
 /// Takes requests of the process for the application of a worker, until it is dropped.
 pub(crate) async fn take_internal(environment: Environment, config: Config) {
     let (jobs, mut requests) = mpsc::unbounded_channel();
-    current::set_jobs(jobs.downgrade());
+    set_jobs(jobs.downgrade());
     let server = JobServer::new(environment, config);
     // The channel stays open as long as this future.
     let _jobs = jobs;

@@ -19,6 +19,6 @@ mod messages;
 mod server;
 
 pub use self::internal::InternalCaller;
-pub(super) use self::internal::take_internal;
+pub(super) use self::internal::{set_jobs, take_internal};
 pub(super) use self::messages::{ResponseFraming, assemble};
 pub(super) use self::server::JobServer;

@@ -11,13 +11,13 @@ use tokio::task::spawn_local;
 
 use crate::cohort::Cohort;
 use crate::config::Config;
-use crate::current::{self, Serves};
+use crate::current;
 use crate::dispatch::OpenApplication;
 use crate::error::{Error, Result};
 use crate::exchange::Environment;
 use crate::handle::{ServerHandle, Stage};
 use crate::job::Job;
-use crate::jobs::JobServer;
+use crate::jobs::{JobServer, set_jobs};
 use crate::thread_runtime::ThreadRuntime;
 use crate::watch::Watch;
 use crate::work::Work;
@@ -67,8 +67,8 @@ impl ServiceThread {
             jobs,
         } = self;
         let work = Work::default();
-        current::enter(handle.clone(), number, work.clone(), config.files, Serves::Requests);
-        current::set_jobs(caller);
+        current::enter(handle.clone(), number, work.clone(), config.files);
+        set_jobs(caller);
         let connect = match cohort.open(application, number, &handle).await {
             Ok(Some(connect)) => connect,
             Ok(None) => return,

@@ -12,7 +12,7 @@ use super::{Driver, Worker};
 use crate::cohort::Cohort;
 use crate::commands::CommandQueue;
 use crate::config::Config;
-use crate::current::{self, Serves};
+use crate::current;
 use crate::cut_off::CutOff;
 use crate::descriptors::start_error;
 use crate::dispatch::OpenApplication;
@@ -80,7 +80,7 @@ impl WorkerStart {
             cohort,
         } = self;
         let work = Work::default();
-        current::enter(handle.clone(), number, work.clone(), config.files, Serves::Connections);
+        current::enter(handle.clone(), number, work.clone(), config.files);
         live::enter();
         let Some(connect) = cohort.open(application, number, &handle).await? else {
             return Ok((CutOff::default(), work));
