@@ -76,7 +76,6 @@ pub trait TlsStream {
     fn take_info(&mut self) -> Option<ConnectionInfo>;
 
     /// As `Transport::has_selected`.
-    #[cfg(feature = "http2")]
     fn has_selected(&self, protocol: &[u8]) -> bool;
 
     /// Ends the server's half of the encrypted stream, as far as there is room.
@@ -291,7 +290,6 @@ impl Transport {
     }
 
     /// Returns whether the handshake has selected this application protocol (RFC 7301).
-    #[cfg(feature = "http2")]
     pub(super) fn has_selected(&self, protocol: &[u8]) -> bool {
         self.tls().is_some_and(|tls| tls.has_selected(protocol))
     }

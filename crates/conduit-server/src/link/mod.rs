@@ -125,7 +125,6 @@ impl Link {
     }
 
     /// Returns whether the TLS handshake has selected this application protocol.
-    #[cfg(feature = "http2")]
     pub(super) fn has_selected(&self, protocol: &[u8]) -> bool {
         self.stream.has_selected(protocol)
     }

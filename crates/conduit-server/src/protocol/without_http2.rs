@@ -10,7 +10,8 @@ pub(crate) enum Http2 {}
 pub(crate) type BoxedHttp2 = Http2;
 
 impl Http2 {
-    pub(super) fn negotiated(_: &mut Link, _: &mut Shared) -> Option<Self> {
+    pub(super) fn negotiated(link: &mut Link, _: &mut Shared) -> Option<Self> {
+        debug_assert!(!link.has_selected(b"h2"), "the server does not offer it");
         None
     }
 

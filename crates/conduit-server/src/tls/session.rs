@@ -395,7 +395,6 @@ impl TlsStream for Session {
         })
     }
 
-    #[cfg(feature = "http2")]
     fn has_selected(&self, protocol: &[u8]) -> bool {
         self.tls.alpn_protocol() == Some(protocol)
     }
