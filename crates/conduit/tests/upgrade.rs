@@ -33,6 +33,13 @@ async fn echo_later() -> Response {
     echo().await
 }
 
+/// Switches after it has read the content of the request.
+#[post("/echo-after-content")]
+async fn echo_after_content(content: Bytes) -> Response {
+    assert_eq!(&content[..], b"hello");
+    echo().await
+}
+
 #[get("/other")]
 async fn other() -> Response {
     (StatusCode::SWITCHING_PROTOCOLS, [(UPGRADE, "other")], ()).into_response()
@@ -151,6 +158,59 @@ fn a_request_that_is_not_complete_is_not_switched() {
         received.starts_with("HTTP/1.1 101 ") && !received.contains("hello"),
         "{received}"
     );
+}
+
+/// The other protocol begins after the last byte of the request, however its content is framed.
+#[test]
+fn bytes_after_the_content_of_a_request_belong_to_the_other_protocol() {
+    let client = TestClient::new(App::new(()).routes(routes![echo_later, echo_after_content]));
+    for (framing, content) in [
+        ("content-length: 5", "hello"),
+        ("transfer-encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+        (
+            "transfer-encoding: chunked",
+            "2;a=b\r\nhe\r\n3\r\nllo\r\n0\r\nx-sum: 7\r\n\r\n",
+        ),
+    ] {
+        let head = |target: &str, fields: &str| {
+            format!(
+                "{target} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: conduit-test-echo\r\n{framing}\r\n{fields}\r\n"
+            )
+        };
+        // A handler that does not read the content switches only if the whole request has arrived.
+        for (target, piece) in [
+            ("GET /echo-later", usize::MAX),
+            ("POST /echo-after-content", usize::MAX),
+            ("POST /echo-after-content", 1),
+            ("POST /echo-after-content", 7),
+        ] {
+            let mut connection = client.connect();
+            let request = head(target, "") + content + "first";
+            for piece in request.as_bytes().chunks(piece.min(request.len())) {
+                assert!(connection.send(piece));
+            }
+            check_switched(&mut connection, &format!("{target}, {framing}, {piece}"));
+        }
+        // 100 precedes 101 (RFC 9110, section 7.8).
+        let expecting = head("POST /echo-after-content", "expect: 100-continue\r\n");
+        let mut connection = client.connect();
+        assert!(connection.send(&expecting));
+        assert_eq!(read_until(&mut connection, "\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+        assert!(connection.send(format!("{content}first")));
+        check_switched(&mut connection, &format!("{framing}, expected"));
+    }
+}
+
+/// Checks that the response is 101, that the other protocol has received `first`, and that it receives what follows.
+fn check_switched(connection: &mut TestConnection, case: &str) {
+    let received = read_until(connection, "first");
+    assert!(received.starts_with("HTTP/1.1 101 "), "{case}: {received}");
+    let (_, rest) = received.split_once("\r\n\r\n").expect("the end of the head");
+    assert_eq!(rest, "first", "{case}");
+    assert!(connection.send("GET / HTTP/1.1\r\n\r\n"));
+    assert_eq!(read_until(connection, "\r\n\r\n"), "GET / HTTP/1.1\r\n\r\n", "{case}");
+    connection.end();
+    assert!(connection.rest().is_empty());
 }
 
 fn read_until(connection: &mut TestConnection, end: &str) -> String {
