@@ -1,5 +1,6 @@
 //! The state of a connection, and the end of its streams and of itself.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -32,6 +33,8 @@ pub struct Http2Connection {
     pub(super) send: SendWindow,
     /// The highest stream number that the peer has opened.
     pub(super) last_stream: u32,
+    /// The numbers that the peer has skipped last, and so never used.
+    pub(super) skipped: Range<u32>,
     pub(super) shutdown: Shutdown,
     /// The code of the client's GOAWAY.
     pub(super) peer_go_away: Option<ErrorCode>,
@@ -144,6 +147,7 @@ impl Http2Connection {
             received: ReceiveWindow::new(limits.connection_window, limits.connection_window),
             send: SendWindow::new(DEFAULT_WINDOW),
             last_stream: 0,
+            skipped: 0..0,
             shutdown: Shutdown::None,
             peer_go_away: None,
             glitches: Bucket::new(limits.glitches, limits.glitches_per_second),

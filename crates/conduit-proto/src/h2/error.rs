@@ -146,7 +146,9 @@ reasons! {
     /// A frame for a stream that was not opened (RFC 9113, section 5.1).
     IdleStream PROTOCOL_ERROR "a frame for an idle stream: open it with HEADERS";
     /// A frame for a closed stream (RFC 9113, section 5.1).
-    ClosedStream STREAM_CLOSED "a frame for a closed stream: open streams in ascending order";
+    ClosedStream STREAM_CLOSED "a frame for a closed stream: send nothing after END_STREAM or RST_STREAM";
+    /// A request whose number is below that of an earlier one (RFC 9113, section 5.1.1).
+    StreamOrder PROTOCOL_ERROR "the stream number is below that of an earlier request: open streams in ascending order";
     /// DATA or HEADERS after END_STREAM (RFC 9113, section 5.1).
     HalfClosed STREAM_CLOSED "a frame after the end of the request: send nothing after END_STREAM";
     /// CONTINUATION without HEADERS (RFC 9113, section 6.10).

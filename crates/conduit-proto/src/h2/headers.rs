@@ -114,7 +114,10 @@ impl Http2Connection {
             return self.trailers(section, id, out, now);
         }
         if !self.is_ignored(section.stream) {
-            return Err(Http2Reason::ClosedStream);
+            return Err(match self.skipped.contains(&section.stream) {
+                true => Http2Reason::StreamOrder,
+                false => Http2Reason::ClosedStream,
+            });
         }
         self.ignore(section)?;
         self.glitch(now)?;
@@ -128,6 +131,10 @@ impl Http2Connection {
         out: &mut Vec<u8>,
         now: Duration,
     ) -> Handled<'a> {
+        let next = if self.last_stream == 0 { 1 } else { self.last_stream + 2 };
+        if section.stream > next {
+            self.skipped = next..section.stream;
+        }
         self.last_stream = section.stream;
         if matches!(self.shutdown, Shutdown::Last(_)) {
             self.ignore(section)?;

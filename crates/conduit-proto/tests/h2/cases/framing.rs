@@ -357,6 +357,16 @@ pub(super) fn cases() -> Vec<Case> {
             served(1),
         ),
         case(
+            "7",
+            "GOAWAY with an unknown code",
+            [
+                post(1, "/", &[]),
+                frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 0xff]),
+                last_data(1, b""),
+            ],
+            served(1),
+        ),
+        case(
             "6.8",
             "GOAWAY on a stream",
             frame(GOAWAY, 0, 1, &[0; 8]),

@@ -166,6 +166,18 @@ pub(super) fn cases() -> Vec<Case> {
             "5.1.1",
             "a lower number that was skipped",
             [get(5, "/"), get(3, "/")],
+            Connection(E::PROTOCOL_ERROR),
+        ),
+        case(
+            "5.1.1",
+            "a lower number that was skipped before other requests",
+            [get(1, "/"), get(9, "/"), get(11, "/"), get(7, "/")],
+            Connection(E::PROTOCOL_ERROR),
+        ),
+        case(
+            "5.1.1",
+            "a lower number that was not skipped",
+            [get(3, "/"), get(9, "/"), get(3, "/")],
             Connection(E::STREAM_CLOSED),
         ),
         case(
