@@ -23,7 +23,9 @@ impl Connection {
     /// - A 1xx other than 101 is sent at once and does not replace the response. A client of HTTP/1.0 does not receive
     ///   it.
     /// - 101, and 2xx to `CONNECT`, end HTTP on this connection: there is no body, and subsequent bytes belong to the
-    ///   caller. `headers` contains `upgrade`; the engine adds `connection: upgrade`.
+    ///   caller.
+    ///
+    /// To an `upgrade` in `headers`, which a 101 and a 426 have, the engine adds `connection: upgrade` (RFC 9110, section 7.8).
     ///
     /// The head determines whether the connection persists ([`keep_alive`](Self::keep_alive)): it does not if the
     /// client refuses, after an error, or if the client still expects `100 Continue`. An incomplete request body may be
@@ -69,11 +71,14 @@ impl Connection {
         } else {
             self.write_framing(out, status, body, owned.content_length)
         };
-        if status == StatusCode::SWITCHING_PROTOCOLS {
+        // After 101 the connection belongs to the other protocol.
+        let persists = self.keep_alive || status == StatusCode::SWITCHING_PROTOCOLS;
+        if owned.upgrade || status == StatusCode::SWITCHING_PROTOCOLS {
             out.extend_from_slice(b"connection: upgrade\r\n");
-        } else if !self.keep_alive {
+        }
+        if !persists {
             out.extend_from_slice(b"connection: close\r\n");
-        } else if self.old {
+        } else if self.old && status != StatusCode::SWITCHING_PROTOCOLS {
             out.extend_from_slice(b"connection: keep-alive\r\n");
         }
         if owned.date {
@@ -317,6 +322,7 @@ struct Owned {
     content_length: Option<u64>,
     close: bool,
     date: bool,
+    upgrade: bool,
 }
 
 /// Writes all fields except those that the engine handles itself.
@@ -336,6 +342,7 @@ fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) -> Owned {
                 .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
         } else if *name != header::TRANSFER_ENCODING && name.as_str() != "keep-alive" {
             owned.date |= *name == header::DATE;
+            owned.upgrade |= *name == header::UPGRADE;
             write_line(out, name.as_str().as_bytes(), value);
         }
     }

@@ -171,6 +171,26 @@ fn caller_fields_are_sent_in_order_except_engine_fields() {
     assert_eq!((output, stays_open), (expected, true));
 }
 
+/// RFC 9110, section 7.8: a sender of `upgrade` also sends the connection option.
+#[test]
+fn upgrade_is_a_connection_option() {
+    let fields = headers(&[("upgrade", "websocket")]);
+    for (version, option, more, stays_open) in [
+        ("1.1", "x-a", "", true),
+        ("1.1", "upgrade", "", true),
+        ("1.1", "close, upgrade", "connection: close\r\n", false),
+        ("1.0", "x-a", "connection: close\r\n", false),
+    ] {
+        let mut fields = fields.clone();
+        fields.insert("connection", option.parse().expect("a value"));
+        let responded = respond(&mut request("GET", version), 426, &fields, Exact(0), &[]);
+        let expected = format!(
+            "HTTP/1.1 426 Upgrade Required\r\nupgrade: websocket\r\ncontent-length: 0\r\nconnection: upgrade\r\n{more}{DATE}\r\n"
+        );
+        assert_eq!(responded, (expected, stays_open), "{version} {option}");
+    }
+}
+
 #[test]
 fn caller_can_close_and_set_the_date() {
     let fields = headers(&[("connection", "X, Close"), ("date", "yesterday")]);
