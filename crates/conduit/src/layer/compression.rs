@@ -15,7 +15,7 @@ use super::accept_encoding::accepted;
 use super::coded_tags::{self, Marks};
 use super::coding::{Coding, Encoder};
 use super::{Layer, Next, fields};
-use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
+use crate::body::{Body, BodyError, BoxError, PieceStream};
 use crate::request::Request;
 use crate::response::Response;
 use conduit_core::internal::charge::Charge;
@@ -39,9 +39,9 @@ const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 ///
 /// The layer does not compress responses of less than 1 KiB ([`from_bytes`](Compression::from_bytes)), responses whose content
 /// type is unknown or already compressed (text, JSON, XML, JavaScript, fonts, SVG, WebAssembly and similar types are
-/// compressed), and responses with a `content-encoding`, a `content-range` or `cache-control: no-transform`. Every response
-/// gets `vary: accept-encoding`, including uncompressed ones, because a 304 or an error must vary by the same fields as the
-/// page.
+/// compressed), [problems](crate::Problem), and responses with a `content-encoding`, a `content-range` or
+/// `cache-control: no-transform`. Every response gets `vary: accept-encoding`, including uncompressed ones, because a 304 or an
+/// error must vary by the same fields as the page.
 ///
 /// Each coding has a separate strong `etag`, since the bytes differ (section 8.8.3.3): `"v1"` becomes `"v1;gzip"`. The layer
 /// removes the mark from `If-Match` and `If-None-Match`, so that handlers and inner layers compare their original tags. The
@@ -126,6 +126,8 @@ fn is_compressible(response: &Response) -> bool {
     );
     has_body
         && !response.body().is_empty()
+        // The application's form for errors needs the problem.
+        && response.body().problem().is_none()
         && !headers.contains_key(CONTENT_ENCODING)
         && !headers.contains_key(CONTENT_RANGE)
         && !fields::has_member(headers, &CACHE_CONTROL, "no-transform")
@@ -162,7 +164,7 @@ fn compressed(response: Response, coding: Coding) -> Response {
     let is_in_memory = body.is_in_memory();
     let at_once = is_in_memory && length.is_some_and(|length| length <= AT_ONCE_BYTES);
     if at_once {
-        let bytes = in_memory(body);
+        let bytes = body.into_whole();
         return match compress_at_once(coding, &bytes) {
             Ok(smaller) if smaller.len() < bytes.len() => {
                 describe(&mut parts.headers, coding);
@@ -185,7 +187,7 @@ fn compressed(response: Response, coding: Coding) -> Response {
         }
     };
     let body = if is_in_memory {
-        Body::from_stream(Pieces(in_memory(body)))
+        Body::from_stream(Pieces(body.into_whole()))
     } else {
         body
     };
@@ -198,16 +200,6 @@ fn compressed(response: Response, coding: Coding) -> Response {
         _charge: charge,
     };
     Response::from_parts(parts, Body::from_pieces(compressed))
-}
-
-/// Returns the bytes of a body in memory.
-fn in_memory(body: Body) -> Bytes {
-    match body.0 {
-        BodyKind::Static(bytes) => Bytes::from_static(bytes),
-        BodyKind::Bytes(bytes) => bytes,
-        BodyKind::Buffer(buffer) => Bytes::from(buffer),
-        _ => Bytes::new(),
-    }
 }
 
 fn compress_at_once(coding: Coding, bytes: &[u8]) -> std::io::Result<Vec<u8>> {

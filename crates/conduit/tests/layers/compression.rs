@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use conduit::layer::{BodyLimit, Compression, Conditional, Decompression, Preconditions};
 use conduit::prelude::*;
+use conduit::problem::ErrorContext;
 use tokio::sync::Notify;
 
 use crate::request;
@@ -392,5 +393,36 @@ fn a_body_that_is_not_in_its_coding_is_a_client_error() {
         let answer = upload(&server, "/length", coding, b"x");
         assert_eq!(answer.status, 415, "{coding}");
         assert_eq!(answer.header("accept-encoding"), Some("gzip, deflate, br, zstd"));
+    }
+}
+
+#[get("/invalid/{lines}")]
+async fn invalid(lines: Path<usize>) -> Problem {
+    Problem::unprocessable(TEXT.repeat(*lines))
+}
+
+/// The layer replaced the body of a long problem by an empty one.
+#[test]
+fn a_problem_is_complete_and_keeps_the_form_of_the_application() {
+    fn page(problem: Problem, _: &ErrorContext<'_>) -> Response {
+        let detail = problem.detail().unwrap_or_default().to_owned();
+        (problem.status(), Html(detail)).into_response()
+    }
+    let app = || App::new(()).routes(routes![invalid]).development(false);
+    let (plain, coded) = (serve(app()), serve(app().layer(Compression::new())));
+    let (plain_page, coded_page) = (
+        serve(app().errors(page)),
+        serve(app().errors(page).layer(Compression::new())),
+    );
+    // Bodies that would be encoded at once, and as a stream.
+    for lines in [30, 2000] {
+        let target = format!("/invalid/{lines}");
+        for (plain, coded) in [(&plain, &coded), (&plain_page, &coded_page)] {
+            let (expected, answer) = (plain.get(&target), get(coded, &target, "gzip"));
+            assert_eq!((answer.status, answer.header("content-encoding")), (422, None));
+            assert_eq!(answer.header("content-type"), expected.header("content-type"));
+            assert!(expected.body.len() >= TEXT.len() * lines);
+            assert!(answer.body == expected.body, "{} bytes", answer.body.len());
+        }
     }
 }
