@@ -41,19 +41,23 @@ const INSERT: &str = "
     )
     SELECT value FROM found UNION ALL SELECT value FROM inserted";
 
-/// A budget is an empty value that expires at the arrival time. Parameters: the key, the interval, and the tolerance minus
-/// the interval. Returns the time by which the request is ahead; no row if other requests have exhausted the budget meanwhile.
-/// A request that finds an exhausted budget writes nothing: the arrival time never decreases.
+/// A budget is an empty value that expires at the arrival time. Parameters: the key, the interval, the tolerance minus the
+/// interval, and the longest lead. Returns the time by which the request is ahead; no row if other requests have exhausted the
+/// budget meanwhile. A request that finds an exhausted budget writes nothing: the arrival time decreases only after the clock was
+/// set back.
 const TAKE: &str = "
     WITH exhausted AS (
         SELECT expires_at - statement_timestamp() + $2 AS ahead FROM conduit_store
-        WHERE key = $1 AND expires_at > statement_timestamp() + $3
+        WHERE key = $1 AND expires_at > statement_timestamp() + $3 AND expires_at <= statement_timestamp() + $4
     ), taken AS (
         INSERT INTO conduit_store AS stored (key, value, expires_at)
         SELECT $1, '', clock_timestamp() + $2 WHERE NOT EXISTS (SELECT FROM exhausted)
         ON CONFLICT (key) DO UPDATE
-        SET value = '', expires_at = greatest(stored.expires_at, clock_timestamp()) + $2
-        WHERE stored.expires_at <= clock_timestamp() + $3
+        SET value = '', expires_at = $2 + CASE
+            WHEN stored.expires_at > clock_timestamp() + $4 THEN clock_timestamp() + $3
+            ELSE greatest(stored.expires_at, clock_timestamp())
+        END
+        WHERE stored.expires_at <= clock_timestamp() + $3 OR stored.expires_at > clock_timestamp() + $4
         RETURNING expires_at - clock_timestamp() AS ahead
     )
     SELECT ahead FROM exhausted UNION ALL SELECT ahead FROM taken";
@@ -124,7 +128,8 @@ pub(crate) async fn take(connection: &mut PgConnection, key: &[u8], budget: Budg
     let take = sqlx::query_scalar(TAKE)
         .bind(key)
         .bind(interval(needed))
-        .bind(interval(slack));
+        .bind(interval(slack))
+        .bind(interval(budget.longest_lead()));
     let ahead: Option<PgInterval> = take.fetch_optional(connection).await?;
     Ok(budget.taken(ahead.map_or(tolerance + needed, duration)))
 }

@@ -163,6 +163,14 @@ async fn budget_refills_and_has_any_size() -> sqlx::Result<()> {
         !refused.is_accepted && refused.wait.as_secs().div_ceil(3600) == 9,
         "{refused:?}"
     );
+    // The clock of the server was set back.
+    sqlx::query("UPDATE conduit_store SET expires_at = expires_at + interval '1 day'")
+        .execute(&pool)
+        .await?;
+    for accepted in [true, false] {
+        let taken = store.take(b"k", two).await?;
+        assert!(taken.is_accepted == accepted && taken.wait <= LONG / 2, "{taken:?}");
+    }
     // Zero counts as 1.
     for accepted in [true, false] {
         assert_eq!(store.take(b"none", budget(0, LONG)).await?.is_accepted, accepted);

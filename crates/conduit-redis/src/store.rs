@@ -238,6 +238,7 @@ impl Store for RedisStore {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let mut script = self.0.take.key(self.key(key));
         script.arg(micros(budget.interval())).arg(micros(budget.tolerance()));
+        script.arg(micros(budget.longest_lead()));
         let ahead: String = repeated(async || self.call(&script).await).await?;
         let micros = ahead.parse().unwrap_or(u64::MAX);
         Ok(budget.taken(Duration::from_micros(micros)))

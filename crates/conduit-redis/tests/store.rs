@@ -100,6 +100,23 @@ async fn budget_of_a_hot_key_is_shared_by_all_processes() -> redis::RedisResult<
     }
     assert_eq!(accepted, 100);
     assert_eq!((left[0].max(left[1]), left[119]), (99, 0));
+    // The clock of the server was set back.
+    let client = redis::Client::open(server.url())?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    let arrival: u64 = redis::cmd("GET")
+        .arg("conduit:hot")
+        .query_async(&mut connection)
+        .await?;
+    let mut set = redis::cmd("SET");
+    set.arg("conduit:hot").arg(arrival + 24 * 3600 * 1_000_000);
+    let () = set.query_async(&mut connection).await?;
+    for accepted in [true, false] {
+        let taken = stores[0].take(b"hot", budget).await?;
+        assert!(
+            taken.is_accepted == accepted && taken.wait <= budget.interval(),
+            "{taken:?}"
+        );
+    }
     Ok(())
 }
 

@@ -38,7 +38,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use conduit::layer::{Store, Value};
+use conduit::layer::{Budget, Store, Taken, Value};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 /// The time that a statement waits while another connection writes.
@@ -60,10 +60,25 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS conduit_store (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS conduit_store_by_end ON conduit_store (until_millis)";
 
+/// The value of a budget is its arrival time in microseconds since 1970, in decimal digits. Parameters: the key, and the
+/// interval, the tolerance and the longest lead of the budget. Returns the time by which the request is ahead; no row if the
+/// budget is exhausted. The time is that after the wait for the lock, in whole milliseconds.
+const TAKE: &str = "
+    INSERT INTO conduit_store (key, value, until_millis)
+    SELECT ?1, CAST(CAST(next AS TEXT) AS BLOB), next / 1000 + 2 FROM (
+        SELECT now, iif(arrival > now + ?4, now + ?3 - ?2, max(arrival, now)) + ?2 AS next FROM (
+            SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now,
+                coalesce(max(CAST(CAST(value AS TEXT) AS INTEGER)), 0) AS arrival FROM conduit_store WHERE key = ?1
+        )
+    )
+    WHERE next <= now + ?3
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, until_millis = excluded.until_millis
+    RETURNING CAST(CAST(value AS TEXT) AS INTEGER) - CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
+
 /// Values in the table `conduit_store` of a SQLite database, which may have other tables. Clones use the same connections.
 ///
-/// Each change is one statement, so it is atomic among all processes that use the file. Insertions remove expired values a few at a
-/// time. The size is not bounded: it is that of the live values. Lifetimes use the system clock.
+/// Each change is one statement, so it is atomic among all processes that use the file. A request to an exhausted budget only reads.
+/// Insertions remove expired values a few at a time. The size is not bounded: it is that of the live values. Lifetimes use the system clock.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     writer: SqlitePool,
@@ -130,15 +145,19 @@ impl SqliteStore {
         );
         let insert = insert.bind(key).bind(value.bytes).bind(until(now, value)).bind(now);
         let inserted = insert.execute(&self.writer).await?.rows_affected();
+        self.remove_expired(now).await;
+        Ok(inserted)
+    }
+
+    /// Removes a few expired values. A failure is logged only: later insertions remove the same rows.
+    async fn remove_expired(&self, now: i64) {
         let remove = sqlx::query(
             "DELETE FROM conduit_store WHERE key IN
             (SELECT key FROM conduit_store WHERE until_millis <= ?1 ORDER BY until_millis LIMIT ?2)",
         );
-        // The value is stored; later ones remove the same rows.
         if let Err(error) = remove.bind(now).bind(REMOVED_AT_ONCE).execute(&self.writer).await {
             tracing::warn!(%error, "cannot remove expired values from `conduit_store`; the next insertion tries again");
         }
-        Ok(inserted)
     }
 
     async fn update(&self, key: &[u8], expected: &[u8], value: Value<'_>, now: i64) -> sqlx::Result<u64> {
@@ -180,6 +199,29 @@ impl Store for SqliteStore {
         };
         Ok(changed == 1)
     }
+
+    async fn take(&self, key: &[u8], budget: Budget) -> sqlx::Result<Taken> {
+        let stored = self.get(key).await?;
+        let arrival = stored
+            .as_deref()
+            .and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+        let [interval, tolerance, lead] = [budget.interval(), budget.tolerance(), budget.longest_lead()].map(micros);
+        let now = micros(since_epoch());
+        // The arrival time of an exhausted budget needs no change.
+        if let Some(arrival) = arrival
+            && (now + tolerance - interval + 1..=now + lead).contains(&arrival)
+        {
+            return Ok(budget.taken(ahead(arrival - now + interval)));
+        }
+        let take = sqlx::query_scalar(TAKE).bind(key);
+        let take = take.bind(interval).bind(tolerance).bind(lead);
+        let taken: Vec<i64> = take.fetch_all(&self.writer).await?;
+        if stored.is_none() {
+            self.remove_expired(now / 1000).await;
+        }
+        // Other requests have exhausted the budget since the read.
+        Ok(budget.taken(ahead(taken.first().copied().unwrap_or(tolerance + interval))))
+    }
 }
 
 /// Returns whether another connection has the lock: SQLITE_BUSY, whose variants have it in the lowest byte.
@@ -197,6 +239,18 @@ fn until(now: i64, value: Value<'_>) -> i64 {
 
 /// The time in milliseconds since 1970.
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(since_epoch().as_millis()).unwrap_or(i64::MAX)
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Times and the lengths of a budget, whose sums fit in 64 bits.
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn ahead(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }

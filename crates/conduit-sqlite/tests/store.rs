@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conduit::layer::{Store, Value};
+use conduit::layer::{Budget, Store, Value};
 use conduit::prelude::*;
 use conduit::session::{Session, Sessions};
 use conduit::testing::TestClient;
@@ -117,6 +117,75 @@ async fn one_of_two_connections_replaces_a_value() -> sqlx::Result<()> {
         );
         assert!(first? != second?, "round {round}");
     }
+    Ok(())
+}
+
+/// Of concurrent requests of a client, some lost each attempt and were rejected.
+#[tokio::test]
+async fn concurrent_requests_take_the_whole_budget() -> sqlx::Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("store.db");
+    let stores = [SqliteStore::open(&path).await?, SqliteStore::open(&path).await?];
+    let budget = Budget {
+        requests: 60,
+        period: LONG,
+    };
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..80 {
+        let store = stores[task % 2].clone();
+        tasks.spawn(async move { store.take(b"hot", budget).await });
+    }
+    let mut left = Vec::new();
+    for taken in tasks.join_all().await {
+        let taken = taken?;
+        assert!(!taken.wait.is_zero() && taken.wait <= budget.interval(), "{taken:?}");
+        left.extend(taken.is_accepted.then_some(taken.left));
+    }
+    left.sort_unstable();
+    assert!(left.iter().copied().eq(0..60), "{left:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn budget_refills_and_has_any_size() -> sqlx::Result<()> {
+    let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    let pool = pool.connect("sqlite::memory:").await?;
+    let store = SqliteStore::new(pool.clone()).await?;
+    let budget = |requests, period| Budget { requests, period };
+    // Adds this number of seconds to all arrival times.
+    let shift = async |seconds: i64| {
+        let shift =
+            "UPDATE conduit_store SET value = CAST(CAST(CAST(CAST(value AS TEXT) AS INTEGER) + ?1 AS TEXT) AS BLOB),
+            until_millis = until_millis + ?1 / 1000";
+        sqlx::query(shift).bind(seconds * 1_000_000).execute(&pool).await
+    };
+    let two = budget(2, LONG);
+    for accepted in [true, true, false] {
+        assert_eq!(store.take(b"k", two).await?.is_accepted, accepted);
+    }
+    shift(-1801).await?;
+    for accepted in [true, false, false] {
+        assert_eq!(store.take(b"k", two).await?.is_accepted, accepted);
+    }
+    // The clock was set back.
+    shift(50).await?;
+    let refused = store.take(b"k", two).await?;
+    assert!(!refused.is_accepted && refused.wait.as_secs() >= 1800, "{refused:?}");
+    shift(24 * 3600).await?;
+    for accepted in [true, false] {
+        let taken = store.take(b"k", two).await?;
+        assert!(taken.is_accepted == accepted && taken.wait <= LONG / 2, "{taken:?}");
+    }
+    // Zero counts as 1.
+    for accepted in [true, false] {
+        assert_eq!(store.take(b"none", budget(0, LONG)).await?.is_accepted, accepted);
+    }
+    assert!(store.take(b"short", budget(1, Duration::ZERO)).await?.is_accepted);
+    for (key, requests) in [(b"a", 1), (b"b", u32::MAX)] {
+        let taken = store.take(key, budget(requests, Duration::MAX)).await?;
+        assert_eq!((taken.is_accepted, taken.left), (true, u64::from(requests) - 1));
+    }
+    assert!(!store.take(b"a", budget(1, Duration::MAX)).await?.is_accepted);
     Ok(())
 }
 

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+/// The difference between clocks, or the correction of one, that a budget tolerates.
+const CLOCK_ERROR: Duration = Duration::from_secs(60);
+
 /// A budget of requests, one of which becomes available every `period / requests`: the generic cell rate algorithm. A
 /// [`Store`](super::Store) has, for each key, the theoretical arrival time of the next request, if each came exactly one
-/// [interval](Self::interval) after the previous one. It is at most one period ahead.
+/// [interval](Self::interval) after the previous one. It is at most one period ahead, unless the clock has been set back: see
+/// [`longest_lead`](Self::longest_lead).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// The number of requests in a period, all of which may come at once. Zero counts as 1.
@@ -35,6 +39,13 @@ impl Budget {
         Duration::from_micros(self.interval_micros() * self.burst())
     }
 
+    /// The longest time by which the stored arrival time may be ahead of now: a minute more than the [tolerance](Self::tolerance).
+    /// A later arrival time was stored before the clock was set back. It would exclude the client until the clock has caught up,
+    /// so a store replaces it by the tolerance minus an interval ahead of now: this request is accepted, and leaves none.
+    pub fn longest_lead(&self) -> Duration {
+        self.tolerance() + CLOCK_ERROR
+    }
+
     /// The result of a request that puts the arrival time `ahead` of now: the later of the stored arrival time and now, plus
     /// an interval, minus now. The request is accepted, and the new arrival time to be stored, if `ahead` is at most the
     /// [tolerance](Self::tolerance).
@@ -60,7 +71,12 @@ impl Budget {
 
     /// The result of a request at `now`, and the arrival time after it, both in microseconds since 1970.
     pub(super) fn take_at(&self, arrival: u64, now: u64) -> (Taken, u64) {
-        let next = arrival.max(now).saturating_add(self.interval_micros());
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let arrival = match arrival > now.saturating_add(micros(self.longest_lead())) {
+            true => now.saturating_add(micros(self.tolerance()) - self.interval_micros()),
+            false => arrival.max(now),
+        };
+        let next = arrival.saturating_add(self.interval_micros());
         (self.taken(Duration::from_micros(next - now)), next)
     }
 
@@ -128,10 +144,19 @@ mod tests {
     }
 
     #[test]
-    fn clock_that_was_set_back_excludes_a_client_for_at_most_a_period_more() {
+    fn clock_that_was_set_back_excludes_a_client_for_at_most_a_minute() {
         let start = 1_700_000_000 * SECOND;
-        let (taken, _) = TEN_A_MINUTE.take_at(start, start - 10 * SECOND);
-        assert!(taken.is_accepted);
+        // An exhausted budget.
+        let arrival = start + 60 * SECOND;
+        let (taken, _) = TEN_A_MINUTE.take_at(arrival, start - 60 * SECOND);
+        assert_eq!((taken.is_accepted, taken.wait), (false, Duration::from_secs(66)));
+        for seconds in [61, 24 * 3600] {
+            let now = start - seconds * SECOND;
+            let (taken, next) = TEN_A_MINUTE.take_at(arrival, now);
+            assert_eq!((taken.is_accepted, taken.left, next), (true, 0, now + 60 * SECOND));
+            let (taken, _) = TEN_A_MINUTE.take_at(next, now);
+            assert_eq!((taken.is_accepted, taken.wait), (false, Duration::from_secs(6)));
+        }
     }
 
     #[test]

@@ -21,8 +21,10 @@ const SHARDS: usize = 16;
 const SHARD_BYTES: usize = 4 * 1024 * 1024;
 /// The approximate memory of an entry without its key and value.
 const ENTRY_BYTES: usize = 320;
-/// The number of attempts to take from a budget, or to set a value, by `get` and `replace`.
+/// The number of attempts to set a value by `get` and `replace`.
 const ATTEMPTS: usize = 8;
+/// The number of attempts to take from a budget by `get` and `replace`. Of concurrent ones, each round has one that succeeds.
+const TAKE_ATTEMPTS: usize = 64;
 /// The account of budgets: those that are closest to full are evicted first, regardless of the client.
 const BUDGETS: &str = "rate";
 /// The longest client name that is used in a key without hashing.
@@ -115,14 +117,15 @@ pub trait Store: Clone + Send + 'static {
     }
 
     /// Takes one request from the budget of a key, atomically. A key without a value has the whole budget. The store may
-    /// forget a budget that has refilled.
+    /// forget a budget that has refilled. The provided implementation rejects a request that loses 64 attempts to concurrent
+    /// requests of the same key, although the budget may not be exhausted.
     ///
     /// # Errors
     ///
     /// Returns an error if the store is unreachable or full.
     fn take(&self, key: &[u8], budget: Budget) -> impl Future<Output = Result<Taken, Self::Error>> {
         async move {
-            for _ in 0..ATTEMPTS {
+            for _ in 0..TAKE_ATTEMPTS {
                 let stored = self.get(key).await?;
                 let (taken, next) = take_of(stored.as_deref(), budget);
                 let Some(next) = next else { return Ok(taken) };
