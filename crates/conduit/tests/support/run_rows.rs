@@ -22,6 +22,7 @@ macro_rules! run_rows {
         run_rows!($server:
             run_is_followed_continued_and_cancelled_at_another_process,
             run_whose_process_ends_is_cut_off_for_the_clients_of_others,
+            run_continues_after_an_outage_that_is_longer_than_a_lease,
             cancellation_that_the_engine_does_not_deliver_is_an_error,
             shutdown_waits_for_a_run_and_cuts_off_a_longer_one_for_the_clients_of_others);
 
@@ -195,6 +196,25 @@ pub(crate) fn run_whose_process_ends_is_cut_off_for_the_clients_of_others<S: Tes
     skip_reports(&mut stream);
     drop(one);
     assert_eq!(next(&mut stream).0, r#"{"state":"cut_off"}"#);
+    assert_eq!(stream.event(), None);
+}
+
+pub(crate) fn run_continues_after_an_outage_that_is_longer_than_a_lease<S: TestServer>() {
+    let Some(mut server) = S::durable() else { return };
+    // Real time: the server ends the leases of both processes, which have the time of one lease to reconnect.
+    let lease = Duration::from_secs(3);
+    let [one, two] = [(); 2].map(|()| {
+        let engine = RemoteEngineConfig { lease, ..patient() };
+        process_of(Runs::with_engine(RunsConfig::default(), server.engine(engine)), "ada")
+    });
+    let location = start_at(&one, "never");
+    let mut stream = open(&two, &location, "");
+    skip_reports(&mut stream);
+    server.stop();
+    std::thread::sleep(lease + Duration::from_secs(1));
+    server.start();
+    two.delete(&location).send().assert_status(204);
+    assert_eq!(next(&mut stream).0, r#"{"state":"cancelled"}"#);
     assert_eq!(stream.event(), None);
 }
 
