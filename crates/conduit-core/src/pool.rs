@@ -54,6 +54,11 @@ impl Buffer {
         (std::mem::take(&mut self.bytes), std::mem::take(&mut self.charge))
     }
 
+    /// The buffer of these parts, as [`into_parts`](Buffer::into_parts) returns them.
+    pub fn from_parts(bytes: Vec<u8>, charge: Charge) -> Self {
+        Buffer { bytes, charge }
+    }
+
     /// Appends bytes of a body, whose memory is taken from the server's budget.
     #[inline]
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
@@ -89,10 +94,7 @@ impl From<Buffer> for Bytes {
 /// The vector's memory serves later buffers of the thread.
 impl From<Vec<u8>> for Buffer {
     fn from(bytes: Vec<u8>) -> Self {
-        Buffer {
-            bytes,
-            charge: Charge::default(),
-        }
+        Buffer::from_parts(bytes, Charge::default())
     }
 }
 

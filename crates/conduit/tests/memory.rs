@@ -4,6 +4,9 @@
 #[cfg(all(feature = "http2", feature = "websocket"))]
 #[path = "memory_of/connections.rs"]
 mod connections;
+#[cfg(feature = "multipart")]
+#[path = "memory_of/forms.rs"]
+mod forms;
 #[cfg(all(feature = "http2", feature = "websocket"))]
 #[allow(dead_code, reason = "the tests of the engine use the rest")]
 #[path = "../../conduit-proto/tests/h2/frames.rs"]

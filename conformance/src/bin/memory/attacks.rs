@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::Size;
-use crate::bodies::{brotli_bomb, form, get, gzip_bomb, json, payment, post, zstd_bomb};
+use crate::bodies::{album, brotli_bomb, form, get, gzip_bomb, json, payment, post, zstd_bomb};
 use crate::server::{Output, Server};
 
 const BODY_BYTES: usize = 2 * 1024 * 1024;
@@ -146,12 +146,11 @@ pub(crate) const ATTACKS: &[MemoryAttack] = &[
     }),
     attack("1,000 unfinished bodies of 2 MiB", 320.0, |server, size| {
         let request = post("/length", "", &vec![b'x'; BODY_BYTES]);
-        let open = |_| {
-            let mut stream = server.connect();
-            let _ = stream.write_all(&request[..request.len() - 1]);
-            stream
-        };
-        (0..size.of(1000, 200)).map(open).collect()
+        unfinished(server, size.of(1000, 200), &request)
+    }),
+    // Beyond the budget, each file takes a descriptor.
+    attack("400 unfinished forms with 33 files of 60 KiB", 320.0, |server, size| {
+        unfinished(server, size.of(400, 200), &album())
     }),
     attack("3,000 compressed streams", 96.0, |server, size| {
         held(server, size.of(3000, 600), |number| {
@@ -169,6 +168,19 @@ pub(crate) const ATTACKS: &[MemoryAttack] = &[
         Vec::new()
     }),
 ];
+
+/// Sends this number of requests without their last byte, and keeps the connections.
+fn unfinished(server: &Server, count: usize, request: &[u8]) -> Vec<TcpStream> {
+    let open = |_| {
+        let mut stream = server.connect();
+        let _ = stream.write_all(&request[..request.len() - 1]);
+        stream
+    };
+    let streams = (0..count).map(open).collect();
+    // The server may still read.
+    server.settle();
+    streams
+}
 
 fn many_requests(server: &Server, size: Size) -> Vec<TcpStream> {
     let mut stream = server.connect();

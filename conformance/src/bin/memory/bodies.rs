@@ -26,6 +26,17 @@ pub(crate) fn form(body: &str) -> Vec<u8> {
     )
 }
 
+/// A form of 33 files, each of 60 KiB, without the boundary that ends it.
+pub(crate) fn album() -> Vec<u8> {
+    let part = "--b\r\ncontent-disposition: form-data; name=\"files\"; filename=\"f\"\r\n\r\n";
+    let part = [part.as_bytes(), &[b'x'; 60 * 1024], b"\r\n"].concat();
+    post(
+        "/album",
+        "content-type: multipart/form-data; boundary=b\r\n",
+        &part.repeat(33),
+    )
+}
+
 /// A payment of one of many owners, each with another address and other credentials.
 pub(crate) fn payment(path: &str, number: usize) -> Vec<u8> {
     let [.., a, b, c] = number.to_be_bytes();

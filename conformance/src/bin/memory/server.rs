@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use conduit::layer::{Compression, Decompression, Idempotency};
 use conduit::prelude::*;
-use conduit::{AccessLog, Tls, log};
+use conduit::{AccessLog, MultipartForm, Tls, UploadedFile, log};
 use conduit_conformance::certificate::{Certificate, Files};
 use futures_core::Stream;
 
@@ -78,6 +78,16 @@ async fn form(form: Form<BTreeMap<String, String>>) -> String {
     form.len().to_string()
 }
 
+#[derive(serde::Deserialize, JsonSchema)]
+struct Album {
+    files: Vec<UploadedFile>,
+}
+
+#[post("/album")]
+async fn album(form: MultipartForm<Album>) -> String {
+    form.0.files.len().to_string()
+}
+
 #[post("/pay")]
 async fn pay(_order: Bytes) -> String {
     "x".repeat(4096)
@@ -105,6 +115,7 @@ pub(crate) fn serve() -> conduit::Result {
             number,
             order,
             form,
+            album,
             #[layer(Idempotency::new())]
             [pay, hang]
         ])
@@ -198,6 +209,15 @@ impl Server {
             .and_then(|line| line.split_whitespace().next()?.parse().ok())
             .expect("a number");
         kibibytes / 1024.0
+    }
+
+    /// Waits until the peak of the memory has been the same for a second.
+    pub(crate) fn settle(&self) {
+        let mut peak = 0.0;
+        while self.mebibytes("VmHWM:") > peak {
+            peak = self.mebibytes("VmHWM:");
+            std::thread::sleep(Duration::from_secs(1));
+        }
     }
 
     pub(crate) fn descriptors(&self) -> usize {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,22 +17,22 @@ use crate::body::Body;
 use crate::extract::fields::{FILE, KEPT_FILE};
 use crate::problem::Problem;
 
-/// The maximum number of bytes of a file in memory; a longer one is written to a temporary file.
-const MEMORY_BYTES: usize = 64 * 1024;
-
 /// A file that a client has sent in a form: a field of the struct that a [`MultipartForm`](super::MultipartForm) reads.
 ///
 /// A file of up to 64 KiB is in memory, a longer one in a temporary file, which only the server's user can read, and which is
-/// removed when this value is dropped. Disks are read and written by threads of tokio's pool for blocking work.
+/// removed when this value is dropped. Memory counts for [`App::body_memory`](crate::App::body_memory) until the content is dropped;
+/// while less than an eighth of that is free, files of more than 4 KiB are in temporary files too. Disks are read and written by
+/// threads of tokio's pool for blocking work.
 pub struct UploadedFile {
-    file_name: Option<String>,
-    content_type: Option<String>,
-    length: u64,
-    content: FileContent,
+    pub(super) file_name: Option<String>,
+    pub(super) content_type: Option<String>,
+    pub(super) length: u64,
+    pub(super) content: FileContent,
 }
 
 #[derive(Clone)]
-enum FileContent {
+pub(super) enum FileContent {
+    /// Bytes that own their part of the budget of memory.
     Memory(Bytes),
     /// A file that only the table of the form's files shares, while the form is read.
     Disk(Arc<NamedTempFile>),
@@ -177,7 +177,7 @@ pub(super) fn directory_of(path: &Path) -> &Path {
 }
 
 /// Returns a 507 (RFC 4918, section 11.5) if the disk is full, otherwise a 500.
-fn storage_problem(error: io::Error) -> Problem {
+pub(super) fn storage_problem(error: io::Error) -> Problem {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             Problem::new(StatusCode::INSUFFICIENT_STORAGE)
@@ -207,82 +207,6 @@ impl UploadedFile {
             length: self.length,
             content: self.content.clone(),
         }
-    }
-}
-
-/// A file while it is received.
-pub(super) struct Spool {
-    directory: PathBuf,
-    buffer: Vec<u8>,
-    disk: Option<NamedTempFile>,
-    length: u64,
-}
-
-impl Spool {
-    pub(super) fn new(directory: &Path) -> Self {
-        Spool {
-            directory: directory.to_owned(),
-            buffer: Vec::new(),
-            disk: None,
-            length: 0,
-        }
-    }
-
-    /// The number of bytes so far.
-    pub(super) fn length(&self) -> u64 {
-        self.length
-    }
-
-    /// Adds a chunk; the next one is requested when the disk has taken the bytes beyond the limit of memory.
-    pub(super) async fn write(&mut self, piece: &[u8]) -> Result<(), Problem> {
-        self.length += piece.len() as u64;
-        self.buffer.extend_from_slice(piece);
-        if self.buffer.len() > MEMORY_BYTES {
-            self.write_out().await?;
-        }
-        Ok(())
-    }
-
-    async fn write_out(&mut self) -> Result<(), Problem> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let disk = self.disk.take();
-        let directory = self.directory.clone();
-        let written = blocking(move || {
-            let mut file = match disk {
-                Some(file) => file,
-                None => NamedTempFile::new_in(&directory)?,
-            };
-            file.write_all(&buffer)?;
-            buffer.clear();
-            Ok((file, buffer))
-        });
-        let (file, buffer) = written.await.map_err(|error| {
-            let directory = self.directory.display();
-            let message = format!("cannot store an uploaded file in {directory}: {error}");
-            storage_problem(io::Error::new(error.kind(), message))
-        })?;
-        (self.disk, self.buffer) = (Some(file), buffer);
-        Ok(())
-    }
-
-    pub(super) async fn finish(
-        mut self,
-        file_name: Option<String>,
-        content_type: Option<String>,
-    ) -> Result<UploadedFile, Problem> {
-        if self.disk.is_some() && !self.buffer.is_empty() {
-            self.write_out().await?;
-        }
-        let content = match self.disk {
-            Some(file) => FileContent::Disk(Arc::new(file)),
-            None => FileContent::Memory(self.buffer.into()),
-        };
-        Ok(UploadedFile {
-            file_name,
-            content_type,
-            length: self.length,
-            content,
-        })
     }
 }
 

@@ -21,7 +21,8 @@ use crate::request::Request;
 /// # Limits
 ///
 /// The limits are those of [`MultipartLimits`](super::MultipartLimits). Files of more than 64 KiB are written to the disk while
-/// they arrive, and are removed when they are dropped.
+/// they arrive, and are removed when they are dropped. Texts and files in memory count for
+/// [`App::body_memory`](crate::App::body_memory).
 ///
 /// # Errors
 ///

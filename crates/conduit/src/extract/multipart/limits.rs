@@ -17,8 +17,8 @@ use conduit_core::layer::{Layer, Next};
 /// Limits for the [`Multipart`](super::Multipart) and [`MultipartForm`](super::MultipartForm) inside of this layer,
 /// and the directory of their files.
 ///
-/// Until the response, a form takes memory of at most `fields` times the larger of `text_bytes` and 64 KiB, and disk space of at
-/// most `total_bytes`.
+/// Until the response, a form takes memory of at most `fields` times the larger of `text_bytes` and 64 KiB, which counts for
+/// [`App::body_memory`](crate::App::body_memory), and disk space of at most `total_bytes`.
 ///
 /// | limit | unless set |
 /// | --- | --- |

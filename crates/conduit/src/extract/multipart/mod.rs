@@ -1,9 +1,10 @@
-//! `multipart/form-data`: forms with files. `file` stores files, `form` deserializes a form, `limits` is the layer,
-//! `upload` saves a whole body.
+//! `multipart/form-data`: forms with files. `file` is a received file, `spool` one that is being received, `form` deserializes a
+//! form, `limits` is the layer, `upload` saves a whole body.
 
 mod file;
 mod form;
 mod limits;
+mod spool;
 mod upload;
 
 use std::fmt;
@@ -22,7 +23,7 @@ pub use self::form::MultipartForm;
 pub use self::limits::MultipartLimits;
 pub use self::upload::{SaveOptions, Upload};
 
-use self::file::Spool;
+use self::spool::Spool;
 use super::content::require_decoded;
 use super::{FromRequest, TOO_LARGE};
 use crate::body::Body;
@@ -79,9 +80,9 @@ pub struct Multipart {
     /// The number of fields that have begun.
     fields: usize,
     has_ended: bool,
-    /// The length of all contents that were read as bytes or text.
+    /// The length of all contents that were read as bytes or text, and the part of files that is not taken from the budget.
     kept_bytes: usize,
-    /// The part of the budget of memory that they take.
+    /// The part of the budget of memory that bytes and texts take; files have their own.
     charge: Charge,
 }
 
@@ -339,16 +340,21 @@ impl Field<'_> {
     }
 
     /// Reads the rest of its content into a file: in memory up to 64 KiB, else a temporary file that is removed when
-    /// dropped.
+    /// dropped; see [`UploadedFile`].
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`chunk`](Field::chunk), a 507 if the disk is full, and a 500 if the file cannot be written for
-    /// another reason.
+    /// Returns the errors of [`chunk`](Field::chunk), a 503 if the memory for bodies is used up, a 507 if the disk is full, and a
+    /// 500 if the file cannot be written for another reason.
     pub async fn file(&mut self) -> Result<UploadedFile, Problem> {
         let limits = Arc::clone(&self.form.limits);
-        self.file_in(&limits.temporary_directory(), &mut SaveOptions::new())
-            .await
+        let spool = self
+            .spool_in(&limits.temporary_directory(), &mut SaveOptions::new())
+            .await?;
+        // The handler may keep all files of a form: only the first 4 KiB of the whole form are not taken from the budget.
+        let free_bytes = FREE_BYTES.saturating_sub(self.form.kept_bytes);
+        self.form.kept_bytes += spool.kept_bytes().min(free_bytes);
+        self.finish(spool, free_bytes).await
     }
 
     /// Writes the rest of its content to a file at this path, which appears there atomically and replaces an existing file.
@@ -367,19 +373,24 @@ impl Field<'_> {
     ///
     /// Returns the errors of [`file`](Field::file).
     pub async fn save_with(&mut self, path: impl AsRef<Path>, mut options: SaveOptions<'_>) -> Result<u64, Problem> {
-        let file = self.file_in(file::directory_of(path.as_ref()), &mut options).await?;
+        let spool = self.spool_in(file::directory_of(path.as_ref()), &mut options).await?;
+        let file = self.finish(spool, FREE_BYTES).await?;
         file.save_synced(path, options.is_synced()).await
     }
 
-    async fn file_in(&mut self, directory: &Path, options: &mut SaveOptions<'_>) -> Result<UploadedFile, Problem> {
+    async fn spool_in(&mut self, directory: &Path, options: &mut SaveOptions<'_>) -> Result<Spool, Problem> {
         let mut spool = Spool::new(directory);
         while let Some(piece) = self.chunk().await? {
-            spool.write(&piece).await?;
+            spool.write(piece).await?;
             options.report(spool.length());
         }
+        Ok(spool)
+    }
+
+    async fn finish(&self, spool: Spool, free_bytes: usize) -> Result<UploadedFile, Problem> {
         let file_name = self.file_name().map(str::to_owned);
         let content_type = self.content_type().map(str::to_owned);
-        spool.finish(file_name, content_type).await
+        spool.finish(free_bytes, file_name, content_type).await
     }
 
     #[cold]

@@ -10,11 +10,13 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::json;
 
-use super::file::{Spool, directory_of};
+use super::file::directory_of;
+use super::spool::Spool;
 use crate::body::Body;
 use crate::extract::type_probe::TypeProbe;
 use crate::extract::{FromRequest, TOO_LARGE};
 use crate::openapi::Operation;
+use crate::pool::FREE_BYTES;
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -137,10 +139,10 @@ impl Upload {
         let mut spool = Spool::new(directory_of(path.as_ref()));
         while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut self.body).poll_next(context)).await {
             let piece = piece.map_err(|error| Problem::of_body_error(&error))?;
-            spool.write(&piece).await?;
+            spool.write(piece).await?;
             options.report(spool.length());
         }
-        let file = spool.finish(None, None).await?;
+        let file = spool.finish(FREE_BYTES, None, None).await?;
         file.save_synced(path, options.is_synced()).await
     }
 }
