@@ -21,7 +21,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::mem;
 use std::os::fd::AsFd;
-use std::panic::PanicHookInfo;
+use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -60,7 +60,7 @@ pub fn flush(limit: Duration) -> bool {
 /// Replaces the process's panic hook with one that writes the message, the location and the backtrace through [`stderr`]. The
 /// standard hook waits for the reader of standard error, and stalls the worker of a handler that panics.
 pub fn set_panic_hook() {
-    std::panic::set_hook(Box::new(|panic| STDERR.push(describe(panic).as_bytes())));
+    panic::set_hook(Box::new(|panic| STDERR.push(describe(panic).as_bytes())));
 }
 
 fn describe(panic: &PanicHookInfo<'_>) -> String {
@@ -169,9 +169,9 @@ impl Queue {
     }
 
     /// Writes lines until the process ends.
-    fn write_all(&self, mut file: File) {
+    fn write_all(&self, file: File) {
+        let mut output = LineOutput::new(file);
         let mut lines = Vec::new();
-        let mut is_torn = false;
         loop {
             let mut waiting = self.waiting();
             waiting.is_writing = false;
@@ -185,13 +185,8 @@ impl Queue {
             mem::swap(&mut waiting.bytes, &mut lines);
             waiting.is_writing = true;
             drop(waiting);
-            // Terminate a line that a failed write has truncated.
-            if mem::take(&mut is_torn) {
-                let _ = write_to(&mut file, b"\n");
-            }
-            let written = write_to(&mut file, &lines);
+            let written = output.write(&lines);
             let rest = &lines[written..];
-            is_torn = written > 0 && lines[written - 1] != b'\n';
             let mut waiting = self.waiting();
             if !rest.is_empty() {
                 self.drop_lines(&mut waiting, rest);
@@ -204,10 +199,7 @@ impl Queue {
             drop(waiting);
             lines.clear();
             if dropped > 0 {
-                tracing::warn!(
-                    lines = dropped,
-                    "dropped lines of the log: its output was full or failed"
-                );
+                warn(dropped);
             }
         }
     }
@@ -222,20 +214,52 @@ impl Queue {
     }
 }
 
-/// Writes bytes, and returns how many were written before an error.
-fn write_to(file: &mut File, bytes: &[u8]) -> usize {
-    let mut written = 0;
-    while written < bytes.len() {
-        match file.write(&bytes[written..]) {
-            Ok(0) => break,
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Another process has made the descriptor non-blocking.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY),
-            Err(_) => break,
-        }
+/// Logs the number of dropped lines. A subscriber that panics, such as one that prints to a closed pipe, does not end the thread.
+fn warn(dropped: u64) {
+    let _ = panic::catch_unwind(|| {
+        tracing::warn!(
+            lines = dropped,
+            "dropped lines of the log: its output was full or failed"
+        );
+    });
+}
+
+/// An output, and whether its last line is truncated.
+struct LineOutput<W> {
+    output: W,
+    is_torn: bool,
+}
+
+impl<W: Write> LineOutput<W> {
+    fn new(output: W) -> Self {
+        LineOutput { output, is_torn: false }
     }
-    written
+
+    /// Writes lines, and returns the number of bytes that were written before an error. A line that a failed write has truncated is
+    /// terminated first: no line is written while that fails.
+    fn write(&mut self, lines: &[u8]) -> usize {
+        if self.is_torn && self.write_bytes(b"\n") == 0 {
+            return 0;
+        }
+        let written = self.write_bytes(lines);
+        self.is_torn = written > 0 && lines[written - 1] != b'\n';
+        written
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) -> usize {
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.output.write(&bytes[written..]) {
+                Ok(0) => break,
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Another process has made the descriptor non-blocking.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY),
+                Err(_) => break,
+            }
+        }
+        written
+    }
 }
 
 #[cfg(test)]
@@ -288,5 +312,69 @@ mod tests {
         reader.read_exact(&mut received).expect("all other lines");
         assert!(received.chunks(line.len()).all(|received| received == line));
         assert!(STALLED.flush(MINUTE));
+    }
+
+    /// A disk with room for some bytes.
+    #[derive(Default)]
+    struct Disk {
+        written: Vec<u8>,
+        free_bytes: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.free_bytes == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let count = bytes.len().min(self.free_bytes);
+            self.free_bytes -= count;
+            self.written.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn truncated_line_is_terminated_before_the_next_one_however_many_writes_have_failed() {
+        for failures in 0..4 {
+            let mut output = LineOutput::new(Disk::default());
+            output.output.free_bytes = 11;
+            assert_eq!(output.write(b"GET /one\nGET /two\n"), 11);
+            for _ in 0..failures {
+                assert_eq!(output.write(b"GET /lost\n"), 0);
+            }
+            output.output.free_bytes = 100;
+            assert_eq!(output.write(b"GET /three\n"), 11);
+            assert_eq!(output.write(b"GET /four\n"), 10);
+            let text = String::from_utf8_lossy(&output.output.written);
+            assert_eq!(
+                text, "GET /one\nGE\nGET /three\nGET /four\n",
+                "after {failures} failures"
+            );
+        }
+    }
+
+    #[test]
+    fn panic_of_a_subscriber_ends_at_the_warning() {
+        struct Panics;
+        impl tracing::Subscriber for Panics {
+            fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+                true
+            }
+            fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+                tracing::span::Id::from_u64(1)
+            }
+            fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+            fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+            fn event(&self, _: &tracing::Event<'_>) {
+                panic!("the pipe is closed")
+            }
+            fn enter(&self, _: &tracing::span::Id) {}
+            fn exit(&self, _: &tracing::span::Id) {}
+        }
+        tracing::subscriber::with_default(Panics, || warn(1));
     }
 }
