@@ -3,7 +3,8 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::{Request, Response};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, ResponseBodyTooLarge};
@@ -22,22 +23,29 @@ const ANSWER_BYTES: u64 = 4 << 20;
 /// A client that logs when the collector becomes unreachable and when it is reachable again.
 pub(super) struct OtlpClient {
     agent: Agent,
-    lost: AtomicBool,
+    is_failing: AtomicBool,
+    /// The spans of failed exports since the last report.
+    lost_spans: Arc<AtomicU64>,
 }
 
 impl OtlpClient {
-    pub(super) fn new(settings: &Settings) -> Result<Self> {
-        let config = Agent::config_builder()
+    pub(super) fn new(settings: &Settings, lost_spans: Arc<AtomicU64>) -> Result<Self> {
+        let mut config = Agent::config_builder()
             .http_status_as_error(false)
             // The log reports the status of a redirect.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(settings.timeout));
+        if settings.is_local {
+            // The client otherwise reads the proxy from the environment, and its list of exceptions may omit this machine.
+            config = config.proxy(None);
+        }
         Ok(OtlpClient {
             agent: tls::configure(config, |name| std::env::var_os(name))?
                 .build()
                 .new_agent(),
-            lost: AtomicBool::new(false),
+            is_failing: AtomicBool::new(false),
+            lost_spans,
         })
     }
 
@@ -47,8 +55,9 @@ impl OtlpClient {
         let sent = self.agent.run(Request::from_parts(head, &body[..]));
         match &sent {
             Ok(response) if response.status().is_success() => {
-                if self.lost.swap(false, Ordering::Relaxed) {
-                    tracing::info!(%endpoint, "the collector accepts spans again");
+                if self.is_failing.swap(false, Ordering::Relaxed) {
+                    let lost_spans = self.lost_spans.swap(0, Ordering::Relaxed);
+                    tracing::info!(%endpoint, lost_spans, "the collector accepts spans again");
                 }
             }
             Ok(response) => self.report_loss(&endpoint, &response.status()),
@@ -65,8 +74,8 @@ impl OtlpClient {
 
     /// Logs once until the collector is reachable again.
     fn report_loss(&self, endpoint: &http::Uri, reason: &dyn fmt::Display) {
-        if !self.lost.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%endpoint, %reason, "the collector does not accept spans; spans are dropped while the queue is full");
+        if !self.is_failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%endpoint, %reason, "the collector does not accept spans; the spans of failed exports are lost");
         }
     }
 }

@@ -11,8 +11,8 @@
 //! # Guarantees
 //!
 //! A request never waits for the collector. Ended spans enter a queue of fixed length (`OTEL_BSP_MAX_QUEUE_SIZE`, 2048), and a
-//! separate thread exports them. If the queue is full, a span is dropped and the loss is logged, as is an unreachable
-//! collector. Each attribute has at most 1 KiB of client input. Dropping the program's [`OpenTelemetry`] exports the remaining
+//! separate thread exports them. A span is lost if the queue is full, or if the export of its batch fails; the log has the number of
+//! lost spans and the failure of the collector. Each attribute has at most 1 KiB of client input. Dropping the program's [`OpenTelemetry`] exports the remaining
 //! spans and waits at most 5 s.
 //!
 //! # Example
@@ -40,7 +40,8 @@ mod settings;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -192,6 +193,8 @@ impl Injector for HeaderInjector<'_> {
 pub struct OpenTelemetry {
     /// `None` if the environment disables the export.
     provider: Option<SdkTracerProvider>,
+    /// The spans of failed exports since the last report.
+    lost_spans: Arc<AtomicU64>,
 }
 
 impl OpenTelemetry {
@@ -206,15 +209,17 @@ impl OpenTelemetry {
     /// Returns an error if a variable has an invalid value. The collector need not be reachable yet.
     pub fn from_env() -> Result<Self> {
         let settings = Settings::new(|name| std::env::var_os(name))?;
+        let lost_spans = Arc::<AtomicU64>::default();
         if !settings.sends {
-            return Ok(OpenTelemetry { provider: None });
+            let provider = None;
+            return Ok(OpenTelemetry { provider, lost_spans });
         }
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(OtlpClient::new(&settings)?)
+            .with_http_client(OtlpClient::new(&settings, Arc::clone(&lost_spans))?)
             .build()?;
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(Processor::new(exporter))
+            .with_span_processor(Processor::new(exporter, Arc::clone(&lost_spans)))
             .with_resource(resource(std::env::args_os().next()))
             .build();
         SAMPLES_BLINDLY.store(true, Ordering::Relaxed);
@@ -224,6 +229,7 @@ impl OpenTelemetry {
         }
         Ok(OpenTelemetry {
             provider: Some(provider),
+            lost_spans,
         })
     }
 
@@ -274,6 +280,10 @@ impl Drop for OpenTelemetry {
             && let Err(error) = provider.shutdown_with_timeout(LAST_WAIT)
         {
             tracing::warn!(%error, "cannot export the remaining spans");
+        }
+        let lost_spans = self.lost_spans.swap(0, Ordering::Relaxed);
+        if lost_spans > 0 {
+            tracing::warn!(lost_spans, "spans of failed exports are lost");
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The processor of ended spans: a queue of fixed length, from which a thread exports them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, Value};
-use opentelemetry_otlp::SpanExporter;
+use opentelemetry_otlp::SpanExporter as OtlpExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
 use crate::server::watch::REQUEST_TARGET;
 
@@ -31,7 +33,9 @@ const SAID_TWICE: [&str; 11] = [
 pub(super) struct Processor(BatchSpanProcessor);
 
 impl Processor {
-    pub(super) fn new(exporter: SpanExporter) -> Self {
+    /// Adds the spans of failed exports to `lost_spans`.
+    pub(super) fn new(exporter: OtlpExporter, lost_spans: Arc<AtomicU64>) -> Self {
+        let exporter = CountingExporter { exporter, lost_spans };
         Processor(BatchSpanProcessor::builder(exporter).build())
     }
 }
@@ -59,6 +63,36 @@ impl SpanProcessor for Processor {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.0.set_resource(resource);
+    }
+}
+
+/// An exporter that counts the spans of failed exports, which the queue no longer has.
+#[derive(Debug)]
+struct CountingExporter {
+    exporter: OtlpExporter,
+    lost_spans: Arc<AtomicU64>,
+}
+
+impl SpanExporter for CountingExporter {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let count = batch.len() as u64;
+        let result = self.exporter.export(batch).await;
+        if result.is_err() {
+            self.lost_spans.fetch_add(count, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
     }
 }
 

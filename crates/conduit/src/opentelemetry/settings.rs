@@ -2,14 +2,16 @@
 //! the default before logging is set up, so each value is validated here first.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use http::Uri;
+use http::{HeaderName, HeaderValue, Uri};
+use percent_encoding::percent_decode_str;
 
 use crate::error::{Error, Result};
 
 /// Each row rejects invalid values of its variable.
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 18] = [
     Row(
         "OTEL_TRACES_EXPORTER",
         |value| ["otlp", "none"].contains(&value),
@@ -19,6 +21,13 @@ const ROWS: [Row; 15] = [
     Row("OTEL_EXPORTER_OTLP_PROTOCOL", is_protocol, PROTOCOL),
     Row("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", is_endpoint, ENDPOINT),
     Row("OTEL_EXPORTER_OTLP_ENDPOINT", is_endpoint, ENDPOINT),
+    Row("OTEL_EXPORTER_OTLP_TRACES_HEADERS", are_headers, HEADERS),
+    Row("OTEL_EXPORTER_OTLP_HEADERS", are_headers, HEADERS),
+    Row(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        are_pairs,
+        "name=value, several with commas between them",
+    ),
     Row("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", is_compression, COMPRESSION),
     Row("OTEL_EXPORTER_OTLP_COMPRESSION", is_compression, COMPRESSION),
     Row("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", is_number, MILLISECONDS),
@@ -50,6 +59,8 @@ const ENDPOINT: &str = if cfg!(feature = "tls") {
 } else {
     "a URL such as http://localhost:4318 (https:// needs the feature `tls` of conduit-web)"
 };
+const HEADERS: &str =
+    "name=value with the name of a header field, several with commas between them, and %2C for a comma in a value";
 const COMPRESSION: &str = if cfg!(feature = "compression") {
     "gzip or none"
 } else {
@@ -64,6 +75,8 @@ pub(super) struct Settings {
     pub(super) sends: bool,
     /// Set if traces of other services are continued.
     pub(super) propagates: bool,
+    /// The collector is at a loopback address, which no proxy can reach.
+    pub(super) is_local: bool,
     /// The timeout of each request to the collector.
     pub(super) timeout: Duration,
 }
@@ -80,12 +93,19 @@ impl Settings {
             if let Some(value) = variable(name)
                 && !value.to_str().is_some_and(is_valid)
             {
-                return Err(Error::variable(name, value.to_string_lossy(), *expected));
+                // Header fields are credentials.
+                let shown = match name.ends_with("_HEADERS") {
+                    true => "(not shown)".into(),
+                    false => value.to_string_lossy(),
+                };
+                return Err(Error::variable(name, shown, *expected));
             }
         }
         let timeout = text("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT").or_else(|| text("OTEL_EXPORTER_OTLP_TIMEOUT"));
+        let endpoint = text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| text("OTEL_EXPORTER_OTLP_ENDPOINT"));
         Ok(Settings {
             sends,
+            is_local: endpoint.is_none_or(|endpoint| is_loopback(&endpoint)),
             propagates: text("OTEL_PROPAGATORS").is_none_or(|names| lists(&names, "tracecontext")),
             timeout: timeout
                 .and_then(|text| text.parse().ok())
@@ -106,6 +126,38 @@ fn is_endpoint(value: &str) -> bool {
     };
     let url = value.parse::<Uri>().ok();
     url.is_some_and(|url| url.scheme_str().is_some_and(|scheme| schemes.contains(&scheme)) && url.host().is_some())
+}
+
+fn is_loopback(endpoint: &str) -> bool {
+    let url = endpoint.parse::<Uri>().ok();
+    url.as_ref().and_then(Uri::host).is_some_and(|host| {
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+    })
+}
+
+/// Returns whether the crates accept each element as a header field; they omit others without a message.
+fn are_headers(value: &str) -> bool {
+    pairs(value).all(|pair| {
+        pair.is_some_and(|(name, value)| {
+            let decoded = percent_decode_str(value).decode_utf8();
+            HeaderName::try_from(name).is_ok() && decoded.is_ok_and(|value| HeaderValue::from_str(&value).is_ok())
+        })
+    })
+}
+
+fn are_pairs(value: &str) -> bool {
+    pairs(value).all(|pair| pair.is_some())
+}
+
+/// The elements of a list of names and values; `None` for one without a name or a value.
+fn pairs(list: &str) -> impl Iterator<Item = Option<(&str, &str)>> {
+    let elements = list.split(',').map(str::trim).filter(|element| !element.is_empty());
+    elements.map(|element| {
+        let (name, value) = element.split_once('=')?;
+        let (name, value) = (name.trim(), value.trim());
+        (!name.is_empty() && !value.is_empty()).then_some((name, value))
+    })
 }
 
 fn is_compression(value: &str) -> bool {
@@ -196,6 +248,11 @@ mod tests {
             ("OTEL_TRACES_SAMPLER_ARG", "NaN", "a number from 0 to 1"),
             ("OTEL_PROPAGATORS", "b3", "tracecontext or none"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "a whole number from 1 up"),
+            (
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "team=a,region",
+                "name=value, several with commas between them",
+            ),
         ] {
             let error = with(&[(variable, value)]).expect_err("the value is invalid");
             assert_eq!(
@@ -203,5 +260,45 @@ mod tests {
                 format!("invalid {variable}={value:?}: expected {expected}")
             );
         }
+    }
+
+    #[test]
+    fn header_fields_that_would_be_omitted_are_rejected_without_their_values() {
+        for variable in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
+            for invalid in [
+                "Authorization: Bearer secret",
+                "api key=secret",
+                "x-tenant=a,secret",
+                "=secret",
+                "api-key=",
+                "api-key=secret%0a",
+                "api-key=secret%ff",
+            ] {
+                let error = with(&[(variable, invalid)]).expect_err(invalid);
+                let expected = format!("invalid {variable}=\"(not shown)\": expected {HEADERS}");
+                assert_eq!(error.to_string(), expected);
+            }
+            for valid in ["api-key=a", " a = b , Authorization=Bearer%20c%3D=,", "k=100%"] {
+                assert!(with(&[(variable, valid)]).is_ok(), "{valid}");
+            }
+        }
+    }
+
+    #[test]
+    fn collector_at_a_loopback_address_is_local() {
+        let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        for (url, is_local) in [
+            ("", true),
+            ("http://LocalHost:4318", true),
+            ("http://127.0.0.2", true),
+            ("http://[::1]:4318/otlp", true),
+            ("http://localhost.example", false),
+            ("http://10.0.0.1:4318", false),
+            ("http://[::2]", false),
+        ] {
+            assert_eq!(with(&[(endpoint, url)]).expect(url).is_local, is_local, "{url}");
+        }
+        let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector.example");
+        assert!(!with(&[(endpoint, "http://localhost"), traces]).expect("valid").is_local);
     }
 }

@@ -405,6 +405,46 @@ fn missing_collector_is_logged_and_the_program_ends() {
     let log = program.end();
     assert_eq!(log.matches("the collector does not accept spans").count(), 1, "{log}");
     assert!(log.contains("efused"), "the reason is not in {log}");
+    let lost: Vec<_> = log.split("lost_spans=").skip(1).collect();
+    assert_eq!(lost.len(), 1, "{log}");
+    assert!(lost[0].starts_with("50"), "{log}");
+}
+
+#[test]
+fn collector_that_returns_is_logged_with_the_number_of_lost_spans() {
+    let collector = Collector::new();
+    collector.state().refuses = 1000;
+    let variables = [("RUST_LOG", "info"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000")];
+    let program = Program::start(&collector.url(), &variables);
+    let flush = || {
+        let mut client = program.connect();
+        client.send("POST /flush HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 0\r\n\r\n");
+        client.response().status
+    };
+    for _ in 0..5 {
+        assert_eq!(program.get("/users/1", "").status, 200);
+    }
+    assert_eq!(flush(), 500);
+    collector.state().refuses = 0;
+    assert_eq!(flush(), 200);
+    let log = program.end();
+    assert!(log.contains("the collector accepts spans again"), "{log}");
+    assert_eq!(log.matches("lost_spans=5").count(), 1, "{log}");
+    assert_eq!(log.matches("lost_spans").count(), 1, "{log}");
+    // The first request to flush and the second one are spans as well.
+    assert_eq!(collector.spans().len(), 2);
+}
+
+#[test]
+fn collector_on_this_machine_is_reached_without_the_proxy_of_the_environment() {
+    let (listener, proxy) = silent();
+    drop(listener);
+    let collector = Collector::new();
+    let proxies = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"].map(|name| (name, proxy.as_str()));
+    let program = Program::start(&collector.url(), &proxies);
+    program.get("/users/1", "");
+    let log = program.end();
+    assert_eq!(collector.spans().len(), 1, "{log}");
 }
 
 #[test]
