@@ -92,16 +92,13 @@ impl<In: Readable, Out: Serialize> JsonWebSocket<In, Out> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the WebSocket is closed.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the value cannot be written as JSON, such as a map with keys that are not strings.
+    /// Returns an error if the WebSocket is closed, or if the value cannot be serialized as JSON, such as a map with keys that are not
+    /// strings. After the latter, the WebSocket stays open.
     ///
     /// # Cancel safety
     ///
     /// The value of a call that is dropped while it waits is not sent.
-    pub async fn send(&self, value: &Out) -> Result<(), WebSocketClosed> {
+    pub async fn send(&self, value: &Out) -> Result<(), JsonSendError> {
         self.sender.send(value).await
     }
 
@@ -134,20 +131,10 @@ impl<Out: Serialize> JsonSender<Out> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the WebSocket is closed.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the value cannot be written as JSON.
-    pub async fn send(&self, value: &Out) -> Result<(), WebSocketClosed> {
-        let text = match serde_json::to_string(value) {
-            Ok(text) => text,
-            Err(error) => panic!(
-                "a value of the type {} cannot be written as JSON: {error}",
-                std::any::type_name::<Out>()
-            ),
-        };
-        self.0.send(text).await
+    /// Returns an error if the WebSocket is closed, or if the value cannot be serialized as JSON.
+    pub async fn send(&self, value: &Out) -> Result<(), JsonSendError> {
+        let text = serde_json::to_string(value).map_err(JsonSendError::NotJson)?;
+        self.0.send(text).await.map_err(JsonSendError::Closed)
     }
 
     /// Queues Close as [`WebSocket::close`] does.
@@ -179,6 +166,34 @@ impl<In: Readable> JsonReceiver<In> {
     /// Returns the end of the WebSocket; `Some` once `recv` has returned `None`.
     pub fn end(&self) -> Option<&WebSocketClosed> {
         self.0.end()
+    }
+}
+
+/// The error of a value that was not sent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JsonSendError {
+    /// The WebSocket is closed.
+    Closed(WebSocketClosed),
+    /// The value cannot be serialized as JSON. The WebSocket is open.
+    NotJson(serde_json::Error),
+}
+
+impl fmt::Display for JsonSendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JsonSendError::Closed(end) => end.fmt(f),
+            JsonSendError::NotJson(error) => write!(f, "the message cannot be serialized as JSON: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for JsonSendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            JsonSendError::Closed(end) => Some(end),
+            JsonSendError::NotJson(error) => Some(error),
+        }
     }
 }
 

@@ -52,7 +52,7 @@ mod upgrade;
 
 pub use conduit_proto::ws::{CloseCode, DeflateConfig};
 
-pub use self::json::{JsonMessageError, JsonReceiver, JsonSender, JsonWebSocket};
+pub use self::json::{JsonMessageError, JsonReceiver, JsonSendError, JsonSender, JsonWebSocket};
 pub use self::socket::{WebSocket, WebSocketReceiver, WebSocketSender};
 pub use self::upgrade::{SocketOutcome, WebSocketUpgrade};
 pub use conduit_server::internal::websocket::{Message, WebSocketClosed};

@@ -1,10 +1,11 @@
 //! Messages in both directions.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use conduit::prelude::*;
 use conduit::testing::{TestClient, TestFrame};
-use conduit::websocket::{DeflateConfig, Message};
+use conduit::websocket::{DeflateConfig, JsonSendError, Message};
 use conduit::{Bytes, WebSocketUpgrade};
 use serde_json::json;
 
@@ -91,6 +92,30 @@ fn messages_as_json_are_typed() {
     socket.send_json(&(1, 2));
     assert_eq!(socket.recv_json(), json!(3));
     socket.send("[1, 2, 3]");
+    assert_eq!(socket.closed(), Some(conduit::websocket::CloseCode::INTERNAL_ERROR));
+}
+
+/// A map whose keys are lists, so that only the empty map is JSON.
+type Unwritable = BTreeMap<Vec<u8>, u8>;
+
+#[get("/unwritable")]
+async fn send_unwritable(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|socket| async move {
+        let socket = socket.json::<u8, Unwritable>();
+        let value = Unwritable::from([(vec![1], 1)]);
+        let error = socket.send(&value).await.expect_err("the value is not JSON");
+        assert!(matches!(error, JsonSendError::NotJson(_)), "{error}");
+        socket.send(&Unwritable::new()).await?;
+        socket.send(&value).await
+    })
+}
+
+#[test]
+fn a_value_that_is_not_json_is_an_error_and_leaves_the_websocket_open() {
+    let client = TestClient::new(App::new(()).routes(routes![send_unwritable]));
+    let mut socket = client.websocket("/unwritable").open();
+    assert_eq!(socket.recv_json(), json!({}));
+    // The handler has returned the error of the last value.
     assert_eq!(socket.closed(), Some(conduit::websocket::CloseCode::INTERNAL_ERROR));
 }
 
