@@ -121,22 +121,34 @@ impl Document {
 
     fn path_members(&self) -> Vec<(&str, Member<'_>)> {
         let mut paths = Vec::new();
+        let omitted = self.omitted_ids();
         for item in &self.paths {
             let has_methods = || item.operations.iter().any(|operation| has_method(&operation.method));
             if self.version != Version::V3_1 || has_methods() {
-                paths.push((&*item.path, Member::Object(self.method_members(item))));
+                paths.push((&*item.path, Member::Object(self.method_members(item, &omitted))));
             }
         }
         paths
     }
 
-    fn method_members<'d>(&self, item: &'d PathItem) -> Vec<(&'d str, Member<'d>)> {
+    /// The ids of the operations that the version omits.
+    fn omitted_ids(&self) -> Vec<&str> {
+        let operations = self.paths.iter().flat_map(|item| &item.operations);
+        let omitted = operations.filter(|operation| self.version == Version::V3_1 && !has_method(&operation.method));
+        omitted
+            .filter_map(|operation| operation.value["operationId"].as_str())
+            .collect()
+    }
+
+    fn method_members<'d>(&self, item: &'d PathItem, omitted: &[&str]) -> Vec<(&'d str, Member<'d>)> {
         let mut methods = Vec::new();
         let mut others = Map::new();
         for operation in &item.operations {
             let DescribedOperation { method, value, .. } = operation;
             match self.version {
-                Version::V3_1 if has_method(method) => methods.push((&**method, Member::Borrowed(value))),
+                Version::V3_1 if has_method(method) => {
+                    methods.push((&**method, without_links_to(omitted, value)));
+                }
                 Version::V3_1 => {}
                 Version::V3_2 if has_method(method) || method == "query" => {
                     methods.push((method, Member::Value(with_items(value))));
@@ -151,6 +163,33 @@ impl Document {
         }
         methods
     }
+}
+
+/// The operation without the links to these operations.
+fn without_links_to<'d>(omitted: &[&str], operation: &'d Value) -> Member<'d> {
+    let is_omitted = |link: &Value| link["operationId"].as_str().is_some_and(|id| omitted.contains(&id));
+    let responses = operation["responses"].as_object().into_iter().flat_map(Map::values);
+    let mut links = responses
+        .filter_map(|response| response["links"].as_object())
+        .flat_map(Map::values);
+    if !links.any(is_omitted) {
+        return Member::Borrowed(operation);
+    }
+    let mut operation = operation.clone();
+    let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
+    for response in responses
+        .into_iter()
+        .flat_map(Map::values_mut)
+        .filter_map(Value::as_object_mut)
+    {
+        if let Some(Value::Object(links)) = response.get_mut("links") {
+            links.retain(|_, link| !is_omitted(link));
+            if links.is_empty() {
+                response.remove("links");
+            }
+        }
+    }
+    Member::Value(operation)
 }
 
 /// The operation with a schema for each event of its event streams (OpenAPI 3.2, "Media Type Object").

@@ -205,6 +205,42 @@ fn examples_links_and_webhooks_are_in_the_document() {
     assert!(document["components"]["schemas"].get("versions.Followed").is_some());
 }
 
+fn links(operation: &mut Operation) {
+    operation
+        .link_to::<find>(StatusCode::CREATED, &[])
+        .link_to::<show>(StatusCode::CREATED, &[("slug", "$response.body#/slug")])
+        .link_to::<properties>(StatusCode::BAD_REQUEST, &[]);
+}
+
+#[post("/links", describe = links)]
+fn create_with_links(link: Json<Link>) -> Created<Json<Link>> {
+    Created::at(format!("/links/{}", link.slug), link)
+}
+
+#[test]
+fn a_link_to_an_operation_that_3_1_omits_is_in_3_2_only() {
+    let routes: Routes = routes![create_with_links, show, find, properties];
+    let document = routes.openapi(Info::new("Links", "1"));
+    let links = |document: &Document| {
+        let responses = json(document)["paths"]["/links"]["post"]["responses"].clone();
+        let names = |status: &str| {
+            let links = responses[status]["links"].as_object();
+            links.map(|links| links.keys().cloned().collect::<Vec<String>>())
+        };
+        [names("201"), names("400")]
+    };
+    let names = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect::<Vec<String>>());
+    assert_eq!(links(&document), [names(&["versions_show"]), None]);
+    let new = document.in_version(Version::V3_2);
+    assert_eq!(
+        links(&new),
+        [
+            names(&["versions_find", "versions_show"]),
+            names(&["versions_properties"])
+        ]
+    );
+}
+
 #[test]
 fn a_webhook_has_a_type_in_the_client() {
     let client = document().typescript();
