@@ -5,7 +5,7 @@
 //! | an operation, a webhook's field, a media type, a successful status, a documented header field of a response | removed |
 //! | a parameter or a field of a request | added as required, or removed |
 //! | a field of a response | removed, or no longer required |
-//! | a value of a request | fewer values are valid: a type, a bound, a choice, a default |
+//! | a value of a request | fewer values are valid: a type, a bound, a choice, the keys of a map, a default |
 //! | a value of a response | more values are valid |
 //! | a guard | an alternative is removed without another one that needs no more, or the first one is added |
 //! | a tool | its name changes, or it is removed |
@@ -14,6 +14,7 @@
 use super::APPLICATION;
 use super::attributes::Attributes;
 use super::limits::{BODY, LIMITS, LockedLimit};
+use super::nodes::KEYS;
 use super::text::{Line, Lock, LockDifference, Section};
 
 /// The direction of a value.
@@ -382,7 +383,7 @@ impl<'l> Comparison<'l> {
         self.references(place, old, new, side);
     }
 
-    /// Compares the bounds and the formats of a value.
+    /// Compares the bounds and the formats of a value, and the keys of a map.
     fn bounds(&mut self, place: &str, old: &Attributes, new: &Attributes, side: Side) {
         for (keyword, is_lower_bound) in [
             ("minimum", Some(true)),
@@ -396,6 +397,8 @@ impl<'l> Comparison<'l> {
             ("format", None),
             ("pattern", None),
             ("multipleOf", None),
+            (KEYS, None),
+            ("propertyNames", None),
             ("const", None),
         ] {
             let (before, now) = (old.value(keyword), new.value(keyword));
@@ -407,6 +410,7 @@ impl<'l> Comparison<'l> {
                     Some(is_lower) if (number(now) > number(before)) == is_lower => Change::LESS,
                     Some(_) => Change::MORE,
                     None if keyword == "format" => change_of_format(before, now),
+                    None if keyword == KEYS => change_of_keys(before, now),
                     None => Change::OTHER,
                 },
             };
@@ -504,6 +508,17 @@ fn change_of_format(before: &str, now: &str) -> Change {
     Change {
         allows_less: now.0 > before.0 || now.1 < before.1,
         allows_more: now.0 < before.0 || now.1 > before.1,
+    }
+}
+
+/// The change of the keys in a map that match a pattern. Every number without a sign is one that may have a sign.
+fn change_of_keys(before: &str, now: &str) -> Change {
+    const UNSIGNED: &str = r#""^\\d+$""#;
+    const SIGNED: &str = r#""^-?\\d+$""#;
+    match (before, now) {
+        (UNSIGNED, SIGNED) => Change::MORE,
+        (SIGNED, UNSIGNED) => Change::LESS,
+        _ => Change::OTHER,
     }
 }
 

@@ -7,7 +7,7 @@ use super::text::Line;
 use crate::shared::{further_members, list};
 
 /// The keywords of a schema that are attributes with a value.
-const VALUES: [&str; 13] = [
+const VALUES: [&str; 14] = [
     "format",
     "minimum",
     "maximum",
@@ -19,9 +19,13 @@ const VALUES: [&str; 13] = [
     "maxItems",
     "pattern",
     "multipleOf",
+    "propertyNames",
     "const",
     "default",
 ];
+
+/// The keyword of the pattern of the keys in a map.
+pub(super) const KEYS: &str = "keys";
 
 /// The last component of the reference to a schema.
 const SCHEMAS: &str = "#/components/schemas/";
@@ -131,13 +135,19 @@ fn add_parts(part: &str, pointer: &str, members: &Map<String, Value>, lines: &mu
         let attributes = Attributes::required(required.contains(&&**name));
         add(part, format!("{pointer}.{}", quoted(name)), property, attributes, lines);
     }
+    // The members by a pattern of their names are the first ones.
+    let patterns = members.get("patternProperties").and_then(Value::as_object);
+    let mut patterns = patterns.into_iter().flat_map(Map::keys);
     for (index, others) in further_members(members).enumerate() {
         let name = if index == 0 {
             "*".to_owned()
         } else {
             format!("*{index}")
         };
-        add(part, format!("{pointer}.{name}"), others, Attributes::default(), lines);
+        let keys = patterns
+            .next()
+            .map(|pattern| format!("{KEYS} {}", Value::from(&**pattern)));
+        add(part, format!("{pointer}.{name}"), others, Attributes::list(keys), lines);
     }
     if let Some(items) = members.get("items").filter(|items| items.is_object()) {
         add(part, format!("{pointer}[]"), items, Attributes::default(), lines);
