@@ -629,3 +629,35 @@ fn names_with_marks_of_the_lock_are_read_again() {
     let lock = App::new(()).routes(routes![odd_names]).lock();
     assert_eq!(lock.differences(&lock.to_string()), []);
 }
+
+#[test]
+fn name_of_a_layer_with_a_comma_is_one_name() {
+    #[derive(Clone)]
+    struct Named(&'static str);
+    impl Layer for Named {
+        async fn call(&self, request: Request, next: Next) -> Response {
+            next.run(request).await
+        }
+
+        fn name(&self) -> Cow<'static, str> {
+            self.0.into()
+        }
+    }
+    let earlier = App::new(()).routes(routes![show]).lock().to_string();
+    for name in [
+        "First, second",
+        "Limit(1, 2",
+        "\"open, last",
+        "two\nlines",
+        "",
+        "a: b, c",
+    ] {
+        let lock = around(Named(name));
+        assert_eq!(lock.differences(&lock.to_string()), [], "{name}");
+        let [difference] = &lock.differences(&earlier)[..] else {
+            panic!("one difference is expected: {name}: {lock}");
+        };
+        let name = serde_json::to_string(name).expect("a text is JSON");
+        assert_eq!(difference.change, format!("the layer {name} is added"));
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 /// The attributes of a line, each a word and mostly a value: `required`, `integer|null`, `maximum 100`, `#users.User`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Attributes(pub(super) Vec<String>);
@@ -13,6 +15,14 @@ impl Attributes {
 
     pub(super) fn list(attributes: impl IntoIterator<Item = String>) -> Self {
         Attributes(attributes.into_iter().collect())
+    }
+
+    /// Texts with any characters: one that would not be read as it is has quotation marks.
+    pub(super) fn texts(texts: impl IntoIterator<Item = String>) -> Self {
+        Attributes::list(texts.into_iter().map(|text| match is_attribute(&text) {
+            true => text,
+            false => Value::from(text).to_string(),
+        }))
     }
 
     pub(super) fn required(is_required: bool) -> Self {
@@ -69,4 +79,9 @@ impl fmt::Display for Attributes {
         }
         write!(f, ": {}", self.0.join(", "))
     }
+}
+
+/// Returns whether a text is read as one attribute, also before another one.
+fn is_attribute(text: &str) -> bool {
+    !text.contains(char::is_control) && Attributes::parse(&format!("{text}, next")).words() == [text, "next"]
 }

@@ -52,7 +52,7 @@ impl Document {
         let layers = context.application_layers.iter().map(ToString::to_string);
         let variables = context.limits.iter();
         let variables = variables.map(|(name, value)| Line::of(name, Attributes::text(value)));
-        let layers = Line::of("layers", Attributes::list(layers));
+        let layers = Line::of("layers", Attributes::texts(layers));
         // Without limits too: its absence marks the lock of an earlier version.
         let of_layers = Line::of(LIMITS, limits::attributes(&self.limits));
         let lines = [layers, of_layers].into_iter().chain(variables).collect();
@@ -98,7 +98,7 @@ fn operation_lines(document: &Value, operation: &DescribedOperation, layers: &[C
     if !layers.is_empty() {
         lines.push(Line::of(
             "layers",
-            Attributes::list(layers.iter().map(ToString::to_string)),
+            Attributes::texts(layers.iter().map(ToString::to_string)),
         ));
     }
     if !operation.limits.is_empty() {
