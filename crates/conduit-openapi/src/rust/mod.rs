@@ -1,5 +1,6 @@
 //! A client in Rust: one file of source for a crate with `reqwest` and `serde`, from the document of an application.
 
+mod comment;
 mod types;
 mod value_type;
 
@@ -8,7 +9,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use self::types::{RustTypes, comment, pascal, snake};
+use self::comment::comment;
+use self::types::{RustTypes, pascal, snake};
 use self::value_type::RustType;
 use super::credential::{Credential, alternatives};
 use super::document::{Document, rest_parameter};

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use conduit_core::internal::openapi::NameMap;
 use serde_json::{Map, Value, json};
 
+use super::comment::comment;
 use super::value_type::RustType;
 use crate::ordered;
 use crate::shared::{capitalized, further_members, has_any_members, list, unique};
@@ -545,41 +546,6 @@ pub(super) fn snake(name: &str) -> String {
     text
 }
 
-/// A doc comment. Its code blocks have the language `text`: the examples of a service are no tests of its client.
-pub(super) fn comment(text: &str, indent: usize) -> String {
-    let margin = "    ".repeat(indent);
-    let mut all = String::new();
-    let mut open: Option<&str> = None;
-    for line in text.lines() {
-        let language = match (fence(line), open) {
-            (Some(fence), None) => {
-                open = Some(fence);
-                "text"
-            }
-            (Some(fence), Some(opening)) if fence.starts_with(opening) && line.trim() == fence => {
-                open = None;
-                ""
-            }
-            _ => "",
-        };
-        let line = match (language, open) {
-            ("text", Some(fence)) => &line[..line.find(fence).unwrap_or_default() + fence.len()],
-            _ => line,
-        };
-        let _ = writeln!(all, "{}", format!("{margin}/// {line}{language}").trim_end());
-    }
-    all
-}
-
-/// The mark in a line that begins or ends a code block (CommonMark, section 4.5).
-fn fence(line: &str) -> Option<&str> {
-    let line = line.trim_start();
-    let mark = line.chars().next().filter(|mark| "`~".contains(*mark))?;
-    let rest = line.trim_start_matches(mark);
-    let fence = &line[..line.len() - rest.len()];
-    (fence.len() >= 3 && !(mark == '`' && rest.contains('`'))).then_some(fence)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -593,13 +559,6 @@ mod tests {
             (&*snake("if-match"), &*snake("type"), &*snake("2d")),
             ("if_match", "type_", "v_2d")
         );
-    }
-
-    #[test]
-    fn code_block_in_a_comment_is_no_test() {
-        let text = "A:\n\n```\nsend()?;\n```\n  ~~~~rust,no_run\n~~~\n```\n~~~~\n```a``` b";
-        let expected = "/// A:\n///\n/// ```text\n/// send()?;\n/// ```\n///   ~~~~text\n/// ~~~\n/// ```\n/// ~~~~\n/// ```a``` b\n";
-        assert_eq!(comment(text, 0), expected);
     }
 
     #[test]
