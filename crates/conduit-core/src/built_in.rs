@@ -2,18 +2,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Context;
 
-use conduit_route::{Definition, Disconnect, Parameters};
+use conduit_route::{Definition, Disconnect};
 use http::Method;
 
-use crate::endpoint::{Endpoint, Outcome, PendingHandler};
+use crate::endpoint::{Outcome, PendingHandler};
 use crate::error::Error;
 use crate::request::Request;
 use crate::response::Response;
-use crate::route::Table;
 
 /// A page or an endpoint of the framework.
 #[derive(Clone)]
@@ -26,7 +23,7 @@ pub struct BuiltIn {
 enum Serving {
     /// A page for `GET` and `HEAD`.
     Page(Arc<dyn Fn(&Request) -> Response + Send + Sync>),
-    /// An endpoint for `POST`, which rejects `GET` and `DELETE` itself.
+    /// An endpoint for `POST`.
     Endpoint {
         answer: Arc<dyn Fn(Request) -> Answering + Send + Sync>,
         /// The action at the end of the client of a request.
@@ -45,8 +42,8 @@ impl BuiltIn {
         }
     }
 
-    /// An endpoint at this path for `POST`. It receives requests with the methods `GET` and `DELETE` too, before the routes of
-    /// parameters, and rejects them. `disconnect` is the action at the end of the client of a request.
+    /// An endpoint at this path for `POST`. Requests with the methods `GET`, `HEAD` and `DELETE` are rejected, also if a route with
+    /// a parameter matches. `disconnect` is the action at the end of the client of a request.
     pub fn endpoint<F>(
         path: String,
         answer: impl Fn(Request) -> F + Send + Sync + 'static,
@@ -64,15 +61,49 @@ impl BuiltIn {
         }
     }
 
-    fn takes(&self, method: &Method) -> bool {
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Returns whether it comes before the routes with parameters that match its path.
+    pub(crate) fn takes(&self, method: &Method) -> bool {
+        self.supports(method) || self.rejects(method.as_str())
+    }
+
+    pub(crate) fn supports(&self, method: &Method) -> bool {
+        self.methods().contains(&method.as_str())
+    }
+
+    /// Returns whether requests with this method are rejected before the routes with parameters.
+    pub(crate) fn rejects(&self, method: &str) -> bool {
         match self.answer {
-            Serving::Page(_) => matches!(*method, Method::GET | Method::HEAD),
-            Serving::Endpoint { .. } => matches!(*method, Method::GET | Method::POST | Method::DELETE),
+            Serving::Page(_) => false,
+            Serving::Endpoint { .. } => matches!(method, "GET" | "HEAD" | "DELETE"),
+        }
+    }
+
+    /// The response to a request with a supported method.
+    pub(crate) fn answer(&self, request: Request) -> Outcome {
+        match &self.answer {
+            Serving::Page(answer) => Outcome::Ready(answer(&request)),
+            Serving::Endpoint { answer, .. } => Outcome::Pending(PendingHandler::new(answer(request))),
+        }
+    }
+
+    pub(crate) fn is_endpoint(&self) -> bool {
+        matches!(self.answer, Serving::Endpoint { .. })
+    }
+
+    /// The action of an endpoint at the end of the client of a request; `None` for a page.
+    pub(crate) fn disconnect(&self, request: &Request) -> Option<Disconnect> {
+        match &self.answer {
+            Serving::Endpoint { disconnect, .. } => Some(disconnect(request)),
+            Serving::Page(_) => None,
         }
     }
 
     /// The supported methods, for the field `allow`.
-    fn methods(&self) -> &'static [&'static str] {
+    pub(crate) fn methods(&self) -> &'static [&'static str] {
         match self.answer {
             Serving::Page(_) => &["GET", "HEAD"],
             Serving::Endpoint { .. } => &["POST"],
@@ -88,76 +119,4 @@ pub fn refuse_taken(pages: &[BuiltIn], definitions: &'static [Definition]) -> Re
         }
     }
     Ok(())
-}
-
-/// The page that takes a request.
-fn page_of<'p>(pages: &'p [BuiltIn], request: &Request) -> Option<&'p BuiltIn> {
-    let page = pages.iter().find(|page| page.path == request.path())?;
-    page.takes(request.method()).then_some(page)
-}
-
-/// The response of the page, or the request that no page takes.
-pub fn answer(pages: &[BuiltIn], request: Request) -> Result<Outcome, Request> {
-    let Some(page) = page_of(pages, &request) else {
-        return Err(request);
-    };
-    Ok(match &page.answer {
-        Serving::Page(answer) => Outcome::Ready(answer(&request)),
-        Serving::Endpoint { answer, .. } => Outcome::Pending(PendingHandler::new(answer(request))),
-    })
-}
-
-/// The supported methods of the page at this path; empty if no page has the path.
-pub(crate) fn methods_at(pages: &[BuiltIn], path: &str) -> &'static [&'static str] {
-    let page = pages.iter().find(|page| page.path == path);
-    page.map_or(&[], BuiltIn::methods)
-}
-
-/// Returns whether one of the pages is an endpoint.
-pub(crate) fn have_endpoint(pages: &[BuiltIn]) -> bool {
-    pages.iter().any(|page| matches!(page.answer, Serving::Endpoint { .. }))
-}
-
-/// The action at the end of the client of a request to an endpoint; `None` for all other requests.
-pub(crate) fn disconnect(pages: &[BuiltIn], request: &Request) -> Option<Disconnect> {
-    match &page_of(pages, request)?.answer {
-        Serving::Endpoint { disconnect, .. } => Some(disconnect(request)),
-        Serving::Page(_) => None,
-    }
-}
-
-/// Puts the pages before the routes that would match their paths too: a literal path comes before a parameter.
-pub(crate) fn put_before(pages: &Rc<[BuiltIn]>, table: &Table, endpoints: &mut [Rc<dyn Endpoint>]) {
-    let mut covered = Vec::new();
-    for page in pages.iter() {
-        for method in [Method::GET, Method::HEAD, Method::POST, Method::DELETE] {
-            if page.takes(&method)
-                && let Ok(route) = table.find(method.as_str(), page.path.as_bytes(), &mut Parameters::new())
-                && !covered.contains(&route)
-            {
-                covered.push(route);
-            }
-        }
-    }
-    for route in covered {
-        endpoints[route] = Rc::new(PagesFirst {
-            pages: Rc::clone(pages),
-            route: Rc::clone(&endpoints[route]),
-        });
-    }
-}
-
-/// A route with pages before it.
-struct PagesFirst {
-    pages: Rc<[BuiltIn]>,
-    route: Rc<dyn Endpoint>,
-}
-
-impl Endpoint for PagesFirst {
-    fn call(&self, request: Request, context: &mut Context<'_>) -> Outcome {
-        match answer(&self.pages, request) {
-            Ok(outcome) => outcome,
-            Err(request) => self.route.call(request, context),
-        }
-    }
 }

@@ -8,9 +8,9 @@ use std::task::Context;
 
 use conduit_route::Miss;
 use http::header::ALLOW;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 
-use crate::built_in::{self, BuiltIn};
+use crate::built_in::BuiltIn;
 use crate::cross_origin::CrossOrigin;
 use crate::endpoint::{Endpoint, Outcome, PendingHandler};
 use crate::error_form::{ConnectedForm, ErrorForm, RequestSummary};
@@ -19,6 +19,7 @@ use crate::layer::erased::{AnyLayer, ErasedLayer};
 use crate::layer::{AmbientEndpoint, CrossOriginGuard, with_credentials};
 use crate::nearest::nearest;
 use crate::openapi::Operation;
+use crate::paths::{Paths, put_pages_before};
 use crate::problem::{Excerpt, Problem};
 use crate::request::{Matched, Request};
 use crate::response::{IntoResponse, Response};
@@ -134,12 +135,16 @@ impl<S: 'static> Plan<S> {
             table.definitions().len(),
             "a table has one handler for each definition"
         );
-        let pages: Rc<[BuiltIn]> = self.stack.pages.into();
-        built_in::put_before(&pages, table, &mut endpoints);
+        let has_endpoint = self.stack.pages.iter().any(BuiltIn::is_endpoint);
+        let paths = Rc::new(Paths {
+            table,
+            pages: self.stack.pages.into(),
+        });
+        put_pages_before(&paths, &mut endpoints);
         let dispatcher = Rc::new(Dispatcher {
-            has_endpoint: built_in::have_endpoint(&pages),
+            has_endpoint,
             is_development: self.stack.errors.is_development(),
-            pages,
+            paths,
             table,
             endpoints,
             fallback: self.stack.fallback.map(|fallback| {
@@ -245,7 +250,7 @@ impl Application {
     #[inline]
     pub fn disconnect(&self, request: &Request) -> Option<Disconnect> {
         match self.dispatcher.has_endpoint {
-            true => built_in::disconnect(&self.dispatcher.pages, request),
+            true => self.dispatcher.paths.disconnect(request),
             false => None,
         }
     }
@@ -290,11 +295,12 @@ impl Application {
 
 /// The innermost endpoint of an application: calls the handler of a request's route.
 struct Dispatcher {
+    /// The table of `paths`.
     table: &'static Table,
+    paths: Rc<Paths>,
     /// The endpoints of the routes, in the order of the table.
     endpoints: Vec<Rc<dyn Endpoint>>,
     fallback: Option<Rc<dyn Endpoint>>,
-    pages: Rc<[BuiltIn]>,
     /// One of the pages is an endpoint.
     has_endpoint: bool,
     /// A miss lists the nearest routes.
@@ -319,16 +325,15 @@ impl Dispatcher {
         let found = self.table.find(head.method().as_str(), head.path_bytes(), parameters);
         *matched = match found {
             Ok(index) => Matched::Route(index, &self.table.definitions()[index]),
-            Err(miss) => Matched::Missed(miss, self.table),
+            Err(miss) => Matched::Missed(miss, Rc::<Paths>::clone(&self.paths)),
         };
         found
     }
 
-    /// The response to a request without a route: `OPTIONS` and `Allow` derive from the routes of the path and from the
-    /// methods of its page (RFC 9110, sections 9.3.7 and 15.5.6). A method that neither a standard nor a route has is reported
-    /// first: no path would change the response (section 9.1).
-    fn without_route(&self, request: &Request, miss: Miss, of_page: &[&'static str]) -> Response {
-        let table = self.table;
+    /// The response to a request without a route: `OPTIONS` and `Allow` derive from the routes and the page of the path (RFC 9110,
+    /// sections 9.3.7 and 15.5.6). A method that neither a standard nor a route has is reported first: no path would change the
+    /// response (section 9.1).
+    fn without_route(&self, request: &Request, is_missing: bool) -> Response {
         let path = request.path();
         if request.method() == Method::OPTIONS && path == "*" {
             return StatusCode::NO_CONTENT.into_response();
@@ -338,35 +343,19 @@ impl Dispatcher {
         }
         let method = request.method().as_str();
         let is_known = |route: &Definition| route.method == method;
-        if !REGISTERED.contains(&method) && !table.definitions().iter().any(is_known) {
+        if !REGISTERED.contains(&method) && !self.table.definitions().iter().any(is_known) {
             return Problem::new(StatusCode::NOT_IMPLEMENTED)
                 .with_detail(format!("no route has the method {}", Excerpt::new(method)))
                 .into_response();
         }
-        if miss == Miss::NotFound && of_page.is_empty() {
+        if is_missing {
             let problem = Problem::not_found(format!("no route matches {}", Excerpt::new(path)));
             return self.with_nearest(problem, request).into_response();
         }
-        let mut methods = table.allow(path);
-        // Each path that has a route or a page receives the response to `OPTIONS`.
-        for method in of_page.iter().chain(&["OPTIONS"]) {
-            if !methods.contains(method) {
-                methods.push(method);
-            }
-        }
-        let methods = methods.join(", ");
-        let allow = HeaderValue::try_from(&methods).expect("methods are tokens");
         if request.method() == Method::OPTIONS {
-            return (StatusCode::NO_CONTENT, [(ALLOW, allow)], ()).into_response();
+            return (StatusCode::NO_CONTENT, [(ALLOW, self.paths.allow(path))], ()).into_response();
         }
-        let path = Excerpt::new(path);
-        let detail = format!(
-            "the method {} is not allowed; {path} supports {methods}",
-            Excerpt::new(method)
-        );
-        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED)
-            .with_detail(detail)
-            .with_header(ALLOW, allow);
+        let problem = self.paths.method_not_allowed(request);
         self.with_nearest(problem, request).into_response()
     }
 
@@ -393,7 +382,7 @@ impl Endpoint for Dispatcher {
             Ok(index) => return self.endpoints[index].call(request, context),
             Err(miss) => miss,
         };
-        let request = match built_in::answer(&self.pages, request) {
+        let request = match self.paths.answer(request) {
             Ok(outcome) => return outcome,
             Err(request) => request,
         };
@@ -404,11 +393,10 @@ impl Endpoint for Dispatcher {
             Method::CONNECT => true,
             _ => false,
         };
-        let of_page = built_in::methods_at(&self.pages, request.path());
-        let is_missing = miss == Miss::NotFound && of_page.is_empty();
+        let is_missing = miss == Miss::NotFound && self.paths.page_at(request.path()).is_none();
         match &self.fallback {
             Some(fallback) if is_missing && !is_of_the_server => fallback.call(request, context),
-            _ => Outcome::Ready(self.without_route(&request, miss, of_page)),
+            _ => Outcome::Ready(self.without_route(&request, is_missing)),
         }
     }
 }

@@ -32,6 +32,7 @@ mod nearest;
 mod networks;
 pub mod openapi;
 mod panics;
+mod paths;
 mod pool;
 pub mod problem;
 mod provided;

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use conduit_proto::h1::Head;
-use conduit_route::{Definition, Miss, ParameterPlace, Parameters, Table};
+use conduit_route::{Definition, Miss, ParameterPlace, Parameters};
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
@@ -49,16 +49,22 @@ thread_local! {
 /// ```
 pub struct Request(Option<Box<Parts>>);
 
+/// The paths of an application, with and without parameters.
+pub(crate) trait KnownPaths {
+    /// Returns whether a path has a route or a built-in page for this method.
+    fn support(&self, method: &Method, path: &str) -> bool;
+}
+
 /// The state of the look-up of a request's route.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Default)]
 pub(crate) enum Matched {
     /// The route was not looked up since the request was received, or since its method or path was changed.
     #[default]
     NotYet,
     /// The index in the table, and the route.
     Route(usize, &'static Definition),
-    /// No route of this table matches.
-    Missed(Miss, &'static Table),
+    /// No route of this application matches.
+    Missed(Miss, Rc<dyn KnownPaths>),
 }
 
 #[derive(Default)]
@@ -423,15 +429,12 @@ impl Request {
         self.parts_mut().body.receive(body);
     }
 
-    /// Returns whether a request without a route would have one at this path.
+    /// Returns whether a request without a route or a built-in page would have one at this path.
     pub fn is_routed_at(&self, path: &str) -> bool {
-        let parts = self.parts();
-        let Matched::Missed(_, table) = parts.matched else {
+        let Matched::Missed(_, paths) = &self.parts().matched else {
             return false;
         };
-        table
-            .find(parts.head.method().as_str(), path, &mut Parameters::new())
-            .is_ok()
+        !paths.support(self.method(), self.path()) && paths.support(self.method(), path)
     }
 
     /// Makes an extractor that reads the body retain its bytes.

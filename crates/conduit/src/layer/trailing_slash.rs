@@ -6,7 +6,8 @@ use super::{Layer, Next};
 use crate::request::Request;
 use crate::response::{IntoResponse, Redirect, Response};
 
-/// Handles requests whose path has no route, but would have one with or without a trailing slash.
+/// Handles requests whose path has no route and no built-in page (such as that of `App::docs`), but would have one with or without a
+/// trailing slash.
 ///
 /// Without this layer, such a path results in a 404: that is the strict policy. Requests with a route are not affected. It must
 /// be a layer of the application, since layers of a list run after the route look-up.

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use rmcp::model::{ClientJsonRpcMessage, ErrorCode};
@@ -79,12 +79,6 @@ impl McpEndpoint {
         message.extensions_mut().insert(caller.clone());
         let disconnect = disconnect_of(&request, self.disconnect);
         let mut response = readable(self.service.handle(message).await, client, disconnect).await;
-        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            // The same list as for methods that do not reach the endpoint.
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
-        }
         for cookie in caller.cookies_of_response() {
             response.headers_mut().append(SET_COOKIE, cookie);
         }

@@ -99,6 +99,36 @@ fn the_slash_can_be_ignored() {
     assert_eq!(server.get("/nowhere/").status, 404);
 }
 
+#[cfg(feature = "openapi")]
+#[test]
+fn a_built_in_page_has_the_redirect_of_a_route() {
+    let app = || App::new(()).routes(ROUTES).docs("/api");
+    let client = TestClient::new(app().layer(TrailingSlash::redirect()));
+    for (method, target) in [("GET", "/api/"), ("HEAD", "/api/"), ("GET", "/api/openapi.json/")] {
+        client.request(method, target).send().assert_status(308);
+    }
+    client
+        .get("/api/?a=1")
+        .send()
+        .assert_status(308)
+        .assert_header("location", "../api?a=1");
+    client.get("/api").send().assert_status(200);
+    client.post("/api/").undocumented().send().assert_status(404);
+    let ignoring = TestClient::new(app().layer(TrailingSlash::ignore()));
+    ignoring.get("/api/").send().assert_status(200);
+}
+
+#[cfg(feature = "openapi")]
+#[test]
+fn a_built_in_page_has_no_redirect_to_a_route_with_a_slash() {
+    let app = App::new(()).routes(ROUTES).docs("/docs");
+    let client = TestClient::new(app.layer(TrailingSlash::redirect()));
+    let page = client.get("/docs").send();
+    page.assert_status(200)
+        .assert_header("content-type", "text/html; charset=utf-8");
+    client.get("/docs/").send().assert_text("docs");
+}
+
 #[test]
 fn no_redirect_leads_to_another_host() {
     #[get("/{a}/{b}")]

@@ -276,6 +276,38 @@ fn the_endpoint_rejects_methods_that_the_protocol_does_not_use() {
 }
 
 #[test]
+fn allow_lists_the_methods_of_the_endpoint_and_of_the_routes_at_its_path() {
+    #[get("/{name}")]
+    fn show(name: Path<String>) -> String {
+        name.0
+    }
+    #[put("/{name}")]
+    fn replace(name: Path<String>) -> String {
+        name.0
+    }
+    #[delete("/{name}")]
+    fn remove(name: Path<String>) -> String {
+        name.0
+    }
+    let app = App::new(()).routes(routes![find, show, replace, remove]).mcp("/mcp");
+    let client = TestClient::new(app);
+    client.get("/other").send().assert_text("other");
+    client.put("/mcp").send().assert_text("mcp");
+    for (method, status) in [
+        ("GET", 405),
+        ("HEAD", 405),
+        ("DELETE", 405),
+        ("PATCH", 405),
+        ("OPTIONS", 204),
+    ] {
+        let response = client.request(method, "/mcp").undocumented().send();
+        response
+            .assert_status(status)
+            .assert_header("allow", "PUT, POST, OPTIONS");
+    }
+}
+
+#[test]
 fn a_rejected_message_has_an_error_that_clients_can_parse() {
     let client = TestClient::new(app());
     let send = |content_type: &str, body: &str| {
