@@ -323,6 +323,13 @@ pub(crate) fn essence(content_type: &[u8]) -> &[u8] {
     parts.next().unwrap_or_default().trim_ascii()
 }
 
+/// The media type of a content type in lower case, without its parameters; `None` if it has other characters than visible ASCII.
+#[cfg(any(feature = "compression", feature = "mcp"))]
+pub(crate) fn media_type(content_type: &HeaderValue) -> Option<String> {
+    let text = content_type.to_str().ok()?;
+    String::from_utf8(essence(text.as_bytes()).to_ascii_lowercase()).ok()
+}
+
 /// Returns whether a content type is `application/` and an accepted subtype, with any parameters.
 fn is_type(value: &[u8], accepts: fn(&str) -> bool) -> bool {
     let (kind, subtype) = str::from_utf8(essence(value))

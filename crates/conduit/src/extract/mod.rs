@@ -82,6 +82,8 @@ pub use connection::UnixPeer;
 pub(crate) use content::essence;
 #[cfg(feature = "sessions")]
 pub(crate) use content::has_form;
+#[cfg(any(feature = "compression", feature = "mcp"))]
+pub(crate) use content::media_type;
 pub use content::{Form, Json, Query};
 #[cfg(feature = "cookies")]
 pub use cookie_values::CookieValues;

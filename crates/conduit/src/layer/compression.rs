@@ -16,6 +16,7 @@ use super::coded_tags::{self, Marks};
 use super::coding::{Coding, Encoder};
 use super::{Layer, Next, fields};
 use crate::body::{Body, BodyError, BoxError, PieceStream};
+use crate::extract::media_type;
 use crate::request::Request;
 use crate::response::Response;
 use conduit_core::internal::charge::Charge;
@@ -136,8 +137,9 @@ fn is_compressible(response: &Response) -> bool {
 
 /// Returns whether a content type benefits from compression.
 fn is_compressible_type(content_type: &HeaderValue) -> bool {
-    let Ok(text) = content_type.to_str() else { return false };
-    let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let Some(media_type) = media_type(content_type) else {
+        return false;
+    };
     media_type.starts_with("text/")
         || media_type.ends_with("+json")
         || media_type.ends_with("+xml")

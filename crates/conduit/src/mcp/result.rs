@@ -7,6 +7,7 @@ use http_body_util::{BodyExt as _, Limited};
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 use serde_json::Value;
 
+use crate::extract::media_type;
 use conduit_core::interop::SendBody;
 use conduit_openapi::Tool;
 
@@ -17,13 +18,7 @@ const RESULT_BYTES: usize = 4 * 1024 * 1024;
 pub(super) async fn result_of(tool: &Tool, response: http::Response<SendBody>) -> CallToolResult {
     let (head, body) = response.into_parts();
     let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let media_type = field(CONTENT_TYPE).unwrap_or_default();
-    let media_type = media_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let media_type = head.headers.get(CONTENT_TYPE).and_then(media_type).unwrap_or_default();
     let body = match Limited::new(body, RESULT_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) => return failed(format!("the response could not be read: {error}")),
