@@ -14,10 +14,10 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use serde_json::json;
 
 use super::caller::Caller;
-use super::disconnect::{Connected, disconnect_of, without_cancellation};
+use super::cancellation::unless;
+use super::disconnect::{Connected, begun, disconnect_of, is_event_stream, without_cancellation};
 use super::server::ToolServer;
 use crate::body::Body;
-use crate::events::MEDIA_TYPE;
 use crate::extract::{FromRequest, Json};
 use crate::origin::PageOrigin;
 use crate::problem::{Excerpt, Problem};
@@ -78,7 +78,12 @@ impl McpEndpoint {
         *message.headers_mut() = request.headers().clone();
         message.extensions_mut().insert(caller.clone());
         let disconnect = disconnect_of(&request, self.disconnect);
-        let mut response = readable(self.service.handle(message).await, client, disconnect).await;
+        let service = self.service;
+        let mut handled = Box::pin(async move { service.handle(message).await });
+        let mut response = match unless(client.followed(), handled.as_mut()).await {
+            Ok(response) => readable(response, client, disconnect).await,
+            Err(_) => begun(handled, client),
+        };
         for cookie in caller.cookies_of_response() {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
@@ -114,8 +119,7 @@ async fn readable(
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     if !is_error || response.headers().contains_key(CONTENT_TYPE) {
-        let media_type = response.headers().get(CONTENT_TYPE);
-        let is_stream = media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(MEDIA_TYPE.as_bytes()));
+        let is_stream = is_event_stream(response.headers());
         return response.map(|body| match is_stream && disconnect == Disconnect::Finish {
             true => without_cancellation(body, client),
             false => Body::from_http_body(body),

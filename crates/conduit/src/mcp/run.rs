@@ -21,7 +21,8 @@ const EVENT_BYTES: usize = 256 * 1024;
 /// Follows the work at a location until it ends. `None` if the location has no event stream.
 ///
 /// A cancelled call cancels a run of [`Runs`](crate::runs::Runs), and sends nothing to any other resource: a DELETE removes it.
-/// The stream of any other resource may have no end, so a disconnect cancels the call in all revisions.
+/// The stream of any other resource may have no end, so a disconnect cancels the call in all revisions; the response to the message
+/// begins with it.
 pub(super) async fn follow(
     location: &str,
     caller: &Caller,

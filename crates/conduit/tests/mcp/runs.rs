@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use conduit::AccessLog;
-use conduit::events::LastEventId;
+use conduit::events::{Events, LastEventId};
 use conduit::prelude::*;
 use conduit::runs::{Accepted, RunEvents, Runs, RunsConfig};
 use conduit::testing::{TestClient, TestRequest, TestStream};
@@ -131,6 +131,36 @@ fn show_order(_id: Path<u32>, ends: State<Sender<&'static str>>) -> ([(&'static 
     ([("content-type", "text/event-stream")], Body::from_stream(events))
 }
 
+/// Print a receipt, whose location has an event stream with an end and is not a run.
+#[post("/receipts", tool = "receipt")]
+fn print() -> Accepted {
+    Accepted::at("/receipts/7")
+}
+
+#[get("/receipts/{id}")]
+fn show_receipt(_id: Path<u32>) -> Events<Value> {
+    Events::generate(async |events| {
+        events.send(json!({ "state": "running", "progress": 1 })).await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        events.send(json!({ "state": "succeeded" })).await
+    })
+}
+
+/// Wait in silence: the event stream of the location has no events.
+#[post("/silence", tool = "silence")]
+fn keep_silent() -> Accepted {
+    Accepted::at("/silence/7")
+}
+
+#[get("/silence/{id}")]
+fn silence(_id: Path<u32>, ends: State<Sender<&'static str>>) -> ([(&'static str, &'static str); 1], Body) {
+    let events = OrderEvents {
+        _ended: Ended(ends.0, "dropped"),
+        has_begun: true,
+    };
+    ([("content-type", "text/event-stream")], Body::from_stream(events))
+}
+
 #[delete("/orders/{id}")]
 fn remove_order(_id: Path<u32>, ends: State<Sender<&'static str>>) -> NoContent {
     let _ = ends.0.send("removed");
@@ -145,7 +175,19 @@ fn setup_with(runs: Runs<Progress>) -> (TestClient, std::sync::mpsc::Receiver<&'
     let (sender, ends) = channel();
     let jobs = Jobs { runs, ends: sender };
     let app = App::new(jobs)
-        .routes(routes![start, burst, follow, cancel, order, show_order, remove_order])
+        .routes(routes![
+            start,
+            burst,
+            follow,
+            cancel,
+            order,
+            show_order,
+            remove_order,
+            print,
+            show_receipt,
+            keep_silent,
+            silence
+        ])
         .access_log(AccessLog::Fields)
         .mcp("/mcp");
     (TestClient::new(app).skip_waiting(), ends)
@@ -264,5 +306,55 @@ fn a_cancelled_call_removes_no_resource_that_is_not_a_run() {
             client.get("/exports/unknown").send().assert_status(404);
         }
         assert!(ends.try_recv().is_err());
+    }
+}
+
+/// A call of the revision 2025-11-25.
+fn old_call(client: &TestClient, name: &str, progress_token: Option<&str>) -> TestRequest {
+    let mut params = json!({ "name": name, "arguments": {} });
+    if let Some(token) = progress_token {
+        params["_meta"] = json!({ "progressToken": token });
+    }
+    message(client, "tools/call", params)
+}
+
+#[test]
+fn a_call_that_follows_an_endless_stream_ends_with_its_client_before_any_progress() {
+    for (name, progress_token) in [("order", None), ("silence", None), ("silence", Some("p"))] {
+        let (client, ends) = setup();
+        let stream = old_call(&client, name, progress_token).stream();
+        stream.disconnect();
+        assert_eq!(ends.recv_timeout(Duration::from_secs(30)), Ok("dropped"), "{name}");
+    }
+}
+
+#[test]
+fn a_call_that_follows_an_endless_stream_ends_with_a_client_that_sends_no_more() {
+    let (client, ends) = setup();
+    let body =
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "order", "arguments": {} } });
+    let body = body.to_string();
+    let mut connection = client.connect();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\naccept: application/json, text/event-stream\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    assert!(connection.send(head.as_bytes()) && connection.send(body.as_bytes()));
+    assert!(connection.read(4096).starts_with(b"HTTP/1.1 200"));
+    connection.end();
+    assert_eq!(ends.recv_timeout(Duration::from_secs(30)), Ok("dropped"));
+}
+
+#[test]
+fn a_call_that_follows_a_stream_with_an_end_has_its_result() {
+    let (client, _ends) = setup();
+    for progress_token in [None, Some("p")] {
+        let mut stream = old_call(&client, "receipt", progress_token).stream();
+        if progress_token.is_some() {
+            assert_eq!(next(&mut stream)["method"], "notifications/progress");
+        }
+        let end = next(&mut stream);
+        assert_eq!(end["result"]["content"][0]["text"], r#"{"state":"succeeded"}"#, "{end}");
     }
 }
