@@ -130,7 +130,8 @@ fn a_route_at_the_path_of_the_endpoint_keeps_its_setting_for_other_methods() {
     );
 }
 
-/// Blocks its worker, so that deadlines are extended. The sleep is real: a clock that a test advances is not a stall.
+/// Blocks its worker, so that deadlines are extended. The sleep is real: a stall is time that passes on the clock of the system as
+/// well as on the one that a test advances, so that no test with a paused or advanced clock has one.
 #[post("/block", tool = "block")]
 async fn block() {
     std::thread::sleep(Duration::from_millis(3200));
