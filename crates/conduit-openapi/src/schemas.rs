@@ -229,9 +229,10 @@ impl Definitions {
 
 /// The ids of the types that a generator has named, by the names of their definitions.
 ///
-/// schemars has no list of these ids, and the types that are only fields of others are not in a handler's signature: their ids are
-/// only in the generator's `Debug` output. Each text in it is a candidate, and the generator decides by its reference whether it is
-/// an id: a change of that output can omit ids, but never assign a wrong one.
+/// schemars has no list of these ids, and the types that are only fields of others are not in a handler's signature, so that neither
+/// their `schema_id` nor their `TypeId` is known here: their ids are only in the generator's `Debug` output. Each text in it is a
+/// candidate, and the generator decides by its reference whether it is an id: a change of that output can omit ids, but never assign
+/// a wrong one.
 fn names(generator: &mut SchemaGenerator, candidates: Vec<String>) -> NameMap<String> {
     let place = generator.settings().definitions_path.clone();
     let mut names = NameMap::new();
