@@ -156,10 +156,11 @@ fn a_timeout_that_is_shorter_than_the_interval_of_pings_has_a_ping_and_time_for_
     assert_eq!(alive.recv().as_text(), Some("hello"));
 }
 
-/// Closes with 4000, and reports the end.
+/// Closes with 4000 after the first message, and reports the end.
 #[get("/leave")]
 async fn leaves(upgrade: WebSocketUpgrade, ends: State<Ends>) -> Response {
     upgrade.on_upgrade(|mut socket| async move {
+        let _ = socket.recv().await;
         socket.close(CloseCode(4000), "bye");
         while socket.recv().await.is_some() {}
         let _ = ends.0.0.send(socket.end().cloned());
@@ -171,6 +172,7 @@ fn the_close_of_the_server_is_the_end_of_a_client_that_vanishes_after_it() {
     let (sender, ends) = channel();
     let client = TestClient::new(App::new(Ends(sender)).routes(routes![leaves]));
     let mut socket = client.websocket("/leave").open();
+    socket.send("close");
     wait_for(|| socket.connection().received().ends_with(b"\x88\x05\x0f\xa0bye"));
     socket.connection().end();
     let end = next(&ends);
