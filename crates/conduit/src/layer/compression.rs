@@ -40,7 +40,7 @@ const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 ///
 /// The layer does not compress responses of less than 1 KiB ([`from_bytes`](Compression::from_bytes)), responses whose content
 /// type is unknown or already compressed (text, JSON, XML, JavaScript, fonts, SVG, WebAssembly and similar types are
-/// compressed), [problems](crate::Problem), and responses with a `content-encoding`, a `content-range` or
+/// compressed), [problems](struct@crate::Problem), and responses with a `content-encoding`, a `content-range` or
 /// `cache-control: no-transform`. Every response gets `vary: accept-encoding`, including uncompressed ones, because a 304 or an
 /// error must vary by the same fields as the page.
 ///
