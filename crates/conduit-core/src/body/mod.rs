@@ -307,6 +307,24 @@ impl Body {
         Body(BodyKind::Stream(Box::pin(pieces), None))
     }
 
+    /// Creates a body of pieces as [`from_pieces`](Body::from_pieces) does: of a layer that changes neither the bytes of the other
+    /// body nor, if it is known, its length.
+    pub fn from_sized_pieces(pieces: impl PieceStream + 'static, length: Option<u64>) -> Self {
+        Body(BodyKind::Stream(Box::pin(pieces), length))
+    }
+
+    /// Reads all bytes as [`collect`](Body::collect) does, and returns them with the trailer fields after them.
+    pub async fn collect_with_trailers(mut self) -> Result<(Bytes, Option<HeaderMap>), BodyError> {
+        let mut all = Buffer::take();
+        while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut self).poll_next(context)).await {
+            all.append(&piece?)?;
+        }
+        Ok((
+            Bytes::from(all),
+            self.trailers().filter(|trailers| !trailers.is_empty()),
+        ))
+    }
+
     /// Reads all bytes as [`collect`](Body::collect) does, into a buffer of the worker's pool: a small body allocates nothing.
     pub async fn collect_buffer(mut self) -> Result<Buffer, BodyError> {
         if let BodyKind::Incoming(incoming) = &mut self.0 {

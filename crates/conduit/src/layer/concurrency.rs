@@ -24,7 +24,8 @@ use crate::response::{IntoResponse, Response};
 /// Limits the number of concurrent requests, across all workers. A further request gets a 503 with `retry-after` at once, or
 /// waits if [`wait`](ConcurrencyLimit::wait) is set.
 ///
-/// A request counts until its response is returned; with a streamed response, until the stream ends or the client disconnects.
+/// A request counts until its response is returned; with a streamed response or a file, until it ends or the client disconnects. Such
+/// a file is read by the process, without sendfile(2).
 /// All clones of a layer share the limit: on a group, it applies to the whole group. A call of a tool over HTTP shares the slot of
 /// its message in a limit that applies to both.
 ///
@@ -119,7 +120,10 @@ impl Layer for ConcurrencyLimit {
         if response.body().is_in_memory() {
             return response;
         }
-        response.map(|body| Body::from_pieces(Held { body, _place: place }))
+        response.map(|body| {
+            let length = body.len();
+            Body::from_sized_pieces(Held { body, _place: place }, length)
+        })
     }
 
     fn describe(&self, operation: &mut Operation) {

@@ -125,7 +125,7 @@ pub use rate_limit::RateLimit;
 pub use reading::Reading;
 pub use request_id::{RequestId, RequestIds};
 #[cfg(feature = "sessions")]
-pub(crate) use resumed::resumed;
+pub(crate) use resumed::{resumed, whole};
 pub use security_headers::SecurityHeaders;
 pub use store::{MemoryStore, Store, StoreFull, StoreTransaction, Value};
 pub use timeout::Timeout;

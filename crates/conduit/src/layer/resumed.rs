@@ -1,4 +1,4 @@
-//! A body whose first bytes have been read.
+//! Bodies that have been read in whole or in part.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,8 +11,18 @@ use crate::body::{Body, BoxError, PieceStream};
 
 /// A body of these bytes and the rest.
 pub(crate) fn resumed(first: Bytes, rest: Body) -> Body {
+    let length = rest.len().and_then(|rest| rest.checked_add(first.len() as u64));
     let first = Some(first).filter(|first| !first.is_empty());
-    Body::from_pieces(Resumed { first, rest })
+    Body::from_sized_pieces(Resumed { first, rest }, length)
+}
+
+/// A body of these bytes and trailer fields.
+pub(crate) fn whole(bytes: impl Into<Body>, trailers: Option<HeaderMap>) -> Body {
+    let body = bytes.into();
+    match trailers {
+        Some(trailers) => body.with_trailers(std::future::ready(trailers)),
+        None => body,
+    }
 }
 
 struct Resumed {

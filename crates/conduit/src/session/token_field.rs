@@ -6,9 +6,8 @@ use bytes::{Bytes, BytesMut};
 use conduit_proto::multipart::{MultipartEvent, MultipartParser, boundary};
 use futures_core::Stream as _;
 
-use crate::body::Body;
 use crate::extract::has_form;
-use crate::layer::resumed;
+use crate::layer::{resumed, whole};
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -21,9 +20,9 @@ const FIRST_FIELD_BYTES: usize = 1024;
 /// Removes the token from the form in a request's body: any field of a form without files, or the first field of a form with files.
 pub(super) async fn take_token(request: &mut Request) -> Result<Option<Vec<u8>>, Problem> {
     if has_form(request) {
-        let body = request.take_body().collect().await?;
+        let (body, trailers) = request.take_body().collect_with_trailers().await?;
         let (rest, token) = without_token(body);
-        request.set_body(Body::from(rest));
+        request.set_body(whole(rest, trailers));
         return Ok(token);
     }
     match request.header("content-type").map(boundary) {

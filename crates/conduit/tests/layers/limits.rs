@@ -200,6 +200,55 @@ fn body_limit_applies_to_a_body_that_an_outer_layer_has_set() {
     assert_eq!(without_limit.text(), "5");
 }
 
+/// The body was sent with the chunked coding.
+#[test]
+fn length_of_a_streamed_response_passes_a_concurrency_limit_and_keys() {
+    const BYTES: usize = 2 * 1024 * 1024;
+
+    #[get("/stream")]
+    async fn stream() -> Body {
+        let text: Result<_, std::convert::Infallible> = Ok("a".repeat(BYTES));
+        Body::from_sized_stream(Pieces(Some(text)), BYTES as u64)
+    }
+
+    #[post("/stream")]
+    async fn make_stream() -> Body {
+        let text: Result<_, std::convert::Infallible> = Ok("a".repeat(BYTES));
+        Body::from_sized_stream(Pieces(Some(text)), BYTES as u64)
+    }
+
+    struct Pieces<T>(Option<T>);
+
+    impl<T: Unpin> futures_core::Stream for Pieces<T> {
+        type Item = T;
+
+        fn poll_next(mut self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<Option<T>> {
+            std::task::Poll::Ready(self.0.take())
+        }
+    }
+
+    let app = App::new(()).routes(routes![stream, make_stream]);
+    let server = serve(app.layer(ConcurrencyLimit::new(1)).layer(Idempotency::new()));
+    let length = BYTES.to_string();
+    for _ in 0..2 {
+        let answer = server.get("/stream");
+        assert_eq!(
+            (answer.header("content-length"), answer.body.len()),
+            (Some(&*length), BYTES)
+        );
+    }
+    // Longer than the limit of a stored response.
+    let answer = server.request(request(
+        "POST",
+        "/stream",
+        &[("idempotency-key", "1"), ("content-length", "0")],
+    ));
+    assert_eq!(
+        (answer.header("content-length"), answer.body.len()),
+        (Some(&*length), BYTES)
+    );
+}
+
 #[cfg(feature = "multipart")]
 #[test]
 fn total_of_a_form_with_files_applies_to_a_body_that_an_outer_layer_has_set() {
