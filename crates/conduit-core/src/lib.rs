@@ -66,7 +66,7 @@ pub mod internal {
     }
 
     pub mod layer {
-        pub use crate::layer::ambient::CrossOriginGuard;
+        pub use crate::layer::ambient::{CrossOriginGuard, PendingCookie};
         pub use crate::layer::erased::*;
         pub use crate::layer::name::short_name;
     }

@@ -3,7 +3,8 @@
 
 use std::fmt;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
 use http::HeaderMap;
@@ -51,11 +52,37 @@ type Change = Box<dyn FnOnce(&mut HeaderMap) + Send>;
 
 /// The changes of a request's response, in the request's extensions.
 #[derive(Clone, Default)]
-struct ResponseChanges(Arc<Mutex<Vec<Change>>>);
+struct ResponseChanges(Arc<ChangeList>);
+
+#[derive(Default)]
+struct ChangeList {
+    changes: Mutex<Vec<Change>>,
+    sets_cookie: AtomicBool,
+}
+
+/// The mark of a response that will have a cookie, by a change that follows the layers of the list.
+#[derive(Clone)]
+pub struct PendingCookie(ResponseChanges);
+
+impl PendingCookie {
+    /// Sets the mark.
+    pub fn set(&self) {
+        self.0.0.sets_cookie.store(true, Ordering::Release);
+    }
+
+    /// Returns whether the mark is set.
+    pub fn is_set(&self) -> bool {
+        self.0.0.sets_cookie.load(Ordering::Acquire)
+    }
+}
 
 impl ResponseChanges {
+    fn lock(&self) -> MutexGuard<'_, Vec<Change>> {
+        self.0.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> Vec<Change> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.lock())
     }
 
     fn apply(&self, mut response: Response) -> Response {
@@ -74,12 +101,17 @@ impl Request {
         let Some(changes) = self.extensions().get::<ResponseChanges>() else {
             return false;
         };
-        changes
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Box::new(change));
+        changes.lock().push(Box::new(change));
         true
+    }
+}
+
+/// Methods for the other crates of the workspace.
+#[doc(hidden)]
+impl Request {
+    /// The mark of a response with a cookie; `None` if the response [cannot be changed](Request::change_response).
+    pub fn pending_cookie(&self) -> Option<PendingCookie> {
+        self.extensions().get::<ResponseChanges>().cloned().map(PendingCookie)
     }
 }
 

@@ -16,9 +16,9 @@ use super::hash::hash;
 use super::idempotency_key::{IDEMPOTENCY_KEY, IdempotencyKey, KeyState, is_keyed, missing};
 use super::idempotency_record::{REPLAYED, failed, fingerprint, record, replay, running, unkept};
 use super::rate_limit::by_address;
+use super::resumed::whole;
 use super::store::{hashed_name, short_name};
 use super::{Layer, MemoryStore, Next, Reading, SECONDS_TO_WAIT, Store, Value};
-use crate::body::Body;
 use crate::extract::TOO_LARGE;
 use crate::openapi::{Operation, Parameter};
 use crate::problem::{Excerpt, Problem};
@@ -58,8 +58,16 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 /// [`owned_by_provided`](Idempotency::owned_by_provided) or [`owned_by`](Idempotency::owned_by) instead.
 ///
 /// A response with a status that rules out an effect of the request is not stored, so that the client can correct the request: 401,
-/// 403, 405, 406, 408, 411 to 413, 415, 417, 421, 425, 426, 428, 429, 431, and 500 and above. A response is also not stored if
-/// its body exceeds 1 MiB, fails or is an event stream, or if the store has no room; its key then results in a 409.
+/// 403, 405, 406, 408, 411 to 413, 415, 417, 421, 425, 426, 428, 429, 431, 500 and above, and 409 with `retry-after`. A response is
+/// also not stored if it sets a cookie, if its body exceeds 1 MiB, fails or is an event stream, or if the store has no room; its key
+/// then results in a 409.
+///
+/// A cookie belongs to one client, and may be a secret that the store must not have. So do not use the layer for a route that begins a
+/// session or gives it another id, such as a sign-in: a client that lost the response would receive a 409 instead of its cookie. The
+/// form of errors of the application, [`App::errors`](crate::App::errors), applies to a stored problem too, without the causes and
+/// the field errors.
+///
+/// If a request passes several of these layers, each has a separate record of it, also in the same store.
 ///
 /// An event stream, [`Events`](crate::events::Events) or another body of unknown length with the type `text/event-stream`, is sent
 /// from its beginning. The layer delays any other streamed response until its body is complete or exceeds 1 MiB, and the key
@@ -221,15 +229,20 @@ impl<T: Store> Idempotency<T> {
             return Ok(next.run(request).await);
         };
         let owner = (self.owner)(&request);
-        let key = format!("idempotency:{}:{key}", owner.name).into_bytes();
-        let body = request.take_body().collect().await?;
+        let depth = request
+            .extensions()
+            .get::<IdempotencyKey>()
+            .map_or(0, |outer| outer.depth() + 1);
+        let key = format!("idempotency{}:{}:{key}", "+".repeat(depth), owner.name).into_bytes();
+        let (body, trailers) = request.take_body().collect_with_trailers().await?;
         let fingerprint = fingerprint(&request, &body);
-        request.set_body(Body::from(body));
+        request.set_body(whole(body, trailers));
         if request.header(ACCEPT_ENCODING.as_str()).is_some() {
             request.headers_mut().remove(ACCEPT_ENCODING);
         }
         let state = Arc::new(KeyState {
             key,
+            depth,
             fingerprint,
             marker: running(&fingerprint)?,
             account: owner.account,
@@ -251,9 +264,11 @@ impl<T: Store> Idempotency<T> {
         if let Some(stored) = stored {
             return replay(&stored, &fingerprint);
         }
+        let pending_cookie = request.pending_cookie();
         let process = async {
             let response = next.run(request).await;
-            record(response, &fingerprint, self.longest_bytes).await
+            let has_pending_cookie = pending_cookie.is_some_and(|cookie| cookie.is_set());
+            record(response, &fingerprint, self.longest_bytes, has_pending_cookie).await
         };
         let (response, record) = self.renewing(process, &state.key, marker).await;
         // The request is processed: a store that fails now has logged it, and the response does not change.

@@ -34,6 +34,8 @@ pub struct IdempotencyKey(Arc<KeyState>);
 pub(super) struct KeyState {
     /// The key in the store.
     pub(super) key: Vec<u8>,
+    /// The number of layers `Idempotency` around that of the key.
+    pub(super) depth: usize,
     pub(super) fingerprint: Fingerprint,
     /// The value of the key while the request is processed.
     pub(super) marker: Vec<u8>,
@@ -60,12 +62,16 @@ impl IdempotencyKey {
         IdempotencyKey(state)
     }
 
+    pub(super) fn depth(&self) -> usize {
+        self.0.depth
+    }
+
     /// Stores the response in a transaction of the caller, in the database of the layer's store, and returns it. The caller
     /// then commits, and responds with it: repeated requests receive the same response. After an error, roll the transaction back
     /// or drop it. Other requests with the key receive a 409 until the end of the transaction.
     ///
-    /// A response of more than 1 MiB or with an event stream is not stored: a repeated request receives a 409. Fields that layers
-    /// add afterwards are not part of the stored response.
+    /// A response of more than 1 MiB, with a cookie or with an event stream is not stored: a repeated request receives a 409. Fields
+    /// that layers add afterwards are not part of the stored response, nor is the cookie of a `Session`.
     ///
     /// # Errors
     ///
@@ -80,7 +86,7 @@ impl IdempotencyKey {
         let state = &*self.0;
         let response = response.into_response();
         let status = response.status();
-        let (response, stored) = record(response, &state.fingerprint, state.longest_bytes).await;
+        let (response, stored) = record(response, &state.fingerprint, state.longest_bytes, false).await;
         let response = response?;
         let Some(stored) = stored else {
             let status = status.as_u16();

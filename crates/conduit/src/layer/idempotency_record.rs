@@ -5,12 +5,13 @@ use std::future::poll_fn;
 use std::pin::Pin;
 
 use futures_core::Stream as _;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::Value;
 
 use super::hash::hash;
-use super::resumed::resumed;
-use crate::body::{Body, BodyError, EndsWithClient};
+use super::resumed::{resumed, whole};
+use crate::body::{Body, BodyError, BodyKind, EndsWithClient};
 use crate::events::MEDIA_TYPE as EVENT_STREAM;
 use crate::extract::essence;
 use crate::problem::Problem;
@@ -28,6 +29,8 @@ const DONE: u8 = 1;
 const UNKEPT: u8 = 2;
 /// The first byte of a stored response with trailers.
 const DONE_WITH_TRAILERS: u8 = 3;
+/// The first byte of a stored response whose body is an unchanged problem.
+const DONE_WITH_PROBLEM: u8 = 4;
 
 /// Statuses that reject a request for a reason other than its path and body, or before it is processed (RFC 9110, section
 /// 15.5). The key remains valid for the corrected request.
@@ -62,18 +65,32 @@ pub(super) fn running(fingerprint: &Fingerprint) -> Result<Vec<u8>, Problem> {
 }
 
 /// Returns the unchanged response, or the error of its body, and the record for the store; no record if the request may be
-/// processed again. Reads the body to its end, unless it may have none.
+/// processed again. Reads the body to its end, unless it may have none. The record of a response with a cookie, which belongs to
+/// one client and may be a secret, has no content.
 pub(super) async fn record(
     response: Response,
     fingerprint: &Fingerprint,
     limit_bytes: usize,
+    has_pending_cookie: bool,
 ) -> (Result<Response, BodyError>, Option<Vec<u8>>) {
     let status = response.status();
-    if status.is_server_error() || REFUSALS.contains(&status) {
+    if status.is_server_error() || REFUSALS.contains(&status) || is_repeatable_conflict(&response) {
         return (Ok(response), None);
     }
-    if may_be_endless(&response) {
+    if has_pending_cookie || response.headers().contains_key(SET_COOKIE) || may_be_endless(&response) {
         return (Ok(response), Some(unkept(fingerprint)));
+    }
+    if let Some(bytes) = response.body().whole() {
+        if bytes.len() > limit_bytes {
+            return (Ok(response), Some(too_long(fingerprint, limit_bytes)));
+        }
+        let kind = if response.body().problem().is_some() {
+            DONE_WITH_PROBLEM
+        } else {
+            DONE
+        };
+        let record = done(kind, fingerprint, status, [response.headers()], bytes);
+        return (Ok(response), Some(record));
     }
     let (parts, mut body) = response.into_parts();
     let mut bytes = Vec::new();
@@ -84,24 +101,44 @@ pub(super) async fn record(
             Err(error) => return (Err(error), Some(unkept(fingerprint))),
         }
         if bytes.len() > limit_bytes {
-            tracing::warn!(
-                limit = limit_bytes,
-                "the response is longer than the limit and is not stored for its idempotency key; repeated requests get a 409"
-            );
             let response = Response::from_parts(parts, resumed(bytes.into(), body));
-            return (Ok(response), Some(unkept(fingerprint)));
+            return (Ok(response), Some(too_long(fingerprint, limit_bytes)));
         }
     }
     let trailers = body.trailers().filter(|trailers| !trailers.is_empty());
-    let mut record = vec![if trailers.is_some() { DONE_WITH_TRAILERS } else { DONE }];
-    record.extend_from_slice(fingerprint);
-    record.extend_from_slice(&status.as_u16().to_be_bytes());
-    write_fields(&mut record, &parts.headers);
-    if let Some(trailers) = &trailers {
-        write_fields(&mut record, trailers);
+    let kind = if trailers.is_some() { DONE_WITH_TRAILERS } else { DONE };
+    let fields = [&parts.headers].into_iter().chain(&trailers);
+    let record = done(kind, fingerprint, status, fields, &bytes);
+    (Ok(Response::from_parts(parts, whole(bytes, trailers))), Some(record))
+}
+
+/// The record of a stored response, with the fields of its head and of its trailers.
+fn done<'f>(
+    kind: u8,
+    fingerprint: &Fingerprint,
+    status: StatusCode,
+    fields: impl IntoIterator<Item = &'f HeaderMap>,
+    body: &[u8],
+) -> Vec<u8> {
+    let mut record = [&[kind][..], fingerprint, &status.as_u16().to_be_bytes()].concat();
+    for fields in fields {
+        write_fields(&mut record, fields);
     }
-    record.extend_from_slice(&bytes);
-    (Ok(Response::from_parts(parts, body_of(bytes, trailers))), Some(record))
+    record.extend_from_slice(body);
+    record
+}
+
+fn too_long(fingerprint: &Fingerprint, limit_bytes: usize) -> Vec<u8> {
+    tracing::warn!(
+        limit = limit_bytes,
+        "the response is longer than the limit and is not stored for its idempotency key; repeated requests get a 409"
+    );
+    unkept(fingerprint)
+}
+
+/// Returns whether the response is a 409 after which the client sends the request again: it had no effect.
+fn is_repeatable_conflict(response: &Response) -> bool {
+    response.status() == StatusCode::CONFLICT && response.headers().contains_key(RETRY_AFTER)
 }
 
 /// Returns whether a body may have no end: it ends with its client, or is an event stream of unknown length.
@@ -150,23 +187,26 @@ pub(super) fn replay(stored: &[u8], fingerprint: &Fingerprint) -> Result<Respons
         }
         _ => {}
     }
-    let stored = stored_response(rest, kind == DONE_WITH_TRAILERS);
+    let stored = stored_response(rest, kind);
     stored.ok_or_else(|| failed(&"the stored record is malformed"))
 }
 
-fn stored_response(stored: &[u8], has_trailers: bool) -> Option<Response> {
+fn stored_response(stored: &[u8], kind: u8) -> Option<Response> {
     let (status, rest) = stored.split_first_chunk()?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::from_u16(u16::from_be_bytes(*status)).ok()?;
     let (fields, mut rest) = read_fields(rest)?;
     *response.headers_mut() = fields;
     let mut trailers = None;
-    if has_trailers {
+    if kind == DONE_WITH_TRAILERS {
         let fields;
         (fields, rest) = read_fields(rest)?;
         trailers = Some(fields);
     }
-    *response.body_mut() = body_of(rest.to_vec(), trailers);
+    *response.body_mut() = match problem(response.status(), rest).filter(|_| kind == DONE_WITH_PROBLEM) {
+        Some(problem) => Body(BodyKind::Presented(Box::new(problem), rest.to_vec().into())),
+        None => whole(rest.to_vec(), trailers),
+    };
     let replayed = HeaderName::from_static(REPLAYED);
     response
         .headers_mut()
@@ -174,12 +214,23 @@ fn stored_response(stored: &[u8], has_trailers: bool) -> Option<Response> {
     Some(response)
 }
 
-fn body_of(bytes: Vec<u8>, trailers: Option<HeaderMap>) -> Body {
-    let body = Body::from(bytes);
-    match trailers {
-        Some(trailers) => body.with_trailers(std::future::ready(trailers)),
-        None => body,
+/// The problem with these members, for the form of errors of the application.
+fn problem(status: StatusCode, json: &[u8]) -> Option<Problem> {
+    let Ok(Value::Object(members)) = serde_json::from_slice(json) else {
+        return None;
+    };
+    let mut problem = Problem::new(status);
+    for (name, value) in members {
+        problem = match (&*name, value) {
+            ("type", Value::String(uri)) => problem.with_type(uri),
+            ("title", Value::String(title)) => problem.with_title(title),
+            ("detail", Value::String(detail)) => problem.with_detail(detail),
+            ("instance", Value::String(uri)) => problem.with_instance(uri),
+            ("type" | "title" | "status" | "detail" | "instance", _) => problem,
+            (_, value) => problem.with(name, value),
+        };
     }
+    Some(problem)
 }
 
 /// Appends fields, terminated by an empty name.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use conduit_core::internal::error_form::is_development_on_this_thread;
+use conduit_core::internal::layer::PendingCookie;
 use cookie::Cookie;
 use cookie::time::Duration as CookieDuration;
 use http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
@@ -40,6 +41,7 @@ pub(super) struct CurrentSession {
     /// The account that the memory in the store is charged to.
     account: Arc<str>,
     status: Arc<Mutex<Status>>,
+    pending_cookie: PendingCookie,
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +114,11 @@ impl CurrentSession {
 
     /// Looks up the session of a request, and attaches it to the request.
     async fn open(request: &mut Request, sessions: Sessions) -> Result<Self, Problem> {
+        let pending_cookie = request.pending_cookie().ok_or_else(|| {
+            misuse("an extractor or a layer that uses `Session` must set `FromRequest::IS_AMBIENT` to true")
+        })?;
         let current = CurrentSession {
+            pending_cookie,
             account: by_address(request).into(),
             sessions,
             status: Arc::default(),
@@ -134,11 +140,7 @@ impl CurrentSession {
             }
         }
         let at_the_end = current.clone();
-        if !request.change_response(move |headers| at_the_end.change(headers, &name)) {
-            return Err(misuse(
-                "an extractor or a layer that uses `Session` must set `FromRequest::IS_AMBIENT` to true",
-            ));
-        }
+        request.change_response(move |headers| at_the_end.change(headers, &name));
         let opened = request.extensions_mut().get_or_insert_default::<CurrentSessions>();
         opened.0.push(current.clone());
         Ok(current)
@@ -179,7 +181,7 @@ impl CurrentSession {
         let mut status = self.lock();
         status.stored = Stored::Live(opened.id, record.to_bytes().into());
         if is_touched || opened.is_outdated {
-            status.cookie = CookieChange::Set;
+            self.change_cookie(&mut status, CookieChange::Set);
         }
     }
 
@@ -476,8 +478,14 @@ impl CurrentSession {
             return false;
         }
         status.stored = Stored::Live(id, bytes.clone());
-        status.cookie = CookieChange::Set;
+        self.change_cookie(&mut status, CookieChange::Set);
         true
+    }
+
+    /// Changes the cookie with the response: a layer must not store the response, which is of this client alone.
+    fn change_cookie(&self, status: &mut Status, change: CookieChange) {
+        status.cookie = change;
+        self.pending_cookie.set();
     }
 
     pub(super) async fn end(&self) -> Result<(), Problem> {
@@ -501,7 +509,7 @@ impl CurrentSession {
         }
         if !matches!(status.stored, Stored::Absent) {
             status.stored = Stored::Absent;
-            status.cookie = CookieChange::Removed;
+            self.change_cookie(&mut status, CookieChange::Removed);
         }
         Ok(())
     }
@@ -560,6 +568,7 @@ fn too_late() -> Problem {
 /// 409: the session was replaced after the request began.
 fn ended() -> Problem {
     Problem::conflict("the session has ended or got another id after this request began: send the request again")
+        .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
 fn failed(error: &str) -> Problem {

@@ -20,6 +20,8 @@ mod rate_limit;
 mod security;
 mod stored;
 #[cfg(feature = "testing")]
+mod stored_content;
+#[cfg(feature = "testing")]
 mod stored_streams;
 #[cfg(feature = "tower")]
 mod tower;

@@ -93,6 +93,17 @@ fn a_stored_response_keeps_its_trailers() {
 }
 
 #[test]
+fn a_request_with_a_key_keeps_its_trailers() {
+    let server = serve(App::new(()).routes(routes![read]).layer(Idempotency::new()));
+    let response = exchange(
+        &server,
+        "POST /read HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\nidempotency-key: 1\r\nconnection: close\r\n\r\n",
+        b"3\r\na,b\r\n0\r\nx-rows: 3\r\n\r\n",
+    );
+    assert!(response.ends_with("Some(\"3\")"), "{response}");
+}
+
+#[test]
 fn both_trailers_of_a_nested_body_are_sent() {
     let server = serve(App::new(()).routes(routes![both]));
     let response = exchange(

@@ -73,7 +73,7 @@ fn request_with_the_old_id_does_not_overwrite_the_new_cookie() {
     assert_eq!(set_cookie(&read), None);
     for target in ["/count", "/flash/a", "/sign-out"] {
         let refused = poll.post(target).send();
-        refused.assert_status(409);
+        refused.assert_status(409).assert_header("retry-after", "1");
         assert_eq!(set_cookie(&refused), None, "{target}");
     }
     client.get("/me").send().assert_text("ada");
