@@ -55,7 +55,9 @@ type ClientKey = Arc<dyn Fn(&Request) -> Option<String> + Send + Sync>;
 /// }
 ///
 /// let limit = RateLimit::new(100, Duration::from_secs(60)).by_header("x-api-key");
-/// let app = App::new(()).routes(routes![search]).layer(limit);
+/// // A client can send random keys: its address has a limit, too.
+/// let by_address = RateLimit::new(1000, Duration::from_secs(60));
+/// let app = App::new(()).routes(routes![search]).layer(limit).layer(by_address);
 /// ```
 #[derive(Clone)]
 pub struct RateLimit<T = MemoryStore> {
@@ -90,7 +92,9 @@ impl RateLimit {
 }
 
 impl<T: Store> RateLimit<T> {
-    /// Identifies a client by the value of a header field, such as an API key; requests without the field, by their address.
+    /// Identifies a client by the value of a header field, such as an API key; requests without the field, by their address. A client
+    /// that sends another value has another budget, so combine it with a limit by address, or put the layer inside of one that
+    /// rejects unknown values.
     pub fn by_header(self, name: &'static str) -> Self {
         self.by(move |request| {
             let value = request.header(name);

@@ -12,6 +12,9 @@ use crate::response::{IntoResponse, Redirect, Response};
 /// Without this layer, such a path results in a 404: that is the strict policy. Requests with a route are not affected. It must
 /// be a layer of the application, since layers of a list run after the route look-up.
 ///
+/// A path that would need the change of another layer as well, such as the prefix of [`Versions`](super::Versions), results in a
+/// 404: each of the layers acts only if its change alone leads to a route.
+///
 /// # Example
 ///
 /// `/about/` redirects to `/about`:

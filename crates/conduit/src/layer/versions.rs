@@ -14,8 +14,12 @@ use crate::response::{IntoResponse, Response};
 ///
 /// A request whose path has a route is not affected. For any other request, the layer prepends the prefix of the version in the
 /// field, or of the default version, to the path, if that path has a route. An unknown version results in a 400 that lists the
-/// versions. The layer must be one of the application, since layers of a list run after the route look-up. The OpenAPI document has
+/// versions, if the path has a route in one of them. The layer must be one of the application, since layers of a list run after the route look-up. The OpenAPI document has
 /// the paths with prefixes.
+///
+/// A path that would need the change of another layer as well, such as that of [`TrailingSlash`](super::TrailingSlash), results in a
+/// 404. Fallbacks and pages of mounted applications count as paths without a route, so a version whose routes match every path,
+/// such as `/v1/{*rest}`, hides them.
 ///
 /// # Example
 ///
@@ -113,6 +117,12 @@ impl Versions {
         self.versions.iter().any(|(known, _)| known == version)
     }
 
+    /// Returns whether the path has a route in one of the versions.
+    fn has_route(&self, request: &Request) -> bool {
+        let mut versions = self.versions.iter();
+        versions.any(|(_, prefix)| request.is_routed_at(&format!("{prefix}{}", request.path())))
+    }
+
     /// Returns the prefix of the version in the request; `None` without the field and without a default version.
     fn prefix(&self, request: &Request) -> Result<Option<&str>, Problem> {
         let named = request.header(self.header.as_str());
@@ -138,7 +148,8 @@ impl Layer for Versions {
             return next.run(request).await;
         }
         let mut response = match self.prefix(&request) {
-            Err(problem) => problem.into_response(),
+            Err(problem) if self.has_route(&request) => problem.into_response(),
+            Err(_) => next.run(request).await,
             Ok(None) => next.run(request).await,
             Ok(Some(prefix)) => {
                 let path = format!("{prefix}{}", request.path());

@@ -104,6 +104,12 @@ impl<T: SessionData> Session<T> {
     /// # Errors
     ///
     /// Returns the errors of [`update`](Self::update), and a 500 after the response.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: a future that is dropped may have made the old id invalid, while the client never receives the new one.
+    /// The visitor is then signed out. So do not put a [`Timeout`](crate::layer::Timeout) directly around the call, and keep the
+    /// default `disconnect = "finish"` of its route; a `Timeout` around the handler should be longer than the store needs.
     pub async fn rotate<R>(&mut self, change: impl FnMut(&mut T) -> R) -> Result<R, Problem> {
         self.write(true, change).await
     }
@@ -136,7 +142,8 @@ impl<T: SessionData> Session<T> {
             .await
     }
 
-    /// Ends the session: removes it from the store and its cookie from the browser. The data is the default afterwards.
+    /// Ends the session: removes it from the store and its cookie from the browser. The data is the default afterwards. If the
+    /// future is dropped, the session has ended or continues, and the browser keeps its cookie.
     ///
     /// # Errors
     ///
