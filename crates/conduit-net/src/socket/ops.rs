@@ -70,10 +70,19 @@ pub(crate) fn accept_by(
 /// Linux asks before it takes a connection from the queue.
 ///
 /// ```
-/// use std::io::Error;
+/// use conduit_net::{ListenOptions, TcpListener, can_accept_after};
+/// use std::io::ErrorKind::WouldBlock;
 ///
-/// assert!(conduit_net::can_accept_after(&Error::from_raw_os_error(libc::ECONNABORTED)));
-/// assert!(!conduit_net::can_accept_after(&Error::from_raw_os_error(libc::EMFILE)));
+/// let listener = TcpListener::bind("127.0.0.1:0".parse()?, &ListenOptions::new())?;
+/// loop {
+///     match listener.accept() {
+///         Ok((_stream, peer)) => println!("{peer} has connected"),
+///         Err(error) if error.kind() == WouldBlock => break,
+///         Err(error) if can_accept_after(&error) => {}
+///         Err(error) => return Err(error.into()),
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use]
 pub fn can_accept_after(error: &io::Error) -> bool {
