@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, ProtocolVersion, PushInfo,
     PushKind, RedisError, RedisResult, Script, ScriptInvocation, ServerErrorKind,
 };
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
 /// The maximum time for a connection and for a response.
@@ -25,7 +26,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 const REQUESTS: usize = 1024;
 
 /// Values in Redis, with a prefix in their keys. Each worker has a connection, which it makes with its first request and again
-/// after a loss; after a failed attempt, its requests fail for 500 ms without another one. Clones share them.
+/// after a loss. After a failed attempt, its requests fail at once: one of them makes the next attempt after 500 ms, and the others
+/// do not wait for it. Clones share them.
+///
+/// A request waits for up to 5 s for the connection and for up to 5 s for the response; a request that is repeated, twice. A
+/// connection without a response for 5 s is lost, also if all requests were dropped before, such as by a
+/// [`Timeout`](conduit::layer::Timeout).
 ///
 /// Each operation is one command or one script, so it is atomic among all processes that use the server, whose clock ends the
 /// lifetimes. A request whose response is lost fails: a layer responds as it does when its store fails. Reads, and requests to
@@ -50,19 +56,40 @@ struct StoreState {
 struct StoreConnection {
     connection: MultiplexedConnection,
     is_lost: Arc<AtomicBool>,
+    /// The time of the first request since the last response.
+    waiting_since: Arc<Mutex<Option<Instant>>>,
 }
 
-/// The last attempt of a thread to connect. Its lock permits one attempt at a time.
+/// The last attempt of a thread to connect.
 #[derive(Clone, Default)]
 enum Attempt {
     #[default]
     None,
     Connected(StoreConnection),
-    Failed(Instant, RedisError),
+    Failed(Instant),
+}
+
+/// The attempts of a thread to connect.
+#[derive(Clone, Default)]
+struct Attempts {
+    /// The lock permits one attempt at a time.
+    last: Arc<AsyncMutex<Attempt>>,
+    /// The error of the last attempt that has ended, if it failed.
+    failure: Arc<Mutex<Option<RedisError>>>,
+}
+
+impl Attempts {
+    fn failure(&self) -> Option<RedisError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_failure(&self, failure: Option<RedisError>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
 }
 
 thread_local! {
-    static ATTEMPTS: RefCell<HashMap<u64, Arc<Mutex<Attempt>>>> = RefCell::default();
+    static ATTEMPTS: RefCell<HashMap<u64, Attempts>> = RefCell::default();
 }
 
 impl RedisStore {
@@ -105,26 +132,40 @@ impl RedisStore {
     }
 
     /// The connection of this thread. All requests without one share an attempt and its failure, so that an unreachable server
-    /// costs one descriptor per thread.
+    /// costs one descriptor per thread. The attempt has a task: it continues although its request is dropped.
     async fn connection(&self) -> RedisResult<StoreConnection> {
-        let attempt = ATTEMPTS.with_borrow_mut(|attempts| Arc::clone(attempts.entry(self.0.number).or_default()));
-        let mut attempt = attempt.lock().await;
-        match &*attempt {
-            Attempt::Connected(known) if !known.is_lost.load(Ordering::Acquire) => return Ok(known.clone()),
-            Attempt::Failed(at, error) if at.elapsed() < PAUSE => return Err(error.clone()),
+        let attempts = ATTEMPTS.with_borrow_mut(|attempts| attempts.entry(self.0.number).or_default().clone());
+        let mut last = match Arc::clone(&attempts.last).try_lock_owned() {
+            Ok(last) => last,
+            Err(_) => match attempts.failure() {
+                Some(error) => return Err(error),
+                None => Arc::clone(&attempts.last).lock_owned().await,
+            },
+        };
+        match (&*last, attempts.failure()) {
+            (Attempt::Connected(known), _) if !known.is_lost() => return Ok(known.clone()),
+            (Attempt::Failed(at), Some(error)) if at.elapsed() < PAUSE => return Err(error),
             _ => {}
         }
-        let connected = self.0.connect().await;
-        *attempt = match &connected {
-            Ok(connection) => Attempt::Connected(connection.clone()),
-            Err(error) => Attempt::Failed(Instant::now(), error.clone()),
-        };
-        connected
+        let state = Arc::clone(&self.0);
+        let attempt = tokio::spawn(async move {
+            let connected = state.connect().await;
+            *last = match &connected {
+                Ok(connection) => Attempt::Connected(connection.clone()),
+                Err(_) => Attempt::Failed(Instant::now()),
+            };
+            attempts.set_failure(connected.as_ref().err().cloned());
+            connected
+        });
+        attempt
+            .await
+            .unwrap_or_else(|error| Err(RedisError::from(io::Error::other(error))))
     }
 
     /// Makes a request of one command.
     async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
         let mut connection = self.connection().await?;
+        connection.begin_request();
         let result = command.query_async(&mut connection.connection).await;
         connection.check(result)
     }
@@ -132,6 +173,7 @@ impl RedisStore {
     /// Makes a request of one script, which the server loads if it is not cached.
     async fn call<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
         let mut connection = self.connection().await?;
+        connection.begin_request();
         let result = script.invoke_async(&mut connection.connection).await;
         connection.check(result)
     }
@@ -155,14 +197,31 @@ impl StoreState {
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        Ok(StoreConnection { connection, is_lost })
+        Ok(StoreConnection {
+            connection,
+            is_lost,
+            waiting_since: Arc::default(),
+        })
     }
 }
 
 impl StoreConnection {
+    /// Returns whether the connection was lost, or has no response to a request of 5 s ago.
+    fn is_lost(&self) -> bool {
+        let waiting_since = *self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_lost.load(Ordering::Acquire) || waiting_since.is_some_and(|since| since.elapsed() >= RESPONSE_TIMEOUT)
+    }
+
+    fn begin_request(&self) {
+        let mut waiting_since = self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting_since.get_or_insert_with(Instant::now);
+    }
+
     fn check<T>(&self, result: RedisResult<T>) -> RedisResult<T> {
         if result.as_ref().is_err_and(is_lost) {
             self.is_lost.store(true, Ordering::Release);
+        } else {
+            *self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         result
     }

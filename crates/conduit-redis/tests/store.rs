@@ -16,7 +16,7 @@ use conduit::session::Sessions;
 use conduit::testing::TestClient;
 use conduit_redis::{Engines, RedisStore};
 use redis_server::RedisServer;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use visits::{visit, visit_again, visit_both};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -200,6 +200,56 @@ async fn requests_share_one_attempt_to_connect_and_its_failure() {
     requests().await;
     wait_for(|| accepted.load(Ordering::SeqCst) >= 2);
     assert_eq!(accepted.load(Ordering::SeqCst), 2);
+}
+
+/// The results of requests that are dropped after 2 s: `None` of one that was dropped, and otherwise whether it succeeded.
+async fn dropped_requests<const N: usize>(store: &RedisStore) -> [Option<bool>; N] {
+    let mut results = [None; N];
+    for result in &mut results {
+        let read = tokio::time::timeout(Duration::from_secs(2), store.get(b"k")).await;
+        *result = read.ok().map(|read| read.is_ok());
+    }
+    results
+}
+
+/// A layer `Timeout` that ended each request first had the store connect repeatedly, and its requests never failed.
+#[tokio::test]
+async fn attempt_to_connect_continues_although_its_request_is_dropped() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let store = RedisStore::new(format!("redis://{}/", silent.local_addr().expect("an address"))).expect("a URL");
+    tokio::time::pause();
+    assert_eq!(dropped_requests(&store).await, [None, None, Some(false), Some(false)]);
+    tokio::time::advance(Duration::from_millis(500)).await;
+    // One request makes the next attempt, and the others do not wait for it.
+    assert_eq!(dropped_requests(&store).await, [None, Some(false), Some(false)]);
+}
+
+#[tokio::test]
+async fn connection_without_a_response_is_lost_although_its_requests_are_dropped() -> redis::RedisResult<()> {
+    let Some(server) = RedisServer::volatile() else {
+        return Ok(());
+    };
+    let client = redis::Client::open(server.url())?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+    let process = info.lines().find_map(|line| line.strip_prefix("process_id:"));
+    let process = process
+        .and_then(|number| Pid::from_raw(number.trim().parse().ok()?))
+        .expect("a process");
+    let store = store(&server);
+    assert_eq!(dropped_requests(&store).await, [Some(true)]);
+    rustix::process::kill_process(process, Signal::STOP).expect("it runs");
+    tokio::time::pause();
+    // The first three find the connection, whose loss the fourth one notices; the next attempt fails after 5 s.
+    assert_eq!(
+        dropped_requests(&store).await,
+        [None, None, None, None, None, Some(false)]
+    );
+    rustix::process::kill_process(process, Signal::CONT).expect("it runs");
+    tokio::time::resume();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(dropped_requests(&store).await, [Some(true)]);
+    Ok(())
 }
 
 #[tokio::test]
