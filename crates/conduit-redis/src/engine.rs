@@ -29,9 +29,8 @@ use crate::session::{Names, Session};
 ///   messages since then; subscribers notice it unless others have taken the same positions before the reconnect.
 /// - **Presence**: the members of a process that ends without notice leave after the [lease](RedisEngineConfig::lease).
 /// - **Bounds**: besides the messages of the settings, 32,768 new subscribers and members wait; further ones fail with
-///   [`HubError::Full`](conduit::hub::HubError::Full). Messages of other processes that arrive faster than the thread handles
-///   them, or while it waits for a response of the server, wait in memory without a bound: the client of Redis reads them from
-///   the connection, so that `client-output-buffer-limit pubsub` of the server does not apply.
+///   [`HubError::Full`](conduit::hub::HubError::Full). Up to 64 MiB of received messages wait for the thread; with more, the engine
+///   reconnects and reads the topics again.
 /// - **Errors of the server**: a request that the server refuses, for example because it is full, fails with
 ///   [`HubError::Unavailable`](conduit::hub::HubError::Unavailable), and a key of another type ends the requests of its topic;
 ///   others continue.

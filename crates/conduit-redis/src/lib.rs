@@ -54,6 +54,7 @@
 mod config;
 mod engine;
 mod engines;
+mod received;
 mod scripts;
 mod session;
 mod store;

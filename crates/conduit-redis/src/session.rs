@@ -1,7 +1,5 @@
 //! The two connections of an engine, from their beginning until one is lost.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,17 +7,17 @@ use conduit::hub::remote::{
     MemberChange, MemberChangeKind, ProcessLease, RemoteMessage, RemoteUpdate, SessionError, TopicSession, time_to_live,
 };
 use conduit::hub::{EngineMessage, HubConfig, HubError, Position, TopicSnapshot};
-use futures_core::Stream as _;
-use redis::aio::{MultiplexedConnection, PubSubSink, PubSubStream};
+use redis::aio::{MultiplexedConnection, PubSubSink};
 use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Msg, RedisError, RedisResult, ServerErrorKind};
 
+use crate::received::{ReceivedMessages, WAITING_BYTES};
 use crate::scripts::{Scripts, call};
 use crate::store::is_lost;
 
 pub(crate) struct Session {
     connection: MultiplexedConnection,
     channels: PubSubSink,
-    messages: PubSubStream,
+    messages: ReceivedMessages,
     scripts: Scripts,
     names: Names,
     response_timeout: Duration,
@@ -80,7 +78,7 @@ impl Session {
         Ok(Session {
             connection,
             channels,
-            messages,
+            messages: ReceivedMessages::new(messages, WAITING_BYTES),
             scripts,
             names,
             response_timeout,
@@ -115,7 +113,7 @@ impl Session {
 impl TopicSession for Session {
     async fn update(&mut self) -> Result<RemoteUpdate, SessionError> {
         loop {
-            let message = poll_fn(|context| Pin::new(&mut self.messages).poll_next(context)).await;
+            let message = self.messages.next().await;
             let message =
                 message.ok_or_else(|| SessionError::Lost("the connection for messages was lost".to_owned()))?;
             if let Some(update) = self.parse(&message) {
