@@ -248,9 +248,10 @@ fn is_expected(request: &drive::Request, check: fn(&drive::Request) -> bool) -> 
 /// The rows of the engine alone. The server responds to CONNECT and `OPTIONS *` by itself, without TLS it uses HTTP/1.1 before the
 /// preface, it closes a connection without streams after a GOAWAY of the client, and the others depend on a response or a read
 /// between two frames.
-const OF_THE_ENGINE: [&str; 13] = [
+const OF_THE_ENGINE: [&str; 14] = [
     "GOAWAY",
     "GOAWAY with debug data",
+    "GOAWAY with an unknown code",
     "HTTP/1.1",
     "no preface",
     "a consumed body far beyond the first window",

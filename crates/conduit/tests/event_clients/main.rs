@@ -18,10 +18,6 @@ use conduit::prelude::*;
 
 use support::Running;
 
-const PYTHON_PACKAGES: [&str; 2] = ["httpx[http2]==0.28.1", "httpx-sse==0.4.3"];
-/// `undici` is the `fetch` of Node.js; only the package has the option for HTTP/2.
-const NODE_PACKAGES: [&str; 2] = ["eventsource@4.1.1", "undici@6.29.1"];
-
 /// The requests of streams over HTTP/1.1, and over HTTP/2.
 type Counts = Arc<[AtomicUsize; 2]>;
 
@@ -87,7 +83,7 @@ impl Server {
 fn client_of_node_receives_all_events_across_reconnects() {
     let server = serve();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/event_clients/client.js");
-    if judges::run_node("event-node", &NODE_PACKAGES, script, &server.urls) {
+    if judges::run_node("event-node", script, &server.urls) {
         server.check();
     }
 }
@@ -96,7 +92,7 @@ fn client_of_node_receives_all_events_across_reconnects() {
 fn client_of_python_receives_all_events_across_reconnects() {
     let server = serve();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/event_clients/client.py");
-    if judges::run_python("event-clients", &PYTHON_PACKAGES, script, &server.urls) {
+    if judges::run_python("event-clients", script, &server.urls) {
         server.check();
     }
 }

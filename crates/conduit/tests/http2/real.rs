@@ -10,9 +10,7 @@ use std::process::{Command, Output, Stdio};
 use conduit::prelude::*;
 
 use crate::support::{Running, start};
-use crate::{LARGE, judges, pattern};
-
-const HTTPX: &str = "httpx[http2]==0.28.1";
+use crate::{LARGE, packages, pattern};
 
 /// A server with two addresses: the first uses TLS, the second does not.
 pub(crate) struct Server {
@@ -206,7 +204,7 @@ fn node() {
 #[test]
 fn httpx_of_python() {
     let server = serve();
-    let Some(folder) = judges::python("httpx", &[HTTPX]) else {
+    let Some(folder) = packages::installed("httpx") else {
         return;
     };
     let program = r#"

@@ -13,9 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{npm, support};
 
-/// Node.js 22, which the suite needs, is a package too.
-const PACKAGES: [&str; 2] = ["@modelcontextprotocol/conformance@0.2.0-alpha.12", "node@22.23.3"];
-
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct ToolProgress {
     percent: u32,
@@ -174,7 +171,7 @@ const NEW: [Beyond; 8] = [
 
 /// Runs all scenarios that the suite requires for a revision. Those in `beyond` must fail: if one of them passes, the test fails.
 fn judge(revision: &str, beyond: &[Beyond]) {
-    let Some(programs) = npm::installed("mcp-conformance", &PACKAGES) else {
+    let Some(programs) = npm::installed("mcp-conformance") else {
         return;
     };
     let routes = routes![text, image, audio, resource, error, progress, follow];

@@ -8,7 +8,7 @@ use conduit::extract::{Paged, Paging, Sort};
 use conduit::openapi::{Document, Info};
 use conduit::prelude::*;
 
-use crate::npm::{TYPESCRIPT, compile_typescript, installed, run};
+use crate::npm::{compile_typescript, installed, run};
 use crate::{guarded, problems, sample};
 
 #[derive(serde::Serialize, JsonSchema)]
@@ -49,7 +49,7 @@ pub(crate) fn folder(name: &str, document: &Document) -> PathBuf {
 
 #[test]
 fn the_clients_compile_with_every_strict_setting() {
-    let Some(programs) = installed("typescript", &TYPESCRIPT) else {
+    let Some(programs) = installed("typescript") else {
         return;
     };
     for (name, document) in [
@@ -67,7 +67,7 @@ fn the_clients_compile_with_every_strict_setting() {
 
 #[test]
 fn a_wrong_call_does_not_compile() {
-    let Some(programs) = installed("typescript", &TYPESCRIPT) else {
+    let Some(programs) = installed("typescript") else {
         return;
     };
     let folder = folder("calls", &ROUTES.openapi(Info::new("calls", "1")));
@@ -103,7 +103,7 @@ fn a_wrong_call_does_not_compile() {
 
 #[test]
 fn a_value_makes_no_request_to_another_route_or_site() {
-    let Some(programs) = installed("typescript", &TYPESCRIPT) else {
+    let Some(programs) = installed("typescript") else {
         return;
     };
     let folder = folder("paths", &crate::root::ROUTES.openapi(Info::new("paths", "1")));
@@ -177,7 +177,7 @@ enum Column {
 
 #[test]
 fn a_client_iterates_over_pages_and_sends_cookies() {
-    let Some(programs) = installed("typescript", &TYPESCRIPT) else {
+    let Some(programs) = installed("typescript") else {
         return;
     };
     let routes: Routes = routes![items];
@@ -235,7 +235,7 @@ fn shop(price: Json<Visit>) -> Created<Json<Price>> {
 /// The work of an editor grows with the types that it makes: each operation may have few.
 #[test]
 fn the_types_of_500_routes_are_few() {
-    let Some(programs) = installed("typescript", &TYPESCRIPT) else {
+    let Some(programs) = installed("typescript") else {
         return;
     };
     let folder = folder("large", &FIVE_HUNDRED.openapi(Info::new("large", "1")));

@@ -10,13 +10,13 @@ use conduit::openapi::Info;
 use conduit::prelude::*;
 
 use crate::chromium::Browser;
-use crate::npm::{TYPESCRIPT, compile_typescript, installed, run};
+use crate::npm::{compile_typescript, installed, run};
 use crate::support::{Running, start, wait_for};
 use crate::typescript::folder;
 
 /// Compiles a script with the client of these routes, and returns the command that runs it.
 pub(crate) fn script<S: 'static>(name: &str, routes: Routes<S>, script: &str) -> Option<Command> {
-    let programs = installed("typescript", &TYPESCRIPT)?;
+    let programs = installed("typescript")?;
     let folder = folder(name, &routes.openapi(Info::new(name, "1")));
     std::fs::write(folder.join("calls.ts"), script).expect("the script can be written");
     std::fs::write(folder.join("package.json"), "{ \"type\": \"module\" }").expect("the package can be written");
@@ -113,7 +113,7 @@ fn stream_of_events_continues_after_a_restart_without_a_gap() {
 
 #[test]
 fn page_of_a_browser_follows_a_stream_across_a_restart_without_a_gap() {
-    let Some(programs) = installed("typescript", &TYPESCRIPT) else {
+    let Some(programs) = installed("typescript") else {
         return;
     };
     let folder = folder("browser", &LOG.openapi(Info::new("browser", "1")));

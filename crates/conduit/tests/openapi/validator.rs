@@ -3,9 +3,7 @@
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use crate::judges;
-
-const VALIDATOR: &str = "openapi-spec-validator==0.9.0";
+use crate::{judges, packages};
 
 /// All documents have one file, in the environment.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -20,7 +18,7 @@ pub(crate) fn accepts(document: &str) {
     } else {
         "3.1"
     };
-    let Some(folder) = judges::python("openapi-validator", &[VALIDATOR]) else {
+    let Some(folder) = packages::installed("openapi-validator") else {
         return;
     };
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,32 +2,15 @@
 //!
 //! Without Python, Node.js or the network a test reports that and checks nothing; in CI it fails.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::packages;
 
-fn succeeds(command: &mut Command) -> bool {
-    command.output().is_ok_and(|output| output.status.success())
-}
-
-/// The environment of Python with these packages, if they can be installed.
-pub(crate) fn python(name: &str, packages: &[&str]) -> Option<PathBuf> {
-    packages::installed(name, packages, |folder| {
-        succeeds(Command::new("python3").arg("-m").arg("venv").arg(folder))
-            && succeeds(
-                Command::new(folder.join("bin/python"))
-                    .args(["-m", "pip", "install", "--quiet"])
-                    .args(packages),
-            )
-    })
-}
-
-/// Runs a script of Python with these packages. Returns whether they can be installed.
+/// Runs a script of Python with the packages of a list. Returns whether they can be installed.
 #[track_caller]
 #[allow(dead_code, reason = "not each test file uses all of these")]
-pub(crate) fn run_python(name: &str, packages: &[&str], script: &str, arguments: &[String]) -> bool {
-    let Some(folder) = python(name, packages) else {
+pub(crate) fn run_python(name: &str, script: &str, arguments: &[String]) -> bool {
+    let Some(folder) = packages::installed(name) else {
         return false;
     };
     let mut command = Command::new(folder.join("bin/python"));
@@ -36,19 +19,11 @@ pub(crate) fn run_python(name: &str, packages: &[&str], script: &str, arguments:
     true
 }
 
-/// Runs a script of Node.js with these packages. Returns whether they can be installed.
+/// Runs a script of Node.js with the packages of a list. Returns whether they can be installed.
 #[track_caller]
 #[allow(dead_code, reason = "not each test file uses all of these")]
-pub(crate) fn run_node(name: &str, packages: &[&str], script: &str, arguments: &[String]) -> bool {
-    let install = |folder: &Path| {
-        succeeds(
-            Command::new("npm")
-                .args(["install", "--silent", "--no-save", "--prefix"])
-                .arg(folder)
-                .args(packages),
-        )
-    };
-    let Some(folder) = packages::installed(name, packages, install) else {
+pub(crate) fn run_node(name: &str, script: &str, arguments: &[String]) -> bool {
+    let Some(folder) = packages::installed(name) else {
         return false;
     };
     let mut command = Command::new("node");

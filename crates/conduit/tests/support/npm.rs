@@ -5,26 +5,10 @@ use std::process::{Command, Output};
 
 use crate::packages;
 
-/// The folder of the programs of these packages, such as `typescript@7.0.2`. Without Node.js or the network it returns
-/// `None` and the test is skipped, but never in CI.
-pub(crate) fn installed(folder: &str, packages: &[&str]) -> Option<PathBuf> {
-    let options = [
-        "install",
-        "--no-audit",
-        "--no-fund",
-        "--fetch-retries=1",
-        "--fetch-timeout=30000",
-        "--prefix",
-    ];
-    let folder = packages::installed(folder, packages, |folder| {
-        let install = Command::new("npm").args(options).arg(folder).args(packages).output();
-        let is_done = install.as_ref().is_ok_and(|output| output.status.success());
-        if !is_done {
-            eprintln!("{install:?}");
-        }
-        is_done
-    });
-    Some(folder?.join("node_modules/.bin"))
+/// Returns the folder of the programs of a list of packages. Without Node.js or the network it returns `None` and the test is
+/// skipped, but never in CI.
+pub(crate) fn installed(name: &str) -> Option<PathBuf> {
+    Some(packages::installed(name)?.join("node_modules/.bin"))
 }
 
 /// Runs a program and returns its output, which it fails without.
@@ -42,7 +26,8 @@ pub(crate) fn run(command: &mut Command) -> Output {
     output
 }
 
-/// Compiles files of TypeScript in a folder to JavaScript, with every strict setting of the compiler.
+/// Compiles files of TypeScript in a folder to JavaScript, with every strict setting of the compiler. `programs` are those of the
+/// list `typescript`.
 #[track_caller]
 pub(crate) fn compile_typescript(programs: &Path, folder: &Path, files: &[&str]) {
     let options = [
@@ -66,9 +51,6 @@ pub(crate) fn compile_typescript(programs: &Path, folder: &Path, files: &[&str])
         .args(options)
         .args(files));
 }
-
-/// The packages that `compile_typescript` needs.
-pub(crate) const TYPESCRIPT: [&str; 1] = ["typescript@7.0.2"];
 
 /// A script for a page of a browser: a compiled module, and statements that use its functions.
 #[allow(dead_code, reason = "not every test has a browser")]

@@ -1,29 +1,27 @@
-//! Folders of packages below the target directory.
+//! Packages of PyPI and npm, below the target directory. `packages.txt` lists them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 /// Two tests must not install at the same time.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// The folder of these packages. A folder of another list, or of a part of an installation, is removed and installed again. `None`
-/// where the installation fails, but never in CI.
-pub(crate) fn installed(name: &str, packages: &[&str], install: impl FnOnce(&Path) -> bool) -> Option<PathBuf> {
+/// Returns the folder of the list with this name. `None` where the installation fails, as without Python, Node.js or the network,
+/// but never in CI.
+pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let (list, marker) = (packages.join("\n"), folder.join("installed"));
-    if fs::read_to_string(&marker).is_ok_and(|installed| installed == list) {
-        return Some(folder);
+    // The examples use this file too.
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/conduit/tests/support/packages");
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let output = Command::new(script).arg(directory).arg(name).output();
+    if output.as_ref().is_ok_and(|output| output.status.success()) {
+        return Some(directory.join(name));
     }
-    // The folder may not exist.
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("the folder can be made");
-    if install(&folder) {
-        fs::write(marker, list).expect("the list can be written");
-        return Some(folder);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{packages:?} could not be installed");
-    eprintln!("SKIPPED: {packages:?} could not be installed");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{name} could not be installed: {output:?}"
+    );
+    eprintln!("SKIPPED: {name} could not be installed: {output:?}");
     None
 }

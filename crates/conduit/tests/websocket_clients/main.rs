@@ -24,10 +24,8 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use support::Running;
 
-/// The environment of Python.
+/// The packages of Python.
 const ENVIRONMENT: &str = "websocket-clients";
-const PACKAGES: [&str; 4] = ["kosoku==0.1.0", "websockets==17.4", "h2==4.4.1", "wsproto==1.3.2"];
-const NODE_PACKAGE: &str = "ws@8.23.0";
 
 /// Autobahn sends messages of 16 MiB, in frames of 64 bytes.
 const AUTOBAHN_MESSAGE: usize = 16 * 1024 * 1024;
@@ -104,7 +102,7 @@ fn cases_of(agent: &serde_json::Value) -> impl Iterator<Item = (&String, &serde_
 #[test]
 #[ignore = "takes a minute; conformance/autobahn runs it"]
 fn all_cases_of_autobahn_pass() {
-    let Some(folder) = judges::python(ENVIRONMENT, &PACKAGES) else {
+    let Some(folder) = packages::installed(ENVIRONMENT) else {
         return;
     };
     let server = serve();
@@ -148,7 +146,7 @@ macro_rules! script {
 fn the_client_of_python_exchanges_messages_with_and_without_tls() {
     let (server, secure) = (serve(), serve_tls());
     let urls = [format!("ws://{}", server.address), format!("wss://{}", secure.address)];
-    judges::run_python(ENVIRONMENT, &PACKAGES, script!("client.py"), &urls);
+    judges::run_python(ENVIRONMENT, script!("client.py"), &urls);
 }
 
 #[test]
@@ -158,14 +156,14 @@ fn clients_of_python_exchange_messages_on_streams_of_one_connection_of_http2() {
         format!("http://{}", server.address),
         format!("https://{}", secure.address),
     ];
-    judges::run_python(ENVIRONMENT, &PACKAGES, script!("streams.py"), &urls);
+    judges::run_python(ENVIRONMENT, script!("streams.py"), &urls);
 }
 
 #[test]
 fn the_client_of_node_exchanges_messages() {
     let server = serve();
     let address = format!("ws://{}", server.address);
-    judges::run_node("websocket-node", &[NODE_PACKAGE], script!("client.js"), &[address]);
+    judges::run_node("websocket-node", script!("client.js"), &[address]);
 }
 
 #[test]

@@ -3,19 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::judges::python;
 use crate::npm::{installed, run};
+use crate::packages;
 use crate::support::{Directory, Service, command};
-
-const NODE: [&str; 4] = [
-    "openapi-typescript@7.13.0",
-    "openapi-fetch@0.17.0",
-    "@hey-api/openapi-ts@0.95.0",
-    "typescript@5.9.3",
-];
-const PYTHON: [&str; 1] = ["openapi-python-client==0.29.1"];
-/// OpenAPI Generator with its Java archive, from PyPI.
-const GENERATOR: [&str; 1] = ["openapi-generator-cli==7.26.0"];
 
 /// The document in a directory.
 fn document(directory: &Directory) -> PathBuf {
@@ -33,7 +23,7 @@ fn copy(name: &str, directory: &Path) {
 
 #[test]
 fn clients_of_openapi_typescript_and_hey_api_make_a_round_trip() {
-    let Some(programs) = installed("generated-clients", &NODE) else {
+    let Some(programs) = installed("generated-clients") else {
         return;
     };
     let directory = Directory::new();
@@ -61,7 +51,7 @@ fn clients_of_openapi_typescript_and_hey_api_make_a_round_trip() {
 
 #[test]
 fn the_client_of_openapi_python_client_makes_a_round_trip() {
-    let Some(environment) = python("openapi-python-client", &PYTHON) else {
+    let Some(environment) = packages::installed("openapi-python-client") else {
         return;
     };
     let directory = Directory::new();
@@ -97,7 +87,7 @@ fn the_client_of_openapi_generator_in_go_makes_a_round_trip() {
         eprintln!("SKIPPED: Go and Java are missing");
         return;
     }
-    let Some(environment) = python("openapi-generator", &GENERATOR) else {
+    let Some(environment) = packages::installed("openapi-generator") else {
         return;
     };
     let directory = Directory::new();

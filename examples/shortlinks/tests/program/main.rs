@@ -4,9 +4,6 @@ mod browser;
 #[path = "../../../../crates/conduit/tests/support/chromium.rs"]
 mod chromium;
 mod generated;
-#[path = "../../../../crates/conduit/tests/support/judges.rs"]
-#[allow(dead_code, reason = "no test runs a script with a package of npm by it")]
-mod judges;
 #[path = "../../../../crates/conduit/tests/support/npm.rs"]
 mod npm;
 #[path = "../../../../crates/conduit/tests/support/packages.rs"]

@@ -6,12 +6,12 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::chromium::Browser;
-use crate::npm::{TYPESCRIPT, compile_typescript, installed, run, script_of_a_page};
+use crate::npm::{compile_typescript, installed, run, script_of_a_page};
 use crate::support::{Directory, Service, command};
 
 #[test]
 fn a_script_drives_the_service_through_the_printed_client() {
-    let Some(programs) = installed("typescript", &TYPESCRIPT) else {
+    let Some(programs) = installed("typescript") else {
         return;
     };
     let directory = Directory::new();
@@ -30,7 +30,7 @@ fn a_script_drives_the_service_through_the_printed_client() {
 
 #[test]
 fn page_of_a_browser_drives_the_service_through_the_printed_client_across_a_restart() {
-    let Some(programs) = installed("typescript", &TYPESCRIPT) else {
+    let Some(programs) = installed("typescript") else {
         return;
     };
     let directory = Directory::new();
