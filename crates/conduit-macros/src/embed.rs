@@ -78,7 +78,7 @@ fn embed(root: &Path, input: &Input) -> Result<TokenStream, Error> {
     let failed = |text: String| Error::new(input.directory.span(), text);
     let directory = root.join(input.directory.value());
     let mut files = BTreeMap::new();
-    collect(&directory, "", &mut files).map_err(failed)?;
+    collect(&directory, "", &mut Vec::new(), &mut files).map_err(failed)?;
     // The setting of the profile that builds procedural macros; a release build turns it off.
     let is_on_disk = cfg!(debug_assertions) && !input.is_always;
     let prefix = input.prefix.value();
@@ -94,31 +94,45 @@ fn embed(root: &Path, input: &Input) -> Result<TokenStream, Error> {
     Ok(quote!(::conduit::internal::embedded(#directory, &[#(#entries),*], #is_on_disk)))
 }
 
-/// Adds the files below a directory whose names do not begin with a dot, by their paths.
-fn collect(directory: &Path, path: &str, files: &mut BTreeMap<String, PathBuf>) -> Result<(), String> {
+/// Adds the files below a directory by their paths: those that are not hidden, as `Files` defines it. `around` has the real paths of
+/// the directories around it: a link to one of them is omitted.
+fn collect(
+    directory: &Path,
+    path: &str,
+    around: &mut Vec<PathBuf>,
+    files: &mut BTreeMap<String, PathBuf>,
+) -> Result<(), String> {
     let failed = |error: std::io::Error| {
         format!(
             "cannot read the directory {}: {error}; the path of `embed!` is relative to the package's `Cargo.toml`",
             directory.display()
         )
     };
+    let real = fs::canonicalize(directory).map_err(failed)?;
+    if around.contains(&real) {
+        return Ok(());
+    }
+    around.push(real);
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         let name = name
             .to_str()
             .ok_or_else(|| format!("the name of {} is not UTF-8: rename it", entry.path().display()))?;
-        if name.starts_with('.') {
+        // RFC 8615: the well-known directory is at the root.
+        let is_well_known = path.is_empty() && name == ".well-known";
+        if name.starts_with('.') && !is_well_known {
             continue;
         }
         let inner = format!("{path}{name}");
         let file = entry.path();
         if file.is_dir() {
-            collect(&file, &format!("{inner}/"), files)?;
+            collect(&file, &format!("{inner}/"), around, files)?;
         } else if file.is_file() {
             files.insert(inner, file);
         }
     }
+    around.pop();
     Ok(())
 }
 
@@ -227,6 +241,26 @@ mod tests {
     #[test]
     fn a_url_has_no_byte_that_ends_it() {
         assert_eq!(encoded("a b/ä?#%.css"), "a%20b/%C3%A4%3F%23%25.css");
+    }
+
+    #[test]
+    fn hidden_names_and_links_to_a_directory_around_them_are_omitted() {
+        let root = std::env::temp_dir().join(format!("conduit-embed-{}", std::process::id()));
+        // A killed process with this id may have left it.
+        let _ = fs::remove_dir_all(&root);
+        for name in ["a/b", ".well-known", "a/.well-known", ".git"] {
+            fs::create_dir_all(root.join(name)).expect("a directory");
+            fs::write(root.join(name).join("file"), "x").expect("a file");
+        }
+        fs::write(root.join(".well-known/.hidden"), "x").expect("a file");
+        for (link, target) in [("loop", "."), ("a/up", ".."), ("a/b/self", "../b"), ("twice", "a/b")] {
+            std::os::unix::fs::symlink(target, root.join(link)).expect("a link");
+        }
+        let mut files = BTreeMap::new();
+        collect(&root, "", &mut Vec::new(), &mut files).expect("a directory");
+        fs::remove_dir_all(&root).expect("a directory");
+        let paths: Vec<_> = files.keys().map(String::as_str).collect();
+        assert_eq!(paths, [".well-known/file", "a/b/file", "twice/file"]);
     }
 
     #[test]

@@ -167,8 +167,9 @@ pub fn nested_routes(input: TokenStream) -> TokenStream {
 /// empty without one. Release builds contain the files, each also compressed with gzip where that saves more than 5 %, and in the
 /// codings of precompressed files next to them, such as `app.js.br`; their URL paths contain a hash of the content. Debug builds
 /// contain the names only, and read the files when they are requested, so that a change needs no build; `embed!("assets",
-/// "/assets", always)` contains the files in debug builds too. Names that begin with a dot are left out. The compiler notices
-/// changed files; for a new one the source with `embed!` has to change too.
+/// "/assets", always)` contains the files in debug builds too. Names that begin with a dot are omitted, except for `.well-known` in
+/// the directory itself, and so are links to a directory around them. The compiler notices changed files; for a new one the source
+/// with `embed!` has to change too.
 ///
 /// Store it in a constant. Each use of the macro contains another copy of the files.
 #[cfg(feature = "files")]

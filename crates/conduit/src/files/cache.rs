@@ -1,6 +1,7 @@
 //! The cache of a worker's open files, which all `Files` share.
 //!
-//! The key of an entry is the number of its `Files`, its coding and its path. A full cache evicts the oldest entry that was not
+//! The key of an entry is the number of its `Files`, its coding and its path. The absence of a compressed variant is a part of the
+//! entry of its file, so that it takes the place of no other file. A full cache evicts the oldest entry that was not
 //! used since its last check (the clock algorithm), so that a request moves no entry.
 
 use std::cell::RefCell;
@@ -40,16 +41,19 @@ struct Cache {
 }
 
 struct CacheEntry {
-    /// `None`: no file has this name.
-    file: Option<Arc<Representation>>,
+    file: Arc<Representation>,
     checked: Instant,
     used: bool,
+    /// For each coding, the last time at which the file had no compressed variant.
+    absent: [Option<Instant>; FileCoding::ALL.len()],
 }
 
 /// The result of a look-up.
 pub(super) enum Cached {
-    /// The entry was checked within the interval. `None`: no file has this name.
-    Fresh(Option<Arc<Representation>>),
+    /// The entry was checked within the interval.
+    Fresh(Arc<Representation>),
+    /// The file had no such variant within the interval.
+    Absent,
     /// The path is to be resolved again.
     Stale(Arc<Representation>),
     Missing,
@@ -65,6 +69,11 @@ pub(super) struct CacheKey<'a> {
 }
 
 impl CacheKey<'_> {
+    /// The key of the file without a coding.
+    fn plain(self) -> Self {
+        CacheKey { coding: None, ..self }
+    }
+
     fn write_to(&self, key: &mut Vec<u8>) {
         key.clear();
         key.extend_from_slice(&self.files.to_ne_bytes());
@@ -81,38 +90,49 @@ pub(super) fn check_interval() -> Duration {
 pub(super) fn find(place: CacheKey<'_>, now: Instant) -> Cached {
     CACHE.with_borrow_mut(|cache| {
         let interval = cache.settings().check_interval;
+        let is_fresh = |checked: Instant| now.duration_since(checked) < interval;
         place.write_to(&mut cache.key);
-        let Some(entry) = cache.entries.get_mut(&*cache.key) else {
-            return Cached::Missing;
-        };
-        entry.used = true;
-        let is_fresh = now.duration_since(entry.checked) < interval;
-        match &entry.file {
-            file if is_fresh => Cached::Fresh(file.clone()),
-            Some(file) => Cached::Stale(Arc::clone(file)),
-            None => Cached::Missing,
+        if let Some(entry) = cache.entries.get_mut(&*cache.key) {
+            entry.used = true;
+            let file = Arc::clone(&entry.file);
+            return match is_fresh(entry.checked) {
+                true => Cached::Fresh(file),
+                false => Cached::Stale(file),
+            };
+        }
+        let is_absent = place.coding.is_some_and(|coding| {
+            place.plain().write_to(&mut cache.key);
+            let plain = cache.entries.get(&*cache.key);
+            plain.is_some_and(|plain| plain.absent[coding as usize].is_some_and(is_fresh))
+        });
+        match is_absent {
+            true => Cached::Absent,
+            false => Cached::Missing,
         }
     })
 }
 
 /// Adds or replaces the entry of a key.
-pub(super) fn insert(place: CacheKey<'_>, file: Option<Arc<Representation>>, now: Instant) {
+pub(super) fn insert(place: CacheKey<'_>, file: Arc<Representation>, now: Instant) {
     CACHE.with_borrow_mut(|cache| cache.insert(place, file, now));
+}
+
+/// Removes the entry of a key whose file is absent. The absence of a compressed variant is kept while the entry of its file is.
+pub(super) fn insert_absence(place: CacheKey<'_>, now: Instant) {
+    CACHE.with_borrow_mut(|cache| {
+        cache.remove(place);
+        if let Some(coding) = place.coding {
+            place.plain().write_to(&mut cache.key);
+            if let Some(plain) = cache.entries.get_mut(&*cache.key) {
+                plain.absent[coding as usize] = Some(now);
+            }
+        }
+    });
 }
 
 /// Returns whether the content of a file of this length may be kept.
 pub(super) fn has_room_for(bytes: u64) -> bool {
     CACHE.with_borrow(|cache| cache.kept_bytes as u64 + bytes <= KEPT_BYTES as u64)
-}
-
-/// Removes the entry of a key.
-pub(super) fn remove(place: CacheKey<'_>) {
-    CACHE.with_borrow_mut(|cache| {
-        place.write_to(&mut cache.key);
-        // The key stays in the order until it is considered.
-        let removed = cache.entries.remove(&*cache.key);
-        cache.kept_bytes -= removed.map_or(0, |entry| kept_bytes(&entry.file));
-    });
 }
 
 /// Closes all files, for a process that has run out of descriptors.
@@ -134,7 +154,14 @@ impl Cache {
         settings
     }
 
-    fn insert(&mut self, place: CacheKey<'_>, file: Option<Arc<Representation>>, now: Instant) {
+    fn remove(&mut self, place: CacheKey<'_>) {
+        place.write_to(&mut self.key);
+        // The key stays in the order until it is considered.
+        let removed = self.entries.remove(&*self.key);
+        self.kept_bytes -= removed.map_or(0, |entry| kept_bytes(&entry.file));
+    }
+
+    fn insert(&mut self, place: CacheKey<'_>, file: Arc<Representation>, now: Instant) {
         let limit = self.settings().files;
         if limit == 0 {
             return;
@@ -161,6 +188,7 @@ impl Cache {
                 file,
                 checked: now,
                 used,
+                absent: [None; FileCoding::ALL.len()],
             },
         );
     }
@@ -186,9 +214,8 @@ impl Cache {
     }
 }
 
-fn kept_bytes(file: &Option<Arc<Representation>>) -> usize {
-    let kept = file.as_ref().and_then(|file| file.kept.as_ref());
-    kept.map_or(0, bytes::Bytes::len)
+fn kept_bytes(file: &Representation) -> usize {
+    file.kept.as_ref().map_or(0, bytes::Bytes::len)
 }
 
 /// The number of entries of this thread's cache.
@@ -221,24 +248,25 @@ mod tests {
     }
 
     fn is_known(path: &str, now: Instant) -> bool {
-        matches!(find(place(path), now), Cached::Fresh(None))
+        matches!(find(place(path), now), Cached::Fresh(_))
     }
 
     #[test]
     fn full_cache_replaces_unused_entries() {
         bounded(3);
         let now = Instant::now();
+        let file = open();
         for path in ["a", "b", "c"] {
-            insert(place(path), None, now);
+            insert(place(path), Arc::clone(&file), now);
         }
         assert!(is_known("a", now));
-        insert(place("d"), None, now);
+        insert(place("d"), Arc::clone(&file), now);
         // The order in which unused entries are considered is not that of their insertion.
         let unused = ["b", "c"].into_iter().filter(|path| is_known(path, now)).count();
         assert!(is_known("a", now) && unused == 1 && is_known("d", now));
         for number in 0..10_000 {
-            insert(place(&number.to_string()), None, now);
-            remove(place(&(number / 2).to_string()));
+            insert(place(&number.to_string()), Arc::clone(&file), now);
+            insert_absence(place(&(number / 2).to_string()), now);
             assert!(len() <= 3);
             CACHE.with_borrow(|cache| assert!(cache.order.len() <= 3));
         }
@@ -248,12 +276,21 @@ mod tests {
     fn an_entry_is_fresh_for_the_interval_and_closed_after_a_minute() {
         bounded(3);
         let now = Instant::now();
-        insert(place("a"), None, now);
+        insert(place("a"), open(), now);
         assert!(is_known("a", now + Duration::from_millis(999)));
         assert!(!is_known("a", now + Duration::from_secs(1)));
         assert_eq!(len(), 1);
-        insert(place("b"), None, now + IDLE);
+        insert(place("b"), open(), now + IDLE);
         assert_eq!(len(), 1);
+    }
+
+    /// A file of the repository.
+    fn open() -> Arc<Representation> {
+        let file = kept("tests/assets/css/app.css");
+        Arc::new(Representation {
+            kept: None,
+            ..(*file).clone()
+        })
     }
 
     /// A file of the repository with its content, also if a checkout has just written it.
@@ -274,22 +311,22 @@ mod tests {
         let length = file.kept.as_ref().map_or(0, bytes::Bytes::len);
         assert_eq!(length as u64, file.length);
         let counted = || CACHE.with_borrow(|cache| cache.kept_bytes);
-        insert(place("a"), Some(Arc::clone(&file)), now);
-        insert(place("a"), Some(Arc::clone(&file)), now);
+        insert(place("a"), Arc::clone(&file), now);
+        insert(place("a"), Arc::clone(&file), now);
         assert_eq!(counted(), length, "an entry that is replaced is counted once");
-        insert(place("b"), Some(Arc::clone(&file)), now);
+        insert(place("b"), Arc::clone(&file), now);
         assert_eq!(counted(), 2 * length);
-        insert(place("b"), None, now);
-        remove(place("a"));
+        insert(place("b"), open(), now);
+        insert_absence(place("a"), now);
         assert_eq!(counted(), 0);
         for number in 0..100 {
-            insert(place(&number.to_string()), Some(Arc::clone(&file)), now);
+            insert(place(&number.to_string()), Arc::clone(&file), now);
             assert!(counted() <= 3 * length, "entries that make room are not counted");
         }
-        insert(place("late"), None, now + IDLE);
-        insert(place("later"), None, now + IDLE);
+        insert(place("late"), open(), now + IDLE);
+        insert(place("later"), open(), now + IDLE);
         assert_eq!(counted(), 0, "closed files are not counted");
-        insert(place("a"), Some(file), now);
+        insert(place("a"), file, now);
         clear();
         assert_eq!(counted(), 0);
         assert!(has_room_for(KEPT_BYTES as u64) && !has_room_for(KEPT_BYTES as u64 + 1));
@@ -299,7 +336,7 @@ mod tests {
     fn places_of_other_codings_and_files_are_others() {
         bounded(9);
         let now = Instant::now();
-        insert(place("a"), None, now);
+        insert(place("a"), open(), now);
         let coded = CacheKey {
             coding: Some(FileCoding::Zstd),
             ..place("a")
@@ -309,9 +346,39 @@ mod tests {
     }
 
     #[test]
+    fn absent_variants_displace_no_file() {
+        bounded(2);
+        let now = Instant::now();
+        let coded = |coding| CacheKey {
+            coding: Some(coding),
+            ..place("a")
+        };
+        let absent = |coding, now| matches!(find(coded(coding), now), Cached::Absent);
+        insert(place("a"), open(), now);
+        insert(place("b"), open(), now);
+        for coding in FileCoding::ALL {
+            assert!(matches!(find(coded(coding), now), Cached::Missing));
+            insert_absence(coded(coding), now);
+            assert!(absent(coding, now));
+            assert!(!absent(coding, now + Duration::from_secs(1)));
+        }
+        assert!(is_known("a", now) && is_known("b", now));
+
+        bounded(2);
+        insert(place("a"), open(), now);
+        insert(coded(FileCoding::Gzip), open(), now);
+        assert!(matches!(find(coded(FileCoding::Gzip), now), Cached::Fresh(_)));
+        insert_absence(coded(FileCoding::Gzip), now);
+        assert!(absent(FileCoding::Gzip, now) && !absent(FileCoding::Brotli, now));
+        assert_eq!(len(), 1);
+        insert_absence(place("a"), now);
+        assert!(!absent(FileCoding::Gzip, now) && len() == 0);
+    }
+
+    #[test]
     fn a_cache_of_no_files_keeps_none() {
         bounded(0);
-        insert(place("a"), None, Instant::now());
+        insert(place("a"), open(), Instant::now());
         assert_eq!(len(), 0);
     }
 }

@@ -85,8 +85,8 @@ impl Disk {
             coding,
         };
         let known = match cache::find(place, now) {
-            Cached::Fresh(Some(file)) => return self.current(place, file, settings, now),
-            Cached::Fresh(None) => return Ok(Object::Absent),
+            Cached::Fresh(file) => return self.current(place, file, settings, now),
+            Cached::Absent => return Ok(Object::Absent),
             Cached::Stale(file) => Some(file),
             Cached::Missing => None,
         };
@@ -115,14 +115,11 @@ impl Disk {
         };
         match file {
             Some(file) => {
-                cache::insert(place, Some(Arc::clone(&file)), now);
+                cache::insert(place, Arc::clone(&file), now);
                 self.current(place, file, settings, now)
             }
             None => {
-                match coding {
-                    Some(_) => cache::insert(place, None, now),
-                    None => cache::remove(place),
-                }
+                cache::insert_absence(place, now);
                 Ok(if is_directory {
                     Object::Directory
                 } else {
@@ -144,12 +141,12 @@ impl Disk {
             return Ok(Object::File(file));
         };
         let attributes = Attributes::of(open)?;
-        if Some(attributes) == file.attributes {
+        if Some(attributes) == file.attributes && !file.is_date_due() {
             return Ok(Object::File(file));
         }
         let changed = Representation::of_file(Arc::clone(open), attributes, place.path, place.coding, settings);
         let changed = Arc::new(changed);
-        cache::insert(place, Some(Arc::clone(&changed)), now);
+        cache::insert(place, Arc::clone(&changed), now);
         Ok(Object::File(changed))
     }
 
@@ -311,12 +308,29 @@ mod tests {
                 kept,
                 ..(*found).clone()
             });
-            cache::insert(CacheKey { files, path, coding }, Some(kept), Instant::now());
+            cache::insert(CacheKey { files, path, coding }, kept, Instant::now());
             assert!(file(&disk, "a").await.kept.is_some());
             std::fs::write(directory.path().join("a"), "newer").expect("a file");
             let changed = file(&disk, "a").await;
             assert_eq!((&changed.kept, changed.length), (&None, 5));
             assert_ne!(changed.tag, found.tag);
+        });
+    }
+
+    #[test]
+    fn date_that_was_in_the_future_is_sent_once_it_has_passed() {
+        run(async {
+            let disk = Disk::new(Path::new("tests/assets"));
+            let found = file(&disk, "app.js").await;
+            assert!(found.modified.is_some());
+            // As for a file that another machine, whose clock is ahead, has just written.
+            let early = Arc::new(Representation {
+                modified: None,
+                ..(*found).clone()
+            });
+            let (files, path, coding) = (disk.number, "app.js".as_bytes(), None);
+            cache::insert(CacheKey { files, path, coding }, early, Instant::now());
+            assert_eq!(file(&disk, "app.js").await.modified, found.modified);
         });
     }
 }

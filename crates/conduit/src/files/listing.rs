@@ -89,10 +89,29 @@ fn escaped(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // Control characters are not allowed in HTML, and could reorder the text.
+            // Control characters are not allowed in HTML.
             control if control.is_control() => escaped.push('\u{fffd}'),
+            // Explicit controls of direction could reorder the text (Unicode Standard Annex #9, section 2).
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                escaped.push('\u{fffd}')
+            }
             other => escaped.push(other),
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_cannot_end_its_element_or_reorder_its_text() {
+        assert_eq!(escaped("<a b='c'>&\"\n"), "&lt;a b=&#39;c&#39;&gt;&amp;&quot;\u{fffd}");
+        assert_eq!(escaped("photo\u{202e}gpj.exe\u{2069}"), "photo\u{fffd}gpj.exe\u{fffd}");
+        assert_eq!(
+            escaped("\u{5e9}\u{5dc}\u{5d5}\u{5dd}.txt"),
+            "\u{5e9}\u{5dc}\u{5d5}\u{5dd}.txt"
+        );
+    }
 }

@@ -107,10 +107,11 @@ impl Files {
     /// Serves the files of a directory that [`embed!`](macro@crate::embed) compiled into the program: from memory, compressed, and
     /// cached without revalidation under their hashed names. Debug builds read them from the directory.
     pub fn embedded(embedded: Embedded) -> Self {
-        match embedded.on_disk() {
+        let files = match embedded.on_disk() {
             Some(directory) => Files::new(directory),
             None => Files::of(Source::Embedded(embedded, OnceCell::new())).precompressed(),
-        }
+        };
+        files.set(|settings| settings.is_embedded = true)
     }
 
     fn of(source: Source) -> Self {
@@ -127,7 +128,7 @@ impl Files {
 
     /// Sets the name of the file that is served for a directory. Default: `index.html`.
     pub fn index(self, name: impl Into<String>) -> Self {
-        self.set(|settings| settings.index = Some(name.into()))
+        self.set(|settings| settings.index = Some(relative(name.into())))
     }
 
     /// Serves no file for a directory.
@@ -141,9 +142,9 @@ impl Files {
         self.set(|settings| settings.lists = true)
     }
 
-    /// Serves files and directories whose names begin with a dot.
+    /// Serves files and directories whose names begin with a dot; an embedded directory has none of them.
     pub fn hidden_files(self) -> Self {
-        self.set(|settings| settings.shows_hidden = true)
+        self.set(|settings| settings.shows_hidden = !settings.is_embedded)
     }
 
     /// Serves `app.js.zst`, `app.js.br` or `app.js.gz` as `app.js` to clients that accept that coding, if there is such a file
@@ -155,8 +156,19 @@ impl Files {
     /// Serves this file if no other file matches and the request is a navigation: for single-page applications, which route in the
     /// browser. A navigation has `sec-fetch-mode: navigate` or, from browsers older than 2023, accepts `text/html`. A missing
     /// script or image still results in a 404.
+    ///
+    /// A file that does not exist is logged as an error by this call.
     pub fn single_page(self, path: impl Into<String>) -> Self {
-        self.set(|settings| settings.single_page = Some(path.into()))
+        let page = relative(path.into());
+        if let Source::Disk(disk) = &self.source
+            && disk.path().is_dir()
+            && !disk.path().join(&page).is_file()
+        {
+            let path = disk.path().join(&page);
+            let path = path.display();
+            tracing::error!(%path, "the page of Files::single_page does not exist; navigations get a 404: create it, or correct the path");
+        }
+        self.set(|settings| settings.single_page = Some(page))
     }
 
     /// Sets `cache-control` for the files that a pattern matches. The first matching pattern applies. Default: `no-cache`.
@@ -322,6 +334,14 @@ impl Files {
             (false, true) => Some("accept, sec-fetch-mode"),
             (true, true) => Some("accept, accept-encoding, sec-fetch-mode"),
         }
+    }
+}
+
+/// Returns a path relative to the directory: without the slash at its beginning.
+fn relative(path: String) -> String {
+    match path.strip_prefix('/') {
+        Some(relative) => relative.trim_start_matches('/').to_owned(),
+        None => path,
     }
 }
 

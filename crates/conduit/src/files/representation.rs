@@ -123,6 +123,12 @@ impl Representation {
         }
     }
 
+    /// Returns whether `last-modified` was omitted because the time was in the future, which it is no longer.
+    pub(super) fn is_date_due(&self) -> bool {
+        let attributes = self.attributes.filter(|_| self.modified.is_none());
+        attributes.is_some_and(|attributes| date(attributes.modified.0).is_some())
+    }
+
     /// The bytes, from memory if they are kept there.
     pub(super) fn source(&self) -> ByteSource {
         match &self.kept {

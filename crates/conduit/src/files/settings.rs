@@ -14,6 +14,8 @@ pub(super) struct FilesSettings {
     pub(super) index: Option<String>,
     pub(super) lists: bool,
     pub(super) shows_hidden: bool,
+    /// The directory is embedded in release builds.
+    pub(super) is_embedded: bool,
     pub(super) has_neighbours: bool,
     /// The page for navigations to other paths.
     pub(super) single_page: Option<String>,
@@ -38,6 +40,7 @@ impl Default for FilesSettings {
             index: Some("index.html".to_owned()),
             lists: false,
             shows_hidden: false,
+            is_embedded: false,
             has_neighbours: false,
             single_page: None,
             cache_control: Vec::new(),

@@ -47,6 +47,21 @@ fn an_asset_has_a_hash_in_its_url_and_is_immutable() {
 }
 
 #[test]
+fn hidden_names_are_the_same_in_the_program_and_on_the_disk() {
+    let client = TestClient::new(App::new(()).routes(routes![
+        "/assets" => Files::embedded(ASSETS).hidden_files(),
+        "/disk" => Files::embedded(ON_DISK).hidden_files(),
+    ]));
+    for prefix in ["/assets", "/disk"] {
+        let known = client.get(&format!("{prefix}/.well-known/security.txt")).send();
+        known
+            .assert_status(200)
+            .assert_header("content-type", "text/plain; charset=utf-8");
+        client.get(&format!("{prefix}/.hidden")).send().assert_status(404);
+    }
+}
+
+#[test]
 fn embedded_files_are_compressed_once() {
     let client = client();
     let coded = client

@@ -346,6 +346,16 @@ fn a_single_page_is_for_navigations_only() {
 }
 
 #[test]
+fn slash_at_the_beginning_of_an_index_or_a_page_is_that_of_the_directory() {
+    let client = TestClient::new(App::new(()).routes(routes![
+        Files::new(&*SITE).index("/page.custom").single_page("/index.html")
+    ]));
+    client.get("/").send().assert_text("x");
+    let page = client.get("/users/7").header("sec-fetch-mode", "navigate").send();
+    page.assert_status(200).assert_text("<h1>home");
+}
+
+#[test]
 fn hidden_files_are_served_if_enabled_and_parent_directories_never() {
     let client = TestClient::new(App::new(()).routes(routes![Files::new(&*SITE).hidden_files()]));
     client.get("/.env").send().assert_text("secret");
