@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use http::StatusCode;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use tempfile::{NamedTempFile, PersistError};
 
+use super::temporary_file::TemporaryFile;
 use crate::blocking::blocking;
 use crate::body::Body;
 use crate::extract::fields::{FILE, KEPT_FILE};
@@ -35,7 +37,7 @@ pub(super) enum FileContent {
     /// Bytes that own their part of the budget of memory.
     Memory(Bytes),
     /// A file that only the table of the form's files shares, while the form is read.
-    Disk(Arc<NamedTempFile>),
+    Disk(Arc<TemporaryFile>),
 }
 
 impl UploadedFile {
@@ -67,14 +69,15 @@ impl UploadedFile {
     ///
     /// Returns an error if the temporary file cannot be read.
     pub async fn bytes(&self) -> io::Result<Bytes> {
-        let mut file = match &self.content {
+        let file = match &self.content {
             FileContent::Memory(bytes) => return Ok(bytes.clone()),
-            FileContent::Disk(file) => file.reopen()?,
+            FileContent::Disk(file) => file.file().as_file().try_clone()?,
         };
-        let capacity = usize::try_from(self.length).unwrap_or_default();
+        let length = usize::try_from(self.length).map_err(io::Error::other)?;
         blocking(move || {
-            let mut all = Vec::with_capacity(capacity);
-            file.read_to_end(&mut all)?;
+            let mut all = vec![0; length];
+            // The descriptor shares its position with that of the form.
+            file.read_exact_at(&mut all, 0)?;
             Ok(all.into())
         })
         .await
@@ -164,8 +167,10 @@ fn persist(file: NamedTempFile, target: &Path, is_synced: bool) -> Result<(), Pe
 }
 
 /// Returns the file of a form that has been read, after which no table shares it.
-fn unshared(file: Arc<NamedTempFile>) -> NamedTempFile {
-    Arc::into_inner(file).expect("a file is shared only while its form is read")
+fn unshared(file: Arc<TemporaryFile>) -> NamedTempFile {
+    Arc::into_inner(file)
+        .expect("a file is shared only while its form is read")
+        .into_inner()
 }
 
 /// The directory that a file at this path is in.

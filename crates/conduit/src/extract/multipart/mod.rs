@@ -1,10 +1,11 @@
-//! `multipart/form-data`: forms with files. `file` is a received file, `spool` one that is being received, `form` deserializes a
+//! `multipart/form-data`: forms with files. `file` is a received file, `spool` one that is being received, `temporary_file` removes it, `form` deserializes a
 //! form, `limits` is the layer, `upload` saves a whole body.
 
 mod file;
 mod form;
 mod limits;
 mod spool;
+mod temporary_file;
 mod upload;
 
 use std::fmt;

@@ -1,15 +1,15 @@
 //! A file while it is received: in memory, and on the disk when it is long or when the budget of memory is nearly used up.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use conduit_core::internal::charge::Charge;
 use conduit_core::internal::current;
-use tempfile::NamedTempFile;
 
 use super::file::{FileContent, UploadedFile, storage_problem};
+use super::temporary_file::TemporaryFile;
 use crate::blocking::blocking;
 use crate::pool::{Buffer, FREE_BYTES};
 use crate::problem::Problem;
@@ -21,7 +21,7 @@ pub(super) struct Spool {
     directory: PathBuf,
     /// The bytes that are not on the disk, with their part of the budget of memory.
     buffer: Buffer,
-    disk: Option<NamedTempFile>,
+    disk: Option<TemporaryFile>,
     length: u64,
 }
 
@@ -68,7 +68,7 @@ impl Spool {
         let written = blocking(move || {
             let mut file = match disk {
                 Some(file) => file,
-                None => NamedTempFile::new_in(&directory)?,
+                None => TemporaryFile::new_in(&directory)?,
             };
             file.write_all(&bytes)?;
             file.write_all(&next)?;
