@@ -46,7 +46,8 @@ impl TestConnection {
         }
     }
 
-    /// Sends these bytes, and waits for a slow server. Returns false if the server has closed the connection.
+    /// Sends these bytes, and waits for a slow server. Returns false if the server has closed the connection, or if it has read
+    /// nothing for 30 s: [`send_now`](Self::send_now) does not wait.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.wire.write_all(bytes.as_ref()).is_ok()
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::panic::Location;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -35,9 +36,9 @@ const MULTIPART: &str = "multipart/form-data; boundary=the-boundary-of-a-test";
 #[derive(Debug)]
 #[must_use = "a request is sent by `send`, `stream`, `start` or `upload`"]
 pub struct TestRequest {
-    session: Session,
+    pub(super) session: Session,
     method: Method,
-    target: String,
+    pub(super) target: String,
     headers: HeaderMap,
     body: Option<Bytes>,
 }
@@ -285,11 +286,12 @@ impl TestRequest {
         format!("{} {}", self.method, self.target)
     }
 
-    fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    fn head(&self, framing: &str) -> Vec<u8> {
+    /// Returns the head, which ends with the fields of `framing`.
+    pub(super) fn head(&self, framing: &str) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         if !self.headers.contains_key(header::HOST) {
             head.extend_from_slice(b"host: localhost\r\n");
@@ -345,7 +347,9 @@ impl IntoFuture for TestRequest {
     type IntoFuture = Pin<Box<dyn Future<Output = TestResponse> + Send>>;
 
     /// Sends the request from a separate thread, so that the runtime of the test continues.
+    #[track_caller]
     fn into_future(self) -> Self::IntoFuture {
+        let place = Location::caller();
         let (done, response) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
             let sent = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.send()));
@@ -355,7 +359,10 @@ impl IntoFuture for TestRequest {
         Box::pin(async move {
             match response.await {
                 Ok(Ok(response)) => response,
-                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                Ok(Err(panic)) => match panic.downcast::<String>() {
+                    Ok(message) => panic!("{message}\nthe request is at {place}"),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                },
                 Err(_) => panic!("the thread of the request has ended"),
             }
         })
@@ -414,7 +421,7 @@ pub struct TestUpload {
 
 impl TestUpload {
     /// Sends a piece until the application stops reading; an empty piece sends nothing. Returns false if the server has closed the
-    /// connection.
+    /// connection, or if it has read nothing for 30 s.
     pub fn piece(&mut self, piece: impl AsRef<[u8]>) -> bool {
         let piece = piece.as_ref();
         if piece.is_empty() {

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::connection::TestConnection;
-use super::session::{Session, header};
+use super::request::TestRequest;
+use super::session::Session;
 use conduit_server::internal::in_process::Opening;
 use conduit_server::internal::websocket::{CloseCode, Message};
 
@@ -29,25 +30,20 @@ const FIN: u8 = 0x80;
 /// A request that opens a WebSocket; [`TestClient::websocket`](super::TestClient::websocket) makes it.
 #[must_use = "the WebSocket is opened by `open`"]
 pub struct TestWebSocketRequest {
-    session: Session,
-    target: String,
-    headers: HeaderMap,
+    request: TestRequest,
 }
 
 impl TestWebSocketRequest {
     pub(super) fn new(session: Session, target: &str) -> Self {
         TestWebSocketRequest {
-            headers: session.settings.headers.clone(),
-            session,
-            target: target.to_owned(),
+            request: TestRequest::new(session, Method::GET, target),
         }
     }
 
     /// Adds a header field, such as `origin`.
     #[track_caller]
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        let (name, value): (HeaderName, HeaderValue) = header(name.as_ref(), value.as_ref());
-        self.headers.append(name, value);
+        self.request = self.request.header(name, value);
         self
     }
 
@@ -65,38 +61,18 @@ impl TestWebSocketRequest {
     /// [`TestClient::get`](super::TestClient::get).
     #[track_caller]
     pub fn open(self) -> TestWebSocket {
-        let mut connection = self.session.connect(Opening::Raw);
-        let mut head = format!(
-            "GET {} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n",
-            self.target
-        )
-        .into_bytes();
-        let now = self.session.now();
-        let path = self.target.split('?').next().unwrap_or_default();
-        if let Some(cookies) = self.session.jar().field(path, now) {
-            head.extend_from_slice(b"cookie: ");
-            head.extend_from_slice(cookies.as_bytes());
-            head.extend_from_slice(b"\r\n");
-        }
-        for (name, value) in &self.headers {
-            head.extend_from_slice(name.as_str().as_bytes());
-            head.extend_from_slice(b": ");
-            head.extend_from_slice(value.as_bytes());
-            head.extend_from_slice(b"\r\n");
-        }
-        head.extend_from_slice(b"\r\n");
+        let TestRequest { session, target, .. } = &self.request;
+        let mut connection = session.connect(Opening::Raw);
+        let head = self.request.head(&format!(
+            "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n"
+        ));
         assert!(connection.send(&head), "the server has closed the connection");
         let (response, rest) = read_head(&mut connection);
         let status = response.split(' ').nth(1).unwrap_or_default();
-        assert_eq!(
-            status,
-            "101",
-            "{} {} does not open a WebSocket: {response}",
-            Method::GET,
-            self.target
-        );
+        assert_eq!(status, "101", "GET {target} does not open a WebSocket: {response}");
         let headers = parse_fields(&response);
+        let now = session.now();
+        session.jar().keep(&headers, self.request.path(), now);
         let accept = headers.get("sec-websocket-accept").map(HeaderValue::as_bytes);
         assert_eq!(accept, Some(ACCEPT.as_bytes()), "{response}");
         TestWebSocket {

@@ -254,6 +254,24 @@ fn redirects_are_followed_when_asked() {
 
 /// RFC 3986, section 5.2.
 #[test]
+fn awaited_request_that_fails_names_its_line_of_the_test() {
+    #[get("/endless")]
+    async fn endless() -> Redirect {
+        Redirect::permanent("/endless")
+    }
+    let client = TestClient::new(App::new(()).routes(routes![endless])).follow_redirects();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let awaited = || runtime.block_on(async { client.get("/endless").await });
+    let line = line!() - 1;
+    let panic = catch_unwind(AssertUnwindSafe(awaited)).expect_err("the redirects have no end");
+    let message = panic.downcast::<String>().expect("a message");
+    assert!(message.contains("more than 10 redirects"), "{message}");
+    assert!(message.contains(&format!("{}:{line}:", file!())), "{message}");
+}
+
+#[test]
 fn relative_references_of_redirects_are_resolved() {
     both(|client| {
         let client = client.follow_redirects();

@@ -259,3 +259,22 @@ fn websockets_and_their_messages_are_counted_on_the_metrics_page() {
         assert!(page.contains(line), "{line}: {page}");
     }
 }
+
+#[get("/greeting")]
+async fn greeting(upgrade: WebSocketUpgrade, request: Request) -> Response {
+    let field = |name: &str| String::from_utf8_lossy(request.header(name).unwrap_or_default()).into_owned();
+    let greeting = format!("{} {}", field("host"), field("cookie"));
+    let mut response = upgrade.on_upgrade(async move |socket| socket.send(greeting).await);
+    let cookie = HeaderValue::from_static("visit=1; path=/");
+    response.headers_mut().insert("set-cookie", cookie);
+    response
+}
+
+#[test]
+fn test_client_sends_one_host_and_one_cookie_field_and_keeps_cookies_of_the_response() {
+    let client = TestClient::new(App::new(()).routes(routes![greeting])).with_header("host", "shop.example");
+    let greeting = |request: conduit::testing::TestWebSocketRequest| request.open().recv();
+    assert_eq!(greeting(client.websocket("/greeting")), Message::from("shop.example "));
+    let second = client.websocket("/greeting").header("cookie", "a=b");
+    assert_eq!(greeting(second), Message::from("shop.example visit=1; a=b"));
+}
