@@ -16,12 +16,13 @@ pub(crate) struct ToolOption {
 }
 
 /// Extractors whose input has no schema, or is more than an object of JSON.
-const UNDESCRIBED: [&str; 6] = [
+const UNDESCRIBED: [&str; 7] = [
     "Request",
     "Body",
     "Bytes",
     "Multipart",
     "MultipartForm",
+    "Upload",
     "WebSocketUpgrade",
 ];
 

@@ -92,4 +92,9 @@ mod größe {
     const ROUTES: Routes = routes![show];
 }
 
+#[put("/n", tool)]
+async fn upload(upload: conduit::extract::Upload) -> Result<(), Problem> {
+    upload.save("file").await.map(drop)
+}
+
 fn main() {}
