@@ -11,7 +11,7 @@ const DISCONNECT_COLUMN: usize = 4;
 
 /// Every route of an application with its layers; returned by [`App::routes_table`](crate::App::routes_table).
 ///
-/// It prints as an aligned table and serialises as an object of `routes`, `layers`, `pages` and `limits`. A program that calls
+/// It prints as an aligned table and serialises as an object of `routes`, `layers`, `pages`, `limits` and `tools`. A program that calls
 /// [`App::run`](crate::App::run) prints it when it is started with `--routes`.
 ///
 /// # Example
@@ -121,8 +121,8 @@ impl RoutesTable {
         &self.layers
     }
 
-    /// The paths of the framework's pages: the [docs](crate::App::docs) and their document. The
-    /// page loads its script and its style from below its own path.
+    /// The paths of the framework's pages: the [docs](crate::App::docs), their document, and the endpoint of the tools. The page
+    /// loads its script and its style from below its own path.
     pub fn pages(&self) -> &[String] {
         &self.pages
     }

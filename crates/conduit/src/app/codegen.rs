@@ -1,15 +1,12 @@
 //! The clients that are generated from an application's document.
 
-use std::io::{self, Write as _};
-
-use super::{App, Routed};
-use crate::error::{Error, Result};
+use super::{App, Routed, printing};
+use crate::error::Result;
 
 impl<S: 'static, R: Routed<S>> App<S, R> {
     /// Prints the TypeScript client.
     pub(super) fn print_typescript_client(&self) -> Result {
-        write!(io::stdout(), "{}", self.document().typescript())
-            .map_err(|cause| Error::system("print the client", cause))
+        printing::print(self.document().typescript(), "print the client")
     }
 
     /// Prints the source of the Rust client, and its manifest as a comment at the end.
@@ -20,7 +17,10 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
             .lines()
             .map(|line| format!("// {line}").trim_end().to_owned() + "\n")
             .collect();
-        write!(io::stdout(), "{}\n// Cargo.toml:\n//\n{manifest}", document.rust())
-            .map_err(|cause| Error::system("print the client", cause))
+        let client = document.rust();
+        printing::print(
+            format_args!("{client}\n// Cargo.toml:\n//\n{manifest}"),
+            "print the client",
+        )
     }
 }

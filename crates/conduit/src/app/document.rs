@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use conduit_openapi::{Document, DocumentContext, Page, Version};
 use http::header::ETAG;
 
-use super::{App, Routed};
+use super::{App, Routed, printing};
 use crate::built_in::BuiltIn;
 use crate::error::{Error, Result};
 use crate::layer::{conditional, strong_tag};
@@ -117,13 +117,10 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
         if is_3_2 {
             document = document.in_version(Version::V3_2);
         }
-        let print = || -> io::Result<()> {
-            for gap in document.gaps() {
-                writeln!(io::stderr(), "{gap}")?;
-            }
-            write!(io::stdout(), "{document}")
-        };
-        print().map_err(|cause| Error::system("print the document", cause))
+        for gap in document.gaps() {
+            writeln!(io::stderr(), "{gap}").map_err(|cause| Error::system("print the gaps of the document", cause))?;
+        }
+        printing::print(document, "print the document")
     }
 }
 

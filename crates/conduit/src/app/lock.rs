@@ -1,11 +1,9 @@
 //! The lock of an application's API.
 
-use std::io::{self, Write as _};
-
 use conduit_openapi::{Lock, LockContext};
 
-use super::{App, Routed};
-use crate::error::{Error, Result};
+use super::{App, Routed, printing};
+use crate::error::Result;
 
 /// The limits of the application that a client may notice, by the variables that set them.
 const LOCKED_LIMITS: [&str; 1] = ["CONDUIT_BODY_LIMIT"];
@@ -29,6 +27,6 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
 
     /// Prints the lock.
     pub(super) fn print_lock(&self) -> Result {
-        write!(io::stdout(), "{}", self.lock()).map_err(|cause| Error::system("print the lock", cause))
+        printing::print(self.lock(), "print the lock")
     }
 }

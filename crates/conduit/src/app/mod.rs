@@ -11,6 +11,7 @@ mod document;
 mod lock;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod printing;
 mod protection;
 mod run_address;
 mod settings;
@@ -20,7 +21,7 @@ mod testing;
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::io::{self, Write as _};
+use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -517,7 +518,8 @@ impl<S: 'static, R> App<S, R> {
     ///
     /// # Errors
     ///
-    /// Returns an error if a route of the application has the path of its docs page, if an environment variable of a limit has
+    /// Returns an error if a route of the application has the path of its docs page or of the endpoint of its tools, if a handler
+    /// cannot be a tool, if an environment variable of a limit has
     /// an invalid value, or if the system cannot create a thread.
     ///
     /// # Example
@@ -561,7 +563,8 @@ impl<S: 'static, R> App<S, R> {
     ///
     /// # Errors
     ///
-    /// Returns an error if a route of the application has the path of its docs page, if an environment variable of a limit has
+    /// Returns an error if a route of the application has the path of its docs page or of the endpoint of its tools, if a handler
+    /// cannot be a tool, if an environment variable of a limit has
     /// an invalid value, or if the state is that of [`App::open`] or [`App::open_per_worker`], which need a server's threads.
     #[cfg(feature = "tower")]
     pub fn into_local_service(mut self) -> Result<crate::tower::LocalAppService>
@@ -604,22 +607,20 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         match printout {
-            // A reader such as `head` may close the pipe early.
-            Printout::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
+            Printout::Routes => printing::print(self.routes_table(), "print the routes"),
             #[cfg(feature = "openapi")]
-            Printout::OpenApi => return self.print_document(false),
+            Printout::OpenApi => self.print_document(false),
             #[cfg(feature = "openapi")]
-            Printout::OpenApi32 => return self.print_document(true),
+            Printout::OpenApi32 => self.print_document(true),
             #[cfg(feature = "lock")]
-            Printout::Lock => return self.print_lock(),
+            Printout::Lock => self.print_lock(),
             #[cfg(feature = "codegen")]
-            Printout::TypeScriptClient => return self.print_typescript_client(),
+            Printout::TypeScriptClient => self.print_typescript_client(),
             #[cfg(feature = "codegen")]
-            Printout::RustClient => return self.print_rust_client(),
+            Printout::RustClient => self.print_rust_client(),
             #[cfg(feature = "mcp")]
-            Printout::Mcp => return self.serve_mcp_over_stdio(),
+            Printout::Mcp => self.serve_mcp_over_stdio(),
         }
-        Ok(())
     }
 
     /// Listens on one or more addresses, each with all workers: a [`SocketAddr`](std::net::SocketAddr), a string such as
