@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use conduit::BoxError;
 use conduit::layer::SecurityHeaders;
@@ -59,6 +60,8 @@ impl Provider {
         // A redirect of the provider could lead into the internal network.
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            // A provider that does not respond must not hold requests, nor the start of a worker.
+            .timeout(Duration::from_secs(10))
             .build()?;
         let send_request = |request| send(http.clone(), request);
         let metadata = ProviderMetadataWithLogout::discover_async(IssuerUrl::new(issuer)?, &send_request).await?;
@@ -122,14 +125,12 @@ async fn signed_in(
     provider: State<Arc<Provider>>,
 ) -> Result<Redirect, Problem> {
     let callback = callback.0;
-    // One atomic step: with a store, an attempt can be used only once.
-    let attempt = session.update(|visitor| visitor.attempt.take()).await?;
+    let is_of = |attempt: &mut Attempt| callback.state.as_ref() == Some(attempt.state.secret());
+    // One atomic step: with a store, an attempt can be used only once. A link of another site does not cancel it.
+    let attempt = session.update(|visitor| visitor.attempt.take_if(is_of)).await?;
     let attempt = attempt.ok_or(Problem::bad_request(
-        "no sign-in is in progress in this browser: try again",
+        "this sign-in is not in progress in this browser: try again",
     ))?;
-    if callback.state.as_ref() != Some(attempt.state.secret()) {
-        return Err(Problem::bad_request("this is the end of another sign-in: try again"));
-    }
     let Some(code) = callback.code else {
         tracing::debug!(error = callback.error, "the provider refused a sign-in");
         return Err(Problem::forbidden("the provider did not sign you in"));

@@ -344,6 +344,12 @@ fn callback_of_another_sign_in_is_rejected() {
     let cancelled = ada.follow(format!("{page}/abort"), "ada", &until);
     assert!(cancelled.contains("error=access_denied"), "{cancelled}");
     assert_eq!(ada.get(&cancelled).status, 403);
+
+    // The callback of another sign-in does not cancel that of Ada.
+    let url = begin(&mut ada);
+    assert_eq!(ada.get(&of_mallory).status, 400);
+    let callback = ada.follow(url, "ada", &until);
+    assert_eq!(ada.get(&callback).status, 303);
 }
 
 #[test]
