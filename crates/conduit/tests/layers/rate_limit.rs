@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conduit::Client;
-use conduit::layer::RateLimit;
+use conduit::layer::{Budget, MemoryStore, RateLimit, Store, Value};
 use conduit::prelude::*;
 #[cfg(feature = "testing")]
 use conduit::testing::TestClient;
@@ -215,4 +215,51 @@ fn a_rate_limit_without_its_store_permits_all_requests() {
             .layer(RateLimit::new(1, HOUR).store(Broken)),
     );
     assert_eq!([server.get("/").status, server.get("/").status], [200, 200]);
+}
+
+/// A store without `take`, in which other requests run between two steps.
+#[derive(Clone, Default)]
+struct Stepwise(MemoryStore);
+
+impl Store for Stepwise {
+    type Error = <MemoryStore as Store>::Error;
+
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Self::Error> {
+        let found = self.0.get(key).await;
+        tokio::task::yield_now().await;
+        found
+    }
+
+    async fn replace(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        value: Option<Value<'_>>,
+    ) -> Result<bool, Self::Error> {
+        self.0.replace(key, expected, value).await
+    }
+}
+
+/// The ninth of several requests that read at once was rejected.
+#[test]
+fn concurrent_requests_take_from_a_store_by_several_steps() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let (store, budget) = (
+        Stepwise::default(),
+        Budget {
+            requests: 1000,
+            period: HOUR,
+        },
+    );
+    let accepted = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let store = store.clone();
+            tasks.spawn_local(async move { store.take(b"hot", budget).await.expect("it has room").is_accepted });
+        }
+        tasks.join_all().await
+    });
+    assert_eq!(accepted, [true; 50]);
 }
