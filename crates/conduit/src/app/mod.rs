@@ -21,7 +21,6 @@ mod testing;
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -583,7 +582,10 @@ impl<S: 'static, R> App<S, R> {
         let Some(state) = state else {
             let cause = "App::open and App::open_per_worker need a server's threads: await the state yourself and use \
                          App::new, or use into_service";
-            return Err(Error::system("serve on this thread alone", io::Error::other(cause)));
+            return Err(Error::system(
+                "serve on this thread alone",
+                std::io::Error::other(cause),
+            ));
         };
         let application = Plan::new(self.routes.list(), self.stack).connect(state);
         Ok(crate::tower::LocalAppService::new(application, config))
