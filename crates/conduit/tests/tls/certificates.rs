@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use conduit::{ServerHandle, Tls};
 use rcgen::{CertificateParams, date_time_ymd};
+use rustls::HandshakeKind;
 
 use super::support::Running;
 use super::{Authority, Files, app, der, get, shown, start};
@@ -55,6 +56,49 @@ fn a_certificate_that_is_not_valid_now_does_not_replace_a_valid_one() {
     files.put("chain.pem", &renewed.0);
     handle.reload();
     assert_eq!(certificate_in_use(&running, &authority), der(&renewed.0));
+}
+
+/// A session contains the identity of its client, so that a resumed one does not verify the certificate again.
+#[test]
+fn a_client_of_a_removed_issuer_cannot_resume_its_session() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    for is_required in [true, false] {
+        let files = Files::new("issuers");
+        let [removed, added] = ["The removed one", "The added one"].map(Authority::named);
+        files.put("issuers.pem", &removed.pem);
+        let (tls, issuers) = (Tls::pem(chain.clone(), key.clone()), files.0.join("issuers.pem"));
+        let tls = match is_required {
+            true => tls.require_clients(issuers),
+            false => tls.accept_clients(issuers),
+        };
+        let server = app(tls).listen("127.0.0.1:0").expect("it listens");
+        let handle = server.handle();
+        let running = start(server);
+        let client =
+            |version, issuer: &Authority, name| Arc::new(authority.configure(&[version], Some(issuer.issue(name))));
+        let versions = [&rustls::version::TLS12, &rustls::version::TLS13];
+        let clients = versions.map(|version| client(version, &removed, "alice.test"));
+        for (config, version) in clients.iter().zip(versions) {
+            for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+                let (answer, stream) = get(running.address, config, "localhost", "/whoami").expect("an answer");
+                assert!(answer.ends_with("alice.test"), "{answer}");
+                assert_eq!(stream.conn.handshake_kind(), Some(kind), "{version:?}");
+            }
+        }
+
+        files.put("issuers.pem", &added.pem);
+        handle.reload();
+        for (config, version) in clients.iter().zip(versions) {
+            assert!(
+                get(running.address, config, "localhost", "/whoami").is_err(),
+                "{version:?}"
+            );
+            let bob = client(version, &added, "bob.test");
+            let (answer, _) = get(running.address, &bob, "localhost", "/whoami").expect("an answer");
+            assert!(answer.ends_with("bob.test"), "{answer}");
+        }
+    }
 }
 
 #[test]

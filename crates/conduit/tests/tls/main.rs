@@ -364,11 +364,16 @@ fn files_that_change_are_read_again_and_broken_ones_are_not_used() {
     let (_, mut open) = get(running.address, &config, "localhost", "/").expect("an answer");
     assert!(shown(&open) == der(&old.0));
 
-    // The new chain with the old key cannot be used, nor can what is no PEM.
+    // The new chain does not match the old key, and the other text is not PEM.
     for broken in [new.0.as_str(), "nothing"] {
+        let failed = handle.statistics().failed_certificate_reloads;
         files.put("chain.pem", broken);
         handle.reload();
-        let (_, stream) = get(running.address, &config, "localhost", "/").expect("an answer");
+        assert!(handle.statistics().failed_certificate_reloads > failed);
+        // A client without a session needs a full handshake, which uses the certificate and its key.
+        let fresh = Arc::new(authority.client());
+        let (_, stream) = get(running.address, &fresh, "localhost", "/").expect("an answer");
+        assert_eq!(stream.conn.handshake_kind(), Some(HandshakeKind::Full));
         assert!(shown(&stream) == der(&old.0));
     }
 
