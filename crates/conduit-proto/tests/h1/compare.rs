@@ -24,7 +24,13 @@ pub(crate) fn head_with_twin(stream: &[u8]) {
             assert_eq!(request.body, twin.body);
             assert_eq!(request.keep_alive, twin.keep_alive);
             assert_eq!(request.expects_continue, twin.expects_continue);
-            assert!(twin.length <= stream.len());
+            // The next request begins at this place.
+            let is_accepted = |bytes| matches!(run_whole(bytes, &limits(stream)).seen.first(), Some(Seen::Request(_)));
+            assert!(is_accepted(&stream[..twin.length]), "the engine expects a longer head");
+            assert!(
+                !is_accepted(&stream[..twin.length - 1]),
+                "the engine accepts a part of the head"
+            );
         }
         (twin, seen) => panic!("the twin returns {twin:?}, the engine {seen:?}"),
     }
@@ -32,8 +38,8 @@ pub(crate) fn head_with_twin(stream: &[u8]) {
 
 /// Compares a chunked body with the naive parser.
 pub(crate) fn chunks_with_twin(body: &[u8]) {
-    let mut stream = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
-    stream.extend_from_slice(body);
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let stream = [head, body].concat();
     let seen = run_whole(&stream, &limits(&stream));
     assert_eq!(seen.requests()[0].body, BodyLength::Chunked);
     let ended = seen.seen.iter().position(|seen| matches!(seen, Seen::End(_)));
@@ -52,7 +58,12 @@ pub(crate) fn chunks_with_twin(body: &[u8]) {
                 _ => None,
             });
             assert_eq!(pieces.collect::<Vec<_>>().concat(), data);
-            assert!(length <= body.len());
+            let is_complete = |body_bytes: usize| {
+                let seen = run_whole(&stream[..head.len() + body_bytes], &limits(&stream)).seen;
+                seen.iter().any(|seen| matches!(seen, Seen::End(_)))
+            };
+            assert!(is_complete(length), "the engine expects a longer body");
+            assert!(!is_complete(length - 1), "the engine accepts a part of the body");
         }
     }
 }
