@@ -33,6 +33,7 @@ mod trailers;
 #[cfg(feature = "compression")]
 mod vary;
 mod versions;
+mod workers;
 
 /// A request without a body, with these header fields.
 fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> String {

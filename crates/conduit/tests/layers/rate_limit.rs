@@ -12,10 +12,10 @@ use super::stored::{Broken, name, sign_in};
 use crate::request;
 use crate::support::{serve, start};
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 #[get("/")]
-async fn home() -> &'static str {
+pub(super) async fn home() -> &'static str {
     "home"
 }
 

@@ -152,14 +152,14 @@ fn paying(till: &Till, layer: Idempotency<impl Store>) -> Running {
     serve(App::new(till.clone()).routes(routes![pay]).layer(layer))
 }
 
-fn order(key: &str, credentials: &str, body: &str) -> String {
+pub(super) fn order(key: &str, credentials: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "POST /pay HTTP/1.1\r\nhost: test\r\n{key}authorization: {credentials}\r\ncontent-length: {length}\r\n\r\n{body}"
     )
 }
 
-const KEY: &str = "idempotency-key: \"7f9c\"\r\n";
+pub(super) const KEY: &str = "idempotency-key: \"7f9c\"\r\n";
 
 fn is_replay(answer: &Received) -> bool {
     answer.header("idempotency-replayed") == Some("true")
