@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::http2::{Excuses, Http2};
-use crate::model::{Exchange, Kind, TRAILER, Version};
+use crate::model::{ConnectionOption, Exchange, Kind, TRAILER, Version};
 use crate::secure::Wire;
 
 /// One connection of a run.
@@ -205,6 +205,10 @@ impl Client {
         if response.closes && !(exchange.may_close() || stopped || self.late || self.half_closed) {
             return wrong("close");
         }
+        let must_close = exchange.option == ConnectionOption::Close || exchange.kind == Kind::Malformed;
+        if must_close && !response.closes {
+            return wrong("connection: the response does not announce its end");
+        }
         if exchange.fails() {
             return Ok(());
         }
@@ -228,8 +232,14 @@ impl Client {
 
     /// Checks that all requests that must be answered are. Everything was sent that could be, every gate is open.
     pub(crate) fn check_end(&self, exchanges: &[Exchange], stopped: bool) -> Result<(), String> {
-        if self.connection.is_none() || self.late || self.closing {
+        if self.connection.is_none() || self.late {
             return Ok(());
+        }
+        if self.closing {
+            return match self.ended {
+                true => Ok(()),
+                false => Err("the connection is open after a closing response".to_owned()),
+            };
         }
         if let Some(http2) = &self.http2 {
             return http2.check_end(self.excuses(stopped));

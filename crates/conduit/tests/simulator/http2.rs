@@ -55,6 +55,8 @@ struct Stream {
     ended: bool,
     /// Either side has reset it.
     is_reset: bool,
+    /// The server has reset it, after which it sends no further frame on it.
+    is_reset_by_server: bool,
 }
 
 /// The events that excuse a missing or another response.
@@ -222,6 +224,7 @@ impl Http2 {
             trailer: None,
             ended: false,
             is_reset: false,
+            is_reset_by_server: false,
         };
         self.streams.insert(number, stream);
         frames::frame(frames::HEADERS, flags, number, &frames::block(&fields))
@@ -282,13 +285,14 @@ impl Http2 {
                 end_stream,
             } => {
                 let model = self.streams.get_mut(&stream).ok_or("a stream without a request")?;
+                model.expect_frame()?;
                 if model.status.is_some() && end_stream {
                     let trailer = fields.into_iter().find(|(name, _)| name == TRAILER);
                     model.trailer = trailer.map(|(_, value)| value);
                     return model.end(true, excuses);
                 }
                 let status = fields[0].1.parse().map_err(|_| "a head without a status")?;
-                if status == 100 {
+                if status == 100 && model.status.is_none() {
                     model.continues += 1;
                     return Ok(());
                 }
@@ -306,6 +310,10 @@ impl Http2 {
             } => {
                 self.windows.server -= bytes.len() as i64;
                 let model = self.streams.get_mut(&stream).ok_or("a stream without a request")?;
+                model.expect_frame()?;
+                if model.status.is_none() {
+                    return Err("DATA before HEADERS".to_owned());
+                }
                 model.windows.server -= bytes.len() as i64;
                 if self.windows.server.min(model.windows.server) < 0 && !bytes.is_empty() {
                     return Err("more bytes than the window permits".to_owned());
@@ -341,10 +349,13 @@ impl Http2 {
                 Ok(())
             }
             Received::GoAway(last, code) => {
-                self.last = Some(last);
-                match code == ErrorCode::NO_ERROR || excuses.late || excuses.half_closed {
+                // A server never serves more streams than it has announced (RFC 9113, section 6.8).
+                if self.last.replace(last).is_some_and(|before| last > before) {
+                    return Err("the last stream increases".to_owned());
+                }
+                match excuses.late || excuses.half_closed || (excuses.stopped && code == ErrorCode::NO_ERROR) {
                     true => Ok(()),
-                    false => Err("the connection ends with an error".to_owned()),
+                    false => Err("the connection ends without a reason".to_owned()),
                 }
             }
             Received::SettingsAck | Received::Pong(_) => Ok(()),
@@ -401,6 +412,15 @@ impl Http2 {
 }
 
 impl Stream {
+    /// HEADERS or DATA may arrive: the server has not ended the stream.
+    fn expect_frame(&self) -> Result<(), String> {
+        match (self.ended, self.is_reset_by_server) {
+            (true, _) => Err("a frame after the end of the stream".to_owned()),
+            (_, true) => Err("a frame after the server has reset the stream".to_owned()),
+            (false, false) => Ok(()),
+        }
+    }
+
     /// The client has not reset the stream, which the server may not know yet.
     fn end(&mut self, ended: bool, excuses: Excuses) -> Result<(), String> {
         self.ended |= ended;
@@ -435,6 +455,9 @@ impl Stream {
 
     /// The server has reset the stream.
     fn reset(&mut self, code: ErrorCode, excuses: Excuses) -> Result<(), String> {
+        if std::mem::replace(&mut self.is_reset_by_server, true) {
+            return Err("a second reset".to_owned());
+        }
         let was_reset = std::mem::replace(&mut self.is_reset, true);
         let is_expected = match self.exchange.kind {
             Kind::Malformed => code == ErrorCode::PROTOCOL_ERROR,
