@@ -31,8 +31,9 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(handshake.accept().map(str::len), Some(28));
         assert_eq!(headers.get_all(header::SEC_WEBSOCKET_KEY).iter().count(), 1);
     }
-    if choose_subprotocol(&headers, ["a", "b.c"]).is_some() {
-        assert!(headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL));
+    if let Some(chosen) = choose_subprotocol(&headers, ["a", "b.c"]) {
+        let offers = elements(&headers, header::SEC_WEBSOCKET_PROTOCOL);
+        assert!(offers.iter().any(|offer| offer == chosen.as_bytes()), "{chosen}");
     }
     for context_takeover in [false, true] {
         let config = DeflateConfig {
@@ -41,6 +42,14 @@ fuzz_target!(|input: &[u8]| {
             ..DeflateConfig::default()
         };
         if let Some((_, response)) = config.negotiate(&headers) {
+            let offers = elements(&headers, header::SEC_WEBSOCKET_EXTENSIONS).join(&b',');
+            let offers = String::from_utf8_lossy(&offers).to_ascii_lowercase();
+            assert!(offers.contains("permessage-deflate"), "{response}");
+            // A server limits only the window of a client that offers it (RFC 7692, section 7.1.2.2).
+            assert!(
+                !response.contains("client_max_window_bits") || offers.contains("client_max_window_bits"),
+                "{response}"
+            );
             // The response is also an offer that this server accepts.
             let mut again = HeaderMap::new();
             let value = HeaderValue::from_str(&response).expect("the response is a valid field value");
@@ -49,3 +58,10 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// The elements of a list in the fields with this name; a comma in a quoted string is also a separator here.
+fn elements(headers: &HeaderMap, name: HeaderName) -> Vec<Vec<u8>> {
+    let values = headers.get_all(name).into_iter();
+    let elements = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    elements.map(|element| element.trim_ascii().to_vec()).collect()
+}
