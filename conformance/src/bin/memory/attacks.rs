@@ -13,6 +13,8 @@ use crate::server::{Output, Server};
 const BODY_BYTES: usize = 2 * 1024 * 1024;
 /// The length of a long text, below the limit of a body.
 const LONG: usize = 1_900_000;
+/// The length of a long target, below the limit of a head.
+const LONG_TARGET: usize = 8 * 1024;
 
 pub(crate) struct MemoryAttack {
     pub(crate) name: &'static str,
@@ -34,8 +36,8 @@ const fn attack(name: &'static str, bound_mebibytes: f64, run: fn(&Server, Size)
 }
 
 pub(crate) const ATTACKS: &[MemoryAttack] = &[
-    attack("9,000 quiet streams, each reset by its client", 16.0, |server, size| {
-        for _ in 0..size.of(9000, 1000) {
+    attack("9,000 quiet streams, each reset by its client", 8.0, |server, size| {
+        for _ in 0..size.of(9000, 3000) {
             let mut stream = server.connect();
             stream.write_all(&get("/events", "")).expect("the server reads");
             // Bytes that are not read make the close a reset.
@@ -78,7 +80,7 @@ pub(crate) const ATTACKS: &[MemoryAttack] = &[
         let request = zstd_bomb(27, size);
         held(server, 64, |_| request.clone())
     }),
-    attack("10,000 idempotency keys, responses of 4 KiB", 48.0, |server, size| {
+    attack("10,000 idempotency keys, responses of 32 KiB", 40.0, |server, size| {
         let mut stream = server.connect();
         for number in 0..size.of(10_000, 5000) {
             let key = format!("idempotency-key: {number}\r\n");
@@ -86,7 +88,7 @@ pub(crate) const ATTACKS: &[MemoryAttack] = &[
         }
         Vec::new()
     }),
-    attack("10,000 idempotency keys of as many owners", 48.0, |server, size| {
+    attack("10,000 idempotency keys of as many owners", 40.0, |server, size| {
         let mut stream = server.connect();
         for number in 0..size.of(10_000, 5000) {
             ask(&mut stream, &payment("/pay", number));
@@ -111,18 +113,18 @@ pub(crate) const ATTACKS: &[MemoryAttack] = &[
         },
     ),
     attack(
-        "50,000 requests while the reader of the log stalls",
+        "50,000 long requests while the reader of the log stalls",
         16.0,
         many_requests,
     ),
     MemoryAttack {
-        name: "50,000 requests while the log is on a full disk",
+        name: "50,000 long requests while the log is on a full disk",
         output: Output::FullDisk,
         bound_mebibytes: 16.0,
         run: many_requests,
     },
     MemoryAttack {
-        name: "50,000 requests after the reader of the log has closed",
+        name: "50,000 long requests after the reader of the log has closed",
         output: Output::ClosedPipe,
         bound_mebibytes: 16.0,
         run: many_requests,
@@ -182,9 +184,10 @@ fn unfinished(server: &Server, count: usize, request: &[u8]) -> Vec<TcpStream> {
     streams
 }
 
+/// Sends requests whose lines in the log are together five times the bound, or more.
 fn many_requests(server: &Server, size: Size) -> Vec<TcpStream> {
     let mut stream = server.connect();
-    let batch = get("/", "").repeat(50);
+    let batch = get(&format!("/?{}", "x".repeat(LONG_TARGET)), "").repeat(50);
     for _ in 0..size.of(1000, 200) {
         ask(&mut stream, &batch);
     }

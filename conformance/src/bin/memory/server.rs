@@ -24,6 +24,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The files of the certificate, for the process that serves.
 const CERTIFICATE: [&str; 2] = ["CONDUIT_MEMORY_CHAIN", "CONDUIT_MEMORY_KEY"];
 
+/// The length of the responses that are stored for idempotency keys: all of an attack are four times its bound.
+const PAYMENT_BYTES: usize = 32 * 1024;
+
 /// A piece, and then nothing.
 struct Quiet(bool);
 
@@ -90,7 +93,7 @@ async fn album(form: MultipartForm<Album>) -> String {
 
 #[post("/pay")]
 async fn pay(_order: Bytes) -> String {
-    "x".repeat(4096)
+    "x".repeat(PAYMENT_BYTES)
 }
 
 /// A payment that never ends.
