@@ -62,7 +62,9 @@ impl Buffer {
     /// Appends bytes of a body, whose memory is taken from the server's budget.
     #[inline]
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
-        if self.bytes.capacity() - self.bytes.len() < bytes.len() {
+        // The first bytes also pay for the capacity that the buffer has from the pool.
+        let is_paid = !self.bytes.is_empty() || self.bytes.capacity() <= FREE_BYTES;
+        if self.bytes.capacity() - self.bytes.len() < bytes.len() || !is_paid {
             self.grow(bytes.len())?;
         }
         self.bytes.extend_from_slice(bytes);
@@ -72,8 +74,16 @@ impl Buffer {
     #[cold]
     fn grow(&mut self, more: usize) -> Result<(), Exhausted> {
         let needed = self.bytes.len() + more;
-        let doubled = needed.max(2 * self.bytes.capacity());
+        let capacity = self.bytes.capacity();
         let charged = |capacity: usize| capacity.saturating_sub(FREE_BYTES);
+        if self.bytes.is_empty() && needed <= capacity {
+            if self.charge.raise_to(charged(capacity), charged(needed))? < charged(capacity) {
+                // The budget has room for the bytes, but not for the capacity.
+                self.bytes = Vec::with_capacity(needed);
+            }
+            return Ok(());
+        }
+        let doubled = needed.max(2 * capacity);
         let raised = self.charge.raise_to(charged(doubled), charged(needed))?;
         let capacity = if raised == charged(doubled) { doubled } else { needed };
         self.bytes.reserve_exact(capacity - self.bytes.len());

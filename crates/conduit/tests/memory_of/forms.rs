@@ -159,3 +159,40 @@ fn memory_of_files_is_released_after_a_rejection_a_reset_and_a_response_with_the
     drop(client);
     wait_for(|| used_bytes(&server) == 0);
 }
+
+/// A body takes a buffer that an earlier one has grown.
+#[test]
+fn buffers_of_earlier_bodies_are_in_the_budget_of_the_bodies_that_take_them() {
+    /// Its response takes no buffer.
+    #[post("/whole")]
+    async fn whole(_body: Bytes) -> &'static str {
+        "received"
+    }
+
+    let _alone = alone();
+    let app = App::new(()).routes(routes![whole, metrics::page]);
+    let server = serve(app.workers(1).body_memory(BUDGET as u64));
+    let whole = post("/whole", "", &[b'x'; 30_000]);
+    let send = |client: &mut Client, part: &[u8]| {
+        let before = server.handle().statistics().received_bytes;
+        client.send(part);
+        wait_for(|| server.handle().statistics().received_bytes >= before + part.len() as u64);
+    };
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        // A body that does not arrive at once is in a buffer.
+        let mut client = server.connect();
+        send(&mut client, &whole[..whole.len() - 15_000]);
+        client.send(&whole[whole.len() - 15_000..]);
+        assert_eq!(client.response().text(), "received");
+        send(&mut client, &whole[..whole.len() - 29_900]);
+        clients.push(client);
+    }
+    let used = used_bytes(&server);
+    assert!(used >= CLIENTS * 20_000, "{used} bytes");
+    for client in &mut clients {
+        client.send(&whole[whole.len() - 29_900..]);
+        assert_eq!(client.response().text(), "received");
+    }
+    wait_for(|| used_bytes(&server) == 0);
+}
