@@ -214,13 +214,15 @@ impl TopicSession for Session {
         }
         let results: Vec<String> = self.query(&command).await?;
         check_role(&results)?;
+        let mut errors = results.iter().filter(|text| !matches!(&***text, "1" | "0"));
+        if let Some(error) = errors.next() {
+            let count = 1 + errors.count();
+            tracing::error!(error, count, "Redis rejected changes of members");
+        }
         let result = |text: String| match &*text {
             "1" => Ok(()),
             "0" => Err(HubError::Full { what: "members" }),
-            error => {
-                tracing::error!(error, "Redis rejected the change of a member");
-                Err(HubError::Unavailable)
-            }
+            _ => Err(HubError::Unavailable),
         };
         Ok(results.into_iter().map(result).collect())
     }

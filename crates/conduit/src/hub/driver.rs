@@ -49,12 +49,12 @@ pub(super) struct Driver<S> {
     fresh: HashSet<Arc<str>>,
     /// Topics that the server has refused to read; each renewal of the lease reads them again.
     stale: HashSet<Arc<str>>,
-    /// The members that this process has added.
+    /// The members that this process has added, or may have added in a request whose connection was lost.
     members: HashSet<Membership>,
     /// The members that have left while there was no connection: `true` if the server may have the member, `false` if only a
     /// request of the backlog adds it.
     leaving: HashMap<Membership, bool>,
-    /// The members whose departure the server has refused; each renewal of the lease repeats it.
+    /// The members that the server may have and whose departure it has refused; each renewal of the lease repeats it.
     refused: HashSet<Membership>,
     others: OtherProcesses,
     failed_attempts: FailedAttempts,
@@ -366,7 +366,7 @@ impl<S: TopicServer> Driver<S> {
         }
         let count = changes.len();
         let changed = session.change_members(self.process, &changes).await;
-        if changed.is_err() {
+        if matches!(changed, Err(SessionError::Lost(_))) {
             // The server may have added these members, and their callers may not wait for another connection.
             for request in self.backlog.iter().take(count) {
                 if let Request::Join(membership, ..) = request {
@@ -384,14 +384,12 @@ impl<S: TopicServer> Driver<S> {
                         self.replica.joined(topic, self.process, Arc::clone(member));
                         self.refused.remove(&membership);
                         self.members.insert(membership);
-                    } else {
-                        self.members.remove(&membership);
                     }
+                    // The caller of a refused request drops its presence, which sends a departure.
                     pending.end(result);
                 }
                 Some(Request::Leave(membership)) => {
-                    self.members.remove(&membership);
-                    if result.is_err() {
+                    if self.members.remove(&membership) && result.is_err() {
                         self.refused.insert(membership);
                     }
                 }
@@ -602,7 +600,7 @@ impl<S: TopicServer> Driver<S> {
             let change = |membership| change_of(MemberChangeKind::Leave, membership);
             let changes: Vec<_> = members.iter().map(change).collect();
             let changed = session.change_members(self.process, &changes).await;
-            if changed.is_err() {
+            if matches!(changed, Err(SessionError::Lost(_))) {
                 // Another connection tries again.
                 self.leaving
                     .extend(members.iter().map(|membership| (membership.clone(), true)));
@@ -610,9 +608,8 @@ impl<S: TopicServer> Driver<S> {
             let results = unless_lost(changed)?;
             let refused = || vec![Err(HubError::Unavailable); members.len()];
             for (membership, result) in members.iter().zip(results.unwrap_or_else(refused)) {
-                self.leaving.remove(membership);
-                self.members.remove(membership);
-                if result.is_err() {
+                let may_be_present = self.leaving.remove(membership) == Some(true);
+                if (self.members.remove(membership) || may_be_present) && result.is_err() {
                     self.refused.insert(membership.clone());
                 }
             }

@@ -26,6 +26,9 @@ struct ServerState {
     members: Vec<(u64, Arc<str>)>,
     /// The number of departures that the server refuses.
     refusals: usize,
+    /// The errors of the next requests that change members, and the changes in these requests.
+    errors: VecDeque<SessionError>,
+    failed_changes: Vec<MemberChangeKind>,
     changes: Vec<MemberChangeKind>,
     renewals: usize,
     last: u64,
@@ -140,6 +143,10 @@ impl TopicSession for ScriptedServer {
         changes: &[MemberChange],
     ) -> Result<Vec<Result<(), HubError>>, SessionError> {
         let mut state = self.state();
+        if let Some(error) = state.errors.pop_front() {
+            state.failed_changes.extend(changes.iter().map(|change| change.kind));
+            return Err(error);
+        }
         if state.refusals > 0 && changes.iter().any(|change| change.kind == MemberChangeKind::Leave) {
             state.refusals -= 1;
             return Err(SessionError::Refused("the statement takes too long".to_owned()));
@@ -293,6 +300,46 @@ fn departure_that_the_server_refuses_is_repeated() {
             .wait_until(|state| state.changes == [MemberChangeKind::Join, MemberChangeKind::Leave])
             .await;
         assert_eq!(server.state().refusals, 0);
+    });
+}
+
+fn refused() -> SessionError {
+    SessionError::Refused("the disk is full".to_owned())
+}
+
+/// Each refused join left a departure that was repeated as long as the server refused it.
+#[test]
+fn departure_of_a_member_that_the_server_has_refused_is_not_repeated() {
+    run(async {
+        let server = ScriptedServer::default();
+        let topic = topic(&server.hub(HubConfig::default(), SHORT));
+        server.state().errors.extend((0..1000).map(|_| refused()));
+        for name in ["ada", "eve", "tom"] {
+            assert_eq!(topic.join(name).await.err(), Some(HubError::Unavailable));
+        }
+        server.wait_until(|state| state.failed_changes.len() >= 6).await;
+        let renewals = server.state().renewals;
+        server.wait_until(|state| state.renewals >= renewals + 3).await;
+        assert_eq!(server.state().failed_changes.len(), 6);
+    });
+}
+
+#[test]
+fn departure_of_a_member_that_a_lost_request_may_have_added_is_repeated() {
+    run(async {
+        let server = ScriptedServer::default();
+        let topic = topic(&server.hub(HubConfig::default(), SHORT));
+        let lost = SessionError::Lost("lost".to_owned());
+        server
+            .state()
+            .errors
+            .extend([lost, refused(), refused(), refused(), refused()]);
+        assert_eq!(topic.join("ada").await.err(), Some(HubError::Unavailable));
+        server.wait_until(|state| !state.changes.is_empty()).await;
+        use MemberChangeKind::{Announce, Join, Leave};
+        let state = server.state();
+        assert_eq!(state.failed_changes, [Join, Announce, Join, Leave, Leave]);
+        assert_eq!(state.changes, [Leave]);
     });
 }
 
