@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 /// The maximum time for a connection and for a response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause of a thread after a failed attempt to connect.
+/// The pause of a thread after a failed attempt to connect, and between two replacements of connections to a replica.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The maximum number of requests of a worker in progress; further ones wait.
 const REQUESTS: usize = 1024;
@@ -31,7 +31,11 @@ const REQUESTS: usize = 1024;
 ///
 /// A request waits for up to 5 s for the connection and for up to 5 s for the response; a request that is repeated, twice. A
 /// connection without a response for 5 s is lost, also if all requests were dropped before, such as by a
-/// [`Timeout`](conduit::layer::Timeout).
+/// [`Timeout`](conduit::layer::Timeout). The time starts with the first request since the last response: after a request that was
+/// dropped before its response, the next request of the worker more than 5 s later connects again.
+///
+/// A connection to a server that has become a replica is replaced at once, and while the URL leads to a replica every 500 ms.
+/// Between the replacements the requests that the replica rejects fail, and the others continue.
 ///
 /// Each operation is one command or one script, so it is atomic among all processes that use the server, whose clock ends the
 /// lifetimes. A request whose response is lost fails: a layer responds as it does when its store fails. Reads, and requests to
@@ -56,6 +60,10 @@ struct StoreState {
 struct StoreConnection {
     connection: MultiplexedConnection,
     is_lost: Arc<AtomicBool>,
+    /// Set if the server has rejected a request as a replica.
+    is_to_replica: Arc<AtomicBool>,
+    /// The time at which this connection has replaced one to a replica.
+    replaced_at: Option<Instant>,
     /// The time of the first request since the last response.
     waiting_since: Arc<Mutex<Option<Instant>>>,
 }
@@ -143,13 +151,15 @@ impl RedisStore {
             },
         };
         match (&*last, attempts.failure()) {
-            (Attempt::Connected(known), _) if !known.is_lost() => return Ok(known.clone()),
+            (Attempt::Connected(known), _) if !known.is_replaceable() => return Ok(known.clone()),
             (Attempt::Failed(at), Some(error)) if at.elapsed() < PAUSE => return Err(error),
             _ => {}
         }
+        let was_to_replica = matches!(&*last, Attempt::Connected(known) if known.is_to_replica.load(Ordering::Acquire));
+        let replaced_at = was_to_replica.then(Instant::now);
         let state = Arc::clone(&self.0);
         let attempt = tokio::spawn(async move {
-            let connected = state.connect().await;
+            let connected = state.connect(replaced_at).await;
             *last = match &connected {
                 Ok(connection) => Attempt::Connected(connection.clone()),
                 Err(_) => Attempt::Failed(Instant::now()),
@@ -180,7 +190,7 @@ impl RedisStore {
 }
 
 impl StoreState {
-    async fn connect(&self) -> RedisResult<StoreConnection> {
+    async fn connect(&self, replaced_at: Option<Instant>) -> RedisResult<StoreConnection> {
         let is_lost = Arc::new(AtomicBool::new(false));
         let lost = Arc::clone(&is_lost);
         let config = AsyncConnectionConfig::new()
@@ -200,12 +210,20 @@ impl StoreState {
         Ok(StoreConnection {
             connection,
             is_lost,
+            is_to_replica: Arc::default(),
+            replaced_at,
             waiting_since: Arc::default(),
         })
     }
 }
 
 impl StoreConnection {
+    /// Returns whether the next request connects again.
+    fn is_replaceable(&self) -> bool {
+        let is_over = self.replaced_at.is_none_or(|at| at.elapsed() >= PAUSE);
+        self.is_lost() || (is_over && self.is_to_replica.load(Ordering::Acquire))
+    }
+
     /// Returns whether the connection was lost, or has no response to a request of 5 s ago.
     fn is_lost(&self) -> bool {
         let waiting_since = *self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner);
@@ -218,7 +236,11 @@ impl StoreConnection {
     }
 
     fn check<T>(&self, result: RedisResult<T>) -> RedisResult<T> {
-        if result.as_ref().is_err_and(is_lost) {
+        let is_to_replica = result.as_ref().is_err_and(is_of_replica);
+        if is_to_replica {
+            self.is_to_replica.store(true, Ordering::Release);
+        }
+        if !is_to_replica && result.as_ref().is_err_and(is_lost) {
             self.is_lost.store(true, Ordering::Release);
         } else {
             *self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -230,11 +252,14 @@ impl StoreConnection {
 /// Returns whether another connection may succeed: this one was lost, does not respond, or leads to a server that has become
 /// a replica.
 pub(crate) fn is_lost(error: &RedisError) -> bool {
-    let is_of_replica = matches!(
+    error.is_io_error() || error.is_unrecoverable_error() || is_of_replica(error)
+}
+
+fn is_of_replica(error: &RedisError) -> bool {
+    matches!(
         error.kind(),
         ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
-    );
-    error.is_io_error() || error.is_unrecoverable_error() || is_of_replica
+    )
 }
 
 /// Makes a request, and repeats it once if its connection is lost. A repetition after a failed attempt to connect receives the

@@ -252,6 +252,48 @@ async fn connection_without_a_response_is_lost_although_its_requests_are_dropped
     Ok(())
 }
 
+/// The largest number of a client with a connection.
+async fn newest_client(other: &mut redis::aio::MultiplexedConnection) -> redis::RedisResult<u64> {
+    let mut list = redis::cmd("CLIENT");
+    let list: String = list.arg("LIST").query_async(other).await?;
+    let ids = list.split_whitespace().filter_map(|field| field.strip_prefix("id="));
+    Ok(ids.filter_map(|id| id.parse().ok()).max().unwrap_or_default())
+}
+
+/// Each write made one or two connections while the URL led to a replica.
+#[tokio::test]
+async fn connections_to_a_replica_are_replaced_after_pauses() -> redis::RedisResult<()> {
+    let Some(server) = RedisServer::volatile() else {
+        return Ok(());
+    };
+    let client = redis::Client::open(server.url())?;
+    let mut other = client.get_multiplexed_async_connection().await?;
+    let store = store(&server);
+    store.insert(b"k", value(b"1", LONG)).await?;
+    server.execute("REPLICAOF 127.0.0.1 1");
+    let begun = std::time::Instant::now();
+    let before = newest_client(&mut other).await?;
+    let budget = Budget {
+        requests: 100,
+        period: LONG,
+    };
+    for _ in 0..50 {
+        assert!(store.insert(b"l", value(b"2", LONG)).await.is_err());
+        assert!(store.take(b"m", budget).await.is_err());
+        assert_eq!(store.get(b"k").await?.as_deref(), Some(&b"1"[..]));
+    }
+    let made = newest_client(&mut other).await?.saturating_sub(before);
+    let pauses = u64::try_from(begun.elapsed().as_millis() / 500).unwrap_or(u64::MAX);
+    // The first one replaces the connection from before, and each further one follows a pause.
+    assert!(
+        (1..=pauses + 1).contains(&made),
+        "{made} connections in {pauses} pauses"
+    );
+    server.execute("REPLICAOF NO ONE");
+    assert_eq!(store.insert(b"l", value(b"2", LONG)).await?, None);
+    Ok(())
+}
+
 #[tokio::test]
 async fn connection_to_a_server_that_has_become_a_replica_is_replaced() -> redis::RedisResult<()> {
     let Some(server) = RedisServer::volatile() else {
@@ -261,19 +303,13 @@ async fn connection_to_a_server_that_has_become_a_replica_is_replaced() -> redis
     let mut other = client.get_multiplexed_async_connection().await?;
     let store = store(&server);
     store.insert(b"k", value(b"1", LONG)).await?;
-    let number = async |other: &mut redis::aio::MultiplexedConnection| -> redis::RedisResult<u32> {
-        let mut list = redis::cmd("CLIENT");
-        let list: String = list.arg("LIST").query_async(other).await?;
-        let newest = list.split_whitespace().filter_map(|field| field.strip_prefix("id="));
-        Ok(newest.filter_map(|id| id.parse().ok()).max().unwrap_or_default())
-    };
-    let first = number(&mut other).await?;
+    let first = newest_client(&mut other).await?;
     server.execute("REPLICAOF 127.0.0.1 1");
-    let after_command = number(&mut other).await?;
+    let after_command = newest_client(&mut other).await?;
     assert!(store.replace(b"k", Some(b"1"), Some(value(b"2", LONG))).await.is_err());
     assert!(store.insert(b"l", value(b"2", LONG)).await.is_err());
     assert_eq!(store.get(b"k").await?.as_deref(), Some(&b"1"[..]));
-    assert!(number(&mut other).await? > after_command.max(first));
+    assert!(newest_client(&mut other).await? > after_command.max(first));
     server.execute("REPLICAOF NO ONE");
     assert!(store.replace(b"k", Some(b"1"), Some(value(b"2", LONG))).await?);
     Ok(())
