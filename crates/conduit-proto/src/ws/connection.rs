@@ -173,16 +173,13 @@ impl WebSocketConnection {
             return Err(WebSocketReason::TooManyFragments);
         }
         // Data that cannot be compressed becomes longer: by 5 bytes for each stored block.
-        let slack = if is_compressed {
-            64 + self.limits.message_bytes / 512
-        } else {
-            0
-        };
-        if header.length > self.limits.frame_bytes.saturating_add(slack) as u64 {
+        let slack = |bytes: usize| if is_compressed { 64 + bytes / 512 } else { 0 };
+        let limit = self.limits.frame_bytes;
+        if header.length > limit.saturating_add(slack(limit)) as u64 {
             return Err(WebSocketReason::FrameTooBig);
         }
-        let limit = self.limits.message_bytes.saturating_add(slack) as u64;
-        if buffered as u64 + header.length > limit {
+        let limit = self.limits.message_bytes;
+        if buffered as u64 + header.length > limit.saturating_add(slack(limit)) as u64 {
             return Err(WebSocketReason::MessageTooBig);
         }
         Ok(kind)

@@ -60,7 +60,8 @@ pub use handshake::{Handshake, HandshakeError, choose_subprotocol, offers_websoc
 pub struct WebSocketLimits {
     /// The size of a message, after decompression. A larger one ends the connection with 1009. Default: 1 MiB.
     pub message_bytes: usize,
-    /// The size of a frame. A larger one ends the connection with 1009 before its payload is read. Default: 1 MiB.
+    /// The size of a frame. A larger one ends the connection with 1009 before its payload is read. A compressed frame may be
+    /// longer by 64 bytes and a 512th of the limit, since data that cannot be compressed becomes longer. Default: 1 MiB.
     pub frame_bytes: usize,
     /// The number of frames of one message. More end the connection with 1008. Default: 1,024.
     pub fragments: u32,

@@ -178,6 +178,26 @@ fn bytes_that_cannot_be_compressed_are_accepted_up_to_the_limit() {
     assert!(server.events == [WebSocketEvent::Binary(noise)]);
 }
 
+/// The limit of a compressed frame was that of a frame plus a share of the limit of a message.
+#[test]
+fn compressed_frame_exceeds_the_limit_of_a_frame_by_little() {
+    let limits = WebSocketLimits {
+        message_bytes: 16 << 20,
+        frame_bytes: 16 << 10,
+        ..WebSocketLimits::default()
+    };
+    let slack = 64 + limits.frame_bytes / 512;
+    for (length, is_accepted) in [
+        (limits.frame_bytes + slack, true),
+        (limits.frame_bytes + slack + 1, false),
+    ] {
+        let mut server = Server::new(limits, Some(deflate(config(false), "permessage-deflate")));
+        // Without its payload: the header is enough.
+        server.receive(&frame(FIN | RSV1 | BINARY, &vec![0; length])[..8]);
+        assert_eq!(server.error.is_none(), is_accepted, "{length}");
+    }
+}
+
 /// A shared compressor does not refer to messages of another connection.
 #[test]
 fn connections_that_share_a_compressor_share_no_context() {
