@@ -437,6 +437,23 @@ fn redirect_is_an_error_unless_the_handler_returns_one() {
 }
 
 #[test]
+fn response_without_a_modification_is_an_error() {
+    block_on(async {
+        let client = TypedClient::new(Fixed(304, "etag", "\"1\"", ""));
+        match set::call(&client, "hello").await {
+            Err(CallError::Unreadable { status, cause }) => assert_eq!(
+                (status, &cause.to_string()[..]),
+                (
+                    StatusCode::NOT_MODIFIED,
+                    "it has no content, and a typed call has no stored response"
+                )
+            ),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
 fn error_of_another_media_type_has_its_text_as_the_detail() {
     block_on(async {
         let text = r#"{"message":"rate limited"}"#;

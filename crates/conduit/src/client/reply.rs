@@ -1,8 +1,8 @@
 //! The responses of calls as values.
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::error::{CallError, ReceivedProblem};
@@ -153,7 +153,10 @@ pub(super) fn read<R: FromReply>(response: http::Response<Bytes>) -> Result<R::V
     let status = head.status;
     if status.is_redirection() && !R::ACCEPTS_REDIRECT {
         let location = head.headers.get(LOCATION).and_then(|location| location.to_str().ok());
-        let cause = format!("it is a redirect to {}", location.unwrap_or("no location"));
+        let cause = match status {
+            StatusCode::NOT_MODIFIED => "it has no content, and a typed call has no stored response".to_owned(),
+            _ => format!("it is a redirect to {}", location.unwrap_or("no location")),
+        };
         return Err(CallError::Unreadable {
             status,
             cause: cause.into(),
