@@ -43,8 +43,8 @@ const DESCRIPTORS_PER_MESSAGE: usize = 16;
 const LIST_BYTES: u32 = 1 << 20;
 /// The deadline for the list, which a predecessor sends at once.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The interval at which the wait for a successor checks for a shutdown.
-const SHUTDOWN_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// The interval between checks for a shutdown, and for the end of a child.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// The time in which a failed successor may end by itself.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 const READY: u8 = b'R';
@@ -313,7 +313,7 @@ fn end(child: &mut Child, timeout: Duration) -> io::Result<ExitStatus> {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        thread::sleep(SHUTDOWN_CHECK_INTERVAL);
+        thread::sleep(CHECK_INTERVAL);
     }
     // It may have ended meanwhile.
     let _ = child.kill();
@@ -327,7 +327,7 @@ fn has_gone() -> io::Error {
 
 fn wait_until_ready(stream: &UnixStream, limit: Duration, handle: &ServerHandle) -> io::Result<()> {
     let begun = Instant::now();
-    stream.set_read_timeout(Some(SHUTDOWN_CHECK_INTERVAL))?;
+    stream.set_read_timeout(Some(CHECK_INTERVAL))?;
     let mut byte = [0];
     loop {
         match (&*stream).read(&mut byte) {

@@ -12,8 +12,11 @@ use crate::handle::{ServerHandle, StopOnDrop};
 pub(crate) struct ThreadRuntime(LocalRuntime);
 
 impl ThreadRuntime {
+    /// Creates the runtime.
+    ///
     /// # Errors
-    /// An error of the system.
+    ///
+    /// Returns an error of the system.
     pub(crate) fn new() -> io::Result<Self> {
         let runtime = Builder::new_current_thread()
             .enable_all()

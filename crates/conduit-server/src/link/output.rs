@@ -12,6 +12,7 @@ use crate::transport::Transport;
 
 /// Above this number of unsent bytes the protocol uses no further input, and makes no further output.
 const HIGH_WATER_BYTES: usize = 64 * 1024;
+
 /// The output of a protocol, from when it is written until the stream has accepted it.
 #[derive(Default)]
 pub(crate) struct Output {

@@ -14,13 +14,14 @@ use super::message::Position;
 #[derive(Clone, Debug)]
 pub struct RemoteEngineConfig {
     /// The time for which a publisher, a new subscriber and a new member wait while the server is unavailable; then they
-    /// receive [`HubError::Unavailable`]. With zero, they fail at once. Default: 10 s.
+    /// receive [`HubError::Unavailable`]. With zero, they fail at once; at most a hundred years. Default: 10 s.
     pub queue_timeout: Duration,
     /// The maximum number of messages that wait. Further messages fail with [`HubError::Full`]. Default: 1,000.
     pub waiting_messages: usize,
     /// The maximum number of bytes of messages that wait. Default: 8 MiB.
     pub waiting_bytes: usize,
-    /// The time for which the members of a process remain present after it has last renewed its lease. Default: 15 s.
+    /// The time for which the members of a process remain present after it has last renewed its lease, at most a hundred
+    /// years. Default: 15 s.
     pub lease: Duration,
     /// The maximum time for a response of the server, after which the engine reconnects. Default: 5 s.
     pub response_timeout: Duration,
@@ -38,7 +39,8 @@ impl Default for RemoteEngineConfig {
     }
 }
 
-/// The maximum time to live, and the maximum of the times of an engine, a hundred years: the sum with the current time is in the range of every server.
+/// The maximum time to live, and the maximum of the times of an engine, a hundred years: the sum with the current time is in the
+/// range of every server.
 pub(super) const LONGEST_TIME: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 /// The time for which a server keeps a topic that no process follows: twice the time of the history, at least a minute and

@@ -35,8 +35,7 @@ pub enum AccessLog {
     /// invalid request has only `client`, `peer`, `status` and `bytes`; its other strings are empty.
     ///
     /// The event of a WebSocket follows its end: `bytes` are those of the frames to the client, `complete` is true if both
-    /// sides have sent Close, and `close_code`, which no other event has, is the code of
-    /// its end.
+    /// sides have sent Close, and `close_code`, which no other event has, is the code of its end.
     Fields,
     /// An event whose message is a line in the combined log format of Apache and nginx, followed by the duration in
     /// microseconds, without fields:

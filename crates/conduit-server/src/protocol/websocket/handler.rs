@@ -12,8 +12,7 @@ use conduit_proto::ws::CloseCode;
 use tokio::time::Sleep;
 
 use crate::body::BoxError;
-use crate::counts::Counts;
-use crate::counts::WorkerCounts;
+use crate::counts::{Counts, WorkerCounts};
 use crate::instrumentation::PollScope;
 use crate::panics::{discard, emit, message};
 use crate::route::Disconnect;
