@@ -52,33 +52,37 @@ type Change = Box<dyn FnOnce(&mut HeaderMap) + Send>;
 
 /// The changes of a request's response, in the request's extensions.
 #[derive(Clone, Default)]
-struct ResponseChanges(Arc<ChangeList>);
-
-#[derive(Default)]
-struct ChangeList {
-    changes: Mutex<Vec<Change>>,
-    sets_cookie: AtomicBool,
+struct ResponseChanges {
+    list: Arc<Mutex<Vec<Change>>>,
+    pending_cookie: PendingCookie,
 }
 
-/// The mark of a response that will have a cookie, by a change that follows the layers of the list.
-#[derive(Clone)]
-pub struct PendingCookie(ResponseChanges);
+/// The mark of a response that will have a cookie, by a change that follows the layers of the list. It does not refer to the list:
+/// changes own it, and a cycle of references would keep them if the handler is dropped.
+#[derive(Clone, Default)]
+pub struct PendingCookie(Arc<AtomicBool>);
 
 impl PendingCookie {
+    /// The mark of the response to a request; `None` if the response [cannot be changed](Request::change_response).
+    pub fn of(request: &Request) -> Option<Self> {
+        let changes = request.extensions().get::<ResponseChanges>();
+        changes.map(|changes| changes.pending_cookie.clone())
+    }
+
     /// Sets the mark.
     pub fn set(&self) {
-        self.0.0.sets_cookie.store(true, Ordering::Release);
+        self.0.store(true, Ordering::Release);
     }
 
     /// Returns whether the mark is set.
     pub fn is_set(&self) -> bool {
-        self.0.0.sets_cookie.load(Ordering::Acquire)
+        self.0.load(Ordering::Acquire)
     }
 }
 
 impl ResponseChanges {
     fn lock(&self) -> MutexGuard<'_, Vec<Change>> {
-        self.0.changes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self) -> Vec<Change> {
@@ -103,15 +107,6 @@ impl Request {
         };
         changes.lock().push(Box::new(change));
         true
-    }
-}
-
-/// Methods for the other crates of the workspace.
-#[doc(hidden)]
-impl Request {
-    /// The mark of a response with a cookie; `None` if the response [cannot be changed](Request::change_response).
-    pub fn pending_cookie(&self) -> Option<PendingCookie> {
-        self.extensions().get::<ResponseChanges>().cloned().map(PendingCookie)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use conduit_core::internal::layer::PendingCookie;
 use http::StatusCode;
 use http::header::{ACCEPT_ENCODING, RETRY_AFTER};
 use serde_json::json;
@@ -264,7 +265,7 @@ impl<T: Store> Idempotency<T> {
         if let Some(stored) = stored {
             return replay(&stored, &fingerprint);
         }
-        let pending_cookie = request.pending_cookie();
+        let pending_cookie = PendingCookie::of(&request);
         let process = async {
             let response = next.run(request).await;
             let has_pending_cookie = pending_cookie.is_some_and(|cookie| cookie.is_set());

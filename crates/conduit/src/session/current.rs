@@ -114,7 +114,7 @@ impl CurrentSession {
 
     /// Looks up the session of a request, and attaches it to the request.
     async fn open(request: &mut Request, sessions: Sessions) -> Result<Self, Problem> {
-        let pending_cookie = request.pending_cookie().ok_or_else(|| {
+        let pending_cookie = PendingCookie::of(request).ok_or_else(|| {
             misuse("an extractor or a layer that uses `Session` must set `FromRequest::IS_AMBIENT` to true")
         })?;
         let current = CurrentSession {

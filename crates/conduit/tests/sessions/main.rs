@@ -517,6 +517,27 @@ impl Store for Watched {
     }
 }
 
+/// The changes of the response and the session referred to each other.
+#[test]
+fn dropped_handler_frees_its_session() {
+    #[post("/never")]
+    async fn never(mut session: Session<Visitor>) -> Result<(), Problem> {
+        session.update(|visitor| visitor.count += 1).await?;
+        std::future::pending().await
+    }
+
+    let store = Watched::default();
+    let client = TestClient::new(
+        App::new(Sessions::new(store.clone()))
+            .routes(routes![never])
+            .layer(conduit::layer::Timeout::new(Duration::from_millis(50))),
+    );
+    client.post("/never").send().assert_status(503);
+    assert!(!store.seen.lock().expect("no panic").is_empty());
+    drop(client);
+    assert_eq!(Arc::strong_count(&store.seen), 1);
+}
+
 #[test]
 fn store_does_not_contain_the_id() {
     let store = Watched::default();
