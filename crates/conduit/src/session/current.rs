@@ -181,7 +181,8 @@ impl CurrentSession {
         let mut status = self.lock();
         status.stored = Stored::Live(opened.id, record.to_bytes().into());
         if is_touched || opened.is_outdated {
-            self.change_cookie(&mut status, CookieChange::Set);
+            // A layer may store the response: without the cookie of a renewal, the client keeps a valid one.
+            status.cookie = CookieChange::Set;
         }
     }
 

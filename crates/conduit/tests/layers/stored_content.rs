@@ -94,6 +94,54 @@ fn response_that_changes_the_cookie_of_a_session_is_not_stored() {
     }
 }
 
+/// The renewal of a cookie with the same id prevented that the response was stored.
+#[cfg(feature = "sessions")]
+#[test]
+fn response_that_renews_a_session_in_a_cookie_is_stored() {
+    use conduit::extract::CookieKey;
+    use conduit::session::{Session, Sessions};
+
+    #[post("/visit")]
+    async fn visit(mut session: Session<u32>) -> Result<String, Problem> {
+        session.update(|visits| *visits += 1).await?;
+        Ok(session.to_string())
+    }
+
+    #[post("/pay")]
+    async fn pay(session: Session<u32>) -> String {
+        session.to_string()
+    }
+
+    let client = |sessions| {
+        let routes = routes![
+            #[layer(keys())]
+            [visit, pay]
+        ];
+        TestClient::new(App::new(sessions).development(false).routes(routes))
+    };
+    let key = CookieKey::random();
+    let before = client(Sessions::in_cookies(key.clone(), []));
+    before.post("/visit").send().assert_text("1");
+    let cookie = before.cookie("__Host-session").expect("a cookie");
+    let after = client(Sessions::in_cookies(CookieKey::random(), [key]));
+    let send = |target, key| {
+        let request = after.post(target).header("idempotency-key", key);
+        request.header("cookie", format!("__Host-session={cookie}")).send()
+    };
+    let first = send("/pay", "7f9c");
+    first.assert_text("1");
+    assert!(
+        first.header("set-cookie").is_some(),
+        "the key of the cookie is replaced"
+    );
+    send("/pay", "7f9c")
+        .assert_text("1")
+        .assert_header("idempotency-replayed", "true");
+    // The cookie has the data of the session.
+    send("/visit", "7f9d").assert_text("2");
+    assert_is_not_stored(&send("/visit", "7f9d"));
+}
+
 /// The form was applied only to requests without a key.
 #[test]
 fn form_of_errors_applies_to_a_stored_problem() {
