@@ -136,27 +136,30 @@ fn is_loopback(endpoint: &str) -> bool {
     })
 }
 
-/// Returns whether the crates accept each element as a header field; they omit others without a message.
+/// Returns whether the crates accept each element as a header field; they omit others, also those with an empty value, without a
+/// message.
 fn are_headers(value: &str) -> bool {
     pairs(value).all(|pair| {
         pair.is_some_and(|(name, value)| {
             let decoded = percent_decode_str(value).decode_utf8();
-            HeaderName::try_from(name).is_ok() && decoded.is_ok_and(|value| HeaderValue::from_str(&value).is_ok())
+            let is_value = decoded.is_ok_and(|value| !value.is_empty() && HeaderValue::from_str(&value).is_ok());
+            HeaderName::try_from(name).is_ok() && is_value
         })
     })
 }
 
+/// Returns whether each element is an attribute, whose value may be empty.
 fn are_pairs(value: &str) -> bool {
     pairs(value).all(|pair| pair.is_some())
 }
 
-/// The elements of a list of names and values; `None` for one without a name or a value.
+/// The elements of a list of names and values; `None` for one without a name or `=`.
 fn pairs(list: &str) -> impl Iterator<Item = Option<(&str, &str)>> {
     let elements = list.split(',').map(str::trim).filter(|element| !element.is_empty());
     elements.map(|element| {
         let (name, value) = element.split_once('=')?;
         let (name, value) = (name.trim(), value.trim());
-        (!name.is_empty() && !value.is_empty()).then_some((name, value))
+        (!name.is_empty()).then_some((name, value))
     })
 }
 
@@ -259,6 +262,14 @@ mod tests {
                 error.to_string(),
                 format!("invalid {variable}={value:?}: expected {expected}")
             );
+        }
+    }
+
+    #[test]
+    fn attribute_may_have_an_empty_value() {
+        for (value, is_valid) in [("service.version=,team=a", true), ("team=a,=b", false), ("=", false)] {
+            let settings = with(&[("OTEL_RESOURCE_ATTRIBUTES", value)]);
+            assert_eq!(settings.is_ok(), is_valid, "{value}");
         }
     }
 
