@@ -203,7 +203,10 @@ fn stored_response(stored: &[u8], kind: u8) -> Option<Response> {
         (fields, rest) = read_fields(rest)?;
         trailers = Some(fields);
     }
-    *response.body_mut() = match problem(response.status(), rest).filter(|_| kind == DONE_WITH_PROBLEM) {
+    *response.body_mut() = match (kind == DONE_WITH_PROBLEM)
+        .then(|| problem(response.status(), rest))
+        .flatten()
+    {
         Some(problem) => Body(BodyKind::Presented(Box::new(problem), rest.to_vec().into())),
         None => whole(rest.to_vec(), trailers),
     };
