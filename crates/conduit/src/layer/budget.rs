@@ -50,7 +50,6 @@ impl Budget {
     /// an interval, minus now. The request is accepted, and the new arrival time to be stored, if `ahead` is at most the
     /// [tolerance](Self::tolerance).
     pub fn taken(&self, ahead: Duration) -> Taken {
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let (interval, tolerance, ahead) = (self.interval_micros(), micros(self.tolerance()), micros(ahead));
         if ahead > tolerance {
             return Taken {
@@ -71,7 +70,6 @@ impl Budget {
 
     /// The result of a request at `now`, and the arrival time after it, both in microseconds since 1970.
     pub(super) fn take_at(&self, arrival: u64, now: u64) -> (Taken, u64) {
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let arrival = match arrival > now.saturating_add(micros(self.longest_lead())) {
             true => now.saturating_add(micros(self.tolerance()) - self.interval_micros()),
             false => arrival.max(now),
@@ -81,7 +79,7 @@ impl Budget {
     }
 
     fn interval_micros(&self) -> u64 {
-        let period = u64::try_from(self.period.as_micros()).unwrap_or(u64::MAX);
+        let period = micros(self.period);
         // The tolerance and the times of the next requests fit in 64 bits.
         (period / self.burst()).clamp(1, u64::MAX / 4 / self.burst())
     }
@@ -90,6 +88,10 @@ impl Budget {
     fn burst(&self) -> u64 {
         u64::from(self.requests.max(1))
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
