@@ -40,7 +40,7 @@ pub struct AppStack<S> {
     pub layers: Vec<Box<dyn AnyLayer<S>>>,
     /// The handler of requests without a route.
     pub fallback: Option<Box<dyn AnyFallback<S>>>,
-    /// The format of errors.
+    /// The error format.
     pub errors: ErrorForm,
     /// The check of requests for handlers with ambient extractors.
     pub cross_origin: Option<CrossOriginGuard>,
@@ -235,7 +235,7 @@ pub struct Application {
     dispatcher: Rc<Dispatcher>,
     /// The outermost layer of the application, if it has any.
     outermost: Option<Rc<dyn Endpoint>>,
-    /// The format of errors, unless it is the default.
+    /// The error format, unless it is the default.
     errors: Option<ConnectedForm>,
 }
 
@@ -273,7 +273,7 @@ impl Application {
         }
     }
 
-    /// A response of the server to input that is not a request, in the application's form for errors.
+    /// A response of the server to input that is not a request, in the application's error format.
     pub fn show(&self, response: Response) -> Response {
         match &self.errors {
             Some(errors) => errors.apply(response, &RequestSummary::default()),

@@ -168,7 +168,7 @@ struct Builder {
     omitted_tools: Vec<Gap>,
     /// The limits of the layers of the application.
     limits: Vec<LayerLimit>,
-    /// The content of every error response where the application has a error format.
+    /// The content of every error response where the application has an error format.
     errors: Option<Content>,
 }
 

@@ -128,7 +128,7 @@ fn app() -> App<(), Routes> {
         .development(false)
 }
 
-/// A server whose form for errors panics.
+/// A server whose error format panics.
 fn server() -> Running {
     serve(app().errors(|_, _| panic!("the form fails")))
 }

@@ -288,7 +288,7 @@ impl Problem {
 
 impl Body {
     /// The problem of an error response whose body is unchanged. A layer may read it; a layer that encodes bodies should
-    /// leave it unchanged, because the application's form for errors (`App::errors`) runs after all
+    /// leave it unchanged, because the application's error format (`App::errors`) runs after all
     /// layers.
     pub fn problem(&self) -> Option<&Problem> {
         match &self.0 {
@@ -361,7 +361,7 @@ impl IntoResponse for Problem {
         let json = self.to_json();
         let status = self.0.status;
         let headers = self.0.headers.clone();
-        // The body carries the problem on to where the application's form for errors is applied.
+        // The body carries the problem on to where the application's error format is applied.
         let mut response = with_type(Body(BodyKind::Presented(Box::new(self), json)), MediaType::Problem);
         *response.status_mut() = status;
         response.headers_mut().extend(headers);

@@ -127,7 +127,7 @@ fn is_compressible(response: &Response) -> bool {
     );
     has_body
         && !response.body().is_empty()
-        // The application's form for errors needs the problem.
+        // The application's error format needs the problem.
         && response.body().problem().is_none()
         && !headers.contains_key(CONTENT_ENCODING)
         && !headers.contains_key(CONTENT_RANGE)

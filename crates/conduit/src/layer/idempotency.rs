@@ -65,7 +65,7 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 ///
 /// A cookie belongs to one client, and may be a secret that the store must not have. So do not use the layer for a route that begins a
 /// session or gives it another id, such as a sign-in: a client that lost the response would receive a 409 instead of its cookie. The
-/// form of errors of the application, [`App::errors`](crate::App::errors), applies to a stored problem too, without the causes and
+/// error format of the application, [`App::errors`](crate::App::errors), applies to a stored problem too, without the causes and
 /// the field errors.
 ///
 /// If a request passes several of these layers, each has a separate record of it, also in the same store.

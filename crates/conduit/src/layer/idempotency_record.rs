@@ -217,7 +217,7 @@ fn stored_response(stored: &[u8], kind: u8) -> Option<Response> {
     Some(response)
 }
 
-/// The problem with these members, for the form of errors of the application.
+/// The problem with these members, for the error format of the application.
 fn problem(status: StatusCode, json: &[u8]) -> Option<Problem> {
     let Ok(Value::Object(members)) = serde_json::from_slice(json) else {
         return None;

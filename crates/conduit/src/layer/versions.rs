@@ -14,8 +14,8 @@ use crate::response::{IntoResponse, Response};
 ///
 /// A request whose path has a route is not affected. For any other request, the layer prepends the prefix of the version in the
 /// field, or of the default version, to the path, if that path has a route. An unknown version results in a 400 that lists the
-/// versions, if the path has a route in one of them. The layer must be one of the application, since layers of a list run after the route look-up. The OpenAPI document has
-/// the paths with prefixes.
+/// versions, if the path has a route in one of them. The layer must be one of the application, since layers
+/// of a list run after the route look-up. The OpenAPI document has the paths with prefixes.
 ///
 /// A path that would need the change of another layer as well, such as that of [`TrailingSlash`](super::TrailingSlash), results in a
 /// 404. Fallbacks and pages of mounted applications count as paths without a route, so a version whose routes match every path,

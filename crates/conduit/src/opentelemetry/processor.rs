@@ -14,7 +14,7 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanExporter,
 use crate::server::watch::REQUEST_TARGET;
 
 /// Log fields that duplicate standard attributes of a request. The source location would be the server's.
-const SAID_TWICE: [&str; 11] = [
+const DUPLICATE_ATTRIBUTES: [&str; 11] = [
     "bytes",
     "code.file.path",
     "code.line.number",
@@ -48,7 +48,7 @@ impl SpanProcessor for Processor {
     fn on_end(&self, mut span: SpanData) {
         if is_request(&span) {
             span.attributes
-                .retain(|attribute| !SAID_TWICE.contains(&attribute.key.as_str()));
+                .retain(|attribute| !DUPLICATE_ATTRIBUTES.contains(&attribute.key.as_str()));
         }
         self.0.on_end(span);
     }

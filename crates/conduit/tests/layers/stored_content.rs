@@ -142,9 +142,9 @@ fn response_that_renews_a_session_in_a_cookie_is_stored() {
     assert_is_not_stored(&send("/visit", "7f9d"));
 }
 
-/// The form was applied only to requests without a key.
+/// The error format was applied only to requests without a key.
 #[test]
-fn form_of_errors_applies_to_a_stored_problem() {
+fn error_format_applies_to_a_stored_problem() {
     #[post("/invalid")]
     async fn invalid(count: State<Count>) -> Problem {
         let number = count.fetch_add(1, Ordering::SeqCst);
