@@ -78,7 +78,8 @@ const TAKE: &str = "
 /// Values in the table `conduit_store` of a SQLite database, which may have other tables. Clones use the same connections.
 ///
 /// Each change is one statement, so it is atomic among all processes that use the file. A request to an exhausted budget only reads.
-/// Insertions remove expired values a few at a time. The size is not bounded: it is that of the live values. Lifetimes use the system clock.
+/// Insertions remove expired values a few at a time. The size is not bounded: it is that of the live values. Lifetimes
+/// use the system clock.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     writer: SqlitePool,

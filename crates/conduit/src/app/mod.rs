@@ -518,8 +518,7 @@ impl<S: 'static, R> App<S, R> {
     /// # Errors
     ///
     /// Returns an error if a route of the application has the path of its docs page or of the endpoint of its tools, if a handler
-    /// cannot be a tool, if an environment variable of a limit has
-    /// an invalid value, or if the system cannot create a thread.
+    /// cannot be a tool, if an environment variable of a limit has an invalid value, or if the system cannot create a thread.
     ///
     /// # Example
     ///
@@ -563,8 +562,8 @@ impl<S: 'static, R> App<S, R> {
     /// # Errors
     ///
     /// Returns an error if a route of the application has the path of its docs page or of the endpoint of its tools, if a handler
-    /// cannot be a tool, if an environment variable of a limit has
-    /// an invalid value, or if the state is that of [`App::open`] or [`App::open_per_worker`], which need a server's threads.
+    /// cannot be a tool, if an environment variable of a limit has an invalid value, or if the state is that of [`App::open`] or
+    /// [`App::open_per_worker`], which need a server's threads.
     #[cfg(feature = "tower")]
     pub fn into_local_service(mut self) -> Result<crate::tower::LocalAppService>
     where

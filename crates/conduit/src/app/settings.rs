@@ -198,7 +198,8 @@ impl<S, R> App<S, R> {
 
     /// Sets the number of files that a worker keeps open for `Files`, so that the next request does not open them again; the
     /// least recently requested one is closed for a new one. Default: 256. 0 disables the cache. A file takes a descriptor and
-    /// about 500 bytes; one that is served compressed takes a second place for its compressed variant. The content of files up to 16 KiB stays in memory, too, at most 1 MiB in all.
+    /// about 500 bytes; one that is served compressed takes a second place for its compressed variant. The content of files up to
+    /// 16 KiB stays in memory, too, at most 1 MiB in all.
     pub fn file_cache(mut self, files: usize) -> Self {
         self.config.files.files = files;
         self.config.choose("CONDUIT_FILE_CACHE");

@@ -389,7 +389,8 @@ impl<S: TopicServer> Driver<S> {
                     pending.end(result);
                 }
                 Some(Request::Leave(membership)) => {
-                    if self.members.remove(&membership) && result.is_err() {
+                    let was_member = self.members.remove(&membership);
+                    if was_member && result.is_err() {
                         self.refused.insert(membership);
                     }
                 }

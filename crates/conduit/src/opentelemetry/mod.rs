@@ -12,8 +12,8 @@
 //!
 //! A request never waits for the collector. Ended spans enter a queue of fixed length (`OTEL_BSP_MAX_QUEUE_SIZE`, 2048), and a
 //! separate thread exports them. A span is lost if the queue is full, or if the export of its batch fails; the log has the number of
-//! lost spans and the failure of the collector. Each attribute has at most 1 KiB of client input. Dropping the program's [`OpenTelemetry`] exports the remaining
-//! spans and waits at most 5 s.
+//! lost spans and the failure of the collector. Each attribute has at most 1 KiB of client input. Dropping the program's
+//! [`OpenTelemetry`] exports the remaining spans and waits at most 5 s.
 //!
 //! # Example
 //!

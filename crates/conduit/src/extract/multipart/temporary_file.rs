@@ -1,4 +1,5 @@
-//! A temporary file that is removed without a wait of the worker.
+//! A temporary file that is removed without a wait of the worker, unless it becomes the body of a response: then the worker closes
+//! the file, and frees its blocks, at the end of the body.
 
 use std::io::{self, Write as _};
 use std::path::Path;
