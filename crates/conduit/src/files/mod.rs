@@ -157,7 +157,7 @@ impl Files {
     /// browser. A navigation has `sec-fetch-mode: navigate` or, from browsers older than 2023, accepts `text/html`. A missing
     /// script or image still results in a 404.
     ///
-    /// A file that does not exist is logged as an error by this call.
+    /// This call logs an error if the directory is readable and has no such file. Files in the program are not checked.
     pub fn single_page(self, path: impl Into<String>) -> Self {
         let page = relative(path.into());
         if let Source::Disk(disk) = &self.source

@@ -63,10 +63,10 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 /// also not stored if it sets a cookie, if its body exceeds 1 MiB, fails or is an event stream, or if the store has no room; its key
 /// then results in a 409.
 ///
-/// A cookie belongs to one client, and may be a secret that the store must not have. So do not use the layer for a route that begins a
-/// session or gives it another id, such as a sign-in: a client that lost the response would receive a 409 instead of its cookie. The
-/// error format of the application, [`App::errors`](crate::App::errors), applies to a stored problem too, without the causes and
-/// the field errors.
+/// A cookie belongs to one client, and may be a secret that the store must not have. So do not use the layer for a route that begins
+/// or ends a session or gives it another id, such as a sign-in: a client that lost the response would receive a 409 instead of its
+/// cookie. The same applies to the update of a session in a cookie. The error format of the application,
+/// [`App::errors`](crate::App::errors), applies to a stored problem too, without the causes and the field errors.
 ///
 /// If a request passes several of these layers, each has a separate record of it, also in the same store.
 ///
