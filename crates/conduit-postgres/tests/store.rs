@@ -1,6 +1,8 @@
 //! The store: the contract of `Store`, hot keys of several tasks and pools, expired rows, a lost connection, a transaction of
 //! the caller; layers and sessions of two processes.
 
+#[path = "../../conduit/tests/support/budgets.rs"]
+mod budgets;
 #[path = "../../conduit/tests/support/service.rs"]
 mod service;
 #[path = "../../conduit/tests/support/visits.rs"]
@@ -9,6 +11,7 @@ mod visits;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use budgets::check_extreme_budgets;
 use conduit::layer::{Budget, Idempotency, RateLimit, Store, StoreTransaction as _, Value};
 use conduit::prelude::*;
 use conduit::session::Sessions;
@@ -171,17 +174,7 @@ async fn budget_refills_and_has_any_size() -> sqlx::Result<()> {
         let taken = store.take(b"k", two).await?;
         assert!(taken.is_accepted == accepted && taken.wait <= LONG / 2, "{taken:?}");
     }
-    // Zero counts as 1.
-    for accepted in [true, false] {
-        assert_eq!(store.take(b"none", budget(0, LONG)).await?.is_accepted, accepted);
-    }
-    assert!(store.take(b"short", budget(1, Duration::ZERO)).await?.is_accepted);
-    for (key, requests) in [(b"a", 1), (b"b", u32::MAX)] {
-        let taken = store.take(key, budget(requests, Duration::MAX)).await?;
-        assert_eq!((taken.is_accepted, taken.left), (true, u64::from(requests) - 1));
-    }
-    assert!(!store.take(b"a", budget(1, Duration::MAX)).await?.is_accepted);
-    Ok(())
+    check_extreme_budgets(&store).await
 }
 
 #[tokio::test]

@@ -263,17 +263,25 @@ async fn accepted_connections(other: &mut redis::aio::MultiplexedConnection) -> 
         .expect("a number of connections"))
 }
 
+/// A store with the value 1 of `k`, which was connected before the server became a replica, and another connection.
+async fn connected_to_replica(
+    server: &RedisServer,
+) -> redis::RedisResult<(RedisStore, redis::aio::MultiplexedConnection)> {
+    let client = redis::Client::open(server.url())?;
+    let other = client.get_multiplexed_async_connection().await?;
+    let store = store(server);
+    store.insert(b"k", value(b"1", LONG)).await?;
+    server.execute("REPLICAOF 127.0.0.1 1");
+    Ok((store, other))
+}
+
 /// Each write made one or two connections while the URL led to a replica.
 #[tokio::test]
 async fn connections_to_a_replica_are_replaced_after_pauses() -> redis::RedisResult<()> {
     let Some(server) = RedisServer::volatile() else {
         return Ok(());
     };
-    let client = redis::Client::open(server.url())?;
-    let mut other = client.get_multiplexed_async_connection().await?;
-    let store = store(&server);
-    store.insert(b"k", value(b"1", LONG)).await?;
-    server.execute("REPLICAOF 127.0.0.1 1");
+    let (store, mut other) = connected_to_replica(&server).await?;
     let begun = std::time::Instant::now();
     let before = accepted_connections(&mut other).await?;
     let budget = Budget {
@@ -302,11 +310,7 @@ async fn connection_to_a_server_that_has_become_a_replica_is_replaced() -> redis
     let Some(server) = RedisServer::volatile() else {
         return Ok(());
     };
-    let client = redis::Client::open(server.url())?;
-    let mut other = client.get_multiplexed_async_connection().await?;
-    let store = store(&server);
-    store.insert(b"k", value(b"1", LONG)).await?;
-    server.execute("REPLICAOF 127.0.0.1 1");
+    let (store, mut other) = connected_to_replica(&server).await?;
     let before = accepted_connections(&mut other).await?;
     assert!(store.replace(b"k", Some(b"1"), Some(value(b"2", LONG))).await.is_err());
     assert!(store.insert(b"l", value(b"2", LONG)).await.is_err());

@@ -1,7 +1,11 @@
 //! The store in SQLite: the contract of `Store`, and sessions that survive a restart.
 
+#[path = "../../conduit/tests/support/budgets.rs"]
+mod budgets;
+
 use std::time::Duration;
 
+use budgets::check_extreme_budgets;
 use conduit::layer::{Budget, Store, Value};
 use conduit::prelude::*;
 use conduit::session::{Session, Sessions};
@@ -176,17 +180,7 @@ async fn budget_refills_and_has_any_size() -> sqlx::Result<()> {
         let taken = store.take(b"k", two).await?;
         assert!(taken.is_accepted == accepted && taken.wait <= LONG / 2, "{taken:?}");
     }
-    // Zero counts as 1.
-    for accepted in [true, false] {
-        assert_eq!(store.take(b"none", budget(0, LONG)).await?.is_accepted, accepted);
-    }
-    assert!(store.take(b"short", budget(1, Duration::ZERO)).await?.is_accepted);
-    for (key, requests) in [(b"a", 1), (b"b", u32::MAX)] {
-        let taken = store.take(key, budget(requests, Duration::MAX)).await?;
-        assert_eq!((taken.is_accepted, taken.left), (true, u64::from(requests) - 1));
-    }
-    assert!(!store.take(b"a", budget(1, Duration::MAX)).await?.is_accepted);
-    Ok(())
+    check_extreme_budgets(&store).await
 }
 
 #[derive(Default, serde::Serialize, serde::Deserialize)]

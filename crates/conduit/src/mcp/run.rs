@@ -1,6 +1,5 @@
 //! A tool that starts a run: the call ends with the run, whose progress is that of the call.
 
-use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt as _;
 use rmcp::RoleServer;
 use rmcp::model::{CallToolResult, ContentBlock, ErrorData, ProgressNotificationParam};
@@ -9,6 +8,7 @@ use serde_json::Value;
 
 use super::caller::Caller;
 use super::cancellation::{unless, until_cancelled};
+use super::disconnect::is_event_stream;
 use super::result::failed;
 use crate::events::MEDIA_TYPE;
 use crate::runs::FollowsRun;
@@ -34,11 +34,7 @@ pub(super) async fn follow(
         return Ok(None);
     };
     let is_run = response.extensions().get::<FollowsRun>().is_some();
-    let media_type = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    if !media_type.is_some_and(|media_type| media_type.starts_with(MEDIA_TYPE)) {
+    if !is_event_stream(response.headers()) {
         return Ok(None);
     }
     let update = until_cancelled(context, last_update(response.into_body(), is_run, context));
