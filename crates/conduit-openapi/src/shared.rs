@@ -177,6 +177,14 @@ pub(super) fn is_json(kind: &str) -> bool {
     kind == "application/json" || kind.ends_with("+json")
 }
 
+/// A text on one line.
+#[cfg(any(feature = "codegen", feature = "lock"))]
+pub(super) fn one_line(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |text, line| text + " " + line)
+}
+
 /// Returns whether a response has problems only.
 pub(super) fn is_problem(content: &Map<String, Value>) -> bool {
     content.keys().all(|kind| kind.ends_with("problem+json"))

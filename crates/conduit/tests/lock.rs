@@ -2,6 +2,8 @@
 
 #[path = "lock/maps.rs"]
 mod maps;
+#[path = "lock/schemas.rs"]
+mod schemas;
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -14,7 +14,7 @@
 use super::APPLICATION;
 use super::attributes::Attributes;
 use super::limits::{BODY, LIMITS, LockedLimit};
-use super::nodes::KEYS;
+use super::nodes::{KEYS, REST};
 use super::text::{Line, Lock, LockDifference, Section};
 
 /// The direction of a value.
@@ -362,8 +362,20 @@ impl<'l> Comparison<'l> {
             (true, false) => change(Change::MORE, "may have further fields".to_owned()),
             _ => {}
         }
+        match (old.has(REST), new.has(REST)) {
+            (false, true) => change(Change::MORE, "takes the rest of the path".to_owned()),
+            (true, false) => change(Change::LESS, "no longer takes the rest of the path".to_owned()),
+            _ => {}
+        }
         let (before, now) = (types(old), types(new));
-        if before != now {
+        let is_schema = old.reference().is_some();
+        if is_schema && new.reference().is_some() {
+            match (before.contains(&"null"), now.contains(&"null")) {
+                (false, true) => change(Change::MORE, "may be null".to_owned()),
+                (true, false) => change(Change::LESS, "is no longer null".to_owned()),
+                _ => {}
+            }
+        } else if before != now && is_schema == new.reference().is_some() {
             let is_any = |types: &[&str]| types.is_empty();
             // Every integer is a number.
             let covers =
@@ -555,18 +567,26 @@ fn space(pointer: &str) -> &'static str {
 
 /// Returns whether a pointer before the end of this one satisfies a condition.
 fn has_ancestor(pointer: &str, is_found: impl Fn(&str) -> bool) -> bool {
-    let ends = pointer
-        .char_indices()
-        .skip(1)
-        .filter(|(_, letter)| ".[?&".contains(*letter));
-    ends.map(|(end, _)| &pointer[..end]).any(is_found)
+    steps(pointer).skip(1).map(|end| &pointer[..end]).any(is_found)
 }
 
 /// Returns whether the last step of a pointer is one of several alternatives.
 fn is_choice(pointer: &str) -> bool {
-    pointer
-        .rfind(['.', '[', '?', '&'])
+    steps(pointer)
+        .last()
         .is_some_and(|last| pointer[last..].starts_with('?'))
+}
+
+/// The positions at which the steps of a pointer begin. A name in quotation marks may contain the marks of other steps.
+fn steps(pointer: &str) -> impl Iterator<Item = usize> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let begins = move |(at, letter): (usize, char)| {
+        let is_step = !is_quoted && ".[?&".contains(letter);
+        is_quoted ^= letter == '"' && !is_escaped;
+        is_escaped = is_quoted && letter == '\\' && !is_escaped;
+        is_step.then_some(at)
+    };
+    pointer.char_indices().filter_map(begins)
 }
 
 /// The names of JSON types in a line, in alphabetical order.

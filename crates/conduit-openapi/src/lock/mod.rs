@@ -17,11 +17,11 @@ use serde_json::{Map, Value};
 
 use self::attributes::Attributes;
 use self::limits::LIMITS;
-use self::nodes::nodes;
+use self::nodes::{REST, nodes};
 use self::text::{Line, Section};
 pub use self::text::{Lock, LockDifference};
-use super::document::Document;
-use super::shared::{DescribedOperation, resolved};
+use super::document::{Document, rest_parameter};
+use super::shared::{DescribedOperation, one_line, resolved};
 
 /// The section of the application as a whole.
 const APPLICATION: &str = "application";
@@ -44,8 +44,8 @@ impl Document {
         let mut lock = Lock {
             title: format!(
                 "{} {}",
-                self.title(),
-                document["info"]["version"].as_str().unwrap_or_default()
+                one_line(self.title()),
+                one_line(document["info"]["version"].as_str().unwrap_or_default())
             ),
             ..Lock::default()
         };
@@ -62,7 +62,12 @@ impl Document {
                 let definition = operation.definition;
                 let name = format!("{} {}", definition.method, item.path);
                 let layers = context.layers.iter().find(|(route, _)| *route == definition);
-                let lines = operation_lines(&document, operation, layers.map_or(&[][..], |(_, layers)| layers));
+                let lines = operation_lines(
+                    &document,
+                    &item.path,
+                    operation,
+                    layers.map_or(&[][..], |(_, layers)| layers),
+                );
                 lock.sources
                     .insert(name.clone(), format!("{}:{}", definition.file, definition.line));
                 lock.sections.push((name, lines));
@@ -71,7 +76,7 @@ impl Document {
         for (name, item) in &self.webhooks {
             let schema = &item["post"]["requestBody"]["content"]["application/json"]["schema"];
             lock.sections.push((
-                format!("webhook {name}"),
+                format!("webhook {}", word(name)),
                 nodes("body application/json", schema, Attributes::default()),
             ));
         }
@@ -83,7 +88,12 @@ impl Document {
     }
 }
 
-fn operation_lines(document: &Value, operation: &DescribedOperation, layers: &[Cow<'static, str>]) -> Section {
+fn operation_lines(
+    document: &Value,
+    path: &str,
+    operation: &DescribedOperation,
+    layers: &[Cow<'static, str>],
+) -> Section {
     let value = &operation.value;
     let empty = Map::new();
     let handler = operation.definition.handler;
@@ -110,15 +120,16 @@ fn operation_lines(document: &Value, operation: &DescribedOperation, layers: &[C
     if let Some(value) = value.get("x-pages") {
         lines.push(Line::of("pages", Attributes::list([value.to_string()])));
     }
+    let rest = rest_parameter(operation.definition, path);
     for parameter in value["parameters"].as_array().into_iter().flatten() {
         let parameter = resolved(document, parameter);
         let (place, name) = (&parameter["in"], &parameter["name"]);
-        let part = format!(
-            "{} {}",
-            place.as_str().unwrap_or_default(),
-            word(name.as_str().unwrap_or_default())
-        );
-        let attributes = Attributes::required(parameter["required"] == Value::Bool(true));
+        let (place, name) = (place.as_str().unwrap_or_default(), name.as_str().unwrap_or_default());
+        let part = format!("{place} {}", word(name));
+        let mut attributes = Attributes::required(parameter["required"] == Value::Bool(true));
+        if place == "path" && rest == Some(name) {
+            attributes.0.push(REST.to_owned());
+        }
         lines.extend(nodes(&part, &parameter["schema"], attributes));
     }
     if let Some(body) = value.get("requestBody") {
@@ -170,5 +181,13 @@ fn guard(way: &Value) -> String {
 
 /// A name as one word of a line.
 fn word(name: &str) -> String {
-    name.replace('%', "%25").replace(' ', "%20").replace(':', "%3A")
+    let mut word = String::new();
+    for letter in name.chars() {
+        if letter.is_control() || "% :".contains(letter) {
+            word.push_str(&format!("%{:02X}", u32::from(letter)));
+        } else {
+            word.push(letter);
+        }
+    }
+    word
 }

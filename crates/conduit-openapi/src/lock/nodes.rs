@@ -27,6 +27,9 @@ const VALUES: [&str; 14] = [
 /// The keyword of the pattern of the keys in a map.
 pub(super) const KEYS: &str = "keys";
 
+/// The attribute of a parameter of the path that is the rest of it, with slashes.
+pub(super) const REST: &str = "rest";
+
 /// The last component of the reference to a schema.
 const SCHEMAS: &str = "#/components/schemas/";
 
