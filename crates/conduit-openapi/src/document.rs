@@ -121,6 +121,16 @@ impl Document {
     pub(super) fn server_urls(&self) -> impl Iterator<Item = &str> {
         self.info.servers().iter().filter_map(|server| server["url"].as_str())
     }
+
+    /// The URLs from which a client with OAuth 2 or OpenID Connect receives tokens, and its configuration.
+    pub(super) fn token_urls(&self) -> impl Iterator<Item = &str> {
+        let schemes = self.components["securitySchemes"].as_object().into_iter().flatten();
+        schemes.flat_map(|(_, scheme)| {
+            let flows = scheme["flows"].as_object().into_iter().flatten();
+            let of_flows = flows.flat_map(|(_, flow)| [&flow["tokenUrl"], &flow["refreshUrl"]]);
+            of_flows.chain([&scheme["openIdConnectUrl"]]).filter_map(Value::as_str)
+        })
+    }
 }
 
 /// The document of a list of routes; in `conduit::prelude`.
@@ -269,7 +279,8 @@ impl Builder {
             for link in links {
                 let Some(id) = self.ids.get(link.handler) else {
                     let missing = format!(
-                        "a link leads to `{}`, which is not a route of the application: add it to the routes",
+                        "a link leads to `{}`, which the document does not have: add it to the routes, without `#[doc(hidden)]`, \
+                         or remove the link",
                         link.handler
                     );
                     self.gaps.push(gap(definition, missing));

@@ -17,9 +17,12 @@ const VERSION: &str = "5.35.0";
 const PAGE: &str = include_str!("assets/page.html");
 const START: &str = include_str!("assets/start.js");
 const SCRIPT: &[u8] = include_bytes!("assets/swagger-ui-bundle.js.gz");
+/// The page that an authorization server redirects to, which passes the code to the docs page, and its script.
+const REDIRECT: &str = include_str!("assets/oauth2-redirect.html");
+const REDIRECT_SCRIPT: &str = include_str!("assets/oauth2-redirect.js");
 const STYLE: &[u8] = include_bytes!("assets/swagger-ui.css.gz");
 
-/// The URLs of the assets contain the version, so that a client may cache them for a year.
+/// The URLs of the assets contain the versions of Swagger UI and of this crate, so that a client may cache them for a year.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
 const SCRIPTS: &str = "text/javascript; charset=utf-8";
@@ -44,8 +47,8 @@ impl Page {
 }
 
 impl Document {
-    /// The docs page at this path, and the pages below it: the document at `/openapi.json`, and the scripts and styles of
-    /// the page.
+    /// The docs page at this path, and the pages below it: the document at `/openapi.json`, the scripts and styles of the
+    /// page, and `/oauth2-redirect.html`, the redirect URI of its sign-in with OAuth 2.
     ///
     /// # Panics
     /// Panics if the URL of a server in the document has characters that are not visible.
@@ -71,6 +74,20 @@ fn pages(document: &Document, path: &str) -> Vec<Page> {
     vec![
         html.with(CONTENT_SECURITY_POLICY, policy(document)),
         fixed("/openapi.json", "application/json", "no-cache", json.into()),
+        fixed(
+            "/oauth2-redirect.html",
+            "text/html; charset=utf-8",
+            "no-cache",
+            Bytes::from_static(REDIRECT.as_bytes()),
+        )
+        .with(CONTENT_SECURITY_POLICY, "default-src 'none'; script-src 'self'"),
+        // The page names it without a version.
+        fixed(
+            "/oauth2-redirect.js",
+            SCRIPTS,
+            "no-cache",
+            Bytes::from_static(REDIRECT_SCRIPT.as_bytes()),
+        ),
         fixed("/start.js", SCRIPTS, FOREVER, Bytes::from_static(START.as_bytes())),
         // Every client receives the compressed form of an asset, because all browsers read it.
         fixed("/swagger-ui.js", SCRIPTS, FOREVER, Bytes::from_static(SCRIPT)).with(CONTENT_ENCODING, "gzip"),
@@ -94,22 +111,23 @@ fn html(document: &Document, path: &str) -> String {
     // Relative to the page, so that it works behind a proxy that adds a prefix.
     let base = path.rsplit('/').next().unwrap_or_default();
     PAGE.replace("{base}", &escape(base))
-        .replace("{version}", VERSION)
+        .replace("{version}", &format!("{VERSION}-{}", env!("CARGO_PKG_VERSION")))
         .replace("{title}", &escape(document.title()))
 }
 
-/// The page loads nothing from other hosts, and sends requests to this server and those in the document only. Swagger UI sets
-/// styles of its elements.
+/// The page loads nothing from other hosts, and sends requests to this server and those in the document only: the servers of the
+/// API, and those that issue tokens. Swagger UI sets styles of its elements.
 fn policy(document: &Document) -> String {
     let is_safe = |letter: char| letter.is_ascii_alphanumeric() || "-.:[]/".contains(letter);
     let mut origins = String::new();
-    for url in document.server_urls() {
+    for url in document.server_urls().chain(document.token_urls()) {
         let Some((scheme, rest)) = url.split_once("://") else {
             continue;
         };
         let host = rest.split('/').next().unwrap_or_default();
-        if host.chars().all(is_safe) && scheme.chars().all(is_safe) {
-            origins.push_str(&format!(" {scheme}://{host}"));
+        let origin = format!(" {scheme}://{host}");
+        if host.chars().chain(scheme.chars()).all(is_safe) && !origins.contains(&origin) {
+            origins.push_str(&origin);
         }
     }
     format!(

@@ -1,6 +1,7 @@
 // The document is next to this script.
 SwaggerUIBundle({
     url: new URL("openapi.json", document.currentScript.src).href,
+    oauth2RedirectUrl: new URL("oauth2-redirect.html", document.currentScript.src).href,
     dom_id: "#docs",
     deepLinking: true,
     displayRequestDuration: true,

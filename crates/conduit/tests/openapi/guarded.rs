@@ -5,10 +5,53 @@ use std::time::Duration;
 use conduit::layer::{
     BodyLimit, ConcurrencyLimit, Conditional, Idempotency, RateLimit, RequestIds, Timeout, TrailingSlash,
 };
-use conduit::openapi::{Info, Operation};
+use conduit::openapi::{Info, Operation, SecurityScheme};
 use conduit::prelude::*;
+use conduit::testing::TestClient;
 use conduit::{ApiKey, Auth, Authenticate, Bearer, Key, KeyPlace};
 use serde_json::json;
+
+/// The docs page may send requests to the server that issues tokens, which redirects to a page below it.
+#[test]
+fn docs_page_signs_in_with_oauth2() {
+    fn signed_in(operation: &mut Operation) {
+        let flow = json!({
+            "authorizationUrl": "https://issuer.example/authorize",
+            "tokenUrl": "https://issuer.example/token",
+            "refreshUrl": "https://issuer.example/token",
+            "scopes": {},
+        });
+        let flows = json!({ "authorizationCode": flow });
+        operation.security("issuer", SecurityScheme::oauth2(flows), &[]);
+        let discovery = "https://login.example:8443/.well-known/openid-configuration";
+        operation.security("login", SecurityScheme::open_id_connect(discovery), &[]);
+    }
+    #[get("/account", describe = signed_in)]
+    fn account() -> NoContent {
+        NoContent
+    }
+    let client = TestClient::new(App::new(()).routes(routes![account]).docs("/docs"));
+    let page = client.get("/docs").undocumented().send();
+    let policy = page.header("content-security-policy").expect("a policy");
+    let of_requests = "connect-src 'self' https://issuer.example https://login.example:8443;";
+    assert!(policy.contains(of_requests), "{policy}");
+    let redirect = client.get("/docs/oauth2-redirect.html").undocumented().send();
+    redirect
+        .assert_status(200)
+        .assert_header("content-type", "text/html; charset=utf-8");
+    assert!(
+        redirect.text().contains("src=\"oauth2-redirect.js\""),
+        "{}",
+        redirect.text()
+    );
+    client
+        .get("/docs/oauth2-redirect.js")
+        .undocumented()
+        .send()
+        .assert_status(200);
+    let start = client.get("/docs/start.js").undocumented().send();
+    assert!(start.text().contains("oauth2-redirect.html"), "{}", start.text());
+}
 
 struct Operator;
 

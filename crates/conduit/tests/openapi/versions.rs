@@ -272,7 +272,7 @@ fn an_example_or_link_without_its_response_is_a_gap() {
     for expected in [
         "the document has no request with content",
         "the document has no response 202 with content",
-        "versions::show`, which is not a route of the application: add it to the routes",
+        "versions::show`, which the document does not have: add it to the routes",
         "the response 202, which has a link to",
     ] {
         assert!(gaps.iter().any(|gap| gap.contains(expected)), "{expected}: {gaps:?}");
