@@ -48,6 +48,31 @@ fn collect(schema: &Value, required: bool, resolve: Resolve<'_>, depth: usize, a
     }
 }
 
+/// Returns whether an object may have fields of other names than those that its schema lists.
+pub(super) fn has_further_fields(schema: &Value, resolve: Resolve<'_>) -> bool {
+    further_fields(schema, resolve, DEPTH_LIMIT)
+}
+
+fn further_fields(schema: &Value, resolve: Resolve<'_>, depth: usize) -> bool {
+    let Some(depth) = depth.checked_sub(1) else {
+        return false;
+    };
+    let is_open = |keyword: &&str| match schema.get(*keyword) {
+        Some(Value::Bool(is_open)) => *is_open,
+        further => further.is_some(),
+    };
+    let further = ["additionalProperties", "patternProperties", "unevaluatedProperties"];
+    let target = schema.get("$ref").and_then(resolve);
+    let parts = ["allOf", "anyOf", "oneOf"]
+        .into_iter()
+        .flat_map(|keyword| list(schema, keyword));
+    further.iter().any(is_open)
+        || target
+            .iter()
+            .chain(parts)
+            .any(|part| further_fields(part, resolve, depth))
+}
+
 fn list<'v>(schema: &'v Value, keyword: &str) -> impl Iterator<Item = &'v Value> {
     schema.get(keyword).and_then(Value::as_array).into_iter().flatten()
 }

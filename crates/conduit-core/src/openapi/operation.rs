@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 pub use self::documentation::DocComment;
 pub use self::parts::{Answer, BodyExample, Content, OperationLink, OperationParts, PROBLEM};
-use super::fields::{fields, has_null, insert, without_null};
+use super::fields::{fields, has_further_fields, has_null, insert, without_null};
 use super::name_map::NameMap;
 use super::parameter::name_in_head;
 use super::{Direction, LayerLimit, Parameter, SchemaRegistry, SecurityScheme, TypeKey};
@@ -361,6 +361,13 @@ impl Operation {
             && !schema.get("type").is_some_and(|kind| kind == "object")
         {
             self.gap(format!("the schema of `{}` does not list its fields", of.name()));
+        }
+        if has_further_fields(&schema, &|reference| self.schemas.inlined(reference)) {
+            self.gap(format!(
+                "`{}` takes fields of any name, and the document lists none of these: name them, or describe them with \
+                 `describe = …`",
+                of.name()
+            ));
         }
         for field in fields {
             let kind = self.kind_of(&field.schema);

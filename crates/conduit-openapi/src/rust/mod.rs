@@ -15,7 +15,7 @@ use self::value_type::RustType;
 use super::credential::{Credential, alternatives};
 use super::document::{Document, rest_parameter};
 use super::ordered;
-use super::shared::{DescribedOperation, is_json, resolved, unique};
+use super::shared::{DescribedOperation, is_json, one_line, resolved, unique};
 
 /// The part that is the same for all applications.
 const RUNTIME: &str = include_str!("runtime.rs");
@@ -40,7 +40,8 @@ impl Document {
         let document = self.complete();
         let empty = Map::new();
         let schemas = document["components"]["schemas"].as_object().unwrap_or(&empty);
-        let (title, version) = (self.title(), document["info"]["version"].as_str().unwrap_or_default());
+        let version = document["info"]["version"].as_str().unwrap_or_default();
+        let (title, version) = (one_line(self.title()), one_line(version));
         let head = format!(
             "//! {title} {version}: a client that the program prints with `--client rust`.\n//!\n//! Do not edit it: print it again \
              when the API changes.\n"
@@ -119,8 +120,11 @@ fn write_credentials(text: &mut String, schemes: &Map<String, Value>) {
     }
     let _ = write!(
         text,
-        "\n/// The credentials of the schemes, as far as the client has them.\n#[derive(Clone, Debug, Default)]\n\
-         pub struct Credentials {{\n{fields}}}\n\nimpl Credentials {{\n"
+        "\n/// The credentials of the schemes, as far as the client has them.\n#[derive(Clone, Default)]\n\
+         pub struct Credentials {{\n{fields}}}\n\n\
+         /// Without the values.\nimpl fmt::Debug for Credentials {{\n    \
+         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {{\n        \
+         f.debug_struct(\"Credentials\").finish_non_exhaustive()\n    }}\n}}\n\nimpl Credentials {{\n"
     );
     match arms.is_empty() {
         true => text.push_str("    fn find(&self, _: &str) -> Option<(Scheme, String)> {\n        None\n    }\n}\n"),

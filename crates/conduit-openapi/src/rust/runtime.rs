@@ -164,7 +164,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The events of a stream. The stream of a GET or QUERY reconnects after a lost connection, continues after the last event, and
 /// ends when the server responds with 204. The stream of any other method, which may have effects, ends with its response. Dropping
 /// `Events` closes the stream.
-#[derive(Debug)]
 pub struct Events<T> {
     http: reqwest::Client,
     /// The request that connects again, if its method is safe.
@@ -185,6 +184,13 @@ struct PartialEvent {
     id: Option<String>,
     event: String,
     data: Vec<String>,
+}
+
+/// Without the request, whose URL may have credentials.
+impl<T> fmt::Debug for Events<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("last_id", &self.last_id).finish_non_exhaustive()
+    }
 }
 
 impl<T: DeserializeOwned> Events<T> {
@@ -467,10 +473,10 @@ impl Parts {
     fn authorize(&mut self, scheme: Scheme, value: &str) -> Result<(), Error> {
         let headers = &mut self.headers;
         match scheme {
-            Scheme::Bearer => set(headers, AUTHORIZATION.as_str(), &format!("Bearer {value}")),
-            Scheme::Basic => set(headers, AUTHORIZATION.as_str(), &format!("Basic {}", base64(value.as_bytes()))),
-            Scheme::Http(name) => set(headers, AUTHORIZATION.as_str(), &format!("{name} {value}")),
-            Scheme::Header(name) => set(headers, name, value),
+            Scheme::Bearer => set_secret(headers, AUTHORIZATION.as_str(), &format!("Bearer {value}")),
+            Scheme::Basic => set_secret(headers, AUTHORIZATION.as_str(), &format!("Basic {}", base64(value.as_bytes()))),
+            Scheme::Http(name) => set_secret(headers, AUTHORIZATION.as_str(), &format!("{name} {value}")),
+            Scheme::Header(name) => set_secret(headers, name, value),
             Scheme::Query(name) => {
                 self.query.push((name.to_owned(), value.to_owned()));
                 Ok(())
@@ -546,7 +552,11 @@ fn scalar(value: &Value) -> String {
 fn pairs(name: &str, value: &Value, to: &mut Vec<(String, String)>) {
     match value {
         Value::Null => {}
-        Value::Array(items) => items.iter().for_each(|item| pairs(name, item, to)),
+        // A list of single values repeats its name; other elements have their index.
+        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| match item {
+            Value::Array(_) | Value::Object(_) => pairs(&format!("{name}[{index}]"), item, to),
+            item => pairs(name, item, to),
+        }),
         Value::Object(members) => members.iter().for_each(|(member, value)| pairs(&format!("{name}[{member}]"), value, to)),
         value => to.push((name.to_owned(), scalar(value))),
     }
@@ -569,7 +579,7 @@ fn encoded(text: &str, keeps_slashes: bool) -> String {
 fn add_cookie(headers: &mut HeaderMap, cookies: &str) -> Result<(), Error> {
     let known = headers.get(COOKIE).and_then(|known| known.to_str().ok());
     let cookies = known.map_or_else(|| cookies.to_owned(), |known| format!("{known}; {cookies}"));
-    set(headers, COOKIE.as_str(), &cookies)
+    set_secret(headers, COOKIE.as_str(), &cookies)
 }
 
 fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Error> {
@@ -577,6 +587,15 @@ fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Error> {
     let field = HeaderName::from_bytes(name.as_bytes()).map_err(|error| invalid(&error))?;
     let value = HeaderValue::from_str(value).map_err(|error| invalid(&error))?;
     headers.insert(field, value);
+    Ok(())
+}
+
+/// Sets a field whose value `Debug` omits, and HTTP/2 does not index (RFC 7541, section 7.1.3).
+fn set_secret(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Error> {
+    set(headers, name, value)?;
+    if let Some(value) = headers.get_mut(name) {
+        value.set_sensitive(true);
+    }
     Ok(())
 }
 

@@ -361,6 +361,8 @@ impl<'d> RustTypes<'d> {
                 Some("uint16") => "u16",
                 Some("uint32") => "u32",
                 Some("uint64" | "uint") => "u64",
+                Some("int128") => "i128",
+                Some("uint128") => "u128",
                 _ => "i64",
             }),
             _ => Shape::Other,

@@ -216,5 +216,7 @@ fn is_plain(schema: &Value) -> bool {
         ]
         .into_iter()
         .any(has)
-        && schema.get("additionalProperties").is_none_or(Value::is_boolean)
+        && schema
+            .get("additionalProperties")
+            .is_none_or(|further| further == false)
 }

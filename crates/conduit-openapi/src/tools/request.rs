@@ -180,22 +180,30 @@ impl Pairs {
         }
     }
 
-    /// Adds the pairs of a value: a list has one for each element, an object one for each member, with its name in brackets.
+    /// Adds the pairs of a value: a list has one for each element, an object one for each member, with its name in brackets. An
+    /// element that is a list or an object has its index in brackets.
     fn add(&mut self, name: &str, value: &Value) -> Result<(), String> {
         match value {
-            Value::Array(items) => items.iter().try_for_each(|item| self.add(name, item)),
-            Value::Object(members) => members.iter().try_for_each(|(member, value)| {
-                if name.len() + member.len() > NAME_BYTES {
-                    return Err(format!(
-                        "invalid argument `{}`: the names of its members have more than {NAME_BYTES} bytes",
-                        start_of(name)
-                    ));
-                }
-                self.add(&format!("{name}[{member}]"), value)
+            Value::Array(items) => items.iter().enumerate().try_for_each(|(index, item)| match item {
+                Value::Array(_) | Value::Object(_) => self.add_member(name, &index.to_string(), item),
+                item => self.add(name, item),
             }),
+            Value::Object(members) => members
+                .iter()
+                .try_for_each(|(member, value)| self.add_member(name, member, value)),
             Value::Null => Ok(()),
             value => self.add_pair(name, &scalar(name, value)?),
         }
+    }
+
+    fn add_member(&mut self, name: &str, member: &str, value: &Value) -> Result<(), String> {
+        if name.len() + member.len() > NAME_BYTES {
+            return Err(format!(
+                "invalid argument `{}`: the names of its members have more than {NAME_BYTES} bytes",
+                start_of(name)
+            ));
+        }
+        self.add(&format!("{name}[{member}]"), value)
     }
 
     fn add_pair(&mut self, name: &str, value: &str) -> Result<(), String> {

@@ -43,7 +43,8 @@ export interface ServerEvent<T> {
 /**
  * The events of a stream. That of a GET or QUERY connects again when the connection is lost, from the last event on; it ends
  * when the signal aborts, when the loop is left, or when the server answers 204. That of another method, which may have
- * effects, ends with its response, and throws the error of `fetch` when the connection is lost.
+ * effects, ends with its response, and throws the error of `fetch` when the connection is lost. A function of the credentials that
+ * throws while the stream connects again is called again at the next attempt.
  */
 export type EventStream<T> = AsyncIterableIterator<ServerEvent<T>>;
 
@@ -73,11 +74,16 @@ interface RequestParts {
 
 type Scheme = { kind: "bearer" | "basic" | "http" | "header" | "query" | "cookie"; name: string };
 
-/** The fields of a value as pairs: an object has the names of its fields in brackets, a list repeats its name. */
+/**
+ * The fields of a value as pairs: an object has the names of its fields in brackets, a list repeats its name. An element that is a
+ * list or an object has its index in brackets.
+ */
 function $pairs(name: string, value: unknown, add: (name: string, value: unknown) => void): void {
   if (value === undefined || value === null) return;
-  if (Array.isArray(value)) for (const item of value) $pairs(name, item, add);
-  else if (typeof value === "object" && !(value instanceof Blob))
+  const isSingle = (item: unknown) => typeof item !== "object" || item === null || item instanceof Blob;
+  if (Array.isArray(value))
+    value.forEach((item: unknown, index) => $pairs(isSingle(item) ? name : `${name}[${index}]`, item, add));
+  else if (!isSingle(value))
     for (const [key, member] of Object.entries(value)) $pairs(`${name}[${key}]`, member, add);
   else add(name, value);
 }

@@ -259,22 +259,33 @@ pub(super) fn union(parts: impl IntoIterator<Item = String>) -> String {
 
 /// Puts a type with this operator outside of its braces in parentheses.
 fn in_parentheses(part: &str, operator: char) -> String {
-    let mut depth = 0_i32;
-    let mut is_text = false;
-    let has_operator = part.chars().any(|letter| {
+    let (mut rest, mut depth) = (part, 0_i32);
+    while let Some(letter) = rest.chars().next() {
+        let end = match letter {
+            '"' => end_of_string(rest),
+            '/' if rest.starts_with("/*") => rest.find("*/").map(|end| end + 2),
+            _ => Some(letter.len_utf8()),
+        };
         match letter {
-            '"' => is_text = !is_text,
-            '{' | '<' | '[' | '(' if !is_text => depth += 1,
-            '}' | '>' | ']' | ')' if !is_text => depth -= 1,
+            '{' | '<' | '[' | '(' => depth += 1,
+            '}' | '>' | ']' | ')' => depth -= 1,
+            letter if letter == operator && depth == 0 => return format!("({part})"),
             _ => {}
         }
-        letter == operator && depth == 0 && !is_text
-    });
-    if has_operator {
-        format!("({part})")
-    } else {
-        part.to_owned()
+        rest = &rest[end.unwrap_or(rest.len())..];
     }
+    part.to_owned()
+}
+
+/// The length of the string literal at the start of a text.
+fn end_of_string(text: &str) -> Option<usize> {
+    let mut is_escaped = false;
+    let end = text.bytes().skip(1).position(|byte| {
+        let ends = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        ends
+    });
+    end.map(|end| end + 2)
 }
 
 /// The name of a member, in quotation marks if necessary.
@@ -390,6 +401,17 @@ mod tests {
                 "Array<string | null>",
             ),
             (json!({ "type": "array", "items": { "type": "string" } }), "string[]"),
+            // Marks in strings and comments are not operators.
+            (
+                json!({
+                    "$ref": "#/components/schemas/users.User",
+                    "oneOf": [
+                        { "properties": { "a": { "description": "It is >= 0, \"5." } } },
+                        { "enum": ["\\\"<"] },
+                    ],
+                }),
+                "UsersUser & ({\n  /** It is >= 0, \"5. */\n  a?: unknown;\n} | \"\\\\\\\"<\")",
+            ),
             (
                 json!({ "prefixItems": [{ "type": "string" }, {}], "type": "array" }),
                 "[string, unknown]",

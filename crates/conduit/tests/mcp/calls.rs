@@ -392,6 +392,60 @@ fn a_route_with_the_path_of_the_endpoint_aborts_the_start() {
     assert!(started.err().expect("the path is taken").to_string().contains("/mcp"));
 }
 
+#[derive(Deserialize, JsonSchema)]
+struct Parcel {
+    items: Vec<ParcelItem>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ParcelItem {
+    id: u32,
+    colours: Vec<String>,
+}
+
+/// Send a parcel.
+#[post("/parcels", tool = "send_parcel")]
+fn send_parcel(parcel: Form<Parcel>) -> String {
+    let items = parcel
+        .items
+        .iter()
+        .map(|item| format!("{} {:?}", item.id, item.colours));
+    items.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn list_of_structs_arrives_in_a_form() {
+    let client = TestClient::new(App::new(()).routes(routes![send_parcel]).mcp("/mcp"));
+    let items = json!([{ "id": 1, "colours": ["red", "blue"] }, { "id": 2, "colours": ["green"] }]);
+    let called = result(&call(&client, "send_parcel", json!({ "items": items })).send());
+    let text = &called["content"][0]["text"];
+    assert_eq!(text, r#"1 ["red", "blue"], 2 ["green"]"#, "{called}");
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Labels {
+    id: u32,
+    #[serde(flatten)]
+    others: serde_json::Map<String, Value>,
+}
+
+/// Set labels.
+#[put("/labels", tool = "set_labels")]
+fn set_labels(labels: Json<Labels>) -> String {
+    format!("{} {:?}", labels.id, labels.others)
+}
+
+#[test]
+fn body_with_fields_of_any_name_is_one_argument() {
+    let client = TestClient::new(App::new(()).routes(routes![set_labels]).mcp("/mcp"));
+    let labels = json!({ "body": { "id": 1, "colour": "red" } });
+    let called = result(&call(&client, "set_labels", labels).send());
+    assert_eq!(
+        called["content"][0]["text"], r#"1 {"colour": String("red")}"#,
+        "{called}"
+    );
+}
+
 mod versioned {
     use super::*;
 

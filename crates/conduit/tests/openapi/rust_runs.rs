@@ -10,13 +10,14 @@ use conduit::events::{Event, Events, LastEventId};
 use conduit::extract::{Paged, Paging};
 use conduit::openapi::Info;
 use conduit::prelude::*;
-use conduit::{CookieValues, MultipartForm, UploadedFile};
+use conduit::{Auth, Authenticate, Bearer, CookieValues, MultipartForm, UploadedFile};
 
 use crate::support::{Running, start, wait_for};
 
 use printed::{
-    Client, FormParts, RustRunsLogInput, RustRunsLogReply, RustRunsLookInput, RustRunsLookReply, RustRunsNumbersInput,
-    RustRunsNumbersInputNumber, RustRunsPictureInput, RustRunsPictureReply,
+    Client, FormParts, RustRunsItemOrder, RustRunsLogInput, RustRunsLogReply, RustRunsLookInput, RustRunsLookReply,
+    RustRunsNumbersInput, RustRunsNumbersInputNumber, RustRunsOrderInput, RustRunsOrderReply, RustRunsOrderedItem,
+    RustRunsPictureInput, RustRunsPictureReply,
 };
 
 #[rustfmt::skip]
@@ -114,7 +115,36 @@ fn look(look: CookieValues<Look>, all: HeaderMap) -> String {
     format!("{:?} {:?} of {sent:?}", look.0.theme, look.0.columns)
 }
 
-const ROUTES: Routes<Log> = routes![log, ask, numbers, picture, look];
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+struct ItemOrder {
+    items: Vec<OrderedItem>,
+    total: u128,
+}
+
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+struct OrderedItem {
+    id: u32,
+    colours: Vec<String>,
+}
+
+#[post("/orders")]
+fn order(order: Form<ItemOrder>, user: Auth<OrderUser>) -> String {
+    let items = order.items.iter().map(|item| format!("{} {:?}", item.id, item.colours));
+    let items = items.collect::<Vec<_>>().join(", ");
+    format!("{items}, {} for {}", order.total, user.0.0)
+}
+
+struct OrderUser(String);
+
+impl<S> Authenticate<S> for OrderUser {
+    type Credentials = Bearer;
+
+    async fn authenticate(bearer: Bearer, _: &S) -> Result<Self, Problem> {
+        Ok(OrderUser(bearer.token.reveal().to_owned()))
+    }
+}
+
+const ROUTES: Routes<Log> = routes![log, ask, numbers, picture, look, order];
 
 fn serve(address: &str, last: u32) -> (Running, Arc<AtomicU32>) {
     let sent = Arc::default();
@@ -285,6 +315,34 @@ fn stream_without_an_event_connects_again_with_longer_pauses() {
         assert!(events.next().await?.is_none());
         let pauses = start.elapsed().as_millis();
         assert!((350..360).contains(&pauses), "{pauses} ms instead of 50 + 100 + 200");
+        Ok(())
+    });
+}
+
+#[test]
+fn list_of_structs_arrives_in_a_form() {
+    let (server, _) = serve("127.0.0.1:0", 0);
+    block_on(async {
+        let mut client = Client::new(format!("http://{}", server.address), reqwest::Client::new());
+        client.credentials.bearer = Some("ada-secret".to_owned());
+        let printed = format!("{client:?}");
+        assert!(!printed.contains("ada-secret"), "{printed}");
+        let item = |id, colours: &[&str]| RustRunsOrderedItem {
+            id,
+            colours: colours.iter().map(|&colour| colour.to_owned()).collect(),
+        };
+        let body = RustRunsItemOrder {
+            items: vec![item(1, &["red", "blue"]), item(2, &["green"])],
+            total: u128::from(u64::MAX),
+        };
+        let sent = printed::rust_runs_order(&client, &RustRunsOrderInput { body }).await?;
+        let RustRunsOrderReply::Status200(text) = sent.body else {
+            panic!("{sent:?}")
+        };
+        assert_eq!(
+            text,
+            r#"1 ["red", "blue"], 2 ["green"], 18446744073709551615 for ada-secret"#
+        );
         Ok(())
     });
 }

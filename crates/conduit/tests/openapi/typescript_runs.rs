@@ -279,6 +279,43 @@ fn filters_have_the_form_that_the_handler_reads() {
     run(filters.arg(format!("http://{}", server.address)));
 }
 
+#[test]
+fn lists_of_structs_have_the_form_that_the_handler_reads() {
+    #[derive(Debug, serde::Deserialize, JsonSchema)]
+    struct OrderForm {
+        items: Vec<OrderItem>,
+        grid: Vec<Vec<u32>>,
+    }
+
+    #[derive(Debug, serde::Deserialize, JsonSchema)]
+    struct OrderItem {
+        id: u32,
+        colours: Vec<String>,
+    }
+
+    #[post("/ordered")]
+    fn ordered(order: Form<OrderForm>) -> String {
+        let items = order.items.iter().map(|item| format!("{} {:?}", item.id, item.colours));
+        format!("{} {:?}", items.collect::<Vec<_>>().join(", "), order.grid)
+    }
+
+    let routes: Routes = routes![ordered];
+    let orders = r#"
+        import { typescriptRunsOrdered } from "./client.js";
+        declare const process: { argv: string[] };
+        const items = [{ id: 1, colours: ["red", "blue"] }, { id: 2, colours: ["green"] }];
+        const body = { items, grid: [[1, 2], [3]] };
+        const reply = await typescriptRunsOrdered({ baseUrl: process.argv[2] ?? "" }, { body });
+        const expected = '1 ["red", "blue"], 2 ["green"] [[1, 2], [3]]';
+        if (reply.status !== 200 || reply.body !== expected) throw new Error(`${reply.status}: ${JSON.stringify(reply.body)}`);
+    "#;
+    let Some(mut orders) = script("orders", routes, orders) else {
+        return;
+    };
+    let server = crate::support::serve(App::new(()).routes(routes));
+    run(orders.arg(format!("http://{}", server.address)));
+}
+
 #[cfg(feature = "multipart")]
 #[test]
 fn uploaded_file_arrives_and_returns_whole() {
