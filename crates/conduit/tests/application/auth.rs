@@ -1,11 +1,8 @@
 //! Guards: bearer tokens, names and passwords, keys, and signed tokens.
 
-#[path = "support/mod.rs"]
-mod support;
-
+use crate::support::{Response as Answer, Running, serve};
 use conduit::prelude::*;
 use conduit::{ApiKey, Auth, Authenticate, Basic, Bearer, Key, KeyPlace};
-use support::{Response as Answer, Running, serve};
 
 struct User(String);
 

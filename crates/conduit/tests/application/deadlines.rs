@@ -3,17 +3,15 @@
 //! Real time passes too, especially on a busy machine, so the deadlines are many minutes long, and the tests keep a margin of at
 //! least a minute.
 
-mod support;
-
 use std::pin::Pin;
 use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::support::stall;
 use conduit::Limit;
 use conduit::prelude::*;
 use conduit::testing::{TestClient, TestConnection};
-use support::stall;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -40,11 +38,11 @@ fn large() -> Vec<u8> {
 const LARGE: usize = 4 * 1024 * 1024;
 
 /// The same in pieces, each of which is ready at once.
-struct Pieces(usize);
+struct LargePieces(usize);
 
 const PIECE: usize = 16 * 1024;
 
-impl futures_core::Stream for Pieces {
+impl futures_core::Stream for LargePieces {
     type Item = Result<Bytes, conduit::BoxError>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -58,7 +56,7 @@ impl futures_core::Stream for Pieces {
 
 #[get("/stream")]
 fn stream() -> Body {
-    Body::from_stream(Pieces(LARGE))
+    Body::from_stream(LargePieces(LARGE))
 }
 
 /// Responds with more than a connection buffers, after most of a deadline.
@@ -82,12 +80,12 @@ async fn busy(body: Body) -> &'static str {
 fn every(interval: Duration, piece: &'static [u8]) -> Body {
     let mut ticks = tokio::time::interval(interval);
     ticks.reset();
-    Body::from_stream(Ticks(ticks, piece))
+    Body::from_stream(IntervalTicks(ticks, piece))
 }
 
-struct Ticks(tokio::time::Interval, &'static [u8]);
+struct IntervalTicks(tokio::time::Interval, &'static [u8]);
 
-impl futures_core::Stream for Ticks {
+impl futures_core::Stream for IntervalTicks {
     type Item = Result<Bytes, conduit::BoxError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {

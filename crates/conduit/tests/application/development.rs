@@ -1,12 +1,12 @@
 //! The details that an application in development reports about unmatched requests, and their absence in
 //! production.
 
-mod support;
-
 use conduit::prelude::*;
 
-use support::{Response as Answer, Running, serve};
+use crate::support::{Response as Answer, Running, serve};
 
+/// The line of the attribute that follows.
+const SHOW_LINE: u32 = line!() + 1;
 #[get("/users/{id}")]
 async fn show(id: Path<u64>) -> Result<String, Problem> {
     match *id {
@@ -46,7 +46,7 @@ fn a_path_without_a_route_names_the_nearest_one_and_the_reason() {
     assert_eq!(nearest["path"], "/users/{id}");
     assert!(nearest["handler"].as_str().unwrap().ends_with("show"));
     assert!(nearest["file"].as_str().unwrap().ends_with("development.rs"));
-    assert_eq!(nearest["line"], 10);
+    assert_eq!(nearest["line"], SHOW_LINE);
     assert_eq!(nearest["because"], r#"segment 1 is "user", the route has "users""#);
     let slash = server(true).get("/users/").problem();
     assert_eq!(

@@ -1,18 +1,16 @@
 //! Handlers of disconnected clients: finished or aborted, as the route or the application declares.
 
-mod support;
-
 use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::support::handler_counts::HandlerCounts;
+use crate::support::{Client, Running, serve, wait_for};
 use conduit::prelude::*;
 use conduit::{Disconnect, Tasks};
 use futures_core::Stream;
-use support::handler_counts::HandlerCounts;
-use support::{Client, Running, serve, wait_for};
 
 /// Counts how a handler ends.
 struct Handled(HandlerCounts);

@@ -1,15 +1,12 @@
 //! Errors in one form, at the socket: the problem that an error becomes, the parts that the client sees, and its layout.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::fmt;
 
 use conduit::BoxError;
 use conduit::prelude::*;
 use conduit::problem::ErrorContext;
 
-use support::{Running, serve};
+use crate::support::{Running, serve};
 
 /// An error with a source, as in a library.
 #[derive(Debug)]
@@ -90,7 +87,7 @@ struct Unpaid {
 }
 
 #[derive(Debug, Problem)]
-enum Outer {
+enum OuterError {
     #[problem(transparent)]
     Order(#[problem(from)] OrderError),
 }
@@ -189,7 +186,7 @@ async fn through_a_box(how: Path<String>) -> Result<&'static str, Problem> {
 }
 
 #[get("/outer/{how}")]
-async fn outer(how: Path<String>) -> Result<&'static str, Outer> {
+async fn outer(how: Path<String>) -> Result<&'static str, OuterError> {
     Ok(fail(&how)?)
 }
 

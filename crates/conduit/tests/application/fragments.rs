@@ -1,16 +1,14 @@
 //! The bytes of a connection may arrive in any pieces: the responses are the same.
 
-mod support;
-
 use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::{Running, serve, wait_for};
 use conduit::prelude::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use support::{Running, serve, wait_for};
 
 #[get("/")]
 async fn hello() -> &'static str {

@@ -10,8 +10,7 @@ use std::time::Duration;
 use conduit::prelude::*;
 use futures_core::Stream;
 
-mod support;
-use support::{Running, serve};
+use crate::support::{Running, serve};
 
 /// More bytes than the buffers of a socket hold; each eight bytes encode their position.
 fn bytes(length: usize) -> Vec<u8> {
@@ -45,8 +44,8 @@ impl Drop for Temporary {
 
 /// The joined pieces.
 fn pieces(pieces: Vec<Vec<u8>>) -> impl Stream<Item = Result<Bytes, io::Error>> {
-    struct Pieces(std::vec::IntoIter<Vec<u8>>);
-    impl Stream for Pieces {
+    struct BytePieces(std::vec::IntoIter<Vec<u8>>);
+    impl Stream for BytePieces {
         type Item = Result<Bytes, io::Error>;
         fn poll_next(
             self: std::pin::Pin<&mut Self>,
@@ -55,7 +54,7 @@ fn pieces(pieces: Vec<Vec<u8>>) -> impl Stream<Item = Result<Bytes, io::Error>> 
             std::task::Poll::Ready(self.get_mut().0.next().map(|piece| Ok(Bytes::from(piece))))
         }
     }
-    Pieces(pieces.into_iter())
+    BytePieces(pieces.into_iter())
 }
 
 #[get("/vec/{length}")]

@@ -1,10 +1,8 @@
 //! Servers behind a proxy: the address of the client, and the sources whose forwarding fields are trusted.
 
-mod support;
-
+use crate::support::{Running, serve, start};
 use conduit::Client;
 use conduit::prelude::*;
-use support::{Running, serve, start};
 
 #[get("/")]
 fn who(client: Client) -> String {

@@ -1,7 +1,5 @@
 //! Regressions. Each test names one.
 
-mod support;
-
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{Read, Write};
@@ -11,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::support::{serve, wait_for};
 use conduit::prelude::*;
 use conduit::testing::{TestClient, TestConnection};
 use futures_core::Stream;
-use support::{serve, wait_for};
 use tokio::sync::Semaphore;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";

@@ -1,7 +1,5 @@
 //! The state of an application that each worker opens by itself.
 
-mod support;
-
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -10,9 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use crate::support::start;
 use conduit::prelude::*;
 use conduit::testing::TestClient;
-use support::start;
 
 fn thread_name() -> String {
     std::thread::current().name().unwrap_or_default().to_owned()

@@ -10,9 +10,7 @@ use conduit::testing::TestClient;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-mod support;
-
-use support::wait_for;
+use crate::support::wait_for;
 
 #[derive(Clone, Default)]
 struct Watched {
@@ -20,7 +18,7 @@ struct Watched {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Item {
+struct StoredItem {
     name: String,
     price: u32,
 }
@@ -31,17 +29,17 @@ async fn hello() -> &'static str {
 }
 
 #[post("/items")]
-async fn create(item: Json<Item>) -> (StatusCode, Json<Item>) {
+async fn create(item: Json<StoredItem>) -> (StatusCode, Json<StoredItem>) {
     (StatusCode::CREATED, item)
 }
 
 #[post("/form")]
-async fn form(item: Form<Item>) -> Json<Item> {
+async fn form(item: Form<StoredItem>) -> Json<StoredItem> {
     Json(item.0)
 }
 
 #[get("/search")]
-async fn search(item: Query<Item>) -> String {
+async fn search(item: Query<StoredItem>) -> String {
     format!("{} {}", item.name, item.price)
 }
 
@@ -209,14 +207,14 @@ fn responses_keep_to_the_rules_of_the_server() {
 #[test]
 fn requests_carry_json_forms_queries_and_tokens() {
     both(|client| {
-        let item = Item {
+        let item = StoredItem {
             name: "a b".to_owned(),
             price: 7,
         };
         let created = client.post("/items").json(&item).send();
         created.assert_status(201).assert_json(&item);
         created.assert_json_contains(&json!({ "price": 7 }));
-        assert_eq!(created.json::<Item>().price, 7);
+        assert_eq!(created.json::<StoredItem>().price, 7);
         client.post("/form").form(&item).send().assert_json(&item);
         client.get("/search").query(&item).send().assert_text("a b 7");
         client.get("/token").bearer("t").send().assert_text("Bearer t");

@@ -1,8 +1,6 @@
 //! Libraries for tokio work in a handler: timers, sockets, databases, tasks, channels, all on one worker together with its
 //! connections.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -10,10 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use crate::support::{Client, Running, serve};
 use conduit::prelude::*;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqlitePoolOptions;
-use support::{Client, Running, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Barrier, Mutex, Semaphore, oneshot};
 

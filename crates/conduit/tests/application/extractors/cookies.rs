@@ -7,7 +7,7 @@ use conduit::prelude::*;
 use crate::support::{Response as Answer, Running, serve};
 
 #[derive(Clone, FromRef)]
-struct Site {
+struct SignedSite {
     key: CookieKey,
 }
 
@@ -85,7 +85,7 @@ fn running(development: bool) -> Running {
     let routes = routes![
         read, set, forget, removed, restored, untouched, sign, signed, hide, hidden
     ];
-    serve(App::new(Site { key }).development(development).routes(routes))
+    serve(App::new(SignedSite { key }).development(development).routes(routes))
 }
 
 fn get_with(server: &Running, path: &str, cookies: &str) -> String {

@@ -1,8 +1,5 @@
 //! Extractors besides path, query and body, at the socket.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 #[cfg(feature = "cookies")]
 mod cookie_values;
 #[cfg(feature = "cookies")]

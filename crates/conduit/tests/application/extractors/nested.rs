@@ -10,13 +10,13 @@ use conduit::prelude::*;
 use crate::support::{Response, Running, serve};
 
 #[derive(Debug, serde::Deserialize, JsonSchema)]
-struct Search {
+struct ItemSearch {
     #[serde(default)]
     tags: Vec<String>,
     /// The properties of the items.
     filter: Option<Filter>,
     #[serde(default)]
-    items: Vec<Item>,
+    items: Vec<SearchedItem>,
     #[serde(default)]
     labels: BTreeMap<String, u8>,
     limit: Option<u8>,
@@ -25,27 +25,27 @@ struct Search {
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 struct Filter {
     name: String,
-    price: Option<Range>,
+    price: Option<PriceRange>,
 }
 
 #[derive(Debug, serde::Deserialize, JsonSchema)]
-struct Range {
+struct PriceRange {
     gt: Option<u32>,
     lt: Option<u32>,
 }
 
 #[derive(Debug, serde::Deserialize, JsonSchema)]
-struct Item {
+struct SearchedItem {
     id: u32,
 }
 
 #[get("/search")]
-fn search(search: Query<Search>) -> String {
+fn search(search: Query<ItemSearch>) -> String {
     format!("{:?}", search.0)
 }
 
 #[post("/form")]
-fn form(search: Form<Search>) -> String {
+fn form(search: Form<ItemSearch>) -> String {
     format!("{:?}", search.0)
 }
 
@@ -93,8 +93,8 @@ fn names_in_brackets_are_fields_inside_of_fields() {
     let server = server();
     let query = "tags=a&filter[name]=x%26y&filter%5Bprice%5D%5Bgt%5D=3&tags[]=b&items[10][id]=2&items[2][id]=1\
                  &labels[a.b]=1&limit=&other[x]=1&odd[=1&[odd]=2";
-    let expected = "Search { tags: [\"a\", \"b\"], filter: Some(Filter { name: \"x&y\", price: Some(Range { gt: Some(3), \
-                    lt: None }) }), items: [Item { id: 1 }, Item { id: 2 }], labels: {\"a.b\": 1}, limit: None }";
+    let expected = "ItemSearch { tags: [\"a\", \"b\"], filter: Some(Filter { name: \"x&y\", price: Some(PriceRange { gt: Some(3), \
+                    lt: None }) }), items: [SearchedItem { id: 1 }, SearchedItem { id: 2 }], labels: {\"a.b\": 1}, limit: None }";
     assert_eq!(server.get(&format!("/search?{query}")).text(), expected);
     let length = query.len();
     let response = server.request(format!(
@@ -163,7 +163,9 @@ fn many_names_and_large_numbers_cost_no_more_than_their_length() {
     let numbers = "items[4294967295][id]=1&items[4294967294][id]=2";
     let items = server.get(&format!("/search?{numbers}"));
     assert!(
-        items.text().contains("items: [Item { id: 2 }, Item { id: 1 }]"),
+        items
+            .text()
+            .contains("items: [SearchedItem { id: 2 }, SearchedItem { id: 1 }]"),
         "{items:?}"
     );
 }

@@ -26,7 +26,7 @@ impl<'de> serde::Deserialize<'de> for Date {
 
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Color {
+enum PaintColor {
     Red,
     Green,
 }
@@ -42,7 +42,7 @@ struct Scalars {
     flag: Option<bool>,
     letter: Option<char>,
     unit: Option<()>,
-    color: Option<Color>,
+    color: Option<PaintColor>,
     date: Option<Date>,
     text: Option<String>,
     ratio: Option<f64>,
@@ -63,7 +63,7 @@ fn scalars_form(scalars: Form<Scalars>) -> String {
 }
 
 #[derive(Debug, serde::Deserialize)]
-struct Page {
+struct PageQuery {
     page: u32,
     size: Option<u8>,
     ratio: Option<f32>,
@@ -72,7 +72,7 @@ struct Page {
     sort: Vec<String>,
     #[serde(default)]
     ids: Vec<u64>,
-    color: Option<Color>,
+    color: Option<PaintColor>,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -84,7 +84,7 @@ struct Text {
 #[derive(Debug, serde::Deserialize)]
 struct Flattened {
     #[serde(flatten)]
-    page: Page,
+    page: PageQuery,
     #[serde(flatten)]
     text: Text,
     own: Option<u8>,
@@ -232,7 +232,7 @@ fn cookie(pair: CookieValues<CookiePair>) -> String {
 struct Upload {
     file: UploadedFile,
     #[serde(flatten)]
-    page: Page,
+    page: PageQuery,
 }
 
 #[post("/upload")]
@@ -489,15 +489,15 @@ fn flattened_structs_have_numbers_and_texts() {
     for (query, expected) in [
         (
             "page=7&q=7",
-            "page: Page { page: 7, size: None, ratio: None, all: None, sort: [], ids: [], color: None }, text: Text { q: \"7\", note: None }, own: None",
+            "page: PageQuery { page: 7, size: None, ratio: None, all: None, sort: [], ids: [], color: None }, text: Text { q: \"7\", note: None }, own: None",
         ),
         (
             "q=true&page=7&size=3&ratio=0.5&all=true&sort=1&ids=5&color=red&note=&own=4",
-            "page: Page { page: 7, size: Some(3), ratio: Some(0.5), all: Some(true), sort: [\"1\"], ids: [5], color: Some(Red) }, text: Text { q: \"true\", note: Some(\"\") }, own: Some(4)",
+            "page: PageQuery { page: 7, size: Some(3), ratio: Some(0.5), all: Some(true), sort: [\"1\"], ids: [5], color: Some(Red) }, text: Text { q: \"true\", note: Some(\"\") }, own: Some(4)",
         ),
         (
             "q=&page=7&size=&ratio=&all=on&sort=x&sort=y&ids=5&ids=6&color=&own=",
-            "page: Page { page: 7, size: None, ratio: None, all: Some(true), sort: [\"x\", \"y\"], ids: [5, 6], color: None }, text: Text { q: \"\", note: None }, own: None",
+            "page: PageQuery { page: 7, size: None, ratio: None, all: Some(true), sort: [\"x\", \"y\"], ids: [5, 6], color: None }, text: Text { q: \"\", note: None }, own: None",
         ),
     ] {
         let response = server.get(&format!("/flattened?{query}"));
@@ -607,7 +607,7 @@ fn files_come_with_flattened_numbers() {
              content-length: {}\r\n\r\n{body}",
             body.len()
         );
-        let expected = "Page { page: 3, size: None, ratio: None, all: None, sort: [], ids: [], color: None }";
+        let expected = "PageQuery { page: 3, size: None, ratio: None, all: None, sort: [], ids: [], color: None }";
         assert_eq!(server.request(request).text(), format!("{expected} {length}"));
     }
 }

@@ -405,10 +405,10 @@ fn document_contains_the_rules() {
     assert_eq!(document.gaps(), []);
     let document = serde_json::to_value(&document).expect("a document is JSON");
     let schemas = &document["components"]["schemas"];
-    let name = &schemas["valid.Order"]["properties"]["name"];
+    let name = &schemas["extractors.valid.Order"]["properties"]["name"];
     assert_eq!((&name["minLength"], &name["maxLength"]), (&json!(2), &json!(5)));
-    assert_eq!(schemas["valid.Order"]["properties"]["items"]["minItems"], 1);
-    let price = &schemas["valid.PricedItem"]["properties"]["price"];
+    assert_eq!(schemas["extractors.valid.Order"]["properties"]["items"]["minItems"], 1);
+    let price = &schemas["extractors.valid.PricedItem"]["properties"]["price"];
     assert_eq!((&price["minimum"], &price["maximum"]), (&json!(1), &json!(99)));
     let page = &document["paths"]["/page"]["get"];
     assert_eq!(page["parameters"][0]["schema"]["maximum"], 10);

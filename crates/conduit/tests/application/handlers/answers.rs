@@ -10,7 +10,7 @@ use conduit::Error;
 use conduit::prelude::*;
 use futures_core::Stream;
 
-use crate::request;
+use super::request;
 use crate::support::{Response as Answer, Running, serve};
 
 #[get("/nothing")]
@@ -218,9 +218,9 @@ async fn plain_problem() -> Result<(), Problem> {
     Err(Problem::new(StatusCode::GONE))
 }
 
-struct Pieces(VecDeque<&'static str>);
+struct TextPieces(VecDeque<&'static str>);
 
-impl Stream for Pieces {
+impl Stream for TextPieces {
     type Item = Result<&'static str, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -230,7 +230,7 @@ impl Stream for Pieces {
 
 #[get("/stream")]
 fn stream() -> impl IntoResponse {
-    let pieces = Pieces(["data: 1\n\n", "", "data: 2\n\n"].into());
+    let pieces = TextPieces(["data: 1\n\n", "", "data: 2\n\n"].into());
     ([("content-type", "text/event-stream")], Body::from_stream(pieces))
 }
 

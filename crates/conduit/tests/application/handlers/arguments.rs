@@ -6,8 +6,8 @@ use std::rc::Rc;
 use conduit::http::Version;
 use conduit::prelude::*;
 
+use super::{detail, request};
 use crate::support::{Running, serve};
-use crate::{detail, request};
 
 #[get("/u8/{value}")]
 fn u8_value(value: Path<u8>) -> String {

@@ -6,27 +6,27 @@ use std::rc::Rc;
 use conduit::prelude::*;
 use futures_core::Stream;
 
+use super::{detail, post, request};
 use crate::support::{Running, serve};
-use crate::{detail, post, request};
 
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct User {
+struct UserBody {
     name: String,
     age: u8,
 }
 
 #[post("/json")]
-async fn json(user: Json<User>) -> Json<User> {
+async fn json(user: Json<UserBody>) -> Json<UserBody> {
     user
 }
 
 #[post("/optional-json")]
-async fn optional_json(user: Option<Json<User>>) -> String {
+async fn optional_json(user: Option<Json<UserBody>>) -> String {
     user.map_or_else(|| "nobody".to_owned(), |user| user.0.name)
 }
 
 #[post("/result-json")]
-async fn result_json(user: Result<Json<User>, Problem>) -> String {
+async fn result_json(user: Result<Json<UserBody>, Problem>) -> String {
     match user {
         Ok(user) => user.0.name,
         Err(problem) => problem.status().to_string(),
@@ -373,7 +373,7 @@ fn a_body_is_a_stream_of_its_pieces_and_then_has_its_trailers() {
     assert_eq!(client.response().text(), "None abc None");
     client.send(request.replace("\r\n0\r\n\r\n", "\r\n0\r\nx-digest: 7\r\n\r\n"));
     assert_eq!(client.response().text(), "None abc Some(\"7\")");
-    client.send(crate::request("POST", "/stream"));
+    client.send(super::request("POST", "/stream"));
     assert_eq!(client.response().text(), "Some(0)  None", "no body is an empty stream");
 }
 
@@ -385,17 +385,17 @@ fn the_body_of_a_request_can_be_taken_once() {
 }
 
 #[derive(serde::Deserialize)]
-struct Order {
-    items: Vec<Item>,
+struct PricedOrder {
+    items: Vec<OrderedItem>,
 }
 
 #[derive(serde::Deserialize)]
-struct Item {
+struct OrderedItem {
     price: u32,
 }
 
 #[post("/orders")]
-async fn order(order: Json<Order>) -> String {
+async fn order(order: Json<PricedOrder>) -> String {
     order.items.iter().map(|item| item.price).sum::<u32>().to_string()
 }
 

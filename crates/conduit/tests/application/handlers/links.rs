@@ -6,9 +6,9 @@ use proptest::prelude::{any, prop, prop_assume, proptest};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
-struct Number(i64);
+struct LinkedNumber(i64);
 
-type Alias = Path<Number>;
+type Alias = Path<LinkedNumber>;
 
 #[get("/one/{number}", link)]
 async fn alias(number: Alias) -> String {
@@ -42,11 +42,11 @@ struct LinkedSearch {
     text: String,
     #[serde(default)]
     tags: Vec<String>,
-    range: Option<Range>,
+    range: Option<LinkedRange>,
 }
 
 #[derive(Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
-struct Range {
+struct LinkedRange {
     from: i32,
     exact: bool,
 }
@@ -91,7 +91,7 @@ async fn same(request: Request, next: Next) -> Response {
 #[test]
 fn links_reach_their_routes_with_the_same_values() {
     let client = client();
-    client.get(&alias::path(Number(-7))).send().assert_text("-7");
+    client.get(&alias::path(LinkedNumber(-7))).send().assert_text("-7");
     let place = PostPath {
         id: 7,
         title: "a/b".to_owned(),
@@ -110,7 +110,7 @@ fn links_contain_the_prefixes_of_all_lists() {
 
 #[test]
 fn redirects_take_links() {
-    let redirect = Redirect::to(alias::path(Number(1))).into_response();
+    let redirect = Redirect::to(alias::path(LinkedNumber(1))).into_response();
     assert_eq!(redirect.headers()["location"], "/one/1");
 }
 
@@ -151,7 +151,7 @@ fn any_queries_survive_a_link() {
     let client = client();
     let range = prop::option::of((any::<i32>(), any::<bool>()));
     proptest!(|(text in "\\PC{0,8}", tags in prop::collection::vec("\\PC{0,4}", 0..4), range in range)| {
-        let query = LinkedSearch { text, tags, range: range.map(|(from, exact)| Range { from, exact }) };
+        let query = LinkedSearch { text, tags, range: range.map(|(from, exact)| LinkedRange { from, exact }) };
         let found: LinkedSearch = client.get(&search::path_and_query(&query)).send().json();
         assert_eq!(found, query);
     });

@@ -1,8 +1,5 @@
 //! Arguments and return values of handlers, and routing, at the socket.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod answers;
 mod arguments;
 mod bodies;
@@ -25,7 +22,7 @@ fn post(target: &str, content_type: &str, body: &str) -> String {
 }
 
 /// The detail of a problem response.
-fn detail(response: &support::Response) -> String {
+fn detail(response: &crate::support::Response) -> String {
     response.problem()["detail"]
         .as_str()
         .unwrap_or_else(|| panic!("no detail: {response:?}"))

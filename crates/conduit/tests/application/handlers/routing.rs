@@ -2,7 +2,7 @@
 
 use conduit::prelude::*;
 
-use crate::request;
+use super::request;
 use crate::support::{Response, Running, serve};
 
 #[get("/users/me")]

@@ -3,7 +3,7 @@
 use conduit::Client;
 use conduit::prelude::*;
 
-use crate::request;
+use super::request;
 use crate::support::{Response as Received, Running, serve};
 
 /// The views of a handler, one a line.

@@ -2,8 +2,8 @@
 
 use conduit::prelude::*;
 
+use super::{GET, ROUTES, TestState, server};
 use crate::support::{serve, wait_for};
-use crate::{GET, ROUTES, TestState, server};
 
 #[test]
 fn an_echo_streams_a_body_larger_than_every_buffer() {

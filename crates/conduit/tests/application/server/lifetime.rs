@@ -8,8 +8,8 @@ use conduit::Limit;
 use conduit::prelude::*;
 use conduit::testing::TestClient;
 
+use super::{GET, ROUTES, TestState, server};
 use crate::support::{self, serve, wait_for};
-use crate::{GET, ROUTES, TestState, server};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -215,9 +215,9 @@ fn tasks_of_a_state_run_while_the_server_serves() {
     use tokio::sync::{mpsc, oneshot};
 
     #[derive(Clone)]
-    struct Counter(mpsc::Sender<oneshot::Sender<u64>>);
+    struct CounterTask(mpsc::Sender<oneshot::Sender<u64>>);
 
-    async fn start() -> Result<Counter, std::io::Error> {
+    async fn start() -> Result<CounterTask, std::io::Error> {
         let (sender, mut receiver) = mpsc::channel::<oneshot::Sender<u64>>(1);
         tokio::spawn(async move {
             let mut count = 0;
@@ -226,11 +226,11 @@ fn tasks_of_a_state_run_while_the_server_serves() {
                 let _ = answer.send(count);
             }
         });
-        Ok(Counter(sender))
+        Ok(CounterTask(sender))
     }
 
     #[get("/count")]
-    async fn count(counter: State<Counter>) -> Result<String, Problem> {
+    async fn count(counter: State<CounterTask>) -> Result<String, Problem> {
         let (sender, receiver) = oneshot::channel();
         counter.0.0.send(sender).await?;
         Ok(receiver.await?.to_string())

@@ -4,9 +4,6 @@ mod bodies;
 mod lifetime;
 mod requests;
 mod streams;
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -15,9 +12,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
+use crate::support::{Running, serve};
 use conduit::prelude::*;
 use futures_core::Stream;
-use support::{Running, serve};
 
 #[get("/")]
 async fn hello() -> &'static str {
@@ -45,7 +42,7 @@ async fn ignore() -> &'static str {
 }
 
 #[post("/length-later")]
-async fn length_later(body: Body, gate: State<Gate>) -> Result<String, Problem> {
+async fn length_later(body: Body, gate: State<NotifyGate>) -> Result<String, Problem> {
     gate.0.0.notified().await;
     Ok(body.collect().await?.len().to_string())
 }
@@ -62,7 +59,7 @@ async fn panic_later() -> &'static str {
 }
 
 #[get("/slow")]
-async fn slow(gate: State<Gate>) -> &'static str {
+async fn slow(gate: State<NotifyGate>) -> &'static str {
     gate.0.0.notified().await;
     "slow"
 }
@@ -107,12 +104,12 @@ type Asked = Arc<AtomicUsize>;
 
 /// The gate that a handler awaits until the test opens it.
 #[derive(Clone, Default)]
-struct Gate(Arc<tokio::sync::Notify>);
+struct NotifyGate(Arc<tokio::sync::Notify>);
 
 #[derive(Clone, Default, FromRef)]
 struct TestState {
     asked: Asked,
-    gate: Gate,
+    gate: NotifyGate,
 }
 
 /// An endless stream, which counts the requested pieces.

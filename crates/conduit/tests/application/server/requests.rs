@@ -2,8 +2,8 @@
 
 use conduit::prelude::*;
 
+use super::{GET, ROUTES, TestState, server};
 use crate::support::serve;
-use crate::{GET, ROUTES, TestState, server};
 
 #[test]
 fn a_connection_serves_consecutive_requests() {

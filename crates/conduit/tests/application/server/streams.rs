@@ -13,8 +13,8 @@ use conduit::prelude::*;
 use conduit::testing::TestClient;
 use futures_core::Stream;
 
+use super::{ROUTES, TestState, hello, server};
 use crate::support::{serve, wait_for};
-use crate::{ROUTES, TestState, hello, server};
 
 /// A stream with pieces that are ready at once.
 struct Ready(VecDeque<Result<&'static str, std::io::Error>>);
