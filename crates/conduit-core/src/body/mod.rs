@@ -315,6 +315,9 @@ impl Body {
 
     /// Reads all bytes as [`collect`](Body::collect) does, and returns them with the trailer fields after them.
     pub async fn collect_with_trailers(mut self) -> Result<(Bytes, Option<HeaderMap>), BodyError> {
+        if let BodyKind::Static(_) | BodyKind::Bytes(_) = self.0 {
+            return Ok((self.collect().await?, None));
+        }
         let mut all = Buffer::take();
         while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut self).poll_next(context)).await {
             all.append(&piece?)?;

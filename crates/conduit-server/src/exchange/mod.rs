@@ -377,10 +377,8 @@ impl Exchange {
     /// The response's body comes from a stream, whose first pieces the caller takes. The response may have chosen that it ends
     /// with its client.
     pub(super) fn begin_stream(&mut self, parts: &Parts, body: Body, environment: &Environment) -> ResponseStream {
-        if parts.extensions.get::<EndsWithClient>().is_some() {
-            self.disconnect = Some(Disconnect::Abort);
-        }
-        self.resolve_disconnect(environment);
+        let chosen = parts.extensions.get::<EndsWithClient>().map(|_| Disconnect::Abort);
+        self.disconnect = Some(chosen.unwrap_or_else(|| self.resolve_disconnect(environment)));
         self.state = ExchangeState::Streaming(Rc::default());
         ResponseStream::new(body, self.instrument_stream(environment))
     }

@@ -54,8 +54,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue};
 use pin_project_lite::pin_project;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -70,11 +70,19 @@ use self::sender::Generator;
 pub use self::sender::{EventSender, EventsClosed, EventsOutcome};
 use crate::BoxError;
 use crate::body::{Body, EndsWithClient};
+use crate::extract::essence;
 use crate::openapi::Operation;
 use crate::response::{IntoResponse, Response};
 
 /// The media type of event streams.
 pub(crate) const MEDIA_TYPE: &str = "text/event-stream";
+
+/// Returns whether a message is an event stream, with any parameters of the media type.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    content_type.is_some_and(|content_type| essence(content_type).eq_ignore_ascii_case(MEDIA_TYPE.as_bytes()))
+}
+
 /// The default interval of comments.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
@@ -265,5 +273,24 @@ impl<T> fmt::Debug for Events<T> {
             .field("keep_alive", &self.keep_alive)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_streams_have_their_media_type_with_any_parameters() {
+        for (content_type, expected) in [
+            ("text/event-stream", true),
+            ("Text/Event-Stream ; charset=utf-8", true),
+            ("text/event-streams", false),
+            ("text/plain", false),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+            assert_eq!(is_event_stream(&headers), expected, "{content_type}");
+        }
+        assert!(!is_event_stream(&HeaderMap::new()));
     }
 }

@@ -66,6 +66,11 @@ impl Embedded {
         panic!("the embedded directory has no file with this path: check its spelling, or add the file")
     }
 
+    /// Returns whether the program has a file with this path.
+    pub(crate) fn contains(&self, path: &str) -> bool {
+        self.files.iter().any(|file| file.path == path)
+    }
+
     /// The paths of all files in the program.
     #[cfg(feature = "minijinja")]
     pub(crate) fn paths(&self) -> impl Iterator<Item = &'static str> {

@@ -157,16 +157,21 @@ impl Files {
     /// browser. A navigation has `sec-fetch-mode: navigate` or, from browsers older than 2023, accepts `text/html`. A missing
     /// script or image still results in a 404.
     ///
-    /// This call logs an error if the directory is readable and has no such file. Files in the program are not checked.
+    /// This call logs an error if the directory is readable, or in the program, and has no such file.
     pub fn single_page(self, path: impl Into<String>) -> Self {
         let page = relative(path.into());
-        if let Source::Disk(disk) = &self.source
-            && disk.path().is_dir()
-            && !disk.path().join(&page).is_file()
-        {
-            let path = disk.path().join(&page);
-            let path = path.display();
-            tracing::error!(%path, "the page of Files::single_page does not exist; navigations get a 404: create it, or correct the path");
+        let missing = match &self.source {
+            Source::Disk(disk) => {
+                let path = disk.path().join(&page);
+                (disk.path().is_dir() && !path.is_file()).then(|| path.display().to_string())
+            }
+            Source::Embedded(embedded, _) => (!embedded.contains(&page)).then(|| page.clone()),
+        };
+        if let Some(path) = missing {
+            tracing::error!(
+                path,
+                "the page of Files::single_page does not exist; navigations get a 404: create it, or correct the path"
+            );
         }
         self.set(|settings| settings.single_page = Some(page))
     }

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000;
-    const TEN_A_MINUTE: Budget = Budget {
+    const TEN_PER_MINUTE: Budget = Budget {
         requests: 10,
         period: Duration::from_secs(60),
     };
@@ -108,7 +108,7 @@ mod tests {
     fn accepted(times: impl IntoIterator<Item = u64>) -> Vec<bool> {
         let mut arrival = 0;
         let take = |now| {
-            let (taken, next) = TEN_A_MINUTE.take_at(arrival, now);
+            let (taken, next) = TEN_PER_MINUTE.take_at(arrival, now);
             if taken.is_accepted {
                 arrival = next;
             }
@@ -139,9 +139,9 @@ mod tests {
     #[test]
     fn result_has_the_remaining_requests_and_the_time_until_more() {
         let start = 1_700_000_000 * SECOND;
-        let (first, _) = TEN_A_MINUTE.take_at(0, start);
+        let (first, _) = TEN_PER_MINUTE.take_at(0, start);
         assert_eq!((first.left, first.wait), (9, Duration::from_secs(6)));
-        let (refused, _) = TEN_A_MINUTE.take_at(start + 60 * SECOND, start);
+        let (refused, _) = TEN_PER_MINUTE.take_at(start + 60 * SECOND, start);
         assert_eq!((refused.is_accepted, refused.wait), (false, Duration::from_secs(6)));
     }
 
@@ -150,13 +150,13 @@ mod tests {
         let start = 1_700_000_000 * SECOND;
         // An exhausted budget.
         let arrival = start + 60 * SECOND;
-        let (taken, _) = TEN_A_MINUTE.take_at(arrival, start - 60 * SECOND);
+        let (taken, _) = TEN_PER_MINUTE.take_at(arrival, start - 60 * SECOND);
         assert_eq!((taken.is_accepted, taken.wait), (false, Duration::from_secs(66)));
         for seconds in [61, 24 * 3600] {
             let now = start - seconds * SECOND;
-            let (taken, next) = TEN_A_MINUTE.take_at(arrival, now);
+            let (taken, next) = TEN_PER_MINUTE.take_at(arrival, now);
             assert_eq!((taken.is_accepted, taken.left, next), (true, 0, now + 60 * SECOND));
-            let (taken, _) = TEN_A_MINUTE.take_at(next, now);
+            let (taken, _) = TEN_PER_MINUTE.take_at(next, now);
             assert_eq!((taken.is_accepted, taken.wait), (false, Duration::from_secs(6)));
         }
     }

@@ -17,7 +17,7 @@ use crate::request::Request;
 use crate::response::Response;
 
 /// Returns whether pages of an origin, such as `https://app.example.com`, may read the responses.
-type Judge = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+type OriginPredicate = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// Allows pages of the listed origins to use the application (Fetch standard, section 3.3).
 ///
@@ -70,7 +70,7 @@ pub struct Cors {
 #[derive(Clone)]
 enum Origins {
     Listed(Vec<HeaderValue>),
-    Judged(Judge),
+    Accepted(OriginPredicate),
     Any,
 }
 
@@ -133,7 +133,7 @@ impl Cors {
     /// Allows pages of the origins for which `allowed` returns true, such as all subdomains. Its argument is the whole origin.
     /// Match a suffix with care: `https://evil-example.com` ends in `example.com`.
     pub fn allow_origins(mut self, allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.origins = Origins::Judged(Arc::new(allowed));
+        self.origins = Origins::Accepted(Arc::new(allowed));
         self
     }
 
@@ -225,10 +225,10 @@ impl Cors {
         match &self.origins {
             Origins::Any => Some(HeaderValue::from_static("*")),
             Origins::Listed(origins) => origins.iter().find(|known| Some(known.as_bytes()) == origin).cloned(),
-            Origins::Judged(judge) => {
+            Origins::Accepted(is_allowed) => {
                 let origin = origin?;
                 let text = str::from_utf8(origin).ok()?;
-                judge(text).then(|| HeaderValue::from_bytes(origin).ok()).flatten()
+                is_allowed(text).then(|| HeaderValue::from_bytes(origin).ok()).flatten()
             }
         }
     }

@@ -12,8 +12,7 @@ use serde_json::Value;
 use super::hash::hash;
 use super::resumed::{resumed, whole};
 use crate::body::{Body, BodyError, BodyKind, EndsWithClient};
-use crate::events::MEDIA_TYPE as EVENT_STREAM;
-use crate::extract::essence;
+use crate::events::is_event_stream;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Response;
@@ -143,11 +142,8 @@ fn is_repeatable_conflict(response: &Response) -> bool {
 
 /// Returns whether a body may have no end: it ends with its client, or is an event stream of unknown length.
 fn may_be_endless(response: &Response) -> bool {
-    let is_event_stream = || {
-        let content_type = response.headers().get(CONTENT_TYPE);
-        content_type.is_some_and(|value| essence(value.as_bytes()).eq_ignore_ascii_case(EVENT_STREAM.as_bytes()))
-    };
-    response.extensions().get::<EndsWithClient>().is_some() || (response.body().len().is_none() && is_event_stream())
+    let ends_with_client = response.extensions().get::<EndsWithClient>().is_some();
+    ends_with_client || (response.body().len().is_none() && is_event_stream(response.headers()))
 }
 
 pub(super) fn unkept(fingerprint: &Fingerprint) -> Vec<u8> {

@@ -89,7 +89,7 @@ impl Preconditions {
     ///
     /// Returns a 412 problem if the current version does not match, or if a precondition cannot be evaluated.
     pub fn check(&self, tag: Option<&str>, modified: Option<u64>) -> Result<(), Problem> {
-        match self.judge(tag.map(str::as_bytes), modified, false) {
+        match self.evaluate(tag.map(str::as_bytes), modified, false) {
             Verdict::Serve => Ok(()),
             Verdict::NotModified | Verdict::Failed => Err(failed()),
         }
@@ -103,7 +103,7 @@ impl Preconditions {
         let headers = response.headers();
         let tag = headers.get(ETAG).map(HeaderValue::as_bytes);
         let modified = headers.get(LAST_MODIFIED).and_then(|date| seconds_of(date.as_bytes()));
-        match self.judge(tag, modified, true) {
+        match self.evaluate(tag, modified, true) {
             Verdict::Serve => response,
             Verdict::NotModified => not_modified(response),
             Verdict::Failed => not_served(&response),
@@ -111,7 +111,7 @@ impl Preconditions {
     }
 
     /// Evaluates the fields in the order of RFC 9110, section 13.2.2.
-    fn judge(&self, tag: Option<&[u8]>, modified: Option<u64>, is_read: bool) -> Verdict {
+    fn evaluate(&self, tag: Option<&[u8]>, modified: Option<u64>, is_read: bool) -> Verdict {
         let current = tag.map(split_weak);
         let exists = tag.is_some() || modified.is_some();
         if let Some(wanted) = &self.if_match {
@@ -326,8 +326,8 @@ mod tests {
                 .iter()
                 .map(|(name, value)| (name, value.escape_ascii().to_string()))
                 .collect();
-            assert_eq!(conditions.judge(*tag, *modified, true), *read, "read: {shown:?}");
-            assert_eq!(conditions.judge(*tag, *modified, false), *write, "write: {shown:?}");
+            assert_eq!(conditions.evaluate(*tag, *modified, true), *read, "read: {shown:?}");
+            assert_eq!(conditions.evaluate(*tag, *modified, false), *write, "write: {shown:?}");
         }
     }
 

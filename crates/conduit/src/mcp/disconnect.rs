@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body::Body as _;
 use http_body_util::combinators::BoxBody;
@@ -19,7 +18,7 @@ use http_body_util::{BodyExt as _, Full};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::body::{Body, EndsWithClient};
-use crate::events::MEDIA_TYPE;
+use crate::events::{MEDIA_TYPE, is_event_stream};
 use crate::request::Request;
 use crate::response::{IntoResponse as _, Response};
 use crate::route::Disconnect;
@@ -96,11 +95,6 @@ where
     let mut response = ([(CONTENT_TYPE, MEDIA_TYPE)], body).into_response();
     response.extensions_mut().insert(EndsWithClient);
     response
-}
-
-pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(CONTENT_TYPE);
-    media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(MEDIA_TYPE.as_bytes()))
 }
 
 /// The events of a response that has begun before its first message.

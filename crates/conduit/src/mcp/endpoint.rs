@@ -15,9 +15,10 @@ use serde_json::json;
 
 use super::caller::Caller;
 use super::cancellation::unless;
-use super::disconnect::{Connected, begun, disconnect_of, is_event_stream, without_cancellation};
+use super::disconnect::{Connected, begun, disconnect_of, without_cancellation};
 use super::server::ToolServer;
 use crate::body::Body;
+use crate::events::is_event_stream;
 use crate::extract::{FromRequest, Json};
 use crate::origin::PageOrigin;
 use crate::problem::{Excerpt, Problem};

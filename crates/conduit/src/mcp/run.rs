@@ -8,9 +8,8 @@ use serde_json::Value;
 
 use super::caller::Caller;
 use super::cancellation::{unless, until_cancelled};
-use super::disconnect::is_event_stream;
 use super::result::failed;
-use crate::events::MEDIA_TYPE;
+use crate::events::{MEDIA_TYPE, is_event_stream};
 use crate::runs::FollowsRun;
 use conduit_core::interop::SendBody;
 use conduit_openapi::ToolRequest;

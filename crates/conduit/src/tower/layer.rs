@@ -254,15 +254,15 @@ impl<B: RequestBody> Service<http::Request<B>> for SendNextService {
             Outcome::Ready(response) => SendNextFuture(SendNextState::Ready(Some(response.map(SendBody::new)))),
             Outcome::Pending(handler) => {
                 let (answer, receiver) = oneshot::channel();
-                tokio::task::spawn_local(go_on(handler, answer).in_current_span());
+                tokio::task::spawn_local(run_until_closed(handler, answer).in_current_span());
                 SendNextFuture(SendNextState::Waiting(receiver))
             }
         }
     }
 }
 
-/// Runs a handler until its receiver is dropped.
-async fn go_on(mut handler: PendingHandler, mut answer: oneshot::Sender<http::Response<SendBody>>) {
+/// Runs a handler, at most until the receiver of its response is dropped.
+async fn run_until_closed(mut handler: PendingHandler, mut answer: oneshot::Sender<http::Response<SendBody>>) {
     let response = poll_fn(|context| {
         if answer.poll_closed(context).is_ready() {
             return Poll::Ready(None);

@@ -1,5 +1,8 @@
 //! Directories that are embedded in the program.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
 use conduit::prelude::*;
 use conduit::testing::TestClient;
 use conduit::{Embedded, Files, asset, embed};
@@ -44,6 +47,38 @@ fn an_asset_has_a_hash_in_its_url_and_is_immutable() {
         .header("if-none-match", field(&plain, "etag"))
         .send()
         .assert_status(304);
+}
+
+/// The log of this thread.
+#[derive(Clone, Default)]
+struct ThreadLog(Arc<Mutex<Vec<u8>>>);
+
+impl Write for ThreadLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no thread panics").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn missing_page_of_a_single_page_application_is_an_error_in_the_log() {
+    let log = ThreadLog::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let logged = || String::from_utf8(std::mem::take(&mut *log.0.lock().expect("no thread panics"))).expect("text");
+    tracing::subscriber::with_default(subscriber, || {
+        for directory in [ASSETS, ON_DISK] {
+            let _ = Files::embedded(directory).single_page("/index.html");
+            assert_eq!(logged(), "");
+            let _ = Files::embedded(directory).single_page("missing.html");
+            let text = logged();
+            assert!(text.contains("ERROR") && text.contains("missing.html"), "{text}");
+        }
+    });
 }
 
 #[test]
