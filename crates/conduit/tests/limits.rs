@@ -4,20 +4,21 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use conduit::Limit;
 use conduit::prelude::*;
 use conduit::testing::TestClient;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{Running, later, serve, start};
 
 /// The time that a test waits for a condition before it fails.
@@ -470,6 +471,67 @@ fn serves_with_the_limits_of_the_environment() {
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+
+#[test]
+fn clients_wait_while_the_process_has_no_free_descriptor() {
+    let program = std::env::current_exe().expect("the path of the test is known");
+    let output = Command::new(&program)
+        .args(["--ignored", "--exact", "serves_without_free_descriptors", "--nocapture"])
+        .output()
+        .expect("the test can be started");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.contains("served"), "{errors}");
+}
+
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// Writes the log of the process into [`LOG`].
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.lock().expect("no thread panics").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+#[ignore = "run by `clients_wait_while_the_process_has_no_free_descriptor` with a separate limit"]
+fn serves_without_free_descriptors() {
+    tracing_subscriber::fmt().with_writer(|| LogWriter).init();
+    let server = serve(App::new(()).routes(routes![home]).connection_limit(100));
+    let mut first = server.connect();
+    first.send(GET);
+    assert_eq!(first.response().status, 200);
+    let hard = getrlimit(Resource::Nofile).maximum;
+    let few = Rlimit {
+        current: Some(128),
+        maximum: hard,
+    };
+    setrlimit(Resource::Nofile, few).expect("a lower limit is permitted");
+    let mut held = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        held.push(file);
+    }
+    drop(held.pop());
+    // The client has the last descriptor.
+    let mut second = server.connect();
+    second.send(GET);
+    wait_until("the worker cannot accept", || {
+        let log = LOG.lock().expect("no thread panics");
+        String::from_utf8_lossy(&log).contains("cannot accept connections; trying again in a second")
+    });
+    first.send(GET);
+    assert_eq!(first.response().status, 200, "an open connection continues");
+    assert_eq!(server.handle().statistics().open_connections, 1);
+    drop(held);
+    assert_eq!(second.response().status, 200);
+    eprintln!("served");
+}
 
 #[test]
 fn a_full_worker_closes_the_longest_idle_connection_for_a_new_client() {

@@ -1,5 +1,6 @@
 //! The protocol over standard input and output, for a client that starts the program.
 
+use std::ffi::OsString;
 use std::io;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -18,7 +19,7 @@ const HEADERS: &str = "CONDUIT_MCP_HEADERS";
 
 /// Serves until the end of standard input.
 pub(crate) fn serve_stdio(server: ToolServer, threads: &Threads) -> Result {
-    let headers = credentials(|name| std::env::var(name).ok())?;
+    let headers = credentials(|name| std::env::var_os(name))?;
     let server = server.for_caller(Caller::local(threads.internal_caller(), headers));
     let failed = |cause| Error::system("serve MCP over standard input and output", cause);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -42,7 +43,7 @@ pub(crate) fn serve_stdio(server: ToolServer, threads: &Threads) -> Result {
 ///
 /// # Errors
 /// Returns an error if a variable has an invalid value; the error does not contain the value, because it is a secret.
-fn credentials(variable: impl Fn(&str) -> Option<String>) -> Result<HeaderMap> {
+fn credentials(variable: impl Fn(&str) -> Option<OsString>) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     let invalid = |name: &'static str, expected| Error::variable(name, "…", expected);
     for (name, field) in [
@@ -50,17 +51,16 @@ fn credentials(variable: impl Fn(&str) -> Option<String>) -> Result<HeaderMap> {
         (COOKIE, http::header::COOKIE),
     ] {
         if let Some(value) = variable(name) {
-            let mut value = HeaderValue::try_from(value).map_err(|_| invalid(name, "the value of a header field"))?;
+            let value = HeaderValue::try_from(value.as_encoded_bytes());
+            let mut value = value.map_err(|_| invalid(name, "the value of a header field"))?;
             value.set_sensitive(true);
             headers.insert(field, value);
         }
     }
-    for line in variable(HEADERS)
-        .iter()
-        .flat_map(|text| text.lines())
-        .filter(|line| !line.trim().is_empty())
-    {
-        let expected = "lines such as `x-tenant: acme`";
+    let expected = "lines such as `x-tenant: acme`";
+    let lines = variable(HEADERS).unwrap_or_default();
+    let lines = lines.into_string().map_err(|_| invalid(HEADERS, expected))?;
+    for line in lines.lines().filter(|line| !line.trim().is_empty()) {
         let (name, value) = line.split_once(':').ok_or_else(|| invalid(HEADERS, expected))?;
         let name = HeaderName::try_from(name.trim()).map_err(|_| invalid(HEADERS, expected))?;
         let mut value = HeaderValue::try_from(value.trim()).map_err(|_| invalid(HEADERS, expected))?;
@@ -77,11 +77,11 @@ mod tests {
     #[test]
     fn credentials_are_header_fields_from_the_environment() {
         let headers = credentials(|name| {
-            Some(match name {
-                AUTHORIZATION => "Bearer a".to_owned(),
-                COOKIE => "session=b".to_owned(),
-                _ => "x-api-key: c\n\nx-tenant:d\n".to_owned(),
-            })
+            Some(OsString::from(match name {
+                AUTHORIZATION => "Bearer a",
+                COOKIE => "session=b",
+                _ => "x-api-key: c\n\nx-tenant:d\n",
+            }))
         });
         let headers = headers.expect("valid fields");
         let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn an_error_about_a_credential_does_not_contain_it() {
         for name in [AUTHORIZATION, COOKIE, HEADERS] {
-            let error = credentials(|variable| (variable == name).then(|| "sec\u{1}ret".to_owned()));
+            let error = credentials(|variable| (variable == name).then(|| OsString::from("sec\u{1}ret")));
             let text = error.expect_err("invalid").to_string();
             assert!(text.contains(name) && !text.contains("sec"), "{text}");
         }

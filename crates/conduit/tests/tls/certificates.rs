@@ -34,6 +34,40 @@ fn certificate_in_use(running: &Running, authority: &Authority) -> Vec<u8> {
 }
 
 #[test]
+fn files_of_a_further_host_are_read_again() {
+    let files = Files::new("host");
+    let authority = Authority::new();
+    let first = authority.issue("first.test");
+    let [old, new] = [0, 1].map(|_| authority.issue("second.test"));
+    let put = |(chain, key): &(String, String)| {
+        files.put("host.key.pem", key);
+        files.put("host.pem", chain);
+    };
+    put(&old);
+    let tls = Tls::pem(first.0.clone(), first.1.clone()).host_files(
+        "second.test",
+        files.0.join("host.pem"),
+        files.0.join("host.key.pem"),
+    );
+    let server = app(tls).listen("127.0.0.1:0").expect("it listens");
+    let handle = server.handle();
+    let running = start(server);
+    let certificate_of = |host: &str| {
+        let (_, stream) = get(running.address, &Arc::new(authority.client()), host, "/").expect("an answer");
+        shown(&stream)
+    };
+    assert_eq!(certificate_of("second.test"), der(&old.0));
+    put(&new);
+    handle.reload();
+    assert_eq!(certificate_of("second.test"), der(&new.0));
+    // A chain without its key is not used.
+    files.put("host.pem", &old.0);
+    handle.reload();
+    assert_eq!(certificate_of("second.test"), der(&new.0));
+    assert_eq!(certificate_of("first.test"), der(&first.0));
+}
+
+#[test]
 fn a_certificate_that_is_not_valid_now_does_not_replace_a_valid_one() {
     let files = Files::new("invalid");
     let authority = Authority::new();
