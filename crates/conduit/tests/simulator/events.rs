@@ -57,6 +57,8 @@ struct Subscriber {
     text: String,
     is_open: bool,
     ended: bool,
+    /// The number of messages that were published when the client connected without an earlier event.
+    connected: u64,
     /// The number of messages that were published when the client was seen to be subscribed.
     subscribed: Option<u64>,
     /// The next message; `None` before the first.
@@ -77,6 +79,7 @@ impl Subscriber {
             text: String::new(),
             is_open: false,
             ended: false,
+            connected: 0,
             subscribed: None,
             next: None,
             last_id: None,
@@ -84,7 +87,7 @@ impl Subscriber {
         }
     }
 
-    async fn connect(&mut self, client: &TestClient, random: &mut Random) {
+    async fn connect(&mut self, client: &TestClient, random: &mut Random, published: u64) {
         let http2 = random.chance(50);
         let connection = Wire::open(client, http2, random).await;
         let path = format!("/numbers/{}", self.topic);
@@ -105,7 +108,7 @@ impl Subscriber {
         (self.is_open, self.ended, self.late) = (false, false, false);
         if self.last_id.is_none() {
             // The next connection begins anywhere after the present.
-            (self.subscribed, self.next) = (None, None);
+            (self.connected, self.subscribed, self.next) = (published, None, None);
         }
     }
 
@@ -202,7 +205,10 @@ impl Subscriber {
             let number = number.ok_or_else(|| format!("another event: {event:?}"))?;
             let is_right = match self.next {
                 Some(next) => number == next,
-                None => self.subscribed.is_some_and(|subscribed| number <= subscribed),
+                None => {
+                    let subscribed = self.subscribed;
+                    subscribed.is_some_and(|subscribed| (self.connected..=subscribed).contains(&number))
+                }
             };
             if !is_right || number >= published {
                 return Err(format!("message {number} in place of {:?}, of {published}", self.next));
@@ -248,7 +254,8 @@ impl EventRun {
             for client in &mut self.clients {
                 if client.connection.is_none() || client.ended || client.late {
                     client.disconnect(false);
-                    client.connect(&self.client, &mut self.random).await;
+                    let published = self.published[client.topic];
+                    client.connect(&self.client, &mut self.random, published).await;
                 }
             }
             self.complete().await?;
@@ -290,7 +297,7 @@ impl EventRun {
                 self.publish(topic).await?;
             }
             75..=84 if client.connection.is_none() && !self.is_stopped => {
-                client.connect(&self.client, &mut self.random).await;
+                client.connect(&self.client, &mut self.random, published).await;
             }
             85..=88 => client.disconnect(choice == 88),
             89..=92 => pace::second().await,

@@ -343,8 +343,11 @@ impl SocketClient {
         Ok(())
     }
 
-    /// Every message that was sent must have been returned.
+    /// Every message that was sent must have been returned, and so must a Close.
     pub(super) fn check_end(&self) -> Result<(), String> {
+        if self.closes && self.closed.is_none() && !self.is_disturbed && self.connection.is_some() {
+            return Err("the server has not returned Close".to_owned());
+        }
         let is_lost = self.connection.is_none() || self.is_disturbed || self.closes;
         if is_lost || (self.echoes, self.pongs) == (self.plan.len(), self.pings.len()) && !self.ended {
             return Ok(());
