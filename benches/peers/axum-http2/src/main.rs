@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::routing::{get, post};
+use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
@@ -59,6 +60,10 @@ async fn main() -> std::io::Result<()> {
             .serve(app.into_make_service())
             .await
     } else {
-        axum::serve(tokio::net::TcpListener::bind(address).await?, app).await
+        // As over TLS: without TCP_NODELAY a response waits for the acknowledgement of the previous one.
+        let listener = tokio::net::TcpListener::bind(address).await?.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
+        axum::serve(listener, app).await
     }
 }

@@ -29,6 +29,9 @@ use crate::pool::Buffer;
 /// argument of a handler it is the request's body: a [`Stream`] of its chunks as received, with back-pressure, or
 /// the whole body with [`Body::collect`]. An echo is `async fn echo(body: Body) -> Body { body }`.
 ///
+/// The request's body ends with its response: a task that reads it later gets the bytes that have arrived until then, and after
+/// an incomplete body an error.
+///
 /// # Limits
 ///
 /// A request's body is never longer than the application's limit (`App::body_limit`, 2 MiB
