@@ -2,6 +2,8 @@
 
 use http::{Method, StatusCode};
 
+use crate::h1::framing::decimal;
+
 /// The framing of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BodyLength {
@@ -12,6 +14,12 @@ pub enum BodyLength {
     Exact(u64),
     /// A body of unknown length: chunked, or, in a response to HTTP/1.0, delimited by the end of the connection.
     Chunked,
+}
+
+/// The value of `content-length` (RFC 9110, section 8.6): a decimal number below 2^64, of digits only.
+#[must_use]
+pub fn content_length(value: &[u8]) -> Option<u64> {
+    decimal(value)
 }
 
 /// The property of a request's method that its response depends on.

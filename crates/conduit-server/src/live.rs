@@ -12,7 +12,7 @@ use slab::Slab;
 
 use crate::deadlines::{Second, Wheel, WheelSlot};
 use crate::exchange_id::ConnectionId;
-use crate::waker_slot::register;
+use crate::waker_slot::{self, register};
 
 thread_local! {
     // Not a part of the current worker: a stream can outlive the locals of its thread.
@@ -165,7 +165,7 @@ pub(crate) fn tick(now: Second) {
         }
         quiet
     });
-    quiet.into_iter().flatten().for_each(Waker::wake);
+    quiet.into_iter().flatten().for_each(waker_slot::wake);
 }
 
 /// The number of streams that are not notified of the shutdown.
@@ -199,6 +199,6 @@ pub(crate) fn close(most: usize) -> usize {
         (count, closing)
     });
     let (count, closing) = closing.unwrap_or_default();
-    closing.into_iter().for_each(Waker::wake);
+    closing.into_iter().for_each(waker_slot::wake);
     count
 }

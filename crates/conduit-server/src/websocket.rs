@@ -25,7 +25,7 @@ use conduit_core::internal::charge::Charge;
 pub use conduit_proto::ws::CloseCode;
 use conduit_proto::ws::Deflate;
 
-pub(crate) use self::channel::{Channel, HandlerWaker, Queued, wake};
+pub(crate) use self::channel::{Channel, HandlerWaker, Queued};
 pub use self::channel::{Message, SocketHandle, WebSocketClosed};
 use crate::exchange_id::ExchangeId;
 use crate::live;

@@ -266,7 +266,18 @@ fn a_subscriber_that_panics_costs_the_connection_and_not_the_server() {
     fn fine() -> &'static str {
         "fine"
     }
-    let server = serve(App::new(()).routes(routes![fine]));
+    /// Return a text.
+    #[get("/fine-tool", tool = "fine")]
+    fn fine_tool() -> &'static str {
+        "fine"
+    }
+    /// Fail before the handler runs.
+    #[get("/unwatchable", tool = "unwatchable")]
+    fn unwatchable() {}
+    let app = App::new(()).routes(routes![fine, fine_tool, unwatchable]);
+    #[cfg(feature = "mcp")]
+    let app = app.mcp("/mcp");
+    let server = serve(app);
     let mut neighbour = server.connect();
     for _ in 0..2 {
         let mut client = server.connect();
@@ -277,4 +288,18 @@ fn a_subscriber_that_panics_costs_the_connection_and_not_the_server() {
     }
     let statistics = server.handle().statistics();
     assert_eq!((statistics.accepted_connections, statistics.open_connections), (3, 1));
+    // A call of a tool is a request of the process.
+    #[cfg(feature = "mcp")]
+    for (tool, result) in [("unwatchable", "\"isError\":true"), ("fine", "\"text\":\"fine\"")].repeat(2) {
+        let call = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{{}}}}}}"#
+        );
+        neighbour.send(format!(
+            "POST /mcp HTTP/1.1\r\nhost: test\r\naccept: application/json, text/event-stream\r\n\
+             content-type: application/json\r\nmcp-protocol-version: 2025-11-25\r\ncontent-length: {}\r\n\r\n{call}",
+            call.len()
+        ));
+        let response = neighbour.response();
+        assert!(response.text().contains(result), "{tool}: {response:?}");
+    }
 }

@@ -213,14 +213,15 @@ impl Deflate {
     pub fn own_bytes(&self) -> usize {
         /// zlib: a hash table and pending output, besides the windows.
         const COMPRESSOR: usize = 192 * 1024;
-        const DECOMPRESSOR: usize = 16 * 1024;
+        /// The window has 32 KiB for each negotiated size.
+        const DECOMPRESSOR: usize = 48 * 1024;
         let compressor = match self.compressor {
             Compressor::Shared => 0,
             Compressor::Own(_) => COMPRESSOR + (2 << self.server_bits),
         };
         let decompressor = match self.decompressor {
             Decompressor::Shared => 0,
-            Decompressor::Own(_) => DECOMPRESSOR + (1 << self.client_bits),
+            Decompressor::Own(_) => DECOMPRESSOR,
         };
         compressor + decompressor
     }
@@ -408,6 +409,11 @@ impl Deflate {
     }
 }
 
+/// The number of further streams of DEFLATE that any compressed message may have.
+const STREAMS: usize = 16;
+/// A message may have one more for this number of compressed bytes.
+const STREAM_BYTES: usize = 1024;
+
 /// Returns whether the decompressor is between two blocks: there, empty blocks have no effect, and a last block ends the stream.
 /// Within a block both are data. A header of a dynamic block has no output; it does not end the stream, and ends within many
 /// empty blocks, which then are the data of its block.
@@ -425,13 +431,15 @@ fn is_between_blocks(decompressor: &mut Decompress, keeps_context: bool) -> bool
 }
 
 /// Inflates a part of a message. `StreamEnd` means that it ended with the last block of a stream, so that the tail does
-/// not belong to it; another stream may follow a block with BFINAL (RFC 7692, section 7.2.3.4).
+/// not belong to it; another stream may follow a block with BFINAL (RFC 7692, section 7.2.3.4). A stream may be as short as two bytes
+/// and each costs a reset of the decompressor, so their number is bounded by [`STREAMS`] and [`STREAM_BYTES`].
 fn inflate_part(
     decompressor: &mut Decompress,
     mut input: &[u8],
     limit: usize,
     message: &mut Vec<u8>,
 ) -> Result<Status, InflateError> {
+    let mut streams = STREAMS + input.len() / STREAM_BYTES;
     loop {
         if message.len() == message.capacity() {
             let more = message.len().max(input.len() * 2).max(FIRST_OUTPUT_BYTES);
@@ -452,6 +460,7 @@ fn inflate_part(
                 if input.is_empty() {
                     return Ok(Status::StreamEnd);
                 }
+                streams = streams.checked_sub(1).ok_or(InflateError::Invalid)?;
             }
             _ if message.len() == message.capacity() => {}
             _ if input.is_empty() => return Ok(Status::Ok),

@@ -46,6 +46,17 @@ fn compressed(message: &[u8], level: u32, flush: FlushCompress) -> Vec<u8> {
     out
 }
 
+#[test]
+fn number_of_streams_in_a_message_is_bounded() {
+    const EMPTY_STREAM: &[u8] = b"\x03\x00";
+    for count in [1, 16, 17, 18, 19, 600, 100_000] {
+        check(&EMPTY_STREAM.repeat(count));
+        // Longer streams are permitted in a larger number.
+        let stream = compressed(&text(400), 0, FlushCompress::Finish);
+        check(&stream[..stream.len() - 1].repeat(count.min(40)));
+    }
+}
+
 /// Words of a small alphabet, whose best form is a dynamic block.
 fn text(words: u32) -> Vec<u8> {
     let mut state = 1_u32;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use conduit_proto::message::{BodyLength, MethodKind, ResponseBody};
+use conduit_proto::message::{BodyLength, MethodKind, ResponseBody, content_length};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 
 use crate::body::Body;
@@ -52,7 +52,7 @@ impl ResponseFraming {
         }
         // The length of a body that is present follows from it.
         let declared = headers.remove(CONTENT_LENGTH);
-        let declared = || declared?.to_str().ok()?.parse().ok();
+        let declared = || content_length(declared?.as_bytes());
         if let ResponseBody::Bodiless(length) = ResponseBody::of(self.0, status, body, declared) {
             if let Some(length) = length {
                 headers.insert(CONTENT_LENGTH, length.into());

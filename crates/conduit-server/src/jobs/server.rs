@@ -14,6 +14,7 @@ use crate::deadlines::Second;
 use crate::endpoint::{Outcome, panicked};
 use crate::exchange::{Environment, Exchange};
 use crate::job::{Job, JobSource};
+use crate::panics::caught;
 use crate::request::Request;
 
 /// Serves jobs with the application of its thread.
@@ -37,8 +38,13 @@ impl JobServer {
         self.started.elapsed().as_secs() as Second + 1
     }
 
-    /// Begins the exchange of a request; a handler that is not ready continues as a task.
+    /// Begins the exchange of a request; a handler that is not ready continues as a task. A panic of the application's subscriber
+    /// costs this request only: its caller receives no response.
     pub(crate) fn serve(&self, job: Job) {
+        caught("a request of the process panicked", || self.begin(job));
+    }
+
+    fn begin(&self, job: Job) {
         let Job {
             request,
             peer,

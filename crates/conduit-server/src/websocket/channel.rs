@@ -14,8 +14,8 @@ use conduit_proto::ws::CloseCode;
 use super::queue::{MessageQueue, QueueEntry, QueuePool};
 use crate::commands::register;
 use crate::exchange_id::ExchangeId;
-use crate::panics::caught;
 use crate::ready_queue::ReadyWaker;
+use crate::waker_slot::wake;
 
 /// The waker of a handler.
 pub(crate) type HandlerWaker = ReadyWaker<ExchangeId>;
@@ -82,11 +82,6 @@ impl From<Vec<u8>> for Message {
     fn from(bytes: Vec<u8>) -> Self {
         Message::Binary(bytes.into())
     }
-}
-
-/// Wakes what waits for a WebSocket. The waker may be the application's, whose panic must not interrupt the connection.
-pub(crate) fn wake(waker: Waker) {
-    caught("a waker panicked", || waker.wake());
 }
 
 /// The end of a WebSocket.

@@ -489,6 +489,31 @@ fn a_half_closed_connection_is_closed_when_its_handler_or_stream_stays_silent_fo
     }
 }
 
+#[post("/half-body")]
+async fn half_body(body: Body) -> String {
+    let read = body.collect().await;
+    tokio::time::sleep(DEADLINE - MINUTE).await;
+    format!("incomplete: {}", read.is_err())
+}
+
+#[test]
+fn client_that_ends_its_half_within_a_body_is_not_late_while_the_handler_works() {
+    let app = App::new(()).routes(routes![half_body]).idle_timeout(DEADLINE);
+    let client = TestClient::new(app.minimum_rate(1024, MINUTE));
+    let mut connection = client.connect();
+    assert!(connection.send("POST /half-body HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc"));
+    connection.end();
+    client.advance(DEADLINE - 2 * MINUTE);
+    assert!(!connection.is_closed());
+    client.advance(2 * MINUTE);
+    let received = String::from_utf8_lossy(connection.received()).into_owned();
+    assert!(
+        received.starts_with("HTTP/1.1 200 ") && received.ends_with("incomplete: true"),
+        "{received}"
+    );
+    assert_eq!(client.handle().statistics().limit_hits(Limit::BodyRate), 0);
+}
+
 #[test]
 fn each_piece_of_a_stream_restarts_the_idle_time_of_a_half_closed_connection() {
     let client = client();

@@ -44,6 +44,24 @@ fn a_wrong_preface_in_any_pieces_ends_with_goaway() {
     }
 }
 
+/// A blank line before the preface is one of HTTP/1.1, which has no request with this line.
+#[test]
+fn preface_after_a_blank_line_is_no_preface_in_any_pieces() {
+    let input = b"\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let server = server();
+    for cut in 0..input.len() {
+        let mut client = server.connect();
+        assert!(client.send(&input[..cut]));
+        // The worker has read the first part when it responds on another connection.
+        server.get("/").send().assert_status(200);
+        // The server may have responded already.
+        let _ = client.send(&input[cut..]);
+        client.end();
+        let received = String::from_utf8_lossy(&client.read(4096)).into_owned();
+        assert!(received.starts_with("HTTP/1.1 505 "), "cut at {cut}: {received}");
+    }
+}
+
 #[test]
 fn responses_are_those_of_http_1_1_without_fields_of_the_connection() {
     let server = server();

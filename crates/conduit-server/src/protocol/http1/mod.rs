@@ -37,6 +37,8 @@ pub(crate) struct Http1 {
     resets: bool,
     /// The number of requests that have arrived.
     requests: u64,
+    /// Blank lines before the first request are used: the preface of HTTP/2 has none before it.
+    is_beyond_start: bool,
 }
 
 /// The use of input that has arrived.
@@ -60,6 +62,7 @@ impl Http1 {
             input: Http1Input::NeedsMore,
             resets: false,
             requests: 0,
+            is_beyond_start: false,
         }
     }
 }
@@ -80,6 +83,7 @@ impl ConnectionProtocol for Http1 {
                 Ok(found) => found,
                 Err(error) => {
                     if self.requests == 0
+                        && !self.is_beyond_start
                         && let Some(http2) = Http2::by_preface(input, link, shared)
                     {
                         return Step::switch(http2);
@@ -134,6 +138,7 @@ impl ConnectionProtocol for Http1 {
                     break;
                 }
                 Event::Blocked | Event::NeedMore | Event::Upgraded => {
+                    self.is_beyond_start |= used > 0;
                     self.input = Http1Input::NeedsMore;
                     break;
                 }
@@ -440,8 +445,9 @@ impl Http1 {
             Phase::Idle if link.holds_input() => Timer::Incomplete,
             Phase::Idle => Timer::Idle,
             Phase::Head => Timer::Incomplete,
-            // A client is not late while its handler does not read the body, or while it waits for `100 Continue`.
-            Phase::Body if self.exchange.wants_body() => Timer::Receive,
+            // A client is not late while its handler does not read the body, while it waits for `100 Continue`, or after it has ended
+            // its half of the stream.
+            Phase::Body if self.exchange.has_body() && self.exchange.wants_body() => Timer::Receive,
             Phase::Drain => Timer::Receive,
             _ if self.exchange.is_serving() && link.read_closed => Timer::HalfClosed,
             _ if self.exchange.is_streaming() => Timer::Acknowledgement,

@@ -102,7 +102,8 @@ impl Transfers {
         engine: &Http2Connection,
         shared: &LinkShared,
     ) -> Option<Transfer> {
-        let has_body = engine.is_receiving(id) && !stream.is_socket();
+        // A client that has ended its half of the connection is not late.
+        let has_body = engine.is_receiving(id) && stream.exchange.has_body() && !stream.is_socket();
         let receives = has_body && stream.exchange.wants_body() && check.is_reading;
         let streams = stream.exchange.is_streaming() && !engine.is_body_written(id);
         let sends = stream.outgoing.is_pending() || streams;

@@ -23,8 +23,9 @@ use crate::link_shared::LinkShared;
 use crate::panics::discard;
 use crate::protocol_timer::ProtocolTimer;
 use crate::shared::{Shared, StopState};
+use crate::waker_slot::wake;
 use crate::watch::Watched;
-use crate::websocket::{Channel, HandlerWaker, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed, wake};
+use crate::websocket::{Channel, HandlerWaker, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed};
 use conduit_core::internal::charge::Charge;
 
 /// The rest of a frame up to which its connection is read together with others.
