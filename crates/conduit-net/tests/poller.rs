@@ -38,6 +38,13 @@ fn quiet(poller: &Poller, events: &mut Events) -> bool {
 }
 
 #[test]
+fn capacity_of_events_is_bounded() {
+    for (capacity, expected) in [(0, 1), (1, 1), (1000, 1000), (usize::MAX, 65_536)] {
+        assert_eq!(Events::with_capacity(capacity).capacity(), expected);
+    }
+}
+
+#[test]
 fn one_thread_echoes_for_many_clients() {
     const CLIENTS: usize = 50;
     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();

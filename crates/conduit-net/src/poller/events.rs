@@ -12,11 +12,15 @@ pub struct Events {
     pub(crate) inner: sys::EventBuffer,
 }
 
+/// The maximum capacity. Some systems reject a larger number of events with `EINVAL` (epoll_wait(2)).
+const CAPACITY_LIMIT: usize = 65_536;
+
 impl Events {
-    /// An empty list with a capacity of `capacity` events, at least one.
+    /// An empty list with a capacity of `capacity` events, which is allocated at once: at least 1 and at most 65,536.
+    /// Events that a full list does not have are in that of the next wait.
     pub fn with_capacity(capacity: usize) -> Events {
         Events {
-            inner: sys::EventBuffer::with_capacity(capacity.max(1)),
+            inner: sys::EventBuffer::with_capacity(capacity.clamp(1, CAPACITY_LIMIT)),
         }
     }
 
