@@ -1,4 +1,4 @@
-//! The decimal digits of a number.
+//! The decimal digits of a number, written and read.
 
 /// The maximum number of digits of 64 bits.
 pub(crate) const MAX_DIGITS: usize = 20;
@@ -15,6 +15,20 @@ pub(crate) fn digits(number: u64, buffer: &mut [u8; MAX_DIGITS]) -> &[u8] {
             return &buffer[at..];
         }
     }
+}
+
+/// A decimal number below 2^64, of digits only.
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, &digit| {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 
-use crate::h1::framing::decimal;
+use crate::digits::decimal;
 
 /// The framing of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,8 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use super::framing::decimal;
 use super::scan;
+use crate::digits::decimal;
 
 /// The start of the authority in an absolute target with a supported scheme.
 pub(super) fn absolute_prefix(target: &[u8]) -> Option<usize> {

@@ -4,6 +4,7 @@ use http::HeaderName;
 
 use super::BodyLength;
 use super::error::{Reason, RequestError};
+use crate::digits::decimal;
 
 /// The fields of a head that determine the length of the message and the end of the connection.
 #[derive(Default)]
@@ -103,20 +104,6 @@ impl Framing {
             return Ok(BodyLength::Chunked);
         }))
     }
-}
-
-/// A decimal number below 2^64, of digits only.
-pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |number, &digit| {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        number.checked_mul(10)?.checked_add(u64::from(digit))
-    })
 }
 
 /// Returns whether a field is allowed in a trailer section: it must not affect framing, routing, authentication or the

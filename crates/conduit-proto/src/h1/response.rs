@@ -6,7 +6,8 @@ use http::{StatusCode, header::CONTENT_LENGTH};
 use super::BodyLength;
 use super::connection::{Connection, DRAIN_BYTES, Reading, Writing};
 use super::error::BodyError;
-use super::framing::{decimal, is_allowed_trailer};
+use super::framing::is_allowed_trailer;
+use crate::digits::decimal;
 use crate::digits::{MAX_DIGITS, digits};
 use crate::message::{MethodKind, ResponseBody};
 

@@ -7,7 +7,8 @@ use super::connection::Http2Connection;
 use super::error::ErrorCode;
 use super::frame::{self, FrameKind, flags};
 use super::stream::{ResponseState, StreamId};
-use crate::h1::framing::{decimal, is_allowed_trailer};
+use crate::digits::decimal;
+use crate::h1::framing::is_allowed_trailer;
 use crate::h1::{BodyError, BodyLength};
 use crate::message::{MethodKind, ResponseBody};
 

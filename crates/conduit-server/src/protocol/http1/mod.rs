@@ -82,8 +82,7 @@ impl ConnectionProtocol for Http1 {
             let (used, event) = match self.engine.handle_input(input, head, &shared.config.head) {
                 Ok(found) => found,
                 Err(error) => {
-                    if self.requests == 0
-                        && !self.is_beyond_start
+                    if self.is_at_start()
                         && let Some(http2) = Http2::by_preface(input, link, shared)
                     {
                         return Step::switch(http2);
@@ -318,6 +317,11 @@ impl ExchangeDriver for Http1 {
 }
 
 impl Http1 {
+    /// Returns whether no byte of the connection is used.
+    fn is_at_start(&self) -> bool {
+        self.requests == 0 && !self.is_beyond_start
+    }
+
     fn exchange_id(&self, link: &Link) -> ExchangeId {
         ExchangeId {
             connection: link.id,
