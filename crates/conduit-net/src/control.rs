@@ -249,7 +249,11 @@ impl Iterator for Descriptors<'_> {
         let (number, rest) = self.numbers.split_first_chunk()?;
         self.numbers = rest;
         // SAFETY: the kernel created the descriptor for this process, and each message is returned only once.
-        Some(unsafe { OwnedFd::from_raw_fd(c_int::from_ne_bytes(*number)) })
+        let descriptor = unsafe { OwnedFd::from_raw_fd(c_int::from_ne_bytes(*number)) };
+        // Other systems have a flag of the receiving call.
+        #[cfg(target_vendor = "apple")]
+        let _ = rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC);
+        Some(descriptor)
     }
 }
 

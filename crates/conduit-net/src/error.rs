@@ -101,13 +101,18 @@ impl Error {
                 "no interface of this machine has this address: bind 0.0.0.0 or [::] for all interfaces, or the address of one"
             }
             (Bind, Errno::NOENT) => "the directory of the path does not exist: create it",
-            (Bind | Connect, Errno::NODEV | Errno::AFNOSUPPORT) => {
+            (Bind | Connect, Errno::NODEV) => {
+                "no interface has the index in the address: `ip link` lists the interfaces"
+            }
+            (Bind | Connect, Errno::AFNOSUPPORT) => {
                 "this system does not support this kind of address: use another one"
             }
             (Connect, Errno::NOENT) => "the path does not exist: check the path, and that the server is running",
             (Connect, Errno::ADDRNOTAVAIL) => {
                 "no local port is free, or the address is not valid for connecting: check the address, or close connections"
             }
+            (Connect, Errno::CONNREFUSED) if named => "no server listens at the path: check that the server is running",
+            (Connect, Errno::AGAIN) if named => "the queue of the server is full: try again later",
             (Connect, Errno::CONNREFUSED) => {
                 "no server listens on the port: check the port, and that the server is running"
             }
@@ -118,8 +123,12 @@ impl Error {
                 "there is no route to this address: check the network, or use the other IP version"
             }
             (Accept, Errno::TIMEDOUT) => "no connection arrived within the timeout: increase the timeout",
-            (Open, Errno::AFNOSUPPORT) => "this system does not support the IP version: use the other one",
-            (Open, Errno::PERM | Errno::ACCESS) => "raw sockets require CAP_NET_RAW: grant it to the process",
+            (Open, Errno::AFNOSUPPORT) => {
+                "this system does not support this kind of address: use another one, such as the other IP version"
+            }
+            (Open, Errno::PERM | Errno::ACCESS) => {
+                "raw sockets require CAP_NET_RAW, and a sandbox may forbid other kinds: grant it to the process"
+            }
             (Open, Errno::MFILE) => {
                 "the process has reached its limit of descriptors: raise it (ulimit -n) or close some"
             }

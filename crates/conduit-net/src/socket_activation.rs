@@ -54,16 +54,13 @@ impl fmt::Display for ActivatedSocket {
 /// The environment is not changed, because that is unsound in a program with threads. Child processes ignore the
 /// variables where `LISTEN_PID` is this process; without it, remove `LISTEN_FDS` from the environment of a child.
 ///
-/// Call it before the program opens any listening socket: a listening socket with the number of a passed one cannot be
-/// distinguished from it.
-///
 /// # Errors
-/// `LISTEN_FDS` is not a number, or a descriptor is not an open, listening stream socket. The message contains the
-/// descriptor and the remedy.
+/// `LISTEN_FDS` is not a number, or a descriptor is not an open, listening stream socket that was passed to the program: one that
+/// it has opened itself is close-on-exec. The message contains the descriptor and the remedy.
 pub fn take() -> io::Result<Vec<ActivatedSocket>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let count = count(|name| std::env::var_os(name), std::process::id())?;
-    if count == 0 || TAKEN.swap(true, Ordering::Relaxed) {
+    if count == 0 || TAKEN.load(Ordering::Relaxed) {
         return Ok(Vec::new());
     }
     let names = std::env::var_os("LISTEN_FDNAMES").unwrap_or_default();
@@ -73,11 +70,14 @@ pub fn take() -> io::Result<Vec<ActivatedSocket>> {
     for (number, name) in &passed {
         examine(*number).map_err(|why| unusable(*number, name, &why))?;
     }
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
     passed
         .into_iter()
         .map(|(number, name)| {
-            // SAFETY: the descriptor is open and a listening socket, as just checked. According to `LISTEN_PID` the
-            // manager opened it for this process before the start, and this function takes it only once.
+            // SAFETY: the descriptor is an open listening socket without close-on-exec, as just checked, so it was open before
+            // the start of the program, and this function takes it only once.
             let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
             rustix::io::fcntl_setfd(&descriptor, FdFlags::CLOEXEC)?;
             let socket = Socket::from(descriptor);
@@ -112,8 +112,13 @@ fn count(variable: impl Fn(&str) -> Option<OsString>, process: u32) -> io::Resul
 /// unchanged.
 fn examine(number: RawFd) -> Result<(), String> {
     // SAFETY: the call reads the flags of a descriptor by number, and fails with EBADF if it is closed.
-    if unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    if flags == -1 {
         return Err(format!("is not open ({})", io::Error::last_os_error()));
+    }
+    // A descriptor that was open before exec(2) has no such flag.
+    if flags & libc::FD_CLOEXEC != 0 {
+        return Err("was opened by this program, not passed to it".to_owned());
     }
     // SAFETY: the descriptor is open, as just checked, and the borrow ends with this function, which closes nothing.
     let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
@@ -184,15 +189,25 @@ mod tests {
 
     #[test]
     fn only_an_open_listening_stream_socket_is_accepted() {
+        let passed = |descriptor: &dyn AsRawFd| {
+            // SAFETY: the descriptor is open, and the flag is no part of its owner's state.
+            unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, 0) };
+        };
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = TcpListener::bind(address, &ListenOptions::new()).unwrap();
+        let why = "was opened by this program, not passed to it";
+        assert_eq!(examine(listener.as_raw_fd()), Err(why.to_owned()));
+        passed(&listener);
         assert_eq!(examine(listener.as_raw_fd()), Ok(()));
         let datagrams = UdpSocket::bind(address).unwrap();
+        passed(&datagrams);
         assert_eq!(examine(datagrams.as_raw_fd()), Err("is not a stream socket".to_owned()));
         let stream = Socket::stream().unwrap();
+        passed(&stream);
         let why = "is a stream socket that does not listen";
         assert_eq!(examine(stream.as_raw_fd()), Err(why.to_owned()));
         let file = std::fs::File::open("/dev/null").unwrap();
+        passed(&file);
         assert_eq!(examine(file.as_raw_fd()), Err("is not a socket".to_owned()));
         let closed = examine(RawFd::MAX).unwrap_err();
         assert!(closed.starts_with("is not open ("), "{closed}");

@@ -5,11 +5,13 @@
 mod timer;
 
 use conduit_net::{
-    Events, Interest, ListenOptions, Poller, Shutdown, TcpListener, TcpStream, can_accept_after, wait_readable,
-    wait_writable,
+    Events, Interest, ListenOptions, Poller, Shutdown, TcpListener, TcpStream, can_accept_after, send_file, send_more,
+    splice, wait_readable, wait_writable,
 };
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 use timer::KernelTimer;
@@ -351,7 +353,7 @@ fn accepting_with_a_timeout_continues_after_an_error_of_one_connection() {
         let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let accepting = std::thread::spawn(move || {
-            fail_accept(number as u32);
+            fail(libc::SYS_accept4, number as u32);
             assert_eq!(listener.accept().unwrap_err().raw_os_error(), Some(number));
             listener.accept_timeout(limit).unwrap_err().raw_os_error()
         });
@@ -359,9 +361,9 @@ fn accepting_with_a_timeout_continues_after_an_error_of_one_connection() {
     }
 }
 
-/// Makes accept4(2) return an error on this thread (seccomp(2)).
+/// Makes a system call return an error on this thread (seccomp(2)).
 #[expect(unsafe_code, reason = "the filter of system calls")]
-fn fail_accept(number: u32) {
+fn fail(call: libc::c_long, number: u32) {
     let instruction = |code, if_false, operand| libc::sock_filter {
         code,
         jt: 0,
@@ -371,7 +373,7 @@ fn fail_accept(number: u32) {
     // The opcodes are those of linux/bpf_common.h. The number of the call is at offset 0 of `struct seccomp_data`.
     let mut filter = [
         instruction(0x20, 0, 0),
-        instruction(0x15, 1, libc::SYS_accept4 as u32),
+        instruction(0x15, 1, call as u32),
         instruction(0x06, 0, libc::SECCOMP_RET_ERRNO | number),
         instruction(0x06, 0, libc::SECCOMP_RET_ALLOW),
     ];
@@ -385,4 +387,73 @@ fn fail_accept(number: u32) {
             | libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
     };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Waits of 30 days exceed an int of milliseconds.
+#[test]
+fn long_timeout_needs_no_new_system_call() {
+    alone("long_timeout_needs_no_new_system_call", || {
+        fail(libc::SYS_epoll_pwait2, libc::ENOSYS as u32);
+        let poller = Arc::new(Poller::new().unwrap());
+        let mut events = Events::with_capacity(8);
+        for timeout in [Duration::from_secs(30 * 24 * 3600), Duration::new(u64::MAX, 1)] {
+            let waker = Arc::clone(&poller);
+            let wakes = std::thread::spawn(move || waker.notify().unwrap());
+            poller.wait(&mut events, Some(timeout)).unwrap();
+            assert!(events.is_empty());
+            wakes.join().unwrap();
+        }
+    });
+}
+
+/// Sets the default action of SIGPIPE, and returns the one before.
+#[allow(unsafe_code, reason = "std has no function for it")]
+fn default_action_of_sigpipe() -> libc::sighandler_t {
+    // SAFETY: the default action is no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) }
+}
+
+/// The runtime of Rust ignores SIGPIPE; a program without it, or a library in another program, does not.
+#[test]
+fn closed_peer_raises_no_signal_where_the_default_action_ends_the_program() {
+    alone(
+        "closed_peer_raises_no_signal_where_the_default_action_ends_the_program",
+        || {
+            let ignored = default_action_of_sigpipe();
+            assert_eq!(ignored, libc::SIG_IGN);
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let pair = || {
+                let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                (near, listener.accept().unwrap().0)
+            };
+            let file = rustix::fs::memfd_create("zeros", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+            rustix::fs::ftruncate(&file, 1 << 30).unwrap();
+            // The peer closes during a call that has sent a part.
+            let (near, mut far) = pair();
+            let reader = std::thread::spawn(move || {
+                let mut bytes = vec![0; 1 << 20];
+                std::io::Read::read_exact(&mut far, &mut bytes).unwrap();
+                // The reset after the end of the peer's half is EPIPE, not ECONNRESET.
+                far.shutdown(std::net::Shutdown::Write).unwrap();
+            });
+            let mut offset = 0;
+            while send_file(&near, &file, &mut offset, 1 << 30).is_ok() {}
+            assert!(offset > 1 << 20);
+            reader.join().unwrap();
+            // It has closed before.
+            let error = send_file(&near, &file, &mut 0, 4096).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+            assert_eq!(
+                send_more(&near, b"x").unwrap_err().kind(),
+                std::io::ErrorKind::BrokenPipe
+            );
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            std::io::Write::write_all(&mut writer, b"x").unwrap();
+            let error = splice(&reader, &near, 16).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+            let stream = TcpStream::from(OwnedFd::from(near));
+            assert_eq!(stream.send(b"x").unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+            eprintln!("no signal");
+        },
+    );
 }

@@ -499,3 +499,44 @@ fn identity_has_the_validity_of_its_end_entity_certificate() {
     );
     assert!(validity.contains(std::time::SystemTime::now()));
 }
+
+/// Keeps what is written until it is flushed.
+struct Buffering(std::os::unix::net::UnixStream, Vec<u8>);
+
+impl Read for Buffering {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        assert!(self.1.is_empty(), "a read before the bytes that it waits for are sent");
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Buffering {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.1.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.write_all(&std::mem::take(&mut self.1))
+    }
+}
+
+#[test]
+fn stream_with_a_buffer_is_flushed() {
+    let issuer = issuer();
+    let (client, server) = (client(&issuer).build().unwrap(), server(&issuer).build().unwrap());
+    let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+    let serving = std::thread::spawn(move || {
+        let mut stream = TlsStream::accept(&server, Buffering(far, Vec::new())).unwrap();
+        let mut text = [0; 5];
+        stream.read_exact(&mut text).unwrap();
+        stream.write_all(&text).unwrap();
+        stream.finish().unwrap();
+    });
+    let mut stream = TlsStream::connect(&client, "localhost", Buffering(near, Vec::new())).unwrap();
+    stream.write_all(b"hello").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "hello");
+    serving.join().unwrap();
+}

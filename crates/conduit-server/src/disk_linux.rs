@@ -18,8 +18,28 @@ pub(crate) fn send(socket: BorrowedFd<'_>, file: &File, offset: u64, bytes: u64)
     match conduit_net::send_file(&socket, file, &mut offset, usize::try_from(bytes).unwrap_or(usize::MAX)) {
         Ok(count) => Ok(Some(count as u64)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(Failed::Socket(error)),
+        Err(error) if is_of_connection(error.kind()) => Err(Failed::Socket(error)),
+        Err(error) => Err(Failed::File(error)),
     }
+}
+
+/// Returns whether an error concerns the connection. All others are of the file, and are logged.
+fn is_of_connection(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable, NotConnected,
+        TimedOut,
+    };
+    matches!(
+        kind,
+        BrokenPipe
+            | ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
+            | NotConnected
+            | TimedOut
+    )
 }
 
 /// Sends bytes that a part of a file follows: they wait for it, to leave in one packet.

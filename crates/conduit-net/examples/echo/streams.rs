@@ -1,6 +1,6 @@
 //! Streams of any kind: one poller, one shared buffer, and unsent bytes per connection only if the client reads slowly.
 
-use conduit_net::{Events, Interest, Poller, TcpStream, UnixStream};
+use conduit_net::{Events, Interest, Poller, TcpStream, UnixStream, can_accept_after};
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -88,27 +88,20 @@ pub(crate) fn serve(listener: &impl AsFd, accept: impl Fn() -> Accepted) -> Resu
     }
 }
 
-/// Returns false if no descriptor is available.
+/// Returns false if the system has no descriptor or memory for another connection.
 fn accept_some(
     poller: &Poller,
     accept: &impl Fn() -> Accepted,
     connections: &mut Vec<Option<Connection>>,
     free: &mut Vec<usize>,
 ) -> io::Result<bool> {
-    const NO_DESCRIPTOR: [i32; 2] = [24, 23]; // EMFILE, ENFILE, the same on every Unix
     for _ in 0..ACCEPTS_PER_TURN {
         let wire = match accept() {
             Ok(wire) => wire,
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error)
-                if error
-                    .raw_os_error()
-                    .is_some_and(|number| NO_DESCRIPTOR.contains(&number)) =>
-            {
-                return Ok(false);
-            }
-            // This connection was aborted; continue with the next one.
-            Err(_) => continue,
+            // The client has closed its connection; continue with the next one.
+            Err(error) if can_accept_after(&error) => continue,
+            Err(_) => return Ok(false),
         };
         let index = free.pop().unwrap_or_else(|| {
             connections.push(None);

@@ -140,26 +140,30 @@ impl Directory {
             names.push(name);
         }
         names.sort_unstable();
-        let entries = names.into_iter().filter_map(|name| self.entry(path, name)).collect();
-        Ok((entries, is_cut))
+        let entries = names.into_iter().filter_map(|name| self.entry(path, name).transpose());
+        Ok((entries.collect::<io::Result<_>>()?, is_cut))
     }
 
     /// The description of an entry; `None` if it no longer exists, leaves the directory, or is of another kind.
-    fn entry(&self, path: &[u8], name: Vec<u8>) -> Option<DirectoryEntry> {
+    fn entry(&self, path: &[u8], name: Vec<u8>) -> io::Result<Option<DirectoryEntry>> {
         let full = if path.is_empty() {
             name.clone()
         } else {
             [path, b"/", &name].concat()
         };
-        let stat = walk::stat(self.0.as_fd(), &full).ok()?;
+        let stat = match walk::stat(self.0.as_fd(), &full) {
+            Err(error) if Directory::is_absence(&error) => return Ok(None),
+            stat => stat?,
+        };
         let file_type = FileType::from_raw_mode(stat.st_mode);
         let is_directory = file_type == FileType::Directory;
-        (is_directory || file_type == FileType::RegularFile).then(|| DirectoryEntry {
+        let is_listed = is_directory || file_type == FileType::RegularFile;
+        Ok(is_listed.then(|| DirectoryEntry {
             name: OsString::from_vec(name),
             is_directory,
             length: if is_directory { 0 } else { stat.st_size as u64 },
             modified: stat.st_mtime as i64,
-        })
+        }))
     }
 
     /// Returns whether an error of these methods means that a path names nothing that may be read below the directory: all

@@ -104,9 +104,11 @@ impl ReceiveBatch {
     /// `WouldBlock` if no datagram has arrived and the socket is non-blocking.
     pub fn receive(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.received = 0;
+        // One borrow of the memory: a later one would end the validity of the pointers that are stored already.
+        let buffers = self.buffers.as_mut_ptr();
         for (index, (slot, header)) in self.slots.iter_mut().zip(&mut self.headers).enumerate() {
             slot.control.clear();
-            slot.piece.iov_base = self.buffers[index * self.bytes_each..].as_mut_ptr().cast();
+            slot.piece.iov_base = buffers.wrapping_add(index * self.bytes_each).cast();
             slot.piece.iov_len = self.bytes_each;
             let message = &mut header.msg_hdr;
             message.msg_name = slot.from.as_mut_ptr().cast();
@@ -225,12 +227,21 @@ impl<'a> SendBatch<'a> {
         self.outgoing.is_empty()
     }
 
+    /// Removes the first datagram without sending it, after an error of [`send`](SendBatch::send) that would occur again.
+    /// Returns false for an empty batch.
+    pub fn skip(&mut self) -> bool {
+        let has_one = !self.outgoing.is_empty();
+        self.outgoing.drain(..usize::from(has_one));
+        has_one
+    }
+
     /// Sends at most 1024 datagrams, removes them from the batch, and returns their number. In blocking mode the call
     /// waits until the send buffer has room for all of them.
     ///
     /// # Errors
     /// The error of the first datagram: `WouldBlock` if the send buffer is full and the socket is non-blocking,
-    /// `EMSGSIZE` if the datagram is too long. The next call returns an error of a later datagram.
+    /// `EMSGSIZE` if the datagram is too long. The datagram stays the first one: [`skip`](SendBatch::skip) removes one that
+    /// cannot be sent. An error of a later datagram is returned by the next call, if it occurs again.
     pub fn send(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.headers.clear();
         self.pieces.clear();

@@ -8,7 +8,8 @@ use rustix::pipe::SpliceFlags;
 /// Sends up to `count` bytes of a file from `offset`, advances `offset`, and returns the number of sent bytes; 0 is the
 /// end of the file. The file position is unchanged. sendfile(2).
 ///
-/// It takes three system calls: two block SIGPIPE for the thread during the call, because sendfile has no flag for it.
+/// It takes three system calls, and a fourth one where fewer bytes are sent: the others keep SIGPIPE from the thread during the
+/// call, because sendfile has no flag for it.
 ///
 /// If the file shrinks during the call, fewer bytes are sent; if it is overwritten, the old or the new bytes are sent.
 ///
@@ -17,7 +18,7 @@ use rustix::pipe::SpliceFlags;
 pub fn send_file(socket: &impl AsFd, file: &impl AsFd, offset: &mut u64, count: usize) -> io::Result<usize> {
     loop {
         // Unlike send, sendfile has no flag against SIGPIPE.
-        match without_pipe_signal(|| call_sendfile(socket.as_fd(), file.as_fd(), offset, count)) {
+        match without_pipe_signal(count, || call_sendfile(socket.as_fd(), file.as_fd(), offset, count)) {
             Err(Errno::INTR) => {}
             result => return Ok(result?),
         }
@@ -75,7 +76,7 @@ pub fn read_cached(file: &impl AsFd, buffer: &mut [u8], offset: u64) -> io::Resu
 /// `WouldBlock` if the source has no bytes or the target has no room; `EINVAL` if neither is a pipe.
 pub fn splice(from: &impl AsFd, to: &impl AsFd, count: usize) -> io::Result<usize> {
     loop {
-        let moved = without_pipe_signal(|| {
+        let moved = without_pipe_signal(count, || {
             rustix::pipe::splice(from, None, to, None, count, SpliceFlags::MOVE | SpliceFlags::NONBLOCK)
         });
         match moved {
@@ -85,9 +86,12 @@ pub fn splice(from: &impl AsFd, to: &impl AsFd, count: usize) -> io::Result<usiz
     }
 }
 
-/// Runs a call that raises SIGPIPE if the peer has closed the connection, without delivering the signal: it is blocked
-/// for this thread, and removed if the call raised it. A signal that was blocked or pending before remains so.
-fn without_pipe_signal<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+/// Runs a call for this number of bytes that raises SIGPIPE if the peer has closed the connection, without delivering the
+/// signal: it is blocked for this thread, and removed if the call raised it. A signal that was blocked or pending before
+/// remains so.
+///
+/// A call that has transferred a part raises the signal too, and returns the number of bytes.
+fn without_pipe_signal(count: usize, call: impl FnOnce() -> Result<usize, Errno>) -> Result<usize, Errno> {
     // SAFETY: zero is a valid set of signals.
     let (mut pipe, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { core::mem::zeroed() };
     // SAFETY: both sets are live.
@@ -100,7 +104,11 @@ fn without_pipe_signal<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, 
     let was_blocked = unsafe { libc::sigismember(&raw const before, libc::SIGPIPE) } == 1;
     let result = call();
     if !was_blocked {
-        if matches!(result, Err(Errno::PIPE)) {
+        let may_have_raised = match result {
+            Ok(moved) => moved < count,
+            Err(error) => error == Errno::PIPE,
+        };
+        if may_have_raised {
             let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
             // SAFETY: the set and the time are live; the null pointer requests no information.
             unsafe { libc::sigtimedwait(&raw const pipe, core::ptr::null_mut(), &raw const now) };

@@ -241,7 +241,14 @@ impl Name {
     }
 
     fn kept(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.length).min(Name::CAPACITY)]
+        let mut kept = &self.bytes[..usize::from(self.length).min(Name::CAPACITY)];
+        // A text that was truncated before a character of several bytes ends earlier.
+        if usize::from(self.length) > Name::CAPACITY {
+            while let [rest @ .., 0] = kept {
+                kept = rest;
+            }
+        }
+        kept
     }
 }
 
@@ -613,6 +620,14 @@ mod tests {
     use super::*;
 
     /// Compares the layouts with `layouts.txt`, which an integration test compares with the C headers.
+    #[test]
+    fn truncated_name_ends_before_an_incomplete_character() {
+        let name = |text: &str| Name::from(text).as_str().to_owned();
+        assert_eq!(name("fifteen-bytes-x"), "fifteen-bytes-x");
+        assert_eq!(name("fifteen-bytes-xé"), "fifteen-bytes-x");
+        assert_eq!(name("sixteen-bytes-xyz"), "sixteen-bytes-xy");
+    }
+
     #[test]
     fn layouts_equal_the_c_headers() {
         let mut lines = String::new();

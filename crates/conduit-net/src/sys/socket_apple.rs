@@ -2,7 +2,7 @@
 //! socket.
 
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::io::{FdFlags, Result, fcntl_setfd, ioctl_fionbio};
+use rustix::io::{Errno, FdFlags, Result, fcntl_setfd, ioctl_fionbio};
 use rustix::net::{AddressFamily, Protocol, SendFlags, SocketAddrAny, SocketFlags, SocketType};
 
 /// `SO_NOSIGPIPE` is set on every socket instead.
@@ -22,7 +22,11 @@ pub(crate) fn pair(kind: SocketType) -> Result<(OwnedFd, OwnedFd)> {
 
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny>)> {
     let (socket, address) = rustix::net::acceptfrom(listener)?;
-    Ok((set_up(socket)?, address))
+    match set_up(socket) {
+        // The system rejects options of a socket whose client has already closed.
+        Err(Errno::INVAL) => Err(Errno::CONNABORTED),
+        socket => Ok((socket?, address)),
+    }
 }
 
 fn set_up(socket: OwnedFd) -> Result<OwnedFd> {

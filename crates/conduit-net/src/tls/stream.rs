@@ -14,6 +14,8 @@ use std::io::{self, ErrorKind, Read, Write};
 pub struct TlsStream<S> {
     connection: Connection,
     stream: S,
+    /// The buffer of the stream may have bytes.
+    has_unflushed: bool,
 }
 
 impl<S: Read + Write> TlsStream<S> {
@@ -25,6 +27,7 @@ impl<S: Read + Write> TlsStream<S> {
         Ok(TlsStream {
             connection: ServerConnection::new(server.config.clone())?.into(),
             stream,
+            has_unflushed: false,
         })
     }
 
@@ -39,6 +42,7 @@ impl<S: Read + Write> TlsStream<S> {
         Ok(TlsStream {
             connection: ClientConnection::new(client.config.clone(), name)?.into(),
             stream,
+            has_unflushed: false,
         })
     }
 
@@ -73,7 +77,7 @@ impl<S: Read + Write> TlsStream<S> {
 
     /// Runs one step of the handshake: sends pending bytes, else reads.
     fn step(&mut self) -> io::Result<()> {
-        if self.connection.wants_write() {
+        if self.has_unsent() {
             self.send_pending()
         } else {
             self.take_in().map(|_| ())
@@ -105,17 +109,29 @@ impl<S: Read + Write> TlsStream<S> {
             match self.connection.write_tls(&mut self.stream) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                result => drop(result?),
+                result => {
+                    result?;
+                    self.has_unflushed = true;
+                }
             }
+        }
+        if self.has_unflushed {
+            self.stream.flush()?;
+            self.has_unflushed = false;
         }
         Ok(())
     }
 }
 
 impl<S> TlsStream<S> {
+    /// Returns whether bytes are not sent, or are in the buffer of the stream.
+    fn has_unsent(&self) -> bool {
+        self.connection.wants_write() || self.has_unflushed
+    }
+
     /// The readiness of the stream that the next call requires.
     pub fn interest(&self) -> Interest {
-        match (self.connection.wants_read(), self.connection.wants_write()) {
+        match (self.connection.wants_read(), self.has_unsent()) {
             (true, true) => Interest::BOTH,
             (false, true) => Interest::WRITABLE,
             _ => Interest::READABLE,

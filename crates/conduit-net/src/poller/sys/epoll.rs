@@ -22,6 +22,10 @@ pub(crate) struct Backend {
     nanoseconds: AtomicBool,
 }
 
+/// The longest timeout that epoll_wait(2) has, an int of milliseconds: longer ones would need epoll_pwait2(2), which Linux before 5.11
+/// and some sandboxes lack.
+const LONGEST_TURN: Duration = Duration::from_millis(i32::MAX as u64);
+
 impl Backend {
     pub(crate) fn new() -> Result<Backend> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -151,13 +155,14 @@ impl Backend {
     }
 
     fn wait_for(&self, places: &mut [MaybeUninit<epoll::Event>], timeout: Duration) -> Result<usize> {
-        // Reading the clock is not a system call; it is required only if a signal interrupts the wait.
+        // Reading the clock is not a system call; it is required only if a signal interrupts the wait, or after a part of a
+        // long one.
         let deadline = Deadline::after(timeout);
         let mut left = timeout;
         loop {
-            // A timeout that exceeds the kernel's type (292 billion years) is no limit.
-            let limit = Timespec::try_from(left).ok();
+            let limit = Timespec::try_from(left.min(LONGEST_TURN)).ok();
             match self.turn(places, limit.as_ref()) {
+                Ok(0) if left > LONGEST_TURN => left = deadline.map_or(left, Deadline::left),
                 Err(Errno::INTR) => left = deadline.map_or(left, Deadline::left),
                 result => return Ok(result?),
             }
