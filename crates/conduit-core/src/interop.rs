@@ -65,7 +65,7 @@ impl SendBody {
             BodyKind::Empty => Bytes::new(),
             BodyKind::Static(bytes) => Bytes::from_static(bytes),
             BodyKind::Bytes(bytes) => bytes,
-            BodyKind::Buffer(buffer) => Bytes::from(buffer.into_vec()),
+            BodyKind::Buffer(buffer) => Bytes::from(buffer),
             BodyKind::Presented(value, buffer) => {
                 problem = value.downcast().ok();
                 Bytes::from(buffer.into_vec())

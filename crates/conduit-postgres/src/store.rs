@@ -58,6 +58,10 @@ thread_local! {
     static POOLS: RefCell<HashMap<u64, PgPool>> = RefCell::default();
 }
 
+/// The creation of an index that exists would wait for each transaction that has written the table, and other writers for it.
+const TABLE_EXISTS: &str =
+    "SELECT to_regclass('conduit_store') IS NOT NULL AND to_regclass('conduit_store_by_expiry') IS NOT NULL";
+
 impl PostgresStore {
     /// Uses the connections of a pool, which is open.
     pub fn new(pool: PgPool) -> Self {
@@ -86,13 +90,18 @@ impl PostgresStore {
     }
 
     /// Creates the table by [`CREATE_TABLE`](crate::CREATE_TABLE) if it is missing. Several processes can do so at once. An
-    /// application whose role cannot create tables runs this SQL in a migration instead.
+    /// application whose role cannot create tables runs this SQL in a migration instead. A table that exists is not locked, so
+    /// the call does not wait for open transactions.
     ///
     /// # Errors
     ///
     /// Returns an error if the table cannot be created.
     pub async fn create_table(&self) -> sqlx::Result<()> {
         let mut connection = self.connection().await?;
+        let exists: bool = sqlx::query_scalar(TABLE_EXISTS).fetch_one(&mut *connection).await?;
+        if exists {
+            return Ok(());
+        }
         // The statements of one text are one transaction. Without the lock, concurrent creations of one table can fail.
         let sql = format!("{CREATION_LOCK} {}", crate::CREATE_TABLE);
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql))

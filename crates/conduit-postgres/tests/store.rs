@@ -344,6 +344,19 @@ async fn request_after_the_loss_of_all_connections_succeeds() -> sqlx::Result<()
 }
 
 #[tokio::test]
+async fn creation_of_a_table_that_exists_waits_for_no_transaction() -> sqlx::Result<()> {
+    let Some([pool, other]) = pools("creation").await? else {
+        return Ok(());
+    };
+    let mut transaction = pool.begin().await?;
+    PostgresStore::insert_in(&mut transaction, b"k", value(b"1", LONG)).await?;
+    let store = PostgresStore::new(other);
+    let created = tokio::time::timeout(Duration::from_secs(20), store.create_table());
+    created.await.expect("it waits for no lock")?;
+    transaction.rollback().await
+}
+
+#[tokio::test]
 async fn key_of_a_transaction_is_set_when_it_commits() -> sqlx::Result<()> {
     let Some([pool, other]) = pools("transaction").await? else {
         return Ok(());

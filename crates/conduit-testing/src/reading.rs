@@ -169,6 +169,15 @@ fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
+/// Returns whether the server has ended the connection within a response.
+pub(super) fn is_cut_short(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+    )
+}
+
 /// The reason why a response cannot be read, with a remedy.
 pub(super) fn failure_message(error: &io::Error) -> String {
     match error.kind() {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::contract::Expectation;
 use super::difference::differences;
 use super::events::{ServerEvent, take_event};
-use super::reading::{Reading, failure_message};
+use super::reading::{Reading, failure_message, is_cut_short};
 
 /// The number of characters of a body in a failed assertion.
 const SHOWN: usize = 4000;
@@ -261,13 +261,19 @@ impl TestStream {
         }
     }
 
-    /// Reads the rest of the body, and returns whether it ends prematurely.
+    /// Reads the rest of the body, and returns whether the server ends it prematurely.
+    ///
+    /// # Panics
+    ///
+    /// Panics if nothing arrives within the timeout, or if the framing of the body is invalid.
+    #[track_caller]
     pub fn is_incomplete(mut self) -> bool {
         loop {
             match self.reading.piece() {
                 Ok(Some(_)) => {}
                 Ok(None) => return false,
-                Err(_) => return true,
+                Err(error) if is_cut_short(&error) => return true,
+                Err(error) => panic!("{}: {}", self.response.request, failure_message(&error)),
             }
         }
     }

@@ -587,3 +587,20 @@ mod live {
         assert!(fields["duration_us"].is_u64());
     }
 }
+
+#[get("/tasks-that-panic")]
+fn tasks_that_panic(tasks: conduit::Tasks) -> StatusCode {
+    drop(tasks.spawn("welcome mail", async { panic!("no {}", "address") }));
+    StatusCode::ACCEPTED
+}
+
+#[test]
+fn panic_of_a_task_is_logged_with_the_name_of_the_task() {
+    log::listen();
+    let server = serve(App::new(()).routes(routes![tasks_that_panic]));
+    assert_eq!(server.get("/tasks-that-panic").status, 202);
+    let logged = line(|line| line["fields"]["message"] == "a task panicked");
+    assert_eq!(logged["fields"]["task"], "welcome mail", "{logged}");
+    assert_eq!(logged["fields"]["panic"], "no address", "{logged}");
+    assert_eq!(logged["level"], "ERROR", "{logged}");
+}

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::{fmt, mem};
 
 use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LINK, SET_COOKIE, VARY, WWW_AUTHENTICATE};
 
 pub use self::context::ErrorContext;
 pub(crate) use self::context::RequestSummary;
@@ -118,10 +118,14 @@ impl ConnectedForm {
         {
             discard(mem::replace(&mut shown, page::page(&problem, &context)));
         }
-        // Fields that layers have added, such as those of CORS, stay.
+        // Fields that layers have added, such as those of CORS, stay. A field with one value is that of the form.
         let own: Vec<HeaderName> = shown.headers().keys().cloned().collect();
         for (name, value) in &parts.headers {
-            if name != CONTENT_TYPE && !own.contains(name) {
+            let is_present = match LISTS.contains(name) {
+                true => shown.headers().get_all(name).iter().any(|known| known == value),
+                false => own.contains(name),
+            };
+            if name != CONTENT_TYPE && !is_present {
                 shown.headers_mut().append(name, value.clone());
             }
         }
@@ -137,6 +141,9 @@ impl ConnectedForm {
         shown
     }
 }
+
+/// Fields to which the form and layers both may add values.
+const LISTS: [HeaderName; 4] = [LINK, SET_COOKIE, VARY, WWW_AUTHENTICATE];
 
 fn is_html(response: &Response) -> bool {
     let kind = response.headers().get(CONTENT_TYPE);

@@ -190,7 +190,8 @@ impl Problem {
         self
     }
 
-    /// Adds an extension member (RFC 9457, section 3.2). The standard members have methods of their names.
+    /// Sets an extension member (RFC 9457, section 3.2), in place of one of this name. The standard members have methods of
+    /// their names.
     ///
     /// # Panics
     ///
@@ -201,11 +202,15 @@ impl Problem {
             !matches!(&*name, "type" | "title" | "status" | "detail" | "instance"),
             "`{name}` is a standard member of a problem: set it with the method of its name",
         );
-        self.0.extensions.push((name, value.into()));
+        let extensions = &mut self.0.extensions;
+        match extensions.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value.into(),
+            None => extensions.push((name, value.into())),
+        }
         self
     }
 
-    /// Adds a member as [`with`](Problem::with) does, from any value that serde serializes. A value that cannot be serialized is
+    /// Sets a member as [`with`](Problem::with) does, from any value that serde serializes. A value that cannot be serialized is
     /// logged and omitted.
     pub fn with_serialized(self, name: impl Into<Cow<'static, str>>, value: &impl Serialize) -> Self {
         let name = name.into();

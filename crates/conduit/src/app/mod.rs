@@ -377,7 +377,8 @@ impl<S: 'static, R> App<S, R> {
     /// Sets the format of every error response of the application: the problems of handlers, extractors and layers, and Conduit's
     /// own 404, 405, 413 and 431, and the 500 of a panic. Default: `application/problem+json` (RFC 9457).
     ///
-    /// The function runs after all layers. Its response also gets the header fields that layers added to the problem's response.
+    /// The function runs after all layers. Its response also gets the header fields that layers added to the problem's response,
+    /// except for those that it sets itself; values of `vary`, `set-cookie`, `link` and `www-authenticate` are joined.
     ///
     /// # Example
     ///
@@ -388,11 +389,13 @@ impl<S: 'static, R> App<S, R> {
     /// use conduit::problem::ErrorContext;
     ///
     /// fn pages(problem: Problem, request: &ErrorContext<'_>) -> Response {
+    ///     // A cache must not give the page to another kind of client.
+    ///     let vary = [("vary", "accept")];
     ///     if !request.wants_html() {
-    ///         return problem.into_response();
+    ///         return (vary, problem).into_response();
     ///     }
     ///     let page = format!("<h1>{}</h1>", problem.title().unwrap_or("Error"));
-    ///     (problem.status(), Html(page)).into_response()
+    ///     (problem.status(), vary, Html(page)).into_response()
     /// }
     ///
     /// #[get("/")]

@@ -1,8 +1,11 @@
 //! Work that continues after the response.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -50,8 +53,8 @@ impl Tasks {
         Tasks(current::work())
     }
 
-    /// Spawns a task on this worker. The log uses the name. The task runs in the current `tracing` span; it continues when the
-    /// handle is dropped.
+    /// Spawns a task on this worker. The log uses the name, also for a panic of the task, which then ends the task only. The task
+    /// runs in the current `tracing` span; it continues when the handle is dropped.
     ///
     /// Without a server, as in [`into_local_service`](crate::App::into_local_service), it calls `tokio::task::spawn_local`.
     ///
@@ -62,10 +65,26 @@ impl Tasks {
         let in_progress = self.0.as_ref().map(|work| work.enter_task(name));
         let task = async move {
             let _in_progress = in_progress;
-            task.await
+            let mut task = pin!(task);
+            poll_fn(|context| {
+                let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context)));
+                polled.unwrap_or_else(|panic| {
+                    log_panic(name, &*panic);
+                    resume_unwind(panic)
+                })
+            })
+            .await
         };
         tokio::task::spawn_local(task.in_current_span())
     }
+}
+
+#[cold]
+fn log_panic(task: &'static str, panic: &(dyn Any + Send)) {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&'static str>().copied());
+    let panic = text.unwrap_or("a value that is not text");
+    tracing::error!(task, panic, "a task panicked");
 }
 
 impl fmt::Debug for Tasks {

@@ -431,6 +431,27 @@ mod jwt {
     }
 
     #[test]
+    fn keys_of_a_set_that_are_unreadable_or_for_another_use_are_ignored() {
+        let ((key, jwk), (other, other_jwk)) = (pair("good"), pair("agreement"));
+        let mut keys: Value = serde_json::from_str(&set(&[&jwk, &other_jwk, &jwk])).unwrap();
+        // A key for the agreement of another key, and one with an invalid coordinate.
+        keys["keys"][1]["alg"] = "ECDH-ES".into();
+        keys["keys"][2]["x"] = "!".into();
+        let server = server(JwtVerifier::key_set(&keys.to_string()).unwrap());
+        let signed = |id: &str, key: &EncodingKey| {
+            let mut header = Header::new(Algorithm::ES256);
+            header.kid = Some(id.to_owned());
+            token(&header, &json!({"sub": id, "exp": now() + 600}), key)
+        };
+        assert_eq!(subject(&server, &signed("good", &key)), "good");
+        assert!(refusal(&server, &signed("agreement", &other)).contains("no known key"));
+        keys["keys"][1]["alg"] = "ES256".into();
+        keys["keys"][1]["key_ops"] = json!(["deriveBits"]);
+        let server = super::serve(App::new(JwtVerifier::key_set(&keys.to_string()).unwrap()).routes(routes![me]));
+        assert!(refusal(&server, &signed("agreement", &other)).contains("no known key"));
+    }
+
+    #[test]
     fn a_public_key_is_no_secret_for_hmac() {
         let pair = rcgen::KeyPair::generate().unwrap();
         let public = pair.public_key_pem();

@@ -488,3 +488,31 @@ fn the_application_has_one_form_for_all_errors_those_of_the_framework_too() {
     let response = server.request("GET / HTTP/1.1\r\n\r\n");
     assert_eq!(response.text(), "400 None None no route false");
 }
+
+#[test]
+fn values_of_layers_stay_next_to_those_of_the_form() {
+    use conduit::layer::Cors;
+    let form = |problem: Problem, _: &ErrorContext<'_>| {
+        let fields = [("vary", "accept"), ("cache-control", "no-cache")];
+        (fields, problem).into_response()
+    };
+    let app = App::new(()).routes(routes![error]).errors(form).development(false);
+    let server = serve(app.layer(Cors::new().allow_origin("https://example.org")));
+    let answer = server.request("GET /error HTTP/1.1\r\nhost: test\r\norigin: https://example.org\r\n\r\n");
+    assert_eq!(answer.header("cache-control"), Some("no-cache"));
+    let of_vary = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("vary"));
+    let mut values: Vec<&str> = of_vary.map(|(_, value)| &**value).collect();
+    values.sort_unstable();
+    assert_eq!(values, ["accept", "origin"]);
+}
+
+#[test]
+fn member_that_is_set_again_is_replaced() {
+    let problem = Problem::new(StatusCode::CONFLICT).with("code", 1).with("code", 2);
+    let text = serde_json::to_string(&problem).expect("a problem is JSON");
+    assert_eq!(text.matches("code").count(), 1, "{text}");
+    assert_eq!(problem.member("code"), Some(&serde_json::json!(2)));
+}

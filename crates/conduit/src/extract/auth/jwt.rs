@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, JwkSet, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, JwkSet, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 
 use super::credentials::Bearer;
@@ -173,7 +173,8 @@ impl JwtVerifier {
     }
 
     /// Tokens signed with any of the keys in a JSON Web Key Set (RFC 7517): RSA, P-256, P-384 and Ed25519. A token's `kid` selects
-    /// the key. Keys for encryption and keys of other kinds are ignored, including symmetric ones, because a set is public.
+    /// the key. Keys for encryption and keys of other kinds are ignored, including symmetric ones, because a set is public; so are
+    /// keys that cannot be read, with a warning in the log.
     ///
     /// # Errors
     ///
@@ -300,19 +301,36 @@ fn keys_of_set(json: &str) -> Result<Arc<[VerificationKey]>, JwtKeyError> {
             (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS256)) => Algorithm::PS256,
             (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS384)) => Algorithm::PS384,
             (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS512)) => Algorithm::PS512,
-            (AlgorithmParameters::EllipticCurve(curve), _) if curve.curve == EllipticCurve::P256 => Algorithm::ES256,
-            (AlgorithmParameters::EllipticCurve(curve), _) if curve.curve == EllipticCurve::P384 => Algorithm::ES384,
-            (AlgorithmParameters::OctetKeyPair(_), _) => Algorithm::EdDSA,
+            (AlgorithmParameters::EllipticCurve(curve), None | Some(KeyAlgorithm::ES256))
+                if curve.curve == EllipticCurve::P256 =>
+            {
+                Algorithm::ES256
+            }
+            (AlgorithmParameters::EllipticCurve(curve), None | Some(KeyAlgorithm::ES384))
+                if curve.curve == EllipticCurve::P384 =>
+            {
+                Algorithm::ES384
+            }
+            (AlgorithmParameters::OctetKeyPair(_), None | Some(KeyAlgorithm::EdDSA)) => Algorithm::EdDSA,
             _ => continue,
         };
-        if !is_for_signatures {
+        let operations = jwk.common.key_operations.as_deref();
+        let verifies = operations.is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+        if !is_for_signatures || !verifies {
             continue;
         }
-        keys.push(VerificationKey {
-            id: jwk.common.key_id.clone(),
-            algorithm,
-            key: DecodingKey::from_jwk(jwk).map_err(JwtKeyError::of)?,
-        });
+        match DecodingKey::from_jwk(jwk) {
+            Ok(key) => keys.push(VerificationKey {
+                id: jwk.common.key_id.clone(),
+                algorithm,
+                key,
+            }),
+            // The other keys of the set are used (RFC 7517, section 5).
+            Err(error) => {
+                let id = jwk.common.key_id.as_deref();
+                tracing::warn!(id, %error, "a key of the set cannot be read and is ignored");
+            }
+        }
     }
     if keys.is_empty() {
         return Err(JwtKeyError(
