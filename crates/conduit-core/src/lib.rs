@@ -87,3 +87,8 @@ pub mod internal {
         pub use crate::openapi::schema_type::{SchemaType, TypeKey};
     }
 }
+
+/// The README, which is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

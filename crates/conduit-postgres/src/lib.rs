@@ -76,3 +76,8 @@ pub const CREATE_TABLE: &str = include_str!("table.sql");
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/postgresql.md")]
 struct Guide;
+
+/// The README, which is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

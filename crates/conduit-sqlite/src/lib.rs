@@ -41,6 +41,11 @@ use bytes::Bytes;
 use conduit::layer::{Budget, Store, Taken, Value};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+/// The README, which is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The time that a statement waits while another connection writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -84,3 +84,8 @@ pub use response::{TestResponse, TestStream};
 pub use websocket::{TestFrame, TestWebSocket, TestWebSocketRequest};
 
 pub use conduit_server::internal::in_process::Resources;
+
+/// The README, which is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
