@@ -254,7 +254,8 @@ fn error_names_a_missing_privilege() {
         let error = Socket::new(Domain::V4, Kind::RAW, Protocol::ICMP).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot open a socket: not permitted (EPERM); raw sockets require CAP_NET_RAW: grant it to the process"
+            "cannot open a socket: not permitted (EPERM); raw sockets require CAP_NET_RAW, and a sandbox may forbid other kinds: \
+             grant it to the process"
         );
     })
     .join()
