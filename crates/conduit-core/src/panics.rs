@@ -34,6 +34,15 @@ pub fn discard<T>(value: T) {
     caught("a value of a response panicked when it was dropped", || drop(value));
 }
 
+/// The text of a panic that continues, as it is logged.
+pub fn logged_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&'static str>().copied());
+    logged_message(text.unwrap_or(NOT_TEXT))
+}
+
+const NOT_TEXT: &str = "a value that is not text";
+
 /// The text of a panic.
 pub fn message(panic: Box<dyn Any + Send>) -> String {
     let text = match panic.downcast::<&'static str>() {
@@ -47,7 +56,7 @@ pub fn message(panic: Box<dyn Any + Send>) -> String {
             if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(other))) {
                 std::mem::forget(another);
             }
-            "a value that is not text".to_owned()
+            NOT_TEXT.to_owned()
         }
     }
 }

@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 
+use conduit_core::internal::panics::{emit, logged_text};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
@@ -81,10 +82,8 @@ impl Tasks {
 
 #[cold]
 fn log_panic(task: &'static str, panic: &(dyn Any + Send)) {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&'static str>().copied());
-    let panic = text.unwrap_or("a value that is not text");
-    tracing::error!(task, panic, "a task panicked");
+    let panic = logged_text(panic);
+    emit(&|| tracing::error!(task, panic, "a task panicked"));
 }
 
 impl fmt::Debug for Tasks {
