@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use conduit_net::Interest;
+use conduit_net::{Interest, Shutdown};
 
 use crate::clock::since_epoch;
 use crate::readiness::Readiness;
@@ -375,9 +375,9 @@ impl ServerEnd {
         self.send(&bytes.concat())
     }
 
-    /// The bytes that the client has not read yet.
-    pub(super) fn outgoing_bytes(&self) -> usize {
-        lock(&self.pipe.state).to_client.len()
+    /// The bytes that the client has not read yet, as of a socket.
+    pub(super) fn outgoing_bytes(&self) -> io::Result<usize> {
+        Ok(lock(&self.pipe.state).to_client.len())
     }
 
     /// The bytes that the client's system has not acknowledged.
@@ -390,10 +390,13 @@ impl ServerEnd {
         }
     }
 
-    pub(super) fn shutdown(&self) {
+    /// Ends the direction to the client, as of a socket.
+    pub(super) fn shutdown(&self, direction: Shutdown) -> io::Result<()> {
+        debug_assert_eq!(direction, Shutdown::Write, "the server ends no other direction");
         let mut state = lock(&self.pipe.state);
         state.advance_server(ServerState::Ended);
         self.notify_client(state);
+        Ok(())
     }
 
     /// The readiness that a poller with this interest would report now.

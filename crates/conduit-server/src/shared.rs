@@ -1,27 +1,21 @@
 //! The state of a worker that its connections share.
 
-#[cfg(feature = "http2")]
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use conduit_net::Poller;
-#[cfg(feature = "websocket")]
-use conduit_proto::ws::Codecs;
 
 use crate::commands::CommandQueue;
 use crate::config::Config;
 use crate::counts::Counts;
 use crate::deadlines::Second;
 use crate::exchange::Environment;
-#[cfg(feature = "http2")]
 use crate::exchange_id::ConnectionId;
 use crate::link_shared::LinkShared;
 use crate::link_times::LinkTimes;
 use crate::peers::Peers;
 use crate::request::Request;
-#[cfg(feature = "websocket")]
-use crate::websocket::WokenHandlers;
 
 /// The state of a worker that protocols use. The worker owns it next to its connections, and passes it to each call.
 pub(super) struct Shared {
@@ -39,17 +33,11 @@ pub(super) struct Shared {
     pub(super) request: Request,
     pub(super) stop_state: StopState,
     /// Counts the turns of the worker.
-    #[cfg(feature = "http2")]
     pub(super) turn: u64,
     /// The connections that have sent their share of the turn and continue in the next one.
-    #[cfg(feature = "http2")]
     pub(super) continuing: VecDeque<ConnectionId>,
-    /// The compressors of WebSockets without context takeover.
     #[cfg(feature = "websocket")]
-    pub(super) codecs: Codecs,
-    /// The handlers of WebSockets that are to be polled.
-    #[cfg(feature = "websocket")]
-    pub(super) woken_handlers: Arc<WokenHandlers>,
+    pub(super) websockets: crate::websocket::WebSocketShared,
 }
 
 /// The effect of a stop on the connections of a worker.
@@ -86,14 +74,10 @@ impl Shared {
             date: [0; 29],
             request: Request::blank(),
             stop_state: StopState::Serving,
-            #[cfg(feature = "http2")]
             turn: 0,
-            #[cfg(feature = "http2")]
             continuing: VecDeque::new(),
             #[cfg(feature = "websocket")]
-            codecs: Codecs::default(),
-            #[cfg(feature = "websocket")]
-            woken_handlers: Arc::default(),
+            websockets: crate::websocket::WebSocketShared::default(),
         }
     }
 

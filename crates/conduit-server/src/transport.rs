@@ -32,6 +32,19 @@ pub enum Transport {
     Memory(super::in_process::ServerEnd),
 }
 
+/// Calls `$plain` for a stream that sends bytes unchanged, or `$encrypted` for TLS.
+macro_rules! each {
+    ($transport:expr, $stream:ident => $plain:expr, $tls:pat => $encrypted:expr) => {
+        match $transport {
+            Transport::Tcp($stream) => $plain,
+            Transport::Unix($stream) => $plain,
+            #[cfg(feature = "testing")]
+            Transport::Memory($stream) => $plain,
+            Transport::Tls($tls) => $encrypted,
+        }
+    };
+}
+
 /// The result of a read.
 #[derive(Clone, Copy, Debug)]
 pub struct Received {
@@ -137,13 +150,7 @@ impl Transport {
     /// `WouldBlock` if nothing is there yet; otherwise the connection is closed.
     #[inline]
     pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
-        let bytes = match self {
-            Transport::Tcp(stream) => stream.recv(buffer)?,
-            Transport::Unix(stream) => stream.recv(buffer)?,
-            Transport::Tls(stream) => return stream.recv(buffer),
-            #[cfg(feature = "testing")]
-            Transport::Memory(end) => end.recv(buffer)?,
-        };
+        let bytes = each!(self, stream => stream.recv(buffer)?, tls => return tls.recv(buffer));
         Ok(Received {
             bytes,
             raw_bytes: bytes,
@@ -157,13 +164,7 @@ impl Transport {
     /// # Errors
     /// `WouldBlock` if nothing is there yet; otherwise the connection is closed.
     pub(super) fn peek_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Transport::Tcp(stream) => stream.peek(buffer),
-            Transport::Unix(stream) => stream.peek(buffer),
-            Transport::Tls(stream) => stream.stream().peek_raw(buffer),
-            #[cfg(feature = "testing")]
-            Transport::Memory(end) => end.peek(buffer),
-        }
+        each!(self, stream => stream.peek(buffer), tls => tls.stream().peek_raw(buffer))
     }
 
     /// Receives bytes of the network, below TLS; 0 is the end.
@@ -171,13 +172,7 @@ impl Transport {
     /// # Errors
     /// `WouldBlock` if nothing is there yet; otherwise the connection has failed.
     pub(super) fn take_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Transport::Tcp(stream) => stream.recv(buffer),
-            Transport::Unix(stream) => stream.recv(buffer),
-            Transport::Tls(stream) => stream.stream().take_raw(buffer),
-            #[cfg(feature = "testing")]
-            Transport::Memory(end) => end.recv(buffer),
-        }
+        each!(self, stream => stream.recv(buffer), tls => tls.stream().take_raw(buffer))
     }
 
     /// Sends as much as there is room for, and returns the number of bytes. Uncounted bytes must be passed again, at the
@@ -187,13 +182,7 @@ impl Transport {
     /// `WouldBlock` if there is no room; otherwise the connection is closed.
     #[inline]
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Transport::Tcp(stream) => stream.send(bytes),
-            Transport::Unix(stream) => stream.send(bytes),
-            Transport::Tls(stream) => stream.send(bytes),
-            #[cfg(feature = "testing")]
-            Transport::Memory(end) => end.send(bytes),
-        }
+        each!(self, stream => stream.send(bytes), tls => tls.send(bytes))
     }
 
     /// Sends as [`send`](Self::send) does, several pieces with one call.
@@ -201,13 +190,7 @@ impl Transport {
     /// # Errors
     /// As [`send`](Self::send).
     pub(super) fn send_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Transport::Tcp(stream) => return stream.send_vectored(pieces),
-            Transport::Unix(stream) => return stream.send_vectored(pieces),
-            Transport::Tls(_) => {}
-            #[cfg(feature = "testing")]
-            Transport::Memory(end) => return end.send_vectored(pieces),
-        }
+        each!(self, stream => return stream.send_vectored(pieces), _ => {});
         // Encryption copies the pieces: one call for all of them has no advantage.
         let mut sent = 0;
         for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
@@ -262,13 +245,11 @@ impl Transport {
     /// The number of sent bytes that the client's system has not received yet; 0 on systems without this information.
     /// It costs a system call.
     pub(super) fn outgoing_bytes(&self) -> usize {
-        match self {
-            Transport::Tcp(stream) => stream.outgoing_bytes().unwrap_or(0),
-            Transport::Unix(stream) => stream.outgoing_bytes().unwrap_or(0),
-            Transport::Tls(stream) => stream.held_bytes() + stream.stream().outgoing_bytes(),
-            #[cfg(feature = "testing")]
-            Transport::Memory(end) => end.outgoing_bytes(),
-        }
+        each!(
+            self,
+            stream => stream.outgoing_bytes().unwrap_or(0),
+            tls => tls.held_bytes() + tls.stream().outgoing_bytes()
+        )
     }
 
     /// The number of sent bytes that the client's system has not acknowledged; 0 on systems without this information, and for
@@ -324,16 +305,7 @@ impl Transport {
 
     /// Ends the server's half of the stream below TLS.
     fn shutdown_raw(&self) -> io::Result<()> {
-        match self {
-            Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
-            Transport::Tls(stream) => stream.stream().shutdown_raw(),
-            #[cfg(feature = "testing")]
-            Transport::Memory(end) => {
-                end.shutdown();
-                Ok(())
-            }
-        }
+        each!(self, stream => stream.shutdown(Shutdown::Write), tls => tls.stream().shutdown_raw())
     }
 
     /// The connection in memory, below TLS.

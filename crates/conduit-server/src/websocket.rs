@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use conduit_core::internal::charge::Charge;
 pub use conduit_proto::ws::CloseCode;
-use conduit_proto::ws::Deflate;
+use conduit_proto::ws::{Codecs, Deflate};
 
 pub(crate) use self::channel::{Channel, HandlerWaker, Queued};
 pub use self::channel::{Message, SocketHandle, WebSocketClosed};
@@ -36,6 +36,14 @@ pub type SocketResult = Result<(), conduit_core::body::BoxError>;
 
 /// The handlers of a worker that their connections are to poll.
 pub(crate) type WokenHandlers = ReadyQueue<ExchangeId>;
+
+/// The state of a worker that its WebSockets share.
+#[derive(Default)]
+pub(crate) struct WebSocketShared {
+    /// The compressors without context takeover.
+    pub(crate) codecs: Codecs,
+    pub(crate) woken_handlers: Arc<WokenHandlers>,
+}
 
 /// The handler of a WebSocket.
 pub type SocketFuture = Pin<Box<dyn Future<Output = SocketResult>>>;

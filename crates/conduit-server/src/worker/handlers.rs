@@ -33,7 +33,7 @@ impl HandlerPolls {
             self.poll_woken(connections, delivery, context);
         }
         // Those that are woken from here on are polled before the turn ends.
-        connections.shared.woken_handlers.begin_turn();
+        connections.shared.websockets.woken_handlers.begin_turn();
     }
 
     /// Polls the woken handlers, while the turn has budget left.
@@ -53,7 +53,7 @@ impl HandlerPolls {
                 connections.shared.links.poll_again = true;
                 break;
             }
-            let Some(exchange) = connections.shared.woken_handlers.next(context) else {
+            let Some(exchange) = connections.shared.websockets.woken_handlers.next(context) else {
                 break;
             };
             delivery.wake_socket(exchange, connections);
@@ -65,5 +65,5 @@ impl HandlerPolls {
 
 /// Returns whether there is a handler of a WebSocket.
 fn has_handlers(connections: &Connections) -> bool {
-    Arc::strong_count(&connections.shared.woken_handlers) > 1
+    Arc::strong_count(&connections.shared.websockets.woken_handlers) > 1
 }

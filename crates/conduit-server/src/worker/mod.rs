@@ -117,10 +117,7 @@ impl Worker {
     /// The work of a turn that does not come from the poller.
     fn begin_turn(&mut self, context: &mut Context<'_>) {
         self.connections.shared.commands.register(context.waker());
-        #[cfg(feature = "http2")]
-        {
-            self.connections.shared.turn += 1;
-        }
+        self.connections.shared.turn += 1;
         let now = Instant::now();
         if now >= self.next_second {
             self.new_second(now);
@@ -132,7 +129,6 @@ impl Worker {
         self.handlers
             .begin_turn(&mut self.connections, &mut self.delivery, context);
         // Before the commands: a connection whose share of this turn they use up continues in the next turn, not in this one.
-        #[cfg(feature = "http2")]
         self.continue_connections();
         self.delivery.deliver(&mut self.connections);
         #[cfg(feature = "testing")]
@@ -173,11 +169,8 @@ impl Worker {
     fn end_turn(&mut self, context: &mut Context<'_>) {
         self.handlers
             .poll_woken(&mut self.connections, &mut self.delivery, context);
-        #[cfg(feature = "http2")]
-        {
-            let shared = &mut self.connections.shared;
-            shared.links.poll_again |= !shared.continuing.is_empty();
-        }
+        let shared = &mut self.connections.shared;
+        shared.links.poll_again |= !shared.continuing.is_empty();
         self.resume_accepting();
         #[cfg(feature = "testing")]
         self.connections.report_resources(&self.handle);
@@ -203,7 +196,6 @@ impl Worker {
     }
 
     /// Sends more of the responses whose connections have had their share of the last turn.
-    #[cfg(feature = "http2")]
     fn continue_connections(&mut self) {
         // They may have had their share again, and continue in the next turn.
         for _ in 0..self.connections.shared.continuing.len() {

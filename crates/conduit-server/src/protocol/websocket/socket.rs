@@ -107,7 +107,7 @@ impl Socket {
             fragments: u32::try_from(config.websocket.fragments).unwrap_or(u32::MAX),
         };
         channel.set_limit(queue_bytes.unwrap_or(config.websocket.queue_bytes));
-        let waker = HandlerWaker::new(Arc::clone(&shared.woken_handlers), sender.exchange());
+        let waker = HandlerWaker::new(Arc::clone(&shared.websockets.woken_handlers), sender.exchange());
         waker.wake_up();
         channel.connect(Arc::clone(&waker));
         let (scope, _) = exchange.instrument_stream(&shared.environment).into_scope();
@@ -261,7 +261,7 @@ impl Socket {
                 self.input = SocketInput::NeedsMore;
                 break;
             }
-            let codecs = &mut shared.codecs;
+            let codecs = &mut shared.websockets.codecs;
             let event = match self.engine.handle_input(input, codecs, output.bytes()) {
                 Ok((used, event)) => {
                     *input = &input[used..];
@@ -372,7 +372,7 @@ impl Socket {
 
     /// Returns the number of bytes that are not copied into the output.
     fn write_frame(&mut self, next: Queued, output: &mut impl SocketOutput, shared: &mut Shared) -> usize {
-        let codecs = &mut shared.codecs;
+        let codecs = &mut shared.websockets.codecs;
         let (kind, payload) = match next {
             Queued::Close(code, reason) => {
                 self.engine.close(Some(code), &reason, output.bytes());
