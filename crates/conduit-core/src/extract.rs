@@ -70,6 +70,11 @@ pub trait FromRequest<S, M = ()>: Sized {
     /// Set if this takes the request's body, so that no other argument of the handler can. Default: `false`.
     const TAKES_BODY: bool = false;
 
+    /// Set if this leaves nothing of the request to another argument, as [`Request`] does. A fallback extracts it after all
+    /// other arguments. So does a handler if the name of the type is `Request`; of another name, it has to be the last
+    /// argument. Default: `false`.
+    const TAKES_ALL: bool = false;
+
     /// Set if this reads credentials that browsers attach automatically to requests of any site: cookies, names and
     /// passwords (`Basic`), client certificates. A request with an unsafe method, such as `POST`, is then rejected with 403 if
     /// it comes from a page of another origin, before its handler and the layers of its list run. Default: `false`.
@@ -182,6 +187,7 @@ from_the_head! {
 #[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Request {
     const TAKES_BODY: bool = true;
+    const TAKES_ALL: bool = true;
     type Rejection = Infallible;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
@@ -269,6 +275,7 @@ impl<S> FromRequest<S> for String {
 
 impl<S, M, T: FromRequest<S, M>> FromRequest<S, M> for Option<T> {
     const TAKES_BODY: bool = T::TAKES_BODY;
+    const TAKES_ALL: bool = T::TAKES_ALL;
     const IS_AMBIENT: bool = T::IS_AMBIENT;
     type Rejection = T::Rejection;
 
@@ -286,6 +293,7 @@ impl<S, M, T: FromRequest<S, M>> FromRequest<S, M> for Option<T> {
 
 impl<S, M, T: FromRequest<S, M>> FromRequest<S, M> for Result<T, T::Rejection> {
     const TAKES_BODY: bool = T::TAKES_BODY;
+    const TAKES_ALL: bool = T::TAKES_ALL;
     const IS_AMBIENT: bool = T::IS_AMBIENT;
     type Rejection = Infallible;
 

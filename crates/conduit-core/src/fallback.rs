@@ -8,8 +8,8 @@ use crate::extract::{FromRequest, MarkerIn, for_each_arity};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// The argument of `App::fallback`: an `async` function without a path. It takes up to six [extractors](crate::extract) and
-/// returns a [response](IntoResponse).
+/// The argument of `App::fallback`: an `async` function without a path. It takes up to six [extractors](crate::extract), in
+/// any order, and returns a [response](IntoResponse).
 ///
 /// `M` distinguishes the argument lists for the compiler and is always inferred.
 #[diagnostic::on_unimplemented(
@@ -36,7 +36,13 @@ macro_rules! functions {
         {
             const IS_AMBIENT: bool = false $(|| <$argument as FromRequest<S, $marker>>::IS_AMBIENT)*;
 
-            #[allow(non_snake_case, unused_mut, unused_variables, reason = "with no argument nothing is taken")]
+            #[allow(
+                non_snake_case,
+                unused_mut,
+                unused_variables,
+                irrefutable_let_patterns,
+                reason = "with no argument nothing is taken"
+            )]
             fn answer(self: Rc<Self>, mut request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static {
                 const {
                     assert!(
@@ -45,10 +51,18 @@ macro_rules! functions {
                     );
                 }
                 async move {
-                    $(let $argument = match $argument::from_request(&mut request, &state).await {
-                        Ok(argument) => argument,
-                        Err(rejection) => return rejection.into_response(),
-                    };)*
+                    $(let mut $argument = None;)*
+                    for takes_all in [false, true] {
+                        $(if <$argument as FromRequest<S, $marker>>::TAKES_ALL == takes_all {
+                            match <$argument as FromRequest<S, $marker>>::from_request(&mut request, &state).await {
+                                Ok(argument) => $argument = Some(argument),
+                                Err(rejection) => return rejection.into_response(),
+                            }
+                        })*
+                    }
+                    let ($(Some($argument),)*) = ($($argument,)*) else {
+                        unreachable!("one of the two passes extracts an argument");
+                    };
                     (*self)($($argument,)*).await.into_response()
                 }
             }

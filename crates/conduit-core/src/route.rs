@@ -24,8 +24,8 @@ pub use self::respond::*;
 pub use crate::a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name;
 pub use crate::cross_origin::CrossOrigin;
 pub use conduit_route::{
-    Definition, Disconnect, ParameterPlace, Part, Table, ToolName, require_names, require_one_body, require_prefixes,
-    table,
+    Definition, Disconnect, ParameterPlace, Part, Table, ToolName, require_last, require_names, require_one_body,
+    require_prefixes, table,
 };
 
 use crate::endpoint::handler_endpoint;

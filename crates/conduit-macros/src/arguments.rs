@@ -105,7 +105,7 @@ const BODIES: [&str; 9] = [
 
 /// Returns whether an argument has the type `Request`, which is extracted last because it takes everything.
 pub(crate) fn takes_all(ty: &Type) -> bool {
-    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Request"))
+    matches!(unwrapped(ty), Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Request"))
 }
 
 /// One argument of a handler, and the source of its value.
@@ -265,8 +265,8 @@ fn not_taken(pattern: Pattern<'_>, path: Span, function: &Ident, name: &str) -> 
     Error::new(path, message)
 }
 
-/// Returns whether a type may be an alias of `Path<…>`: its name has no other known meaning.
-fn may_be_alias(ty: &Type) -> bool {
+/// Returns whether a type may be an alias, of `Path<…>` for instance: its name has no other known meaning.
+pub(crate) fn may_be_alias(ty: &Type) -> bool {
     let Type::Path(path) = ty else { return false };
     let Some(last) = path.path.segments.last() else {
         return false;

@@ -6,7 +6,7 @@ use syn::Type;
 use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 
-use crate::arguments::{Argument, Source, Static, Wrapper, parameter_list, takes_all};
+use crate::arguments::{Argument, Source, Static, Wrapper, may_be_alias, parameter_list, takes_all, unwrapped};
 
 /// The parts of an implementation of `Handler` that its arguments determine.
 pub(crate) struct Extraction<'a> {
@@ -53,6 +53,9 @@ impl<'a> Extraction<'a> {
         // `Request` takes everything, so it is extracted after all other arguments.
         let mut order: Vec<usize> = (0..arguments.len()).collect();
         order.sort_by_key(|&index| takes_all(&arguments[index].ty));
+        for &index in order.split_last().map_or(&[][..], |(_, earlier)| earlier) {
+            extraction.require_last(index, &arguments[index]);
+        }
         extraction.sources = order.iter().map(|&index| std::mem::take(&mut sources[index])).collect();
         extraction.order = order;
         extraction
@@ -91,6 +94,21 @@ impl<'a> Extraction<'a> {
         match is_async {
             true => quote!(|#(#taken),*| #call),
             false => quote!(|#(#taken),*| ::core::future::ready(#call)),
+        }
+    }
+
+    /// Asserts that an argument leaves the request to those after it. The names of other types tell that.
+    fn require_last(&mut self, index: usize, argument: &Argument) {
+        if matches!(argument.source, Source::Request) && may_be_alias(unwrapped(&argument.ty)) {
+            let mut ty = argument.ty.clone();
+            Static.visit_type_mut(&mut ty);
+            let span = Span::mixed_site().located_at(ty.span());
+            let (handler, text, marker) = (self.handler, &argument.text, marker(index));
+            self.body_checks.push(quote_spanned! {span=>
+                ::conduit::route::require_last(
+                    #handler, #text, <#ty as ::conduit::FromRequest<__State, #marker>>::TAKES_ALL,
+                );
+            });
         }
     }
 

@@ -1,4 +1,4 @@
-//! The argument that takes the body of a request.
+//! The argument that takes the body of a request, or all of it.
 
 use crate::text::Text;
 
@@ -24,5 +24,23 @@ pub const fn require_one_body(function: &str, before: &[(&str, bool)], argument:
             panic!("{}", text.as_str());
         }
         at += 1;
+    }
+}
+
+/// Panics if `argument` of the handler `function` takes the whole request before another argument; `takes_all` is its
+/// `FromRequest::TAKES_ALL`.
+///
+/// # Panics
+/// Panics if `takes_all` is true; the message contains the text of the argument. In `const` evaluation this is a compile error.
+#[track_caller]
+pub const fn require_last(function: &str, argument: &str, takes_all: bool) {
+    if takes_all {
+        let text = Text::new()
+            .with("the argument `")
+            .with(argument)
+            .with("` of `")
+            .with(function)
+            .with("` takes the whole request, and leaves nothing to the arguments after it; make it the last argument");
+        panic!("{}", text.as_str());
     }
 }

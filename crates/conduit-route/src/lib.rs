@@ -41,7 +41,7 @@ mod table;
 mod text;
 mod tool;
 
-pub use body::require_one_body;
+pub use body::{require_last, require_one_body};
 pub use definition::{Definition, Disconnect, ParameterPlace, Part, ToolName, count, flatten, join, joined_bytes};
 pub use draft::{Draft, ExactSize, Size};
 pub use names::{require_names, require_prefixes};

@@ -277,6 +277,7 @@ where
     E: FromRequest<S, Rejection = Problem> + Content<Value: HasRules>,
 {
     const TAKES_BODY: bool = E::TAKES_BODY;
+    const TAKES_ALL: bool = E::TAKES_ALL;
     const IS_AMBIENT: bool = E::IS_AMBIENT;
     type Rejection = Problem;
 

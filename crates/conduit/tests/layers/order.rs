@@ -382,3 +382,23 @@ fn the_fallback_serves_paths_without_a_route_inside_of_the_layers() {
     assert_eq!(server.request(request("DELETE", "/plain", &[])).status, 405);
     assert_eq!(server.get("/plain").text(), "plain");
 }
+
+#[test]
+fn a_fallback_extracts_the_request_after_all_other_arguments() {
+    type Whole = Request;
+
+    async fn first(request: Request, method: Method, headers: HeaderMap, title: State<Title>) -> String {
+        format!("{} {method} {:?} {}", request.path(), headers.get("x-a"), title.0.0)
+    }
+
+    async fn alias(uri: Uri, request: Option<Whole>, method: Method) -> String {
+        let request = request.expect("a request is not absent");
+        format!("{} {method} {uri}", request.path())
+    }
+
+    let request = |path| request("PUT", path, &[("x-a", "1")]);
+    let server = serve(site().fallback(first));
+    assert_eq!(server.request(request("/a")).text(), "/a PUT Some(\"1\") site");
+    let server = serve(site().fallback(alias));
+    assert_eq!(server.request(request("/b?c")).text(), "/b PUT /b?c");
+}
