@@ -97,7 +97,7 @@ impl<'a> Extraction<'a> {
         }
     }
 
-    /// Asserts that an argument leaves the request to those after it. The names of other types tell that.
+    /// Asserts that an argument leaves the request to those after it. Types with known names need no assertion.
     fn require_last(&mut self, index: usize, argument: &Argument) {
         if matches!(argument.source, Source::Request) && may_be_alias(unwrapped(&argument.ty)) {
             let mut ty = argument.ty.clone();
