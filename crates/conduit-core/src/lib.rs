@@ -19,6 +19,7 @@ mod excerpt;
 mod exchange_id;
 pub mod extract;
 mod fallback;
+mod field_pairs;
 mod file;
 mod form_data;
 pub mod headers;
@@ -56,7 +57,7 @@ pub mod internal {
     }
 
     modules! {
-        built_in charge connection_info current dispatch endpoint error_form excerpt exchange_id fallback file form_data memory method
+        built_in charge connection_info current dispatch endpoint error_form excerpt exchange_id fallback field_pairs file form_data memory method
         nearest networks panics pool state target waker_slot weight
     }
 

@@ -6,6 +6,7 @@ use std::panic::Location;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use conduit_core::internal::field_pairs::urlencoded;
 use conduit_core::internal::form_data::escaped_name;
 use conduit_server::internal::in_process::Opening;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -76,10 +77,10 @@ impl TestRequest {
         self.header("cookie", format!("{name}={value}"))
     }
 
-    /// Adds the fields of a value to the query.
+    /// Adds the fields of a value to the query, as `Query` reads them: a struct, a map, or a list of pairs of a name and a value.
     #[track_caller]
     pub fn query(mut self, fields: &impl Serialize) -> Self {
-        match serde_html_form::to_string(fields) {
+        match urlencoded(fields) {
             Ok(query) => {
                 self.target.push(if self.target.contains('?') { '&' } else { '?' });
                 self.target.push_str(&query);
@@ -122,10 +123,11 @@ impl TestRequest {
         }
     }
 
-    /// Sets the body to the fields of a value as a form.
+    /// Sets the body to the fields of a value as a form, as `Form` reads them: a struct, a map, or a list of pairs of a name and a
+    /// value.
     #[track_caller]
     pub fn form(self, fields: &impl Serialize) -> Self {
-        match serde_html_form::to_string(fields) {
+        match urlencoded(fields) {
             Ok(body) => self.typed("application/x-www-form-urlencoded", body),
             Err(error) => panic!("the value cannot be written as a form: {error}"),
         }

@@ -1,17 +1,20 @@
 //! The request of a typed call, built from its arguments.
 
 use bytes::Bytes;
+#[cfg(feature = "cookies")]
+use conduit_core::internal::field_pairs::RESERVED;
+use conduit_core::internal::field_pairs::urlencoded;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 #[cfg(feature = "cookies")]
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 
 use super::error::CallError;
 #[cfg(feature = "multipart")]
 use super::form_parts::FormParts;
-use crate::link::target::{try_path, with_query};
-use crate::link::{LinkPairs, LinkValue as _, pairs_of_fields};
+use crate::link::target::try_path;
+use crate::link::{FieldPairs, LinkValue as _};
 
 /// The request of a call.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ impl CallParts {
     pub fn new(
         method: &'static str,
         path: &'static str,
-        values: &[(&'static str, LinkPairs)],
+        values: &[(&'static str, FieldPairs)],
     ) -> Result<Self, CallError> {
         Ok(CallParts {
             method: Method::from_bytes(method.as_bytes()).map_err(CallError::input)?,
@@ -46,7 +49,7 @@ impl CallParts {
     }
 
     pub(super) fn query<Q: Serialize>(&mut self, query: &Q) -> Result<(), CallError> {
-        let pairs = encoded(query);
+        let pairs = FieldPairs::of(query).map_err(CallError::input)?.urlencoded();
         if !pairs.is_empty() {
             self.target.push(if self.has_query { '&' } else { '?' });
             self.target.push_str(&pairs);
@@ -56,7 +59,7 @@ impl CallParts {
     }
 
     pub(super) fn headers<H: Serialize>(&mut self, fields: &H) -> Result<(), CallError> {
-        for (name, value) in pairs_of_fields(&fields.pairs()) {
+        for (name, value) in fields.pairs().named() {
             let name = HeaderName::try_from(name.replace('_', "-")).map_err(CallError::input)?;
             self.headers
                 .append(name, HeaderValue::try_from(value).map_err(CallError::input)?);
@@ -81,7 +84,7 @@ impl CallParts {
     }
 
     pub(super) fn form<B: Serialize>(&mut self, body: &B) -> Result<(), CallError> {
-        self.body = encoded(body).into();
+        self.body = urlencoded(body).map_err(CallError::input)?.into();
         self.set_type(HeaderValue::from_static("application/x-www-form-urlencoded"));
         Ok(())
     }
@@ -109,26 +112,13 @@ impl CallParts {
     }
 }
 
-/// The pairs of a query or a form.
-fn encoded(value: &impl Serialize) -> String {
-    let mut text = with_query(String::new(), &value.pairs());
-    if !text.is_empty() {
-        text.remove(0);
-    }
-    text
-}
-
-/// The bytes that are not encoded in the value of a cookie.
-#[cfg(feature = "cookies")]
-const COOKIE_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
 /// The cookies of a struct, as `CookieValues` reads them: a list has one value with commas.
 #[cfg(feature = "cookies")]
 fn cookies_of<T: Serialize>(value: &T) -> String {
     let pairs = value.pairs();
-    let mut cookies: Vec<(String, String)> = Vec::new();
-    for (name, value) in pairs_of_fields(&pairs) {
-        let value = utf8_percent_encode(value, COOKIE_VALUE).to_string();
+    let mut cookies: Vec<(&str, String)> = Vec::new();
+    for (name, value) in pairs.named() {
+        let value = utf8_percent_encode(value, RESERVED).to_string();
         match cookies.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = format!("{known},{value}"),
             None => cookies.push((name, value)),

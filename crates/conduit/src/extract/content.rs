@@ -2,6 +2,7 @@
 
 use std::future::{Future, ready};
 
+use conduit_core::internal::field_pairs::urlencoded;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, header};
@@ -178,7 +179,7 @@ impl<S, T: Readable> FromRequest<S> for Form<T> {
 
 impl<T: Writable> IntoResponse for Form<T> {
     fn into_response(self) -> Response {
-        match serde_html_form::to_string(&self.0) {
+        match urlencoded(&self.0) {
             Ok(form) => pool::response(Body::from(form), MediaType::Form),
             Err(error) => Problem::internal(&error).into_response(),
         }

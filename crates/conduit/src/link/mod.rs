@@ -73,11 +73,9 @@
 //! brackets, `None` is omitted.
 
 pub(crate) mod target;
-mod values;
 
+pub use conduit_core::internal::field_pairs::FieldPairs;
 use serde::Serialize;
-
-pub use values::LinkPairs;
 
 /// A value for a parameter of the type `T` in a link: a `T` or a reference to one, and a `&str` for a `String`. The type derives
 /// `serde::Serialize`; there is nothing to implement.
@@ -93,13 +91,13 @@ pub trait LinkValue<T: ?Sized> {
     ///
     /// Panics if the value is not a string, a number, a struct of them, or a similar type that a path or a query can
     /// contain.
-    fn pairs(&self) -> LinkPairs;
+    fn pairs(&self) -> FieldPairs;
 }
 
 impl<T: Serialize> LinkValue<T> for T {
     #[track_caller]
-    fn pairs(&self) -> LinkPairs {
-        LinkPairs::of(self)
+    fn pairs(&self) -> FieldPairs {
+        pairs_of(self)
     }
 }
 
@@ -109,15 +107,15 @@ macro_rules! references {
         #[diagnostic::do_not_recommend]
         impl<T: Serialize> LinkValue<T> for &$($reference)* T {
             #[track_caller]
-            fn pairs(&self) -> LinkPairs {
-                LinkPairs::of(self)
+            fn pairs(&self) -> FieldPairs {
+                pairs_of(self)
             }
         }
 
         #[diagnostic::do_not_recommend]
         impl LinkValue<String> for &$($reference)* str {
-            fn pairs(&self) -> LinkPairs {
-                LinkPairs::of(self)
+            fn pairs(&self) -> FieldPairs {
+                pairs_of(self)
             }
         }
     };
@@ -127,8 +125,11 @@ references!();
 references!(&);
 references!(& &);
 
-/// The fields of a value with their strings.
-#[cfg(feature = "client")]
-pub(crate) fn pairs_of_fields(pairs: &LinkPairs) -> impl Iterator<Item = (String, &str)> {
-    pairs.named()
+/// The strings of a value.
+#[track_caller]
+pub(crate) fn pairs_of<T: Serialize + ?Sized>(value: &T) -> FieldPairs {
+    match FieldPairs::of(value) {
+        Ok(pairs) => pairs,
+        Err(error) => panic!("a link cannot contain this value: {error}"),
+    }
 }

@@ -2,13 +2,9 @@
 
 use std::fmt::Write as _;
 
+use conduit_core::internal::field_pairs::{FieldPairs, RESERVED};
 use conduit_route::{Pattern, Segment};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-use super::LinkPairs;
-
-/// All bytes but the unreserved characters (RFC 3986, section 2.3).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use percent_encoding::utf8_percent_encode;
 
 /// Returns a path with the values of its parameters. The route attributes generate the call.
 ///
@@ -16,7 +12,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 ///
 /// Panics if a parameter has no value, or a value that makes the link lead to another route.
 #[track_caller]
-pub fn link_path(path: &'static str, values: &[(&'static str, LinkPairs)]) -> String {
+pub fn link_path(path: &'static str, values: &[(&'static str, FieldPairs)]) -> String {
     match try_path(path, values) {
         Ok(path) => path,
         Err(reason) => panic!("{reason}"),
@@ -33,7 +29,7 @@ pub fn link_path(path: &'static str, values: &[(&'static str, LinkPairs)]) -> St
 ///
 /// Panics if a parameter has no value.
 #[track_caller]
-pub(crate) fn try_path(path: &'static str, values: &[(&'static str, LinkPairs)]) -> Result<String, String> {
+pub(crate) fn try_path(path: &'static str, values: &[(&'static str, FieldPairs)]) -> Result<String, String> {
     let Ok(pattern) = Pattern::parse(path) else {
         panic!("the route attribute has checked the path {path}");
     };
@@ -82,14 +78,11 @@ pub(crate) fn try_path(path: &'static str, values: &[(&'static str, LinkPairs)])
 }
 
 /// Returns a path with a query, which is omitted if it has no fields. The route attributes generate the call.
-pub fn with_query(mut path: String, query: &LinkPairs) -> String {
-    let mut separator = '?';
-    for (name, value) in query.named() {
-        path.push(separator);
-        push_encoded(&mut path, &name);
-        path.push('=');
-        push_encoded(&mut path, value);
-        separator = '&';
+pub fn with_query(mut path: String, query: &FieldPairs) -> String {
+    let query = query.urlencoded();
+    if !query.is_empty() {
+        path.push('?');
+        path.push_str(&query);
     }
     path
 }
@@ -122,7 +115,7 @@ mod tests {
     use serde::Serialize;
 
     use super::*;
-    use crate::link::LinkValue;
+    use crate::link::{LinkValue, pairs_of};
 
     fn one<T>(template: &'static str, value: impl LinkValue<T>) -> String {
         link_path(template, &[("x", value.pairs())])
@@ -238,7 +231,7 @@ mod tests {
             after: None,
         };
         assert_eq!(
-            with_query("/".to_owned(), &LinkPairs::of(&filter)),
+            with_query("/".to_owned(), &pairs_of(&filter)),
             "/?tag=a%26b&tag=c%20d&price%5Blt%5D=90&order=newest-first&items%5B0%5D%5Blt%5D=1&items%5B1%5D%5Blt%5D=2"
         );
         assert_eq!(with_query("/".to_owned(), &().pairs()), "/");

@@ -229,6 +229,53 @@ fn requests_carry_json_forms_queries_and_tokens() {
 }
 
 #[test]
+fn structs_in_structs_are_written_as_extractors_read_them() {
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Parcel {
+        address: Destination,
+        stops: Vec<Destination>,
+        tags: Vec<String>,
+        note: Option<String>,
+    }
+
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Destination {
+        city: String,
+    }
+
+    #[post("/parcel")]
+    async fn echo(Form(parcel): Form<Parcel>) -> Form<Parcel> {
+        Form(parcel)
+    }
+
+    #[get("/parcel")]
+    async fn find(Query(parcel): Query<Parcel>) -> Json<Parcel> {
+        Json(parcel)
+    }
+
+    let to = |city: &str| Destination { city: city.to_owned() };
+    let parcel = Parcel {
+        address: to("S\u{e3}o Paulo"),
+        stops: vec![to("a&b"), to("c")],
+        tags: vec!["x".to_owned(), "y z".to_owned()],
+        note: None,
+    };
+    let client = TestClient::new(App::new(()).routes(routes![echo, find]));
+    let response = client.post("/parcel").form(&parcel).send();
+    let form = response.assert_status(200).text();
+    assert!(form.starts_with("address%5Bcity%5D=S%C3%A3o+Paulo&stops%5B0%5D%5Bcity%5D=a%26b&"));
+    client.get("/parcel").query(&parcel).send().assert_json(&parcel);
+    // The response is the form of the request.
+    let query = format!("/parcel?{form}");
+    client.get(&query).send().assert_json(&parcel);
+    client
+        .get("/parcel")
+        .query(&[("address[city]", "x"), ("stops[0][city]", "y"), ("tags", "z")])
+        .send()
+        .assert_status(200);
+}
+
+#[test]
 fn cookies_are_kept_for_one_client_and_not_for_another() {
     both(|client| {
         client.get("/cookie/set").send();
