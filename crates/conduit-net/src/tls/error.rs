@@ -42,7 +42,14 @@ impl TlsError {
             Failure::Tls(Cause::AlertReceived(_)) => Side::Ours,
             Failure::Tls(
                 Cause::General(_)
+                | Cause::Other(_)
                 | Cause::InconsistentKeys(_)
+                | Cause::InvalidCertRevocationList(_)
+                | Cause::InvalidEncryptedClientHello(_)
+                | Cause::UnsupportedNameType
+                | Cause::BadMaxFragmentSize
+                | Cause::HandshakeNotComplete
+                | Cause::EncryptError
                 | Cause::FailedToGetRandomBytes
                 | Cause::FailedToGetCurrentTime,
             ) => Side::Local,
@@ -165,7 +172,7 @@ fn certificate(f: &mut fmt::Formatter<'_>, error: &CertificateError) -> fmt::Res
     }
 }
 
-/// Formats the reason why the peer rejects the handshake, according to its alert.
+/// Formats the reason why the peer rejects the handshake or aborts the connection, according to its alert.
 fn refused(f: &mut fmt::Formatter<'_>, alert: AlertDescription) -> fmt::Result {
     let why = match alert {
         AlertDescription::CertificateExpired => {
@@ -190,7 +197,49 @@ fn refused(f: &mut fmt::Formatter<'_>, alert: AlertDescription) -> fmt::Result {
         AlertDescription::HandshakeFailure => {
             "no common cipher suite, key exchange group or signature scheme; compare the TLS settings of both sides"
         }
-        other => return write!(f, "the peer rejected the handshake: alert {other:?}"),
+        // Others also occur after the handshake.
+        other => return write!(f, "the peer aborted the connection: alert {other:?}"),
     };
     write!(f, "the peer rejected the handshake: {why} (alert {alert:?})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_faults_do_not_blame_the_peer() {
+        for cause in [
+            Cause::EncryptError,
+            Cause::HandshakeNotComplete,
+            Cause::BadMaxFragmentSize,
+            Cause::UnsupportedNameType,
+        ] {
+            let error = TlsError::from(cause);
+            assert_eq!(error.side(), Side::Local, "{error}");
+            assert!(error.to_string().starts_with("TLS failed on this side: "), "{error}");
+        }
+        assert_eq!(TlsError::from(Cause::DecryptError).side(), Side::Peer);
+    }
+
+    #[test]
+    fn alerts_that_also_occur_after_the_handshake_do_not_name_it() {
+        for (alert, expected) in [
+            (
+                AlertDescription::BadRecordMac,
+                "the peer aborted the connection: alert BadRecordMac",
+            ),
+            (
+                AlertDescription::InternalError,
+                "the peer aborted the connection: alert InternalError",
+            ),
+            (
+                AlertDescription::CertificateRequired,
+                "the peer rejected the handshake: a certificate is required; configure one that the peer trusts (alert \
+                 CertificateRequired)",
+            ),
+        ] {
+            assert_eq!(TlsError::from(Cause::AlertReceived(alert)).to_string(), expected);
+        }
+    }
 }
