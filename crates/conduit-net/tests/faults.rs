@@ -5,8 +5,8 @@
 mod timer;
 
 use conduit_net::{
-    Events, Interest, ListenOptions, Poller, Shutdown, TcpListener, TcpStream, can_accept_after, send_file, send_more,
-    splice, wait_readable, wait_writable,
+    Address, Domain, Events, Interest, Kind, ListenOptions, Poller, Protocol, Shutdown, Socket, TcpListener, TcpStream,
+    UnixAddress, UnixStream, can_accept_after, send_file, send_more, splice, wait_readable, wait_writable,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
@@ -256,8 +256,13 @@ fn frequent_signals_do_not_affect_blocking_calls() {
                     std::thread::sleep(Duration::from_micros(50));
                 }
             });
-            blocking_calls();
+            // The signals end after a failure too.
+            let calls = std::panic::catch_unwind(|| {
+                blocking_calls();
+                blocking_connect_to_a_full_queue();
+            });
             done.store(true, SeqCst);
+            calls.unwrap();
         });
     });
 }
@@ -316,6 +321,34 @@ fn blocking_calls() {
         listener.accept_timeout(Duration::from_millis(30)).unwrap_err().kind(),
         ErrorKind::TimedOut
     );
+}
+
+/// A blocking Unix socket waits in connect(2) for room in the queue of the listener.
+fn blocking_connect_to_a_full_queue() {
+    let listener = Socket::new(Domain::UNIX, Kind::STREAM, Protocol::DEFAULT).unwrap();
+    let name = format!("conduit-net-faults-{}", std::process::id());
+    let unix = UnixAddress::from_abstract_name(name.as_bytes()).unwrap();
+    let address = Address::from(unix.clone());
+    listener.bind(&address).unwrap();
+    listener.listen(1).unwrap();
+    let mut queued = Vec::new();
+    let full = loop {
+        match UnixStream::connect(&unix) {
+            Ok(stream) => queued.push(stream),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    let accepting = std::thread::spawn(move || {
+        wait_for_signals();
+        let accepted: Vec<_> = queued.iter().map(|_| listener.accept().unwrap()).collect();
+        (listener.accept_timeout(TIMEOUT).unwrap(), accepted.len())
+    });
+    let socket = Socket::new(Domain::UNIX, Kind::STREAM, Protocol::DEFAULT).unwrap();
+    socket.set_blocking(true).unwrap();
+    socket.connect(&address, None).unwrap();
+    assert_eq!(socket.peer_address().unwrap(), address);
+    accepting.join().unwrap();
 }
 
 /// Linux returns network errors of a connection at accept(2). A filter of system calls returns them here.

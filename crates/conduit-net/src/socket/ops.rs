@@ -107,10 +107,16 @@ fn is_of_one_connection(cause: Errno) -> bool {
 
 pub(crate) fn start_connect(socket: BorrowedFd<'_>, address: &Address) -> Result<(), Error> {
     let failed = |cause: io::Error| Error::new(Operation::Connect, address, cause);
-    match rustix::net::connect(socket, &address.to_raw().map_err(failed)?) {
-        // An interrupted attempt continues in the background, as one that would block does: connect(2).
-        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(()),
-        Err(cause) => Err(failed(cause.into())),
+    let raw = address.to_raw().map_err(failed)?;
+    loop {
+        match rustix::net::connect(socket, &raw) {
+            Ok(()) | Err(Errno::INPROGRESS) => return Ok(()),
+            // An interrupted attempt of TCP continues in the background, as one that would block does: connect(2).
+            Err(Errno::INTR) if address.as_ip().is_some() => return Ok(()),
+            // A blocking Unix socket has waited for room in the queue of the listener, and is not connected.
+            Err(Errno::INTR) => {}
+            Err(cause) => return Err(failed(cause.into())),
+        }
     }
 }
 
