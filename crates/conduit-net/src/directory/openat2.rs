@@ -52,12 +52,17 @@ pub(super) fn open_cached(directory: BorrowedFd<'_>, path: impl Arg, flags: OFla
     if IS_UNKNOWN.load(Relaxed) {
         return Err(Errno::WOULDBLOCK.into());
     }
-    match openat2(directory, path, flags, Mode::empty(), ResolveFlags::CACHED) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
-            IS_UNKNOWN.store(true, Relaxed);
-            Err(Errno::WOULDBLOCK.into())
+    // A zero byte is an error here, before the call, whose `EINVAL` means an unknown flag.
+    let path = path.into_c_str()?;
+    loop {
+        match openat2(directory, &*path, flags, Mode::empty(), ResolveFlags::CACHED) {
+            Err(Errno::INTR) => {}
+            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
+                IS_UNKNOWN.store(true, Relaxed);
+                return Err(Errno::WOULDBLOCK.into());
+            }
+            result => return Ok(result?),
         }
-        result => Ok(result?),
     }
 }
 

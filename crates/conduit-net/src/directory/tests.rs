@@ -247,4 +247,8 @@ fn directory_is_opened_by_a_process_path() {
         Directory::open(Path::new(""), Waiting::Allowed).unwrap_err().kind(),
         ErrorKind::NotFound
     );
+    for waiting in [Waiting::Allowed, Waiting::Never] {
+        let error = Directory::open(Path::new("/tmp\0/x"), waiting).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{waiting:?}");
+    }
 }
