@@ -39,15 +39,23 @@ pub fn descriptor_limit() -> Option<u64> {
 /// setrlimit(2), `RLIMIT_NOFILE`.
 pub fn raise_descriptor_limit() -> Option<u64> {
     let limits = limits();
-    let raised = libc::rlimit {
-        rlim_cur: limits.rlim_max,
-        ..limits
-    };
-    // A system may reject the request, or grant less than it.
-    // SAFETY: the limits are live.
-    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) };
+    // macOS rejects a limit above `OPEN_MAX`, also if the maximum is infinite: setrlimit(2) of macOS.
+    for most in [limits.rlim_max, limits.rlim_max.min(OPEN_MAX_OF_MACOS)] {
+        let raised = libc::rlimit {
+            rlim_cur: most,
+            ..limits
+        };
+        // A system may reject the request, or grant less than it.
+        // SAFETY: the limits are live.
+        if most > limits.rlim_cur && unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
+            break;
+        }
+    }
     descriptor_limit()
 }
+
+/// `OPEN_MAX` of sys/syslimits.h.
+const OPEN_MAX_OF_MACOS: libc::rlim_t = 10_240;
 
 fn limits() -> libc::rlimit {
     let mut limits = libc::rlimit {

@@ -41,6 +41,9 @@ pub struct Number64;
 /// A `u8`: one byte on the BSDs, which Linux accepts too.
 #[derive(Clone, Copy, Debug)]
 pub struct Byte;
+/// A `bool` of one byte, which all systems accept for some options, and OpenBSD and NetBSD require.
+#[derive(Clone, Copy, Debug)]
+pub struct ByteFlag;
 /// A size in bytes as a `usize`, an int in the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes;
@@ -151,6 +154,18 @@ impl Codec for Byte {
         let mut bytes = [0];
         get(&mut bytes)?;
         Ok(bytes[0])
+    }
+}
+
+impl Codec for ByteFlag {
+    type Value = bool;
+
+    fn encode(value: bool, set: impl FnOnce(&[u8]) -> Result<(), Errno>) -> Result<(), Errno> {
+        Byte::encode(value.into(), set)
+    }
+
+    fn decode(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<bool, Errno> {
+        Ok(Byte::decode(get)? != 0)
     }
 }
 

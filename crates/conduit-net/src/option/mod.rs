@@ -27,8 +27,9 @@ mod sys;
 mod table;
 
 pub use codec::{
-    Byte, Bytes, Codec, Credentials, Flag, Group, Info, Interface4, Linger, Membership, Microseconds, Milliseconds,
-    Name, Number, Number64, PeerCredentials, Seconds, SourceGroup, SourceMembership, Steering, TcpInfo, Text, Timeval,
+    Byte, ByteFlag, Bytes, Codec, Credentials, Flag, Group, Info, Interface4, Linger, Membership, Microseconds,
+    Milliseconds, Name, Number, Number64, PeerCredentials, Seconds, SourceGroup, SourceMembership, Steering, TcpInfo,
+    Text, Timeval,
 };
 pub use table::*;
 

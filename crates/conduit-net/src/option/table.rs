@@ -142,7 +142,7 @@ options! {
     /// Default: off. Linux 5.0. udp(7).
     COALESCE: Flag, ReadWrite, "coalesce", None;
     /// Delivers sent IPv4 multicast to the sockets of this machine too. Default: on. All systems. ip(7).
-    MULTICAST_LOOP: Flag, ReadWrite, "multicast_loop", None;
+    MULTICAST_LOOP: ByteFlag, ReadWrite, "multicast_loop", None;
     /// The hop limit of IPv4 multicast. Default: 1, the local network. All systems. ip(7).
     MULTICAST_TTL: Byte, ReadWrite, "multicast_ttl", None;
     /// The index of the interface for outgoing IPv4 multicast. Default: 0, the routing table selects it. Linux. ip(7).
