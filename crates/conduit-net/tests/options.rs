@@ -263,6 +263,16 @@ fn error_names_a_missing_privilege() {
 }
 
 #[test]
+fn numbers_out_of_range_and_defaults_are_those_of_the_documentation() {
+    assert_eq!(tcp().option(option::INCOMING_CPU).unwrap(), u32::MAX);
+    let socket = udp();
+    socket.set_option(option::TYPE_OF_SERVICE, 256 + 4).unwrap();
+    assert_eq!(socket.option(option::TYPE_OF_SERVICE).unwrap(), 4);
+    let error = udp6().set_option(option::TRAFFIC_CLASS, 256).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+}
+
+#[test]
 fn error_names_an_unsupported_option() {
     let error = udp().set_option(option::NO_DELAY, true).unwrap_err();
     assert_eq!(

@@ -481,4 +481,6 @@ fn wait_into_uses_memory_of_the_caller() {
     poller.remove(&near).unwrap();
     poller.notify().unwrap();
     assert_eq!(poller.wait_into(&mut slots, None).unwrap().count(), 0);
+    let error = poller.wait_into(&mut [], NOW).map(Iterator::count).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }

@@ -69,7 +69,7 @@ unsafe impl Send for ReceiveBatch {}
 
 impl ReceiveBatch {
     /// A batch for `count` datagrams, 1 to 1024, of at most `bytes_each` bytes, 0 to 1 MiB. Other values mean the nearest
-    /// of these.
+    /// of these. With [`COALESCE`](crate::option::COALESCE), one buffer receives several datagrams and requires 64 KiB.
     pub fn new(count: usize, bytes_each: usize) -> ReceiveBatch {
         let (count, bytes_each) = (count.clamp(1, 1024), bytes_each.min(MAX_BYTES_EACH));
         let mut slots = Vec::with_capacity(count);

@@ -28,7 +28,8 @@ options! {
     /// socket(7).
     STEER_TO_CPU: Steering, WriteOnly, "steer_to_cpu", None;
     /// The number of the CPU that handled the last packet of the socket. If it is set on sockets that share a port, the
-    /// kernel prefers the socket with the number of the receiving CPU. Default: none. Linux 3.19 (set: 4.4). socket(7).
+    /// kernel prefers the socket with the number of the receiving CPU. Default: `u32::MAX`, none. Linux 3.19 (set: 4.4).
+    /// socket(7).
     INCOMING_CPU: Number, ReadWrite, "incoming_cpu", None;
     /// Allows binding an IPv4 address that no interface has yet. Default: off. Linux. ip(7).
     FREE_BIND: Flag, ReadWrite, "free_bind", None;
@@ -92,10 +93,11 @@ options! {
     TIME_TO_LIVE: Number, ReadWrite, "time_to_live", None;
     /// The hop limit of IPv6 packets, 1 to 255. Default: 64. All systems. ipv6(7).
     HOP_LIMIT: Number, ReadWrite, "hop_limit", None;
-    /// The TOS byte of IPv4 packets: DSCP in the upper 6 bits; TCP sets the two ECN bits itself. Default: 0. All
-    /// systems. ip(7).
+    /// The TOS byte of IPv4 packets, 0 to 255: DSCP in the upper 6 bits; TCP sets the two ECN bits itself. Linux uses the
+    /// low 8 bits of a larger number. Default: 0. All systems. ip(7).
     TYPE_OF_SERVICE: Number, ReadWrite, "type_of_service", None;
-    /// The traffic class of IPv6 packets; as [`TYPE_OF_SERVICE`]. Default: 0. All systems. ipv6(7).
+    /// The traffic class of IPv6 packets; as [`TYPE_OF_SERVICE`], but a number above 255 is `EINVAL`. Default: 0. All
+    /// systems. ipv6(7).
     TRAFFIC_CLASS: Number, ReadWrite, "traffic_class", None;
     /// The number of the pending error, which reading resets; 0 means no error. All systems. socket(7).
     ERROR: Number, ReadOnly, "error", None;
@@ -139,7 +141,7 @@ options! {
     /// udp(7).
     SEGMENT_BYTES: Number, ReadWrite, "segment_bytes", None;
     /// Coalesces datagrams of one sender and size into one large buffer, with their size in a control message (GRO).
-    /// Default: off. Linux 5.0. udp(7).
+    /// Receive with buffers of 64 KiB: a shorter one loses whole datagrams. Default: off. Linux 5.0. udp(7).
     COALESCE: Flag, ReadWrite, "coalesce", None;
     /// Delivers sent IPv4 multicast to the sockets of this machine too. Default: on. All systems. ip(7).
     MULTICAST_LOOP: ByteFlag, ReadWrite, "multicast_loop", None;

@@ -106,7 +106,7 @@ impl Poller {
     /// backend.
     ///
     /// # Errors
-    /// As [`wait`](Poller::wait).
+    /// `EINVAL` for an empty slice; otherwise as [`wait`](Poller::wait).
     #[cfg(all(target_os = "linux", not(conduit_portable)))]
     #[inline]
     pub fn wait_into<'a>(&self, slots: &'a mut [EventSlot], timeout: Option<Duration>) -> Result<Iter<'a>> {
@@ -163,8 +163,9 @@ impl Interest {
     /// Out-of-band data: [`Event::priority`]. Not supported with kqueue. The portable backend on Linux also reports it
     /// as readable.
     pub const PRIORITY: Interest = Interest(4);
-    /// The peer has closed its sending side: [`Event::read_closed`]. Only with the epoll backend; other backends report
-    /// a readable source.
+    /// The peer has closed its sending side: [`Event::read_closed`]. Only with the epoll backend; other backends ignore it,
+    /// so that `HANG_UP` alone is [`NONE`](Interest::NONE) there, and report the end of the stream with
+    /// [`READABLE`](Interest::READABLE).
     pub const HANG_UP: Interest = Interest(8);
 
     /// Reports an event once for each change instead of as long as it lasts: read or write until `WouldBlock` after

@@ -74,7 +74,11 @@ impl<const WORDS: usize> SendControl<'_, WORDS> {
     /// Splits the bytes into datagrams of this size; the last one may be shorter (GSO). UDP, Linux 4.18. udp(7).
     ///
     /// # Errors
-    /// The capacity is exceeded.
+    /// The capacity is exceeded. The call that sends the message returns:
+    /// - `EINVAL` for more datagrams than the kernel supports (64, later 128);
+    /// - `EMSGSIZE` for more than 64 KiB in all;
+    /// - `EINVAL`, on later kernels `EMSGSIZE`, for datagrams that are larger than the MTU;
+    /// - `EIO` if the network device does not compute checksums: send without segmentation.
     pub fn push_segment_bytes(&mut self, bytes: u16) -> io::Result<()> {
         self.push(libc::SOL_UDP, libc::UDP_SEGMENT, &bytes.to_ne_bytes())
     }

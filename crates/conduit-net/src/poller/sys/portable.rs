@@ -1,4 +1,4 @@
-//! The portable poller: kqueue, event ports or poll, through the `polling` crate.
+//! The portable poller: kqueue, or epoll in tests on Linux, through the `polling` crate.
 
 use super::{Event, Interest};
 use polling::PollMode;
@@ -21,8 +21,8 @@ impl Backend {
     }
 
     pub(crate) fn add(&self, source: BorrowedFd<'_>, key: u64, interest: Interest) -> Result<()> {
-        // SAFETY: the descriptor is open, because it is borrowed. The caller must remove a source before closing it; a
-        // stale number in a kqueue does not affect memory safety, because the system removes it.
+        // SAFETY: the descriptor is open, because it is borrowed. A source that its owner closes before removing it may leave
+        // its number in the poller: later calls with the number fail or report another source, and access no memory.
         unsafe {
             self.inner
                 .add_with_mode(source.as_raw_fd(), request(key, interest)?, mode(interest))
