@@ -15,16 +15,22 @@
 //! | [`State<T>`] | the application's state, or a part of it | – |
 //! | `Valid<Json<T>>` and similar (feature `validate`) | the same, with validated values | 422, or as `Json` |
 //! | `FormToken` (feature `sessions`) | the token of a form, for old browsers | 503 |
-//! | `Session<T>`, `ActiveSession<T>` (feature `sessions`) | the data of a visitor's session | 503; 401 without one |
+//! | `Session<T>`, `ActiveSession<T>` (feature `sessions`) | the data of a visitor's session | 503; `ActiveSession` also 401; when written: 409, 503 |
 //! | `Cookies`, `SignedCookies`, `PrivateCookies` (feature `cookies`) | the cookies, to read and set | – |
 //! | [`Provided<T>`] | a value that a layer around the route provides | never; a route outside of the layer does not compile |
 //! | [`Extension<T>`] | a value that a layer of tower has added | 500 |
 //! | [`Bytes`](crate::Bytes), [`String`], [`Body`](crate::Body) | the body: whole, as text, as a stream | 400, 413 |
 //! | [`HeaderMap`](http::HeaderMap), [`Method`](http::Method), [`Uri`](http::Uri), [`Version`](http::Version) | parts of the request's head | – |
-//! | [`Auth<T>`](auth::Auth), [`Bearer`](auth::Bearer), [`Basic`](auth::Basic), [`ApiKey`](auth::ApiKey) | the authenticated client, or its credentials | 401 |
+//! | [`Auth<T>`](auth::Auth), [`Bearer`](auth::Bearer), [`Basic`](auth::Basic), [`ApiKey`](auth::ApiKey) | the authenticated client, or its credentials | 400, 401 |
+//! | `Jwt<C>` (feature `jwt`) | the claims of a verified JSON Web Token | 400, 401 |
 //! | [`PeerAddr`] | the address of the peer | – |
 //! | `ClientCertificate` (feature `tls`) | the client's certificate | 403 without one |
-//! | `WebSocketUpgrade` (feature `websocket`) | the request for a WebSocket | 400, 426 |
+//! | `WebSocketUpgrade` (feature `websocket`) | the request for a WebSocket | 400, 426, 501 |
+//! | [`Preconditions`](crate::layer::Preconditions) | `if-match` and similar fields, which the handler checks | when checked: 412 |
+//! | [`IdempotencyKey`](crate::layer::IdempotencyKey) | the key of the layer `Idempotency` | 400; 500 without the layer |
+//! | [`RequestId`](crate::layer::RequestId) | the id of the request | never |
+//! | [`CspNonce`](crate::layer::CspNonce) | the nonce of a page | 500 without the layer `SecurityHeaders` |
+//! | `Templates` (feature `minijinja`) | the templates of the state | – |
 //! | [`LastEventId`](crate::events::LastEventId) | the last event that the client of an event stream has received | never |
 //! | [`Shutdown`] | the shutdown of the server, to await | – |
 //! | [`Tasks`] | spawns work that continues after the response | – |
