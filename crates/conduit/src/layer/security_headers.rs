@@ -32,7 +32,7 @@ const HSTS_BYTES: usize = 64;
 /// | `referrer-policy` | `strict-origin-when-cross-origin` | other sites receive the origin, not the path |
 /// | `cross-origin-opener-policy` | `same-origin` | windows of other sites have no handle on the page |
 /// | `cross-origin-resource-policy` | `same-origin` | other sites cannot embed the page |
-/// | `strict-transport-security` | 1 year, over TLS only | browsers use only TLS from then on |
+/// | `strict-transport-security` | 1 year with subdomains, over TLS only | browsers use only TLS from then on |
 ///
 /// `strict-transport-security` is sent only on TLS connections (RFC 6797, section 7.2); set
 /// [`behind_tls`](SecurityHeaders::behind_tls) if a proxy in front of the application terminates TLS. A handler that needs
