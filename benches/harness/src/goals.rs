@@ -41,7 +41,7 @@ const ECHO: &str = "WebSocket echo: CPU per message, worst of all rows";
 const ECHO_ROWS: &[&str] = &["ws-16", "ws-16x16", "ws-1k", "ws-1kx16", "ws-64k", "ws-64kx16"];
 
 /// Every goal that this command can evaluate.
-pub(crate) fn judge(results: &Results) -> Vec<Goal> {
+pub(crate) fn evaluate(results: &Results) -> Vec<Goal> {
     let worst = |figure, other: Option<&str>| worst(results, KEEP_ALIVE, figure, other);
     let single = |row, other: Option<&str>| worst_of(results, &[row], other);
     vec![
@@ -298,7 +298,7 @@ mod tests {
             bytes_per_connection: 1024.0,
             ..IdleSample::default()
         });
-        let verdicts: Vec<_> = judge(&results).iter().map(|goal| goal.verdict).collect();
+        let verdicts: Vec<_> = evaluate(&results).iter().map(|goal| goal.verdict).collect();
         use Verdict::{Met, NotMeasured, NotMet};
         assert_eq!(
             verdicts,

@@ -97,7 +97,7 @@ fn the_run(results: &Results) -> String {
 
 fn the_goals(results: &Results) -> String {
     let mut text = String::from("\n### Goals\n\n| what | goal | measured | |\n| --- | --- | --- | --- |\n");
-    for goal in goals::judge(results) {
+    for goal in goals::evaluate(results) {
         let verdict = match goal.verdict {
             Verdict::Met => "met",
             Verdict::NotMet => "**not met**",

@@ -249,15 +249,15 @@ fn nginx_and_files_agree() {
             .send()
     };
     let compare = |method: &str, target: &str, fields: &[(&str, &str)]| {
-        let (judge, own) = (nginx.request(method, target, fields), ours(method, target, fields));
-        let context = format!("{method} {target} {fields:?}: nginx {}", judge.head);
-        assert_eq!(own.status().as_u16(), meaning(judge.status), "{context}");
-        if judge.status < 300 {
-            assert_eq!(own.bytes(), judge.body, "{context}");
+        let (reference, own) = (nginx.request(method, target, fields), ours(method, target, fields));
+        let context = format!("{method} {target} {fields:?}: nginx {}", reference.head);
+        assert_eq!(own.status().as_u16(), meaning(reference.status), "{context}");
+        if reference.status < 300 {
+            assert_eq!(own.bytes(), reference.body, "{context}");
             for name in ["content-length", "content-range", "last-modified", "accept-ranges"] {
                 // nginx has `Accept-Ranges` in 200 only.
-                if judge.field(name).is_some() {
-                    assert_eq!(own.header(name), judge.field(name), "{name}: {context}");
+                if reference.field(name).is_some() {
+                    assert_eq!(own.header(name), reference.field(name), "{name}: {context}");
                 }
             }
         }
@@ -348,9 +348,9 @@ fn nginx_and_files_agree() {
         let target = format!("/{}", pieces.concat());
         let own = ours("GET", &target, &[]);
         if own.status().is_success() {
-            let judge = nginx.request("GET", &target, &[]);
-            prop_assert_eq!(own.status().as_u16(), judge.status, "{}", target);
-            prop_assert_eq!(own.bytes(), &judge.body[..], "{}", target);
+            let reference = nginx.request("GET", &target, &[]);
+            prop_assert_eq!(own.status().as_u16(), reference.status, "{}", target);
+            prop_assert_eq!(own.bytes(), &reference.body[..], "{}", target);
         } else {
             prop_assert!(
                 matches!(own.status().as_u16(), 308 | 400 | 404),

@@ -170,7 +170,7 @@ const NEW: [Beyond; 8] = [
 ];
 
 /// Runs all scenarios that the suite requires for a revision. Those in `beyond` must fail: if one of them passes, the test fails.
-fn judge(revision: &str, beyond: &[Beyond]) {
+fn run_scenarios(revision: &str, beyond: &[Beyond]) {
     let Some(programs) = npm::installed("mcp-conformance") else {
         return;
     };
@@ -197,10 +197,10 @@ fn judge(revision: &str, beyond: &[Beyond]) {
 
 #[test]
 fn the_newest_revision() {
-    judge("2026-07-28", &NEW);
+    run_scenarios("2026-07-28", &NEW);
 }
 
 #[test]
 fn the_revision_before_it() {
-    judge("2025-11-25", &OLD);
+    run_scenarios("2025-11-25", &OLD);
 }

@@ -68,7 +68,7 @@ fn serve() -> Running {
 }
 
 /// Runs the cases that these arguments select, and checks the report. Returns the number of cases.
-fn judge(folder: &Path, address: SocketAddr, path: &str, selection: &[&str]) -> usize {
+fn run_cases(folder: &Path, address: SocketAddr, path: &str, selection: &[&str]) -> usize {
     let reports = folder.join(format!("reports-{path}{}", selection.concat().replace('*', "")));
     let mut command = Command::new(folder.join("bin/kosoku"));
     command.arg("--outdir").arg(&reports).args(["--parallelism", "4"]);
@@ -109,9 +109,9 @@ fn all_cases_of_autobahn_pass() {
     let (folder, address) = (&folder, server.address);
     let counts = std::thread::scope(|scope| {
         let first = scope.spawn(move || {
-            let largest = judge(folder, address, "own", &["--include", "13.*"]);
+            let largest = run_cases(folder, address, "own", &["--include", "13.*"]);
             // The other cases do not depend on the compressor.
-            let shared = judge(
+            let shared = run_cases(
                 folder,
                 address,
                 "shared",
@@ -119,7 +119,7 @@ fn all_cases_of_autobahn_pass() {
             );
             (largest, shared)
         });
-        let others = judge(folder, address, "own", &["--exclude", "13.*"]);
+        let others = run_cases(folder, address, "own", &["--exclude", "13.*"]);
         let (largest, shared) = first.join().expect("the cases pass");
         (largest + others, shared)
     });
