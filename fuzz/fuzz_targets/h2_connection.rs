@@ -31,7 +31,7 @@ fn respond(connection: &mut Http2Connection, out: &mut Vec<u8>, id: StreamId, pa
     }
 }
 
-/// The events, those of pieces of bodies joined. If `sends`, pending responses are sent between the pieces.
+/// The events, those of pieces of bodies joined with their content. If `sends`, pending responses are sent between the pieces.
 fn run<'a>(pieces: impl Iterator<Item = &'a [u8]>, sends: bool) -> Vec<String> {
     let (mut head, mut out) = (Head::new(), Vec::new());
     let limits = Http2Limits {
@@ -39,7 +39,7 @@ fn run<'a>(pieces: impl Iterator<Item = &'a [u8]>, sends: bool) -> Vec<String> {
         ..Http2Limits::default()
     };
     let mut connection = Http2Connection::new(&limits, &mut out);
-    let (mut pending, mut events, mut body) = (Vec::new(), Vec::new(), None::<(StreamId, usize)>);
+    let (mut pending, mut events, mut body) = (Vec::new(), Vec::new(), None::<(StreamId, Vec<u8>)>);
     let mut now = Duration::ZERO;
     for piece in pieces {
         pending.extend_from_slice(piece);
@@ -57,14 +57,15 @@ fn run<'a>(pieces: impl Iterator<Item = &'a [u8]>, sends: bool) -> Vec<String> {
             assert!(at <= pending.len());
             if let Http2Event::Body(id, piece) = event {
                 assert!(!piece.is_empty());
-                let before = match body.take() {
-                    Some((other, length)) if other == id => length,
+                let mut content = match body.take() {
+                    Some((other, content)) if other == id => content,
                     other => {
                         events.extend(other.map(|body| format!("{body:?}")));
-                        0
+                        Vec::new()
                     }
                 };
-                body = Some((id, before + piece.len()));
+                content.extend_from_slice(piece);
+                body = Some((id, content));
                 if id.number() % 4 == 1 {
                     connection.consumed(&mut out, id, piece.len());
                 }
