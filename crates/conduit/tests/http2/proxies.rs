@@ -138,6 +138,56 @@ fn nginx() {
     assert_early_responses(&proxy.socket("http2"));
 }
 
+/// Replaces a text that occurs once.
+#[track_caller]
+fn replace_once(text: &str, from: &str, to: &str) -> String {
+    assert_eq!(text.matches(from).count(), 1, "{from:?} in: {text}");
+    text.replace(from, to)
+}
+
+/// The certificate and the address of the guide exist on no other machine: a test has its own.
+#[test]
+fn nginx_accepts_the_configuration_of_the_guide() {
+    let Some(mut command) = tool("nginx") else { return };
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/proxies.md");
+    let page = std::fs::read_to_string(page).expect("the guide");
+    let (_, rest) = page
+        .split_once("A configuration of nginx, inside of `http { … }`:\n\n```text\n")
+        .expect("the guide has a configuration of nginx");
+    let (configuration, _) = rest.split_once("```\n").expect("the configuration ends");
+    let directory = TempDir::new().expect("a directory");
+    let at = directory.path();
+    let certificate = rcgen::generate_simple_self_signed(["example.com".to_owned()]).expect("a certificate");
+    std::fs::write(at.join("chain.pem"), certificate.cert.pem()).expect("the file is written");
+    std::fs::write(at.join("key.pem"), certificate.signing_key.serialize_pem()).expect("the file is written");
+    let at = at.display();
+    let mut configuration = configuration.to_owned();
+    for (from, to) in [
+        ("listen 443 ssl;", format!("listen unix:{at}/front ssl;")),
+        ("/etc/nginx/chain.pem", format!("{at}/chain.pem")),
+        ("/etc/nginx/key.pem", format!("{at}/key.pem")),
+    ] {
+        configuration = replace_once(&configuration, from, &to);
+    }
+    let whole = format!(
+        "pid {at}/pid; error_log stderr;
+        events {{ worker_connections 1000; }}
+        http {{
+            access_log off; client_body_temp_path {at}/body; proxy_temp_path {at}/proxy;
+            fastcgi_temp_path {at}/fastcgi; uwsgi_temp_path {at}/uwsgi; scgi_temp_path {at}/scgi;
+            {configuration}
+        }}"
+    );
+    let file = directory.path().join("nginx.conf");
+    std::fs::write(&file, whole).expect("the file is written");
+    let output = run(command.args(["-t", "-e", "stderr", "-c"]).arg(file));
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        messages.contains("test is successful") && !messages.contains("[warn]"),
+        "{messages}"
+    );
+}
+
 fn nghttpx_with(backend: std::net::SocketAddr) -> Option<Proxy> {
     let command = tool("nghttpx")?;
     let directory = TempDir::new().expect("a directory");
