@@ -27,7 +27,7 @@ impl WorkerClock {
         WorkerClock {
             started: now,
             read: now,
-            read_real: std::time::Instant::now(),
+            read_real: real_now(),
         }
     }
 
@@ -47,6 +47,24 @@ impl WorkerClock {
 thread_local! {
     /// The wall-clock time that a test has set on this thread, and the time of the runtime's clock when it did.
     static SET: Cell<Option<(Duration, Instant)>> = const { Cell::new(None) };
+
+    /// The time of the stalls that a test has simulated on this thread.
+    static STALLED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// The time on a clock that no test moves, after the stalls that a test has simulated on this thread.
+pub(super) fn real_now() -> std::time::Instant {
+    #[cfg(feature = "testing")]
+    return std::time::Instant::now() + STALLED.get();
+    #[cfg(not(feature = "testing"))]
+    std::time::Instant::now()
+}
+
+/// Simulates a part of a stall of this thread's worker: the time that passes on the system's clock. The caller advances the clock of
+/// the runtime by the same time.
+#[cfg(feature = "testing")]
+pub fn stall(time: Duration) {
+    STALLED.set(STALLED.get() + time);
 }
 
 /// The time since 1970.

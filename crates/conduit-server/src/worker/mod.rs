@@ -185,7 +185,7 @@ impl Worker {
         let unix_time = clock::since_epoch();
         // The next turn at or after the next second of the wall clock changes the date again.
         self.next_second = now + Duration::from_nanos(1_000_000_000 - u64::from(unix_time.subsec_nanos()));
-        let second = self.clock.update(now, std::time::Instant::now());
+        let second = self.clock.update(now, clock::real_now());
         let shared = &mut self.connections.shared;
         shared.date = http_date(unix_time.as_secs());
         shared.set_now(second);

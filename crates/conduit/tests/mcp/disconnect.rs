@@ -7,10 +7,11 @@ use std::time::Duration;
 use conduit::Disconnect;
 use conduit::prelude::*;
 use conduit::testing::{TestClient, TestRequest};
+use conduit_server::internal::clock;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::{call, call_of_2026, log, message};
+use crate::{call, call_of_2026, log, message, support};
 
 /// Sends the end of a handler to the test.
 struct EndReport(Sender<&'static str>, &'static str);
@@ -130,11 +131,13 @@ fn a_route_at_the_path_of_the_endpoint_keeps_its_setting_for_other_methods() {
     );
 }
 
-/// Blocks its worker, so that deadlines are extended. The sleep is real: a stall is time that passes on the clock of the system as
-/// well as on the one that a test advances, so that no test with a paused or advanced clock has one.
+/// Stalls its worker for this time, by which deadlines are extended: it passes on the clock of the runtime and on that of the system.
+const STALL: Duration = Duration::from_secs(60);
+
 #[post("/block", tool = "block")]
 async fn block() {
-    std::thread::sleep(Duration::from_millis(3200));
+    clock::stall(STALL);
+    support::advance_clock(STALL);
 }
 
 #[post("/endless", tool = "endless")]
