@@ -247,20 +247,23 @@ impl Connection {
     /// the interest and the timer that the protocol's state requires.
     pub(super) fn finish(&mut self, shared: &mut Shared) -> Disposition {
         loop {
-            if self.link.is_secure() && self.protocol.activity(&self.link) == Activity::Ending {
-                self.link.end_with_next_send();
-            }
-            if self.link.send(&mut shared.links).is_err() {
+            let activity = self.protocol.activity(&self.link);
+            if self.link.send(activity == Activity::Ending, &mut shared.links).is_err() {
                 return Disposition::Closed;
             }
-            if self.link.is_at_rest() && self.protocol.activity(&self.link) == Activity::Idle && !shared.is_stopping() {
+            if self.link.is_at_rest() && activity == Activity::Idle && !shared.is_stopping() {
                 // The interest and the timer stay as they are; only the idle time begins again.
                 debug_assert_eq!(self.protocol.waits_for(&self.link, shared).1, Timer::Idle);
                 self.link.idle_again(shared.now());
                 return Disposition::Open;
             }
             let had_output = !self.link.output.is_empty();
+            let must_end = activity == Activity::Ending && !had_output && !self.link.is_secure();
             let step = self.protocol.on_writable(&mut self.link, shared);
+            debug_assert!(
+                !must_end || !matches!(step, OutputStep::Other(Step::Continue)),
+                "the kernel holds the last bytes back until the end"
+            );
             // `on_writable` discards a file that cannot be sent to its end.
             let is_full = had_output && !self.link.output.is_empty();
             let continues = match step {

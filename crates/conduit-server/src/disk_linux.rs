@@ -42,7 +42,7 @@ fn is_of_connection(kind: io::ErrorKind) -> bool {
     )
 }
 
-/// Sends bytes that a part of a file follows: they wait for it, to leave in one packet.
+/// Sends bytes that a part of a file or the end of the stream follows: they wait for it, to leave in one packet.
 pub(crate) fn send_before(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     conduit_net::send_more(&socket, bytes)
 }

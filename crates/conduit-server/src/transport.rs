@@ -14,6 +14,7 @@ use conduit_net::{Interest, Poller, Shutdown, TcpStream, UnixStream};
 use http::HeaderValue;
 
 use crate::connection_info::ConnectionInfo;
+use crate::disk;
 use crate::error::Result;
 
 /// True if `conduit-net` polls through the `polling` crate.
@@ -67,7 +68,7 @@ pub trait TlsStream {
     /// As `Transport::send`.
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// As `Transport::end_with_next_send`.
+    /// Announces that the next send is the last one: the stream ends together with its last byte.
     fn end_with_next_send(&mut self);
 
     /// As `Transport::flush`.
@@ -208,11 +209,20 @@ impl Transport {
         Ok(sent)
     }
 
-    /// Announces that the next [`send`](Self::send) is the last one: an encrypted stream ends together with its last byte.
-    pub(super) fn end_with_next_send(&mut self) {
+    /// Sends as [`send`](Self::send) does, the last bytes. When all are sent, [`shutdown`](Self::shutdown) must follow at once: the
+    /// kernel delays a partial packet, so that the end of the stream is in it. An encrypted stream ends with its last byte.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[cold]
+    pub(super) fn send_last(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(socket) = self.plain_socket().filter(|_| disk::SENDS_FILES) {
+            return disk::send_before(socket, bytes);
+        }
         if let Some(tls) = self.tls_mut() {
             tls.end_with_next_send();
         }
+        self.send(bytes)
     }
 
     /// Returns whether TLS messages wait for the next output. After a second or two [`flush`](Self::flush) sends

@@ -542,6 +542,8 @@ pub struct TcpInfo {
     pub not_sent_bytes: u32,
     /// The delivery rate, in bytes per second.
     pub delivery_rate: u64,
+    /// The total number of received segments, with and without data.
+    pub segments_received: u32,
     /// The total number of received segments with data.
     pub data_segments_received: u32,
     /// The total number of sent segments with data.
@@ -624,6 +626,7 @@ impl Codec for Info {
             bytes_received: raw.bytes_received,
             not_sent_bytes: raw.notsent_bytes,
             delivery_rate: raw.delivery_rate,
+            segments_received: raw.segs_in,
             data_segments_received: raw.data_segs_in,
             data_segments_sent: raw.data_segs_out,
         })

@@ -222,30 +222,24 @@ impl Link {
 
     // Output.
 
-    /// Sends the output, as far as there is room.
+    /// Sends the output, as far as there is room. `ends` announces that the stream ends after it: [`shutdown`](Self::shutdown)
+    /// follows as soon as all is sent.
     ///
     /// # Errors
     /// The connection has failed.
     #[inline]
-    pub(super) fn send(&mut self, shared: &mut LinkShared) -> io::Result<()> {
+    pub(super) fn send(&mut self, ends: bool, shared: &mut LinkShared) -> io::Result<()> {
         if self.output.has_uncopied() {
             self.undrained |= self.output.send_uncopied(&mut self.stream, shared)?;
             return Ok(());
         }
-        self.output.send(&mut self.stream, shared)
+        self.output.send(&mut self.stream, ends, shared)
     }
 
     /// Returns whether encrypted bytes wait for room.
     #[inline]
     pub(super) fn holds_encrypted(&self) -> bool {
         self.stream.holds_output()
-    }
-
-    /// Announces that the output ends the stream: an encrypted stream ends together with its last byte.
-    pub(super) fn end_with_next_send(&mut self) {
-        if self.output.ends_with_buffer() {
-            self.stream.end_with_next_send();
-        }
     }
 
     /// Sends the TLS messages that wait for the next output.

@@ -105,28 +105,30 @@ impl Output {
 
     // The link.
 
-    /// Returns whether the rest of the buffer is all of the output.
-    pub(super) fn ends_with_buffer(&self) -> bool {
-        self.sent < self.buffer.len() && self.uncopied.is_none()
-    }
-
-    /// Sends the buffer with the gathered bytes in it, as far as there is room. There is no uncopied output.
+    /// Sends the buffer with the gathered bytes in it, as far as there is room. There is no uncopied output. The stream ends after
+    /// it if `ends` is true.
     ///
     /// # Errors
     /// The connection has failed.
     #[inline]
-    pub(super) fn send(&mut self, stream: &mut Transport, shared: &mut LinkShared) -> io::Result<()> {
+    pub(super) fn send(&mut self, stream: &mut Transport, ends: bool, shared: &mut LinkShared) -> io::Result<()> {
         if !self.gathered.is_empty() {
             self.send_gathered(stream, shared)?;
             if !self.gathered.is_empty() {
                 self.shrink();
                 return Ok(());
             }
-        } else if self.sent < self.buffer.len()
-            && let Some(count) = room(stream.send(&self.buffer[self.sent..]))?
-        {
-            self.sent += count;
-            self.count_sent(count as u64, shared);
+        } else if self.sent < self.buffer.len() {
+            let rest = &self.buffer[self.sent..];
+            let result = if ends {
+                stream.send_last(rest)
+            } else {
+                stream.send(rest)
+            };
+            if let Some(count) = room(result)? {
+                self.sent += count;
+                self.count_sent(count as u64, shared);
+            }
         }
         self.keep_or_shrink(shared);
         Ok(())

@@ -233,7 +233,11 @@ impl Session {
 
     /// Sends encrypted bytes, and keeps those that the socket does not accept. Returns whether all of them were sent.
     fn transmit(&mut self, encrypted: &[u8]) -> io::Result<bool> {
-        let sent = match self.stream.send(encrypted) {
+        let result = match self.close_notify {
+            CloseNotify::Sent => self.stream.send_last(encrypted),
+            CloseNotify::Unsent | CloseNotify::WithNextSend => self.stream.send(encrypted),
+        };
+        let sent = match result {
             Ok(sent) => sent,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),

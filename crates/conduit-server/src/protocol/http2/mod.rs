@@ -493,7 +493,7 @@ impl Http2 {
             self.multiplexer
                 .engine
                 .abort(&mut link.output.buffer, ErrorCode::NO_ERROR);
-            let _ = link.send(&mut shared.links);
+            let _ = link.send(false, &mut shared.links);
         }
     }
 

@@ -241,3 +241,34 @@ fn tasks_of_a_state_run_while_the_server_serves() {
         assert_eq!(server.get("/count").text(), expected);
     }
 }
+
+/// Other systems have no flag for it.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_end_of_a_connection_is_in_the_packet_of_its_last_response() {
+    use std::io::{Read, Write};
+
+    use conduit_net::{Options, option};
+
+    let server = server();
+    // An acknowledgement may have its own packet: the least of several connections has none.
+    let least_packets = |connection: &str| {
+        let packets = |_| {
+            let mut stream = std::net::TcpStream::connect(server.address).expect("the server accepts");
+            let request = GET.replace("\r\n\r\n", &format!("\r\nconnection: {connection}\r\n\r\n"));
+            stream.write_all(request.as_bytes()).expect("the server reads");
+            let mut received = Vec::new();
+            while !received.ends_with(b"Hello, World!") {
+                let mut buffer = [0; 1024];
+                let bytes = stream.read(&mut buffer).expect("a response arrives");
+                received.extend_from_slice(&buffer[..bytes]);
+            }
+            if connection == "close" {
+                assert_eq!(stream.read(&mut [0]).expect("the end arrives"), 0);
+            }
+            stream.option(option::TCP_INFO).expect("Linux has it").segments_received
+        };
+        (0..50).map(packets).min()
+    };
+    assert_eq!(least_packets("close"), least_packets("keep-alive"));
+}
