@@ -222,15 +222,18 @@ reasons! {
     TooManyFields ENHANCE_YOUR_CALM "the number of fields exceeds the limit: send fewer, including parts of cookies";
     /// The path is longer than the maximum of [`http::Uri`]: respond with 414.
     TargetTooLong ENHANCE_YOUR_CALM "the path exceeds the limit: shorten it";
+    /// `expect` is not `100-continue` (RFC 9110, section 10.1.1): respond with 417.
+    UnknownExpectation PROTOCOL_ERROR "the expectation is not supported: send only '100-continue'";
 }
 
 impl Http2Reason {
-    /// The status of the response to a request that is valid but exceeds a limit.
+    /// The status of the response to a request that is valid but exceeds a limit, or has an unknown expectation.
     #[must_use]
     pub fn status(self) -> Option<StatusCode> {
         match self {
             Self::HeadTooLarge | Self::TooManyFields => Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             Self::TargetTooLong => Some(StatusCode::URI_TOO_LONG),
+            Self::UnknownExpectation => Some(StatusCode::EXPECTATION_FAILED),
             _ => None,
         }
     }

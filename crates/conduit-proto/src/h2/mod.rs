@@ -161,8 +161,8 @@ pub enum Http2Event<'a> {
     NeedMore,
     /// The head of a request, in the [`Head`](crate::h1::Head).
     Request(StreamId),
-    /// A request that exceeds a limit: respond with the [status](Http2Reason::status) of the reason. The head is not
-    /// filled, and the body is discarded.
+    /// A request that exceeds a limit, or has an unknown expectation: respond with the [status](Http2Reason::status) of the
+    /// reason. The head is incomplete, and the body is discarded.
     Refused(StreamId, Http2Reason),
     /// A non-empty piece of the request body. The caller calls [`Http2Connection::consumed`] after its reader has
     /// consumed it.

@@ -71,6 +71,7 @@ struct Assembly<'a> {
     host: Option<u32>,
     cookies: u32,
     expects_continue: bool,
+    has_unknown_expectation: bool,
     priority: Priority,
     /// The first rule that the section violates, or the limit that it exceeds.
     fault: Option<Http2Reason>,
@@ -96,6 +97,7 @@ impl<'a> Assembly<'a> {
             host: None,
             cookies: 0,
             expects_continue: false,
+            has_unknown_expectation: false,
             priority: Priority::default(),
             fault: None,
             seeks_method: false,
@@ -147,7 +149,8 @@ impl<'a> Assembly<'a> {
                 }
             }
             FieldKind::Cookie => self.cookies += 1,
-            FieldKind::Expect => self.expects_continue = value.eq_ignore_ascii_case(b"100-continue"),
+            FieldKind::Expect if value.eq_ignore_ascii_case(b"100-continue") => self.expects_continue = true,
+            FieldKind::Expect => self.has_unknown_expectation = true,
             FieldKind::Priority => self.priority = Priority::parse(value),
             FieldKind::Te | FieldKind::Other => {}
         }
@@ -228,6 +231,7 @@ pub(super) fn read_head(
         host,
         cookies,
         expects_continue,
+        has_unknown_expectation,
         priority,
         ..
     } = assembly;
@@ -246,6 +250,9 @@ pub(super) fn read_head(
         Some(length) => BodyLength::Exact(length),
         None => BodyLength::Chunked,
     };
+    if has_unknown_expectation {
+        return Err(Fault::Stream(Http2Reason::UnknownExpectation));
+    }
     head.expects_continue = expects_continue && !end_stream;
     Ok(Accepted {
         content_length,

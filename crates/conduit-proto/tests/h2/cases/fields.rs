@@ -226,6 +226,39 @@ pub(super) fn cases() -> Vec<Case> {
                     && request.protocol.as_deref() == Some("websocket")
             }),
         ),
+        case(
+            "RFC 9110, 10.1.1",
+            "expect: 100-Continue without a body",
+            with_fields(1, &[("expect", "100-Continue")]),
+            served(1),
+        ),
+        case(
+            "RFC 9110, 10.1.1",
+            "an unknown expectation",
+            with_fields(1, &[("expect", "tea")]),
+            Status(vec![(1, "417")]),
+        ),
+        case(
+            "RFC 9110, 10.1.1",
+            "an unknown expectation before 100-continue, and a body",
+            [
+                post(1, "/", &[("expect", "tea"), ("expect", "100-continue")]),
+                last_data(1, b"hello"),
+            ],
+            Status(vec![(1, "417")]),
+        ),
+        case(
+            "RFC 9110, 10.1.1",
+            "an unknown expectation of a malformed request",
+            with_fields(1, &[("expect", "tea"), ("connection", "close")]),
+            Stream(1, E::PROTOCOL_ERROR),
+        ),
+        case(
+            "RFC 9110, 6.5.1",
+            "an expectation in trailers",
+            [post(1, "/", &[]), trailers(1, &[("expect", "tea")])],
+            served(1),
+        ),
         case("10.5.1", "100 fields", many_fields(100), served(1)),
         case("10.5.1", "101 fields", many_fields(101), Status(vec![(1, "431")])),
         case(

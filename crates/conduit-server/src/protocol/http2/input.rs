@@ -309,7 +309,7 @@ fn begin(multiplexer: &mut Multiplexer, id: h2::StreamId, request: Request, link
     multiplexer.report_consumed(id, link);
 }
 
-/// Responds to a request over a limit.
+/// Responds to a request over a limit, or with an unknown expectation.
 #[cold]
 fn refuse_request(
     multiplexer: &mut Multiplexer,
