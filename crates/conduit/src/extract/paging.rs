@@ -1,5 +1,6 @@
 //! Pages of a list, and their order.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use base64::Engine as _;
@@ -13,7 +14,7 @@ use serde_json::json;
 
 use super::{FromRequest, Json, Query};
 use crate::openapi::{Operation, Parameter};
-use crate::problem::{Fault, Problem};
+use crate::problem::{Excerpt, Fault, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
@@ -240,7 +241,8 @@ impl<T: Serialize> IntoResponse for Paged<T> {
 /// Extracts the order of a list from the query: `sort=-created,name` is by `created`, descending, then by `name`.
 ///
 /// `F` is an enum of unit variants, whose names by serde are those that clients may use; other names result in a 422 that lists
-/// them. The field can be repeated too, as generated clients do.
+/// them. The parameter can be repeated too, as generated clients do: `sort=-created&sort=name`. A field that occurs twice, in
+/// either direction, results in a 422, so that the list is at most as long as the enum has names.
 ///
 /// # Example
 ///
@@ -263,6 +265,7 @@ impl<T: Serialize> IntoResponse for Paged<T> {
 /// # let client = conduit::testing::TestClient::new(App::new(()).routes(routes![links]));
 /// # client.get("/links?sort=-created,name").send().assert_text("[(Created, Descending), (Name, Ascending)]");
 /// # client.get("/links?sort=size").send().assert_status(422);
+/// # client.get("/links?sort=name,-name").send().assert_status(422);
 /// ```
 pub struct Sort<F>(
     /// The fields, the most significant first; empty if the client has no preference.
@@ -289,20 +292,26 @@ impl<S, F: DeserializeOwned> FromRequest<S> for Sort<F> {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
-        let fields = Query::<SortFields>::from_request(request, state).await?.0;
-        let names = fields.sort.iter().flat_map(|names| names.split(','));
-        let field = |name: &str| {
+        let query = Query::<SortFields>::from_request(request, state).await?.0;
+        let names = query.sort.iter().flat_map(|names| names.split(','));
+        let (mut known, mut fields) = (HashSet::new(), Vec::new());
+        for name in names.filter(|name| !name.is_empty()) {
             let (name, direction) = match name.strip_prefix('-') {
                 Some(name) => (name, Direction::Descending),
                 None => (name, Direction::Ascending),
             };
-            let field = F::deserialize(StrDeserializer::<ValueError>::new(name));
-            field
-                .map(|field| (field, direction))
-                .map_err(|error| invalid("query.sort", error.to_string()))
-        };
-        let fields: Result<_, Problem> = names.filter(|name| !name.is_empty()).map(field).collect();
-        Ok(Sort(fields?))
+            let field = F::deserialize(StrDeserializer::<ValueError>::new(name))
+                .map_err(|error| invalid("query.sort", error.to_string()))?;
+            if !known.insert(name) {
+                let name = Excerpt::new(name);
+                return Err(invalid(
+                    "query.sort",
+                    format!("the field {name:?} occurs twice: send it once"),
+                ));
+            }
+            fields.push((field, direction));
+        }
+        Ok(Sort(fields))
     }
 
     fn describe(operation: &mut Operation) {
@@ -315,13 +324,13 @@ impl<S, F: DeserializeOwned> FromRequest<S> for Sort<F> {
         operation
             .parameter(
                 Parameter::query("sort")
-                    .schema(json!({ "type": "array", "items": item }))
+                    .schema(json!({ "type": "array", "items": item, "uniqueItems": true }))
                     .description(
-                        "The fields to sort by, the most significant first, with a minus sign for descending order.",
+                        "The fields to sort by, the most significant first, with a minus sign for descending order; each at most once.",
                     ),
             )
             .faults(StatusCode::BAD_REQUEST, "The query cannot be read.")
-            .faults(StatusCode::UNPROCESSABLE_ENTITY, "The order has an unknown field.");
+            .faults(StatusCode::UNPROCESSABLE_ENTITY, "The order has an unknown field, or one twice.");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pages of a list, and the reference to the next one.
 
-use conduit::extract::{Paged, Paging};
+use conduit::extract::{Paged, Paging, Sort};
 use conduit::layer::Versions;
 use conduit::prelude::*;
 
@@ -43,4 +43,33 @@ fn link_is_relative_to_the_path_that_the_client_sent() {
         server.get("/numbers?limit=1").header("link"),
         Some("<?limit=1&cursor=MQ>; rel=\"next\"")
     );
+}
+
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Column {
+    Created,
+    Name,
+}
+
+#[get("/sorted")]
+fn sorted(sort: Sort<Column>) -> String {
+    format!("{:?}", sort.0)
+}
+
+#[test]
+fn a_field_of_the_order_that_occurs_twice_is_rejected() {
+    let server = serve(App::new(()).routes(routes![sorted]));
+    assert_eq!(
+        server.get("/sorted?sort=-created&sort=name,").text(),
+        "[(Created, Descending), (Name, Ascending)]"
+    );
+    let long = format!("/sorted?sort={}", "name,".repeat(1000));
+    for target in ["/sorted?sort=name,-name", "/sorted?sort=name&sort=name", &long] {
+        let response = server.get(target);
+        let text = response.text();
+        assert_eq!(response.status, 422, "{text}");
+        assert!(text.contains(r#"the field \"name\" occurs twice"#), "{text}");
+        assert!(text.contains("query.sort"), "{text}");
+    }
 }
