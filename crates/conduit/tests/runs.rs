@@ -234,11 +234,12 @@ fn runs_have_bounds() {
     let first = setup.start(1000);
     setup.start(1000);
     let full = setup.client.post("/jobs/1").send();
-    full.assert_status(429);
+    full.assert_status(429).assert_header("retry-after", "1");
     assert!(full.text().contains("limit of runs"), "{full}");
     let bob = setup.client.clone().with_header("x-user", "bob");
     bob.post("/jobs/1000").send().assert_status(202);
-    bob.post("/jobs/1000").send().assert_status(503);
+    let full = bob.post("/jobs/1000").send();
+    full.assert_status(503).assert_header("retry-after", "1");
     setup.client.delete(&first).send().assert_status(204);
     setup.dropped();
     while setup.runs.in_progress() == 3 {}

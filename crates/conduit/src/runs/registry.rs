@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -97,11 +98,11 @@ impl Registry {
         let mut state = self.lock();
         self.forget(&mut state);
         if state.in_progress >= self.config.runs {
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+            return Err(full(StatusCode::SERVICE_UNAVAILABLE)
                 .with_detail("the server has reached its limit of runs in progress; try again later"));
         }
         if state.of_owners.get(owner).copied().unwrap_or(0) >= self.config.runs_of_owner {
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS)
+            return Err(full(StatusCode::TOO_MANY_REQUESTS)
                 .with_detail("you have reached the limit of runs in progress; wait for one of them, or cancel it"));
         }
         let record = Arc::new(RunRecord {
@@ -147,6 +148,11 @@ impl Registry {
             state.ended.pop_front();
         }
     }
+}
+
+/// The problem of a limit: the end of a run is unknown, so that a client tries again every second.
+fn full(status: StatusCode) -> Problem {
+    Problem::new(status).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
 /// The problem for a run that does not exist, and for one of another owner.
