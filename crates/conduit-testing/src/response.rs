@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::contract::Expectation;
 use super::difference::differences;
-use super::events::{ServerEvent, take_event};
+use super::events::{EventBuffer, ServerEvent};
 use super::reading::{Reading, failure_message, is_cut_short};
 
 /// The number of characters of a body in a failed assertion.
@@ -200,7 +200,7 @@ pub struct TestStream {
     response: TestResponse,
     reading: Reading,
     /// The received part of the next event.
-    text: Vec<u8>,
+    events: EventBuffer,
     /// The documented responses, until the whole body is read.
     expectation: Option<Expectation>,
     /// The test has received a piece of the body.
@@ -228,7 +228,7 @@ impl TestStream {
         TestStream {
             response,
             reading,
-            text: Vec::new(),
+            events: EventBuffer::default(),
             expectation,
             is_begun: false,
         }
@@ -253,11 +253,11 @@ impl TestStream {
     #[track_caller]
     pub fn event(&mut self) -> Option<ServerEvent> {
         loop {
-            if let Some(event) = take_event(&mut self.text) {
+            if let Some(event) = self.events.take_event() {
                 return Some(event);
             }
             let piece = self.piece()?;
-            self.text.extend(piece);
+            self.events.push(&piece);
         }
     }
 
@@ -282,7 +282,7 @@ impl TestStream {
     #[track_caller]
     pub fn finish(mut self) -> TestResponse {
         let is_whole = !self.is_begun;
-        let mut body = std::mem::take(&mut self.text);
+        let mut body = std::mem::take(&mut self.events).into_rest();
         while let Some(piece) = self.piece() {
             body.extend(piece);
         }
