@@ -1,10 +1,11 @@
 //! The record of a call in the access log.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::future::Future as _;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -107,6 +108,16 @@ fn caller(seen: State<Seen>) {
     seen.callers.send(caller).expect("the test waits");
 }
 
+/// The response that [`drops`] drops.
+static KEPT: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
+
+/// Drops a streamed response of another call at its first poll.
+#[get("/drops")]
+async fn drops() -> &'static str {
+    drop(KEPT.lock().expect("no panic").take().expect("a response"));
+    "dropped"
+}
+
 struct Test {
     client: TestClient,
     events: Receiver<&'static str>,
@@ -124,7 +135,7 @@ fn setup() -> Test {
         callers: caller_sender,
     };
     let app = App::new(seen)
-        .routes(routes![aborts, finishes, pieces, breaks, endless, ready, caller])
+        .routes(routes![aborts, finishes, pieces, breaks, endless, ready, drops, caller])
         // The message ends with its client, and its call with it.
         .disconnect(Disconnect::Abort)
         .access_log(AccessLog::Fields)
@@ -213,4 +224,28 @@ fn the_record_of_a_streamed_response_ends_with_its_body() {
     let (status, bytes, is_complete) = record("/endless");
     assert_eq!((status, is_complete), (200.into(), false.into()));
     assert!(bytes.as_u64() > Some(4 * 1024 * 1024), "{bytes}");
+}
+
+#[test]
+fn a_handler_may_drop_a_streamed_response_of_its_worker_at_its_first_poll() {
+    let test = setup();
+    test.client.get("/caller").send().assert_status(200);
+    let caller = test.callers.recv_timeout(TIMEOUT).expect("a caller");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let call = |target: &'static str| {
+        let request = move || {
+            let mut request = http::Request::new(Body::empty());
+            *request.uri_mut() = target.parse().expect("a target");
+            request
+        };
+        let response = runtime.block_on(caller.call(request, ([127, 0, 0, 1], 0).into(), None));
+        response.expect("the worker responds")
+    };
+    let streamed = call("/endless?kept");
+    *KEPT.lock().expect("no panic") = Some(Box::new(streamed));
+    assert_eq!(call("/drops").status(), 200);
+    assert_eq!(record("/endless?kept"), (200.into(), 0.into(), false.into()));
+    assert_eq!(call("/ready?after").status(), 200);
 }
