@@ -36,7 +36,7 @@ pub fn healthz() -> &'static str {
 /// Returns 200 while the server accepts requests, and 503 from the beginning of a shutdown, while the
 /// [memory for bodies](crate::App::body_memory) is nearly used up, or while a [`Dependency`] of the process is unavailable.
 ///
-/// If readiness has more conditions, write a route that combines them with [`is_ready`].
+/// If readiness has more conditions, write a route that calls this function, or [`is_ready`], first.
 #[get("/readyz")]
 pub fn readyz() -> Result<&'static str, Status<503, Cow<'static, str>>> {
     let reason = match current::server() {

@@ -1,5 +1,6 @@
 //! The routes for the operator.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use conduit::prelude::*;
@@ -20,8 +21,9 @@ pub(crate) const ROUTES: Routes<Service> = routes![
 /// The framework's `/healthz` only shows that the program runs: a restart would not repair a database.
 #[get("/readyz")]
 async fn readyz(store: State<Store>) -> Result<&'static str, Problem> {
-    if !health::is_ready() {
-        return Err(unavailable("the service stops"));
+    // The framework's reason: a shutdown, no memory for bodies, or the loss of a dependency.
+    if let Err(Status(reason)) = health::readyz() {
+        return Err(unavailable(reason.trim_end().to_owned()));
     }
     match store.check().await {
         Ok(()) => Ok("ready\n"),
@@ -29,7 +31,7 @@ async fn readyz(store: State<Store>) -> Result<&'static str, Problem> {
     }
 }
 
-fn unavailable(detail: &'static str) -> Problem {
+fn unavailable(detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_detail(detail)
 }
 

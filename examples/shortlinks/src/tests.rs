@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use conduit::health::Dependency;
 use conduit::openapi::DescribeRoutes;
 use conduit::testing::{TestClient, TestResponse, assert_lock};
 use serde_json::{Value, json};
@@ -382,6 +383,15 @@ fn unknown_paths_and_methods_are_problems() {
 fn health_checks_respond_and_the_document_is_revalidated() {
     with_client(|client| {
         client.get("/healthz").send().assert_status(200);
+        client.get("/readyz").send().assert_text("ready\n");
+        let queue = Dependency::new("no connection to the queue");
+        queue.set_available(false);
+        let unready = client.get("/readyz").send();
+        assert_eq!(
+            unready.assert_status(503).json::<Value>()["detail"],
+            "no connection to the queue"
+        );
+        drop(queue);
         client.get("/readyz").send().assert_text("ready\n");
         let document = client.get("/docs/openapi.json").send();
         let tag = document.header("etag").expect("a tag").to_owned();
