@@ -114,11 +114,13 @@ impl PostgresStore {
     /// `None` then, and otherwise the value that the key has. Another transaction that sets the same key waits for the end of
     /// this one. So a message that arrives twice is processed once, together with its effects.
     ///
-    /// The transaction is `READ COMMITTED`; its connection finds the table by its `search_path`.
+    /// The transaction is `READ COMMITTED`; its connection finds the table by its `search_path`. A key has at most 2,600 bytes,
+    /// because PostgreSQL rejects longer ones in a primary key unless they compress: bound a key that has input of a client, or
+    /// hash it.
     ///
     /// # Errors
     ///
-    /// Returns an error if the statement fails.
+    /// Returns an error if the statement fails, or if the key is too long.
     ///
     /// # Example
     ///
@@ -134,6 +136,9 @@ impl PostgresStore {
     ///
     /// #[post("/payments/{event}")]
     /// async fn payment(event: Path<String>, pool: State<PgPool>) -> Result<NoContent, Problem> {
+    ///     if event.len() > 200 {
+    ///         return Err(Problem::bad_request("an event has an id of at most 200 bytes"));
+    ///     }
     ///     let mut transaction = pool.begin().await?;
     ///     let processed = Value {
     ///         bytes: b"processed",

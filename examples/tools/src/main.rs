@@ -156,6 +156,7 @@ fn app() -> App<Service, Routes<Service>> {
 
 fn main() -> conduit::Result {
     // Standard output belongs to the protocol with `--mcp`.
+    conduit::log::set_panic_hook();
     tracing_subscriber::fmt().with_writer(conduit::log::stderr).init();
     app().run()
 }

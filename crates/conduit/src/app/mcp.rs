@@ -23,7 +23,8 @@ impl<S, R> App<S, R> {
     /// problem as its text. A handler that starts a [run](mod@crate::runs) and returns `Accepted` sends progress, and the call
     /// ends with the run; a cancelled call cancels the run by `DELETE` at its location. Over HTTP, a client of the revision
     /// 2026-07-28 cancels its call by closing the response. In older revisions a disconnect is not a cancellation, unless
-    /// [`App::disconnect`] is [`Disconnect::Abort`](crate::Disconnect::Abort).
+    /// [`App::disconnect`] is [`Disconnect::Abort`](crate::Disconnect::Abort), or the call follows an event stream other than that
+    /// of a run: such a stream may have no end, and the response to the call is an event stream.
     ///
     /// A page may send messages only if [`trusted_origin`](App::trusted_origin) permits its origin, or if both its origin and the
     /// requested host are `localhost`, `127.0.0.1` or `[::1]`; other pages receive 403. Requires the feature `mcp`.

@@ -105,7 +105,8 @@ impl UploadedFile {
         file.await.map_err(storage_problem)
     }
 
-    /// Converts the file to the body of a response.
+    /// Converts the file to the body of a response. A file on the disk has no name from then on: the worker closes it at the end of
+    /// the body, and the system frees its blocks.
     pub fn into_body(self) -> Body {
         match self.content {
             FileContent::Memory(bytes) => Body::from(bytes),
