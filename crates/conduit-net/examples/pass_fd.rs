@@ -11,15 +11,19 @@
 use conduit_net::io::{IoSlice, IoSliceMut};
 use conduit_net::{
     ControlMessage, Events, Interest, ListenOptions, Poller, ReceiveControl, SendControl, TcpListener, TcpStream,
-    UnixAddress, UnixListener, UnixStream, wait_readable,
+    UnixAddress, UnixListener, UnixStream, can_accept_after, wait_readable,
 };
 use std::collections::HashMap;
 use std::error::Error;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 const LISTENER: u64 = 0;
 const HANDOVER: u64 = 1;
+
+/// The time after which the sockets accept again, if the process had no descriptor and no client has left before.
+const PAUSE: Duration = Duration::from_secs(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -64,8 +68,10 @@ fn serve(listener: TcpListener, handover: UnixListener) -> Result<(), Box<dyn Er
     let mut clients: HashMap<u64, TcpStream> = HashMap::new();
     let mut next_key = HANDOVER + 1;
     let mut events = Events::with_capacity(64);
+    let mut is_paused = false;
     while sockets.is_some() || !clients.is_empty() {
-        poller.wait(&mut events, None)?;
+        let was_paused = is_paused;
+        let mut resumes = poller.wait(&mut events, is_paused.then_some(PAUSE))? == 0;
         for event in &events {
             match (event.key, &sockets) {
                 (LISTENER, Some((listener, _))) => match listener.accept() {
@@ -74,33 +80,59 @@ fn serve(listener: TcpListener, handover: UnixListener) -> Result<(), Box<dyn Er
                         clients.insert(next_key, client);
                         next_key += 1;
                     }
-                    // The other process may have accepted the connection.
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error.into()),
+                    Err(error) if has_no_connection(&error) => {}
+                    // No descriptor is free: pending connections remain in the queue.
+                    Err(_) => is_paused = true,
                 },
-                (HANDOVER, Some((listener, handover))) => {
-                    let (successor, _) = handover.accept()?;
-                    let mut control = SendControl::new();
-                    control.push_descriptors(&[listener.as_fd()])?;
-                    successor.send_message(&[IoSlice::new(b"L")], &control)?;
+                (HANDOVER, Some((listener, handover))) => match pass(listener, handover) {
                     // The successor has the same socket, so pending connections remain in its queue. The poller must
                     // remove it explicitly, because closing one of two descriptors does not.
-                    poller.remove(listener)?;
-                    poller.remove(handover)?;
-                    sockets = None;
-                }
+                    Ok(()) => {
+                        poller.remove(listener)?;
+                        poller.remove(handover)?;
+                        sockets = None;
+                    }
+                    Err(error) if has_no_connection(&error) => {}
+                    Err(error) => {
+                        eprintln!("pass_fd: cannot pass the listener: {error}");
+                        is_paused = true;
+                    }
+                },
                 (key, _) => {
                     if let Some(client) = clients.get(&key)
                         && !answer(client)?
                     {
                         clients.remove(&key);
+                        resumes = true;
                     }
                 }
             }
         }
+        is_paused &= !resumes;
+        if is_paused != was_paused
+            && let Some((listener, handover)) = &sockets
+        {
+            let interest = if is_paused { Interest::NONE } else { Interest::READABLE };
+            poller.modify(listener, LISTENER, interest)?;
+            poller.modify(handover, HANDOVER, interest)?;
+        }
     }
     println!("process {} has served its last client", std::process::id());
     Ok(())
+}
+
+/// Passes the listener to a process that connects to the handover socket.
+fn pass(listener: &TcpListener, handover: &UnixListener) -> io::Result<()> {
+    let (successor, _) = handover.accept()?;
+    let mut control = SendControl::new();
+    control.push_descriptors(&[listener.as_fd()])?;
+    successor.send_message(&[IoSlice::new(b"L")], &control)?;
+    Ok(())
+}
+
+/// Returns whether another process has accepted the connection, or the client has closed it.
+fn has_no_connection(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::WouldBlock || can_accept_after(error)
 }
 
 /// Returns false if the client has closed the connection.

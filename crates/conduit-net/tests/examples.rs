@@ -1,5 +1,9 @@
 //! Runs the examples as programs.
 
+#[cfg(all(target_os = "linux", not(conduit_portable)))]
+#[path = "support/descriptors.rs"]
+mod descriptors;
+
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -164,6 +168,41 @@ fn echo_serves_tls() {
     let mut back = vec![0; text.len()];
     stream.read_exact(&mut back).unwrap();
     assert!(back == text.as_bytes());
+    // Without close_notify the end would be an error.
+    stream.finish().unwrap();
+    assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0);
+}
+
+/// No connection closes, so only time ends the pause.
+#[test]
+#[cfg(all(target_os = "linux", not(conduit_portable)))]
+fn echo_without_connections_accepts_after_running_out_of_descriptors() {
+    let mut server = Program::start("echo", &["--bind", "127.0.0.1:0"]);
+    let address = server.address();
+    descriptors::serves_after_running_out_of_descriptors(server.child.id(), &address, b"x");
+}
+
+#[test]
+#[cfg(all(target_os = "linux", not(conduit_portable)))]
+fn server_of_a_handover_accepts_after_running_out_of_descriptors() {
+    let path = scratch("descriptors.sock");
+    let mut server = Program::start("pass_fd", &["serve", &path]);
+    let address = server.address();
+    descriptors::serves_after_running_out_of_descriptors(server.child.id(), &address, b"who are you?\n");
+    std::fs::remove_file(path).unwrap();
+}
+
+/// A successor that closes its connection leaves the clients to the server.
+#[test]
+fn failed_handover_does_not_end_the_server() {
+    let path = scratch("no-handover.sock");
+    let mut server = Program::start("pass_fd", &["serve", &path]);
+    let address = server.address();
+    drop(UnixStream::connect(&path).unwrap());
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"who are you?\n").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

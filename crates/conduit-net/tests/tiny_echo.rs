@@ -1,6 +1,9 @@
 //! Builds the server without std, and checks its size and its behaviour.
 #![cfg(all(target_os = "linux", target_arch = "x86_64", not(conduit_portable)))]
 
+#[path = "support/descriptors.rs"]
+mod descriptors;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
@@ -49,6 +52,8 @@ fn server_of_at_most_16_kb_echoes_for_many_clients() {
         .unwrap();
     let taken = Command::new(&binary).arg(port.to_string()).output().unwrap();
     assert!(String::from_utf8_lossy(&taken.stdout).contains("another program listens"));
+
+    descriptors::serves_after_running_out_of_descriptors(server.0.id(), &format!("127.0.0.1:{port}"), b"x");
 
     let clients: Vec<_> = (0..200)
         .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())

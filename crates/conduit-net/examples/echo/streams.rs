@@ -4,6 +4,7 @@ use conduit_net::{Events, Interest, Poller, TcpStream, UnixStream, can_accept_af
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// A connection with or without TLS.
 pub(crate) trait Wire: Read + Write {
@@ -13,6 +14,11 @@ pub(crate) trait Wire: Read + Write {
     /// The interest that the stream itself requires.
     fn wants(&self) -> Interest {
         Interest::READABLE
+    }
+
+    /// Sends the end of the data, if the protocol of the stream has one.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -53,6 +59,9 @@ const LISTENER: u64 = u64::MAX - 1;
 /// The maximum number of accepted connections per turn, so that other sources get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
+/// The time after which a paused listener accepts again, if no connection has closed before.
+const PAUSE: Duration = Duration::from_secs(1);
+
 pub(crate) fn serve(listener: &impl AsFd, accept: impl Fn() -> Accepted) -> Result<(), Box<dyn Error>> {
     let poller = Poller::new()?;
     poller.add(listener, LISTENER, Interest::READABLE)?;
@@ -62,7 +71,11 @@ pub(crate) fn serve(listener: &impl AsFd, accept: impl Fn() -> Accepted) -> Resu
     let mut buffer = vec![0; 64 * 1024];
     let mut paused = false;
     loop {
-        poller.wait(&mut events, None)?;
+        // Without a connection, descriptors and memory become free without an event.
+        if poller.wait(&mut events, paused.then_some(PAUSE))? == 0 && paused {
+            paused = false;
+            poller.modify(listener, LISTENER, Interest::READABLE)?;
+        }
         for event in &events {
             if event.key == LISTENER {
                 paused = !accept_some(&poller, &accept, &mut connections, &mut free)?;
@@ -138,7 +151,10 @@ impl Connection {
                 result => result?,
             }
             if self.ended {
-                return Err(ErrorKind::UnexpectedEof.into());
+                return match self.wire.finish() {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => self.watch(poller, key, Interest::WRITABLE),
+                    _ => Err(ErrorKind::UnexpectedEof.into()),
+                };
             }
             match self.wire.read(buffer) {
                 Ok(0) => self.ended = true,

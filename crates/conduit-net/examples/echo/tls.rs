@@ -13,6 +13,10 @@ impl Wire for TlsStream<TcpStream> {
     fn wants(&self) -> Interest {
         self.interest()
     }
+
+    fn finish(&mut self) -> std::io::Result<()> {
+        TlsStream::finish(self)
+    }
 }
 
 /// Turns an accepted connection into a TLS connection.

@@ -6,13 +6,17 @@
 #![no_main]
 
 use conduit_net::io::{Error, Result};
-use conduit_net::{EventSlot, Interest, ListenOptions, Poller, TcpListener, TcpStream};
+use conduit_net::{EventSlot, Interest, ListenOptions, Poller, TcpListener, TcpStream, can_accept_after};
 use core::ffi::{CStr, c_char, c_int};
 use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
 
 /// Descriptors are small numbers, so they are also the keys.
 const CONNECTIONS: usize = 1_000;
 const LISTENER: u64 = u64::MAX - 1;
+
+/// The time after which the listener accepts again, if the process had no descriptor and no connection has closed before.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// # Safety
 /// The C runtime calls it with the arguments of the program.
@@ -45,15 +49,27 @@ fn serve(port: u16) -> Result<()> {
     let mut connections = [const { None::<TcpStream> }; CONNECTIONS];
     let mut slots = [EventSlot::EMPTY; 64];
     let mut buffer = [0; 16 * 1024];
+    let mut is_paused = false;
     loop {
-        for event in poller.wait_into(&mut slots, None)? {
+        let (mut has_events, mut has_closed) = (false, false);
+        for event in poller.wait_into(&mut slots, is_paused.then_some(PAUSE))? {
+            has_events = true;
             if event.key == LISTENER {
-                if let Ok((stream, _)) = listener.accept() {
-                    let key = key_of(&stream);
-                    // A connection beyond the limit is closed by dropping it.
-                    if let Some(place) = connections.get_mut(key) {
-                        poller.add(&stream, key as u64, Interest::READABLE)?;
-                        *place = Some(stream);
+                match listener.accept() {
+                    Ok((stream, _)) => {
+                        let key = key_of(&stream);
+                        // A connection beyond the limit is closed by dropping it.
+                        if let Some(place) = connections.get_mut(key) {
+                            poller.add(&stream, key as u64, Interest::READABLE)?;
+                            *place = Some(stream);
+                        }
+                    }
+                    Err(Error::AGAIN) => {}
+                    Err(error) if can_accept_after(&error) => {}
+                    // No descriptor is free: pending connections remain in the queue.
+                    Err(_) => {
+                        is_paused = true;
+                        poller.modify(&listener, LISTENER, Interest::NONE)?;
                     }
                 }
                 continue;
@@ -69,8 +85,15 @@ fn serve(port: u16) -> Result<()> {
                     }
                 }
                 Ok(Next::Write) => poller.modify(stream, event.key, Interest::WRITABLE)?,
-                Ok(Next::Close) | Err(_) => *place = None,
+                Ok(Next::Close) | Err(_) => {
+                    *place = None;
+                    has_closed = true;
+                }
             }
+        }
+        if is_paused && (has_closed || !has_events) {
+            is_paused = false;
+            poller.modify(&listener, LISTENER, Interest::READABLE)?;
         }
     }
 }
