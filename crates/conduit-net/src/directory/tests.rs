@@ -252,3 +252,42 @@ fn directory_is_opened_by_a_process_path() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{waiting:?}");
     }
 }
+
+/// Runs on a thread without capabilities, so that the result does not depend on the user.
+#[test]
+#[cfg(target_os = "linux")]
+fn permission_to_search_suffices_for_the_directories_of_a_path() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (tree, directory) = tree("search");
+    let sub = tree.0.join("root/sub");
+    fs::set_permissions(&sub, fs::Permissions::from_mode(0o111)).unwrap();
+    let results = std::thread::scope(|scope| {
+        let results = || {
+            let sets = rustix::thread::capabilities(None).unwrap();
+            let none = rustix::thread::CapabilitySets {
+                effective: rustix::thread::CapabilitySet::empty(),
+                ..sets
+            };
+            rustix::thread::set_capabilities(None, none).unwrap();
+            let list = |path| {
+                directory
+                    .list(path, 9)
+                    .map(|(entries, _)| entries.len())
+                    .map_err(|error| error.kind())
+            };
+            (
+                outcome(directory.find(b"sub/deep/deepest", Waiting::Allowed)),
+                outcome(directory.find_by_walk(b"sub/deep/deepest", Waiting::Allowed)),
+                outcome(directory.find_by_walk(b"sub", Waiting::Allowed)),
+                list(b"sub/deep"),
+                list(b"sub"),
+            )
+        };
+        scope.spawn(results).join().unwrap()
+    });
+    fs::set_permissions(&sub, fs::Permissions::from_mode(0o755)).unwrap();
+    let (file, directory) = ("deepest".to_owned(), "directory".to_owned());
+    let denied = Err(ErrorKind::PermissionDenied);
+    assert_eq!(results, (file.clone(), file, directory, Ok(1), denied));
+}

@@ -15,6 +15,12 @@ use super::found::{Attributes, Found};
 /// The maximum number of links in one path, as in Linux.
 const LINK_LIMIT: usize = 40;
 
+/// Flags for a directory in a path: as for openat2(2), the permission to search it suffices.
+#[cfg(target_os = "linux")]
+const SEARCH: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+const SEARCH: OFlags = OFlags::RDONLY;
+
 /// The object at the end of a path.
 enum End {
     Directory(OwnedFd),
@@ -57,9 +63,13 @@ pub(super) fn stat(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Stat> {
     }
 }
 
+/// Opens a directory for reading its entries.
 pub(super) fn open_directory(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
     match resolve(root, path)? {
-        End::Directory(directory) => Ok(directory),
+        End::Directory(directory) => {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            Ok(openat(&directory, ".", flags, Mode::empty())?)
+        }
         End::Other { .. } => Err(Errno::NOTDIR.into()),
     }
 }
@@ -118,7 +128,7 @@ fn resolve(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<End> {
 }
 
 fn subdirectory(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = SEARCH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(openat(parent, name, flags, Mode::empty())?)
 }
 
