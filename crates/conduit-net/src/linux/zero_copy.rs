@@ -2,19 +2,25 @@
 
 use crate::control::{ControlMessage, ReceiveControl, SendControl};
 use crate::io::{self, IoSlice};
-use crate::option::{self, Options};
+use crate::option::{self, Flag, Options, SocketOption, WriteOnly};
 use crate::socket::ops;
 use crate::{Error, Operation, TcpStream};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// `SO_EE_ORIGIN_ZEROCOPY` of linux/errqueue.h, which libc lacks.
 pub(crate) const ORIGIN_ZERO_COPY: u8 = 5;
 /// `SO_EE_CODE_ZEROCOPY_COPIED` of linux/errqueue.h, which libc lacks.
 pub(crate) const CODE_COPIED: u8 = 1;
+
+/// [`option::ZERO_COPY`], which users of the crate cannot set: a second `ZeroCopy` of a socket would be possible.
+const ENABLED: SocketOption<Flag, WriteOnly> = SocketOption::new(option::ZERO_COPY.row);
+
+/// Held from the check of the option until it is set, because another thread may have a clone of the socket.
+static ENABLING: Mutex<()> = Mutex::new(());
 
 /// A TCP connection that sends without a copy, and keeps each buffer until the kernel has completed the send. Linux
 /// 4.14.
@@ -69,11 +75,12 @@ impl ZeroCopy {
     /// The system does not support `SO_ZEROCOPY`; `EALREADY` if the option is set: the kernel numbers the sends of a
     /// socket, so those of another `ZeroCopy` of the socket would release buffers that it still reads.
     pub fn new(stream: TcpStream) -> Result<ZeroCopy, Error> {
+        let _guard = ENABLING.lock().unwrap_or_else(PoisonError::into_inner);
         if stream.option(option::ZERO_COPY)? {
             let name = option::ZERO_COPY.name();
             return Err(Error::new(Operation::Option(name), None, Errno::ALREADY));
         }
-        stream.set_option(option::ZERO_COPY, true)?;
+        stream.set_option(ENABLED, true)?;
         Ok(ZeroCopy {
             stream,
             held: VecDeque::new(),
@@ -154,5 +161,35 @@ impl Drop for ZeroCopy {
     fn drop(&mut self) {
         let _ = self.complete(drop);
         self.held.drain(..).for_each(core::mem::forget);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ListenOptions, TcpListener};
+
+    #[test]
+    fn one_of_two_threads_creates_the_sender() {
+        let listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address"), &ListenOptions::new());
+        let address = listener
+            .as_ref()
+            .expect("a listener")
+            .local_addr()
+            .expect("its address");
+        for _ in 0..1000 {
+            let stream = TcpStream::connect(address).expect("a connection");
+            let clone = stream.try_clone().expect("a descriptor");
+            let barrier = std::sync::Barrier::new(2);
+            let create = |stream| {
+                barrier.wait();
+                ZeroCopy::new(stream).is_ok()
+            };
+            let created = std::thread::scope(|scope| {
+                let threads = [scope.spawn(|| create(stream)), scope.spawn(|| create(clone))];
+                threads.map(|thread| thread.join().expect("no panic"))
+            });
+            assert_ne!(created[0], created[1]);
+        }
     }
 }

@@ -202,6 +202,15 @@ options! {
     RECEIVE_ERRORS: Flag, ReadWrite, "receive_errors", None;
     /// The same as [`RECEIVE_ERRORS`], for IPv6. ipv6(7).
     RECEIVE_ERRORS_V6: Flag, ReadWrite, "receive_errors_v6", None;
-    /// Allows zero-copy sends: see [`ZeroCopy`](crate::ZeroCopy). Default: off. Linux 4.14 (UDP: 5.0). socket(7).
-    ZERO_COPY: Flag, ReadWrite, "zero_copy", None;
+    /// The permission of zero-copy sends, which [`ZeroCopy`](crate::ZeroCopy) sets. Default: off. Linux 4.14. socket(7).
+    ///
+    /// It cannot be reset, because it prevents a second `ZeroCopy` of a socket:
+    ///
+    /// ```compile_fail,E0277
+    /// # fn reset(socket: &conduit_net::Socket) {
+    /// use conduit_net::{Options, option};
+    /// let _ = socket.set_option(option::ZERO_COPY, false);
+    /// # }
+    /// ```
+    ZERO_COPY: Flag, ReadOnly, "zero_copy", None;
 }
