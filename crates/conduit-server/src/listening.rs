@@ -4,12 +4,14 @@
 //! waits for another. All workers share a Unix socket, or a socket that the program's manager has opened.
 
 use std::fmt;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use conduit_net::socket_activation::{self, ActivatedSocket};
 use conduit_net::{
@@ -425,6 +427,8 @@ fn on_host(host: &str, all: &[ListenAddress], workers: usize) -> Result<(SocketA
 
 /// A socket for each worker, so that the kernel distributes the connections and no worker waits for another.
 fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(SocketAddr, Vec<ListenerSocket>)> {
+    // Workers share one socket on systems whose sockets cannot share a port.
+    let workers = if option::REUSE_PORT.is_supported() { workers } else { 1 };
     // `[::]` includes IPv4 on some systems, and its port would conflict with `0.0.0.0` in the same list.
     let beside_v4 = address.is_ipv6()
         && all.iter().any(
@@ -478,11 +482,15 @@ fn listen_error(error: conduit_net::Error, workers: usize) -> Error {
 /// Listens on a path. A stale file of a server that no longer runs is removed first.
 fn on_path(path: &Path, mode: Option<u32>) -> Result<(ListenerSocket, SocketFile)> {
     let failed = |cause: io::Error| Error::address(format!("unix:{}", path.display()), cause);
-    let address = UnixAddress::from_path(path).map_err(|_| {
-        failed(io::Error::other(
-            "the path of a Unix socket has at most 107 bytes: use a shorter one",
-        ))
+    let address = UnixAddress::from_path(path).map_err(|cause| {
+        failed(io::Error::other(match Errno::from_io_error(&cause) {
+            Some(Errno::NAMETOOLONG) => {
+                "the path of a Unix socket has at most 107 bytes (103 on macOS and the BSDs): use a shorter one"
+            }
+            _ => "the path of a Unix socket must not be empty or contain a zero byte: use another one",
+        }))
     })?;
+    let _lock = lock_directory(path);
     if is_stale(path, &address) {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -498,6 +506,22 @@ fn on_path(path: &Path, mode: Option<u32>) -> Result<(ListenerSocket, SocketFile
     }
     socket.listen(UNIX_BACKLOG).map_err(Error::listen)?;
     Ok((ListenerSocket::Unix(socket.into()), file))
+}
+
+/// Excludes other starts at the same path until the new socket listens: before, its file looks stale. The lock is that of the
+/// directory, flock(2), because the file is replaced. `None` if the process must not read the directory, or if another
+/// program holds the lock for more than a second.
+fn lock_directory(path: &Path) -> Option<File> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = File::open(parent.unwrap_or(Path::new("."))).ok()?;
+    for _ in 0..100 {
+        match directory.try_lock() {
+            Ok(()) => return Some(directory),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
 }
 
 /// Returns whether the path is a socket without a listener.
@@ -584,5 +608,39 @@ mod tests {
             AcceptError::from(io::Error::from(Errno::WOULDBLOCK)),
             AcceptError::Empty
         ));
+    }
+
+    #[test]
+    fn two_starts_at_one_path_leave_one_server() {
+        let directory = std::env::temp_dir().join(format!("conduit-listening-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let path = directory.join("socket");
+        for round in 0..300 {
+            // The file of a server that has ended.
+            drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+            let barrier = std::sync::Barrier::new(2);
+            let start = || {
+                barrier.wait();
+                on_path(&path, None)
+            };
+            let started = std::thread::scope(|scope| {
+                [scope.spawn(start), scope.spawn(start)].map(|thread| thread.join().expect("no panic"))
+            });
+            let servers = started.iter().filter(|started| started.is_ok()).count();
+            assert_eq!(servers, 1, "round {round}: {started:?}");
+            std::os::unix::net::UnixStream::connect(&path).expect("a listener at the path");
+        }
+        std::fs::remove_dir_all(&directory).expect("the directory");
+    }
+
+    #[test]
+    fn error_of_a_path_has_its_cause() {
+        for (path, expected) in [
+            ("/run/\0", "must not be empty or contain a zero byte"),
+            (&*format!("/run/{}", "x".repeat(200)), "at most 107 bytes"),
+        ] {
+            let error = on_path(Path::new(path), None).expect_err("an unusable path");
+            assert!(error.to_string().contains(expected), "{error}");
+        }
     }
 }
