@@ -182,7 +182,10 @@ impl Link {
         } else {
             let bytes = self.stream.take_raw(buffer)?;
             self.undrained |= read_closed || bytes == buffer.len();
-            shared.count_received(bytes as u64);
+            // Records of TLS are discarded without a decryption.
+            if !self.is_secure() {
+                shared.count_received(bytes as u64);
+            }
             bytes
         };
         if bytes == 0 {
