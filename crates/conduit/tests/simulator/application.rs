@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use conduit::prelude::*;
-use conduit::{BoxError, Embedded, Files, Response, Tasks, embed};
+use conduit::{BodyError, BoxError, Embedded, Files, Response, Tasks, embed};
 use futures_core::Stream;
 use tokio::sync::oneshot;
 
@@ -26,8 +26,10 @@ pub(crate) struct Parts {
     pub(crate) exchanges: Vec<Exchange>,
     /// For each exchange.
     pub(crate) activity: Vec<Activity>,
-    /// Bytes that a task has read and its request does not have.
+    /// Bytes that a handler or a task has read and its request does not have, and errors of bodies without a reason.
     pub(crate) violations: Vec<String>,
+    /// The exchanges with a body that ended with an error for its reader while its handler ran, so that no response is its reason.
+    pub(crate) aborted_bodies: Vec<usize>,
     /// Handlers, streams and tasks that wait for the simulator.
     pub(crate) gates: Vec<oneshot::Sender<()>>,
 }
@@ -39,6 +41,8 @@ pub(crate) struct Activity {
     pub(crate) handlers: usize,
     pub(crate) streams: usize,
     pub(crate) tasks: usize,
+    /// The server has received the whole body of the request while its handler ran.
+    pub(crate) has_whole_body: bool,
 }
 
 impl World {
@@ -58,6 +62,31 @@ impl World {
             world: self.clone(),
             id,
             count,
+        }
+    }
+}
+
+impl Parts {
+    /// Compares the bytes that were read of a body, and its end: `None` if the reader has not read further.
+    fn check_body(&mut self, id: usize, read: &[u8], end: Option<Result<(), BodyError>>) {
+        let expected = content(id, self.exchanges[id].body_length());
+        let is_right = match end {
+            Some(Ok(())) => read == expected,
+            _ => expected.starts_with(read),
+        };
+        if !is_right {
+            let bytes = read.len();
+            self.violations
+                .push(format!("a reader of exchange {id} has {bytes} bytes that differ"));
+        }
+        let Some(Err(error)) = end else { return };
+        let activity = self.activity[id];
+        if activity.has_whole_body || !matches!(error, BodyError::Incomplete) {
+            self.violations
+                .push(format!("a reader of exchange {id} has an error: {error}: {activity:?}"));
+        }
+        if activity.handlers > 0 {
+            self.aborted_bodies.push(id);
         }
     }
 }
@@ -113,18 +142,8 @@ async fn read_late(world: World, id: usize, mut body: Body, waits: usize, _alive
         match poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
             Some(Ok(piece)) => read.extend_from_slice(&piece),
             ended => {
-                let mut parts = world.lock();
-                let expected = content(id, parts.exchanges[id].body_length());
-                let is_right = match ended {
-                    None => read == expected,
-                    Some(_) => expected.starts_with(&read),
-                };
-                if !is_right {
-                    let bytes = read.len();
-                    let violation = format!("the task of exchange {id} has read {bytes} bytes that differ");
-                    parts.violations.push(violation);
-                }
-                return;
+                let end = ended.map_or(Ok(()), |ended| ended.map(drop));
+                return world.lock().check_body(id, &read, Some(end));
             }
         }
     }
@@ -174,7 +193,16 @@ async fn answer(world: World, tasks: Tasks, id: usize, mut body: Body) -> Result
         Reads::All if plan.has_trailer() => read_with_trailer(&mut body).await?,
         Reads::All => digest(&body.collect().await?),
         Reads::Part => {
-            let _ = poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;
+            let mut part = Bytes::new();
+            let end = match poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
+                Some(Ok(piece)) => {
+                    part = piece;
+                    None
+                }
+                Some(Err(error)) => Some(Err(error)),
+                None => Some(Ok(())),
+            };
+            world.lock().check_body(id, &part, end);
             "a part".to_owned()
         }
         Reads::Drops => {

@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+use conduit_proto::http_date;
+use conduit_server::internal::clock;
+
 use crate::http2::{Excuses, Http2};
 use crate::model::{ConnectionOption, Exchange, Kind, TRAILER, Version};
 use crate::secure::Wire;
@@ -31,10 +34,15 @@ pub(crate) struct Client {
     pub(crate) late: bool,
     /// The number of bytes that the server had received before that; `None` while no deadline has passed.
     received_in_time: Option<usize>,
+    /// The second, since 1970, before the start of the connection.
+    begin: u64,
 }
 
 struct Response {
     status: u16,
+    date: Option<String>,
+    declared_length: Option<usize>,
+    is_chunked: bool,
     /// The number of responses with 100 before it.
     continues: usize,
     close_delimited: bool,
@@ -75,6 +83,7 @@ impl Client {
             half_closed: false,
             late: false,
             received_in_time: None,
+            begin: second_before(),
         }
     }
 
@@ -146,7 +155,7 @@ impl Client {
     pub(crate) fn check(&mut self, exchanges: &[Exchange], stopped: bool) -> Result<(), String> {
         let excuses = self.excuses(stopped);
         if let Some(http2) = &mut self.http2 {
-            return http2.check(excuses);
+            return http2.check(excuses, self.begin);
         }
         while !self.incoming.is_empty() {
             if self.closing {
@@ -178,6 +187,10 @@ impl Client {
     }
 
     fn compare(&self, id: usize, exchange: &Exchange, response: &Response, stopped: bool) -> Result<(), String> {
+        check_date(response.date.as_deref(), self.begin)?;
+        if response.is_chunked && exchange.version == Version::Http10 {
+            return Err(format!("exchange {id}: a chunked response to HTTP/1.0"));
+        }
         let sent_whole = self.answered < self.sent_requests();
         let refused = match response.status {
             408 => self.late,
@@ -198,6 +211,9 @@ impl Client {
         }
         if response.status != exchange.status() {
             return wrong("status");
+        }
+        if exchange.is_handled() && response.declared_length != exchange.declared_length() {
+            return wrong("content-length");
         }
         if exchange.fails() && exchange.version == Version::Http11 {
             return wrong("end: the stream failed and the response is complete");
@@ -285,6 +301,27 @@ impl Client {
         Ok(())
     }
 
+    /// Returns whether the client has sent the whole request of each of its exchanges whose handler runs, and the server has a reason
+    /// to stop the receipt of none: no deadline, no end of the client, and no byte that the client has not read.
+    pub(crate) fn has_sent_whole(&self, id: usize) -> bool {
+        let is_open = !(self.late || self.half_closed || self.ended || self.closing);
+        let is_flushed = self.connection.as_ref().is_some_and(Wire::is_flushed);
+        let is_sent = match &self.http2 {
+            Some(http2) => http2.has_sent_whole(id),
+            None => self
+                .requests
+                .iter()
+                .any(|(other, end)| *other == id && *end <= self.sent),
+        };
+        is_open && is_flushed && is_sent
+    }
+
+    /// Returns whether an event of the client explains that a body of its request ends early while the handler runs.
+    pub(crate) fn explains_an_aborted_body(&self, id: usize) -> bool {
+        let is_reset = self.http2.as_ref().is_some_and(|http2| http2.is_reset(id));
+        self.connection.is_none() || self.late || self.half_closed || is_reset
+    }
+
     /// Closes a connection whose client can no longer open windows: one of HTTP/2 that has ended its half.
     pub(crate) fn close_without_windows(&mut self) {
         if self.http2.is_some() && self.half_closed {
@@ -325,6 +362,24 @@ impl Client {
     }
 }
 
+/// The second, since 1970, before the current one: the worker changes its date in the turn after the end of a second.
+fn second_before() -> u64 {
+    clock::since_epoch().as_secs() - 1
+}
+
+/// Checks that a response has a date from this second on (RFC 9110, section 6.6.1).
+pub(crate) fn check_date(date: Option<&str>, begin: u64) -> Result<(), String> {
+    let mut seconds = (begin..=clock::since_epoch().as_secs()).rev();
+    let is_second = |second| date.is_some_and(|date| date.as_bytes() == http_date(second));
+    match seconds.any(is_second) {
+        true => Ok(()),
+        false => {
+            let begin = String::from_utf8_lossy(&http_date(begin)).into_owned();
+            Err(format!("the date is {date:?}, not one from {begin} on"))
+        }
+    }
+}
+
 /// Sends at most `length` bytes of frames; returns the number of bytes sent.
 fn send_frames(connection: &mut Wire, http2: &mut Http2, most: usize) -> usize {
     let mut sent = 0;
@@ -358,32 +413,48 @@ fn parse(bytes: &[u8], rule: ContentRule, ended: bool) -> Result<Option<Response
             continue;
         }
         let field = |name: &str| {
-            let mut lines = head.lines().skip(1);
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned))
+            let lines = head.lines().skip(1);
+            let mut values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned));
+            let value = values.next();
+            match values.next() {
+                Some(_) => Err(format!("two fields {name}: {head}")),
+                None => Ok(value),
+            }
+        };
+        let (declared, coding) = (field("content-length")?, field("transfer-encoding")?);
+        let is_chunked = coding.is_some();
+        if declared.is_some() && is_chunked || coding.is_some_and(|coding| coding != "chunked") {
+            return Err(format!("a wrong framing: {head}"));
+        }
+        let declared_length = match declared {
+            Some(digits) => Some(digits.parse().map_err(|_| format!("content-length {digits:?}"))?),
+            None => None,
         };
         let may_have_content = match rule {
             ContentRule::Framed => true,
             ContentRule::None => false,
             ContentRule::NoneUnlessLate => status == 408 && !(ended && start == bytes.len()),
         };
-        let close_delimited =
-            may_have_content && field("content-length").is_none() && field("transfer-encoding").is_none();
+        let close_delimited = may_have_content && declared_length.is_none() && !is_chunked;
         let content = if !may_have_content {
             Some(Content::new(&[]))
-        } else if field("transfer-encoding").is_some() {
+        } else if is_chunked {
             chunks(&bytes[start..])?
-        } else if let Some(length) = field("content-length") {
-            let length: usize = length.parse().map_err(|_| format!("content-length {length:?}"))?;
+        } else if let Some(length) = declared_length {
             bytes[start..].get(..length).map(Content::new)
         } else {
             ended.then(|| Content::new(&bytes[start..]))
         };
-        return Ok(content.map(|content| Response {
+        let Some(content) = content else { return Ok(None) };
+        return Ok(Some(Response {
             status,
+            date: field("date")?,
+            declared_length,
+            is_chunked,
             continues,
             close_delimited,
-            closes: close_delimited || field("connection").as_deref() == Some("close"),
-            exchange: field("x-exchange"),
+            closes: close_delimited || field("connection")?.as_deref() == Some("close"),
+            exchange: field("x-exchange")?,
             content: content.bytes,
             trailer: content.trailer,
             used: start + content.used,
@@ -421,14 +492,20 @@ fn chunks(bytes: &[u8]) -> Result<Option<Content>, String> {
         place += line + 2;
         if size == 0 && !bytes[place..].starts_with(b"\r\n") {
             // The trailer section, and the empty line after it.
-            return Ok(find(&bytes[place..], b"\r\n\r\n").map(|length| {
-                let section = String::from_utf8_lossy(&bytes[place..place + length]);
-                let value = section.strip_prefix(TRAILER).and_then(|rest| rest.strip_prefix(": "));
-                Content {
-                    bytes: content,
-                    trailer: value.map(str::to_owned),
-                    used: place + length + 4,
-                }
+            let Some(length) = find(&bytes[place..], b"\r\n\r\n") else {
+                return Ok(None);
+            };
+            let section = String::from_utf8_lossy(&bytes[place..place + length]);
+            let value = section.strip_prefix(TRAILER).and_then(|rest| rest.strip_prefix(": "));
+            let value = value.filter(|value| !value.contains("\r\n"));
+            return Ok(Some(Content {
+                bytes: content,
+                trailer: Some(
+                    value
+                        .ok_or_else(|| format!("a trailer section {section:?}"))?
+                        .to_owned(),
+                ),
+                used: place + length + 4,
             }));
         }
         let Some(chunk) = bytes.get(place..place + size + 2) else {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use conduit_proto::h2::ErrorCode;
 use conduit_proto::h2::hpack::Decoder;
 
+use crate::client::check_date;
 use crate::frames::{self, Received};
 use crate::model::{ASSET_PATH, Exchange, Framing, Kind, TRAILER, Version, content};
 use crate::random::Random;
@@ -48,6 +49,8 @@ struct Stream {
     upload_ended: bool,
     continues: usize,
     status: Option<u16>,
+    /// The field `content-length`.
+    declared_length: Option<String>,
     /// The field `x-exchange`.
     read: Option<String>,
     content: Vec<u8>,
@@ -219,6 +222,7 @@ impl Http2 {
             upload_ended: !has_body,
             continues: 0,
             status: None,
+            declared_length: None,
             read: None,
             content: Vec::new(),
             trailer: None,
@@ -266,18 +270,33 @@ impl Http2 {
         self.incoming.extend_from_slice(bytes);
     }
 
-    /// Compares the frames that have arrived with the plans of their exchanges.
-    pub(crate) fn check(&mut self, excuses: Excuses) -> Result<(), String> {
+    fn stream_of(&self, id: usize) -> Option<&Stream> {
+        self.streams.values().find(|stream| stream.id == id)
+    }
+
+    /// Returns whether the request of this exchange is sent, and neither side has reset its stream.
+    pub(crate) fn has_sent_whole(&self, id: usize) -> bool {
+        let is_sent = |stream: &Stream| stream.upload_ended && !stream.is_reset;
+        self.outgoing.is_empty() && self.stream_of(id).is_some_and(is_sent)
+    }
+
+    /// Returns whether either side has reset the stream of this exchange.
+    pub(crate) fn is_reset(&self, id: usize) -> bool {
+        self.stream_of(id).is_some_and(|stream| stream.is_reset)
+    }
+
+    /// Compares the frames that have arrived with the plans of their exchanges. A date is in this second or a later one.
+    pub(crate) fn check(&mut self, excuses: Excuses, begin: u64) -> Result<(), String> {
         let whole = whole_frames(&mut self.incoming);
         for frame in frames::parse(&whole, &mut self.decoder) {
             let text = format!("{frame:.200?}");
-            self.take(frame, excuses)
+            self.take(frame, excuses, begin)
                 .map_err(|violation| format!("{violation}: {text:.200}"))?;
         }
         Ok(())
     }
 
-    fn take(&mut self, frame: Received, excuses: Excuses) -> Result<(), String> {
+    fn take(&mut self, frame: Received, excuses: Excuses, begin: u64) -> Result<(), String> {
         match frame {
             Received::Head {
                 stream,
@@ -287,8 +306,10 @@ impl Http2 {
                 let model = self.streams.get_mut(&stream).ok_or("a stream without a request")?;
                 model.expect_frame()?;
                 if model.status.is_some() && end_stream {
-                    let trailer = fields.into_iter().find(|(name, _)| name == TRAILER);
-                    model.trailer = trailer.map(|(_, value)| value);
+                    model.trailer = one(&fields, TRAILER)?;
+                    if model.trailer.is_none() || fields.len() > 1 {
+                        return Err(format!("trailers {fields:?}"));
+                    }
                     return model.end(true, excuses);
                 }
                 let status = fields[0].1.parse().map_err(|_| "a head without a status")?;
@@ -299,8 +320,9 @@ impl Http2 {
                 if model.status.replace(status).is_some() {
                     return Err("a second head".to_owned());
                 }
-                let read = fields.into_iter().find(|(name, _)| name == "x-exchange");
-                model.read = read.map(|(_, value)| value);
+                check_date(one(&fields, "date")?.as_deref(), begin)?;
+                model.declared_length = one(&fields, "content-length")?;
+                model.read = one(&fields, "x-exchange")?;
                 model.end(end_stream, excuses)
             }
             Received::Data {
@@ -373,6 +395,9 @@ impl Http2 {
         if self.last.is_none() && !is_closed_before && (excuses.ended || !self.planned.is_empty()) {
             return Err(format!("the connection ended without GOAWAY: {}", excuses.ended));
         }
+        if excuses.ended && !self.incoming.is_empty() {
+            return Err("the connection ended within a frame".to_owned());
+        }
         let last = self.last.unwrap_or(u32::MAX);
         let mut served = self.streams.iter().filter(|(number, _)| **number <= last);
         match served.find(|(_, stream)| !(stream.ended || stream.is_reset)) {
@@ -427,6 +452,10 @@ impl Stream {
         if self.exchange.kind == Kind::Head && !self.content.is_empty() {
             return Err(format!("exchange {}: content in the response to HEAD", self.id));
         }
+        let differs = |declared: &String| *declared != self.content.len().to_string();
+        if ended && self.exchange.kind != Kind::Head && self.declared_length.as_ref().is_some_and(differs) {
+            return Err(format!("exchange {}: the content has not its length", self.id));
+        }
         if !ended || self.is_reset || excuses.late || excuses.cut || (excuses.half_closed && !self.upload_ended) {
             return Ok(());
         }
@@ -443,6 +472,10 @@ impl Stream {
         }
         if exchange.content(id).is_some_and(|content| content != self.content) {
             return wrong("content");
+        }
+        let declared_length = exchange.declared_length().map(|length| length.to_string());
+        if exchange.is_handled() && self.declared_length != declared_length {
+            return wrong("content-length");
         }
         if self.trailer != exchange.trailer_of_the_response(id) {
             return wrong("trailer");
@@ -469,6 +502,15 @@ impl Stream {
             true => Ok(()),
             false => Err(format!("exchange {} is reset: {:?}", self.id, self.exchange)),
         }
+    }
+}
+
+/// The value of a field, if it occurs.
+fn one(fields: &[(String, String)], name: &str) -> Result<Option<String>, String> {
+    let mut values = fields.iter().filter(|(other, _)| other == name);
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(format!("two fields {name}: {fields:?}")),
+        (value, None) => Ok(value.map(|(_, value)| value.clone())),
     }
 }
 

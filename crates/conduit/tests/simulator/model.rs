@@ -314,6 +314,20 @@ impl Exchange {
         }
     }
 
+    /// The length that the head of the response declares, also to `HEAD`; `None` if it declares none, or is a problem document.
+    pub(crate) fn declared_length(&self) -> Option<usize> {
+        match (self.kind, &self.answer) {
+            (Kind::Asset(None), _) => Some(ASSET.len()),
+            (Kind::Asset(Some((first, last))), _) => Some(last + 1 - first),
+            _ if self.status() != 200 => None,
+            (_, Answer::Text(length) | Answer::File(length)) => Some(*length),
+            (_, Answer::Stream { pieces, end }) if *end == StreamEnd::Sized => {
+                Some(streamed_bytes(pieces) + usize::from(pieces.contains(&Piece::Fail)))
+            }
+            _ => None,
+        }
+    }
+
     /// The value of `range`.
     pub(crate) fn range(&self) -> Option<String> {
         match self.kind {

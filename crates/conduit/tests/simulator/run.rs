@@ -1,7 +1,10 @@
 //! One run: random actions of clients, handlers and the clock, with the invariants checked after each.
 
-use conduit::Problem;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
 use conduit::testing::{Resources, TestClient};
+use conduit::{Problem, Statistics};
 
 use crate::application::{Activity, World};
 use crate::client::Client;
@@ -9,21 +12,38 @@ use crate::http2::Http2;
 use crate::model::Exchange;
 use crate::pace::{self, QUIET_TURNS};
 use crate::random::Random;
-use crate::secure::{self, Wire};
+use crate::secure::{self, Transferred, Wire};
 use crate::start::{self, DEADLINE};
 
 /// The number of small steps of the clock, of a second each.
 const SMALL_STEPS: usize = 10;
+/// The server receives a body with fewer bytes whole while its handler has not read it.
+const WINDOW_BYTES: usize = 64 * 1024;
 
 pub(crate) struct Run {
     random: Random,
     world: World,
     client: TestClient,
     clients: Vec<Client>,
+    /// The bytes of each client, and the bytes that the server had received and sent before the first.
+    transferred: Vec<Arc<Transferred>>,
+    transferred_before: (u64, u64),
     small_steps: usize,
     stopped: bool,
     /// The actions, each followed by the server's progress.
     log: Vec<String>,
+}
+
+/// The bytes of all clients, as both sides count them.
+#[derive(Debug)]
+struct Bytes {
+    sent_by_clients: u64,
+    received_by_clients: u64,
+    received: u64,
+    sent: u64,
+    /// The maximum number of bytes that were sent and are not counted: the last one of each encrypted connection, while a part of its
+    /// record waits for room.
+    uncounted: u64,
 }
 
 impl Run {
@@ -34,6 +54,8 @@ impl Run {
             world,
             client,
             clients: Vec::new(),
+            transferred: Vec::new(),
+            transferred_before: (0, 0),
             small_steps: 0,
             stopped: false,
             log: Vec::new(),
@@ -54,6 +76,8 @@ impl Run {
         let steps = 10 + self.random.below(80);
         // The test's thread may have woken the worker again for the request that runs the simulator.
         pace::turns(QUIET_TURNS).await;
+        let statistics = self.client.handle().statistics();
+        self.transferred_before = (statistics.received_bytes, statistics.sent_bytes);
         self.connect().await;
         for _ in 0..steps {
             self.act().await?;
@@ -68,6 +92,7 @@ impl Run {
     async fn connect(&mut self) {
         let http2 = self.random.chance(40).then(|| Http2::new(self.random.next()));
         let connection = Wire::open(&self.client, http2.is_some(), &mut self.random).await;
+        self.transferred.push(connection.transferred());
         let mut client = Client::new(connection, http2);
         let mut parts = self.world.lock();
         let uploads = self.random.chance(10);
@@ -150,6 +175,14 @@ impl Run {
         if let Some(violation) = parts.violations.first() {
             return Err(violation.clone());
         }
+        for &id in &parts.aborted_bodies {
+            let explains = |client: &Client| {
+                client.requests.iter().any(|(other, _)| *other == id) && client.explains_an_aborted_body(id)
+            };
+            if !self.clients.iter().any(explains) {
+                return Err(format!("the body of exchange {id} ended early while its handler ran"));
+            }
+        }
         for (index, client) in self.clients.iter_mut().enumerate() {
             let checked = client.check(&parts.exchanges, self.stopped);
             checked.map_err(|violation| format!("client {index}: {violation}"))?;
@@ -179,6 +212,10 @@ impl Run {
                 statistics.requests
             ));
         }
+        let bytes = self.bytes(&statistics);
+        if bytes.received > bytes.sent_by_clients || bytes.sent + bytes.uncounted < bytes.received_by_clients {
+            return Err(format!("wrong counts of bytes: {bytes:?}"));
+        }
         self.log.push(format!(
             "{} requests, {} B received, {} B sent, {} gates, taken {:x?}",
             statistics.requests,
@@ -188,6 +225,30 @@ impl Run {
             secure::digests(self.clients.iter().map(|client| &client.connection))
         ));
         Ok(())
+    }
+
+    fn bytes(&self, statistics: &Statistics) -> Bytes {
+        let sum = |count: fn(&Transferred) -> u64| self.transferred.iter().map(|bytes| count(bytes)).sum();
+        Bytes {
+            sent_by_clients: sum(|bytes| bytes.sent.load(Relaxed)),
+            received_by_clients: sum(|bytes| bytes.received.load(Relaxed)),
+            received: statistics.received_bytes - self.transferred_before.0,
+            sent: statistics.sent_bytes - self.transferred_before.1,
+            uncounted: sum(|bytes| u64::from(bytes.is_secure)),
+        }
+    }
+
+    /// Records the bodies that the server has received whole: it is quiescent, and their clients have sent them.
+    fn record_whole_bodies(&mut self) {
+        let mut parts = self.world.lock();
+        for client in &self.clients {
+            for &(id, _) in &client.requests {
+                let is_handled = parts.activity[id].handlers == 1;
+                if is_handled && parts.exchanges[id].body_length() < WINDOW_BYTES && client.has_sent_whole(id) {
+                    parts.activity[id].has_whole_body = true;
+                }
+            }
+        }
     }
 
     /// The invariants that hold while the server waits for its clients, handlers, streams and tasks.
@@ -250,6 +311,18 @@ impl Run {
                     progress += 1;
                 }
             }
+            if self.random.chance(50) {
+                pace::settle(&self.client).await;
+                let mut is_read = false;
+                for client in &mut self.clients {
+                    is_read |= client.read(1 << 16) > 0;
+                }
+                // Unread output of one response may delay the input of the next request.
+                if !is_read {
+                    self.record_whole_bodies();
+                }
+                progress += usize::from(is_read);
+            }
             pace::open_gates(&mut self.world.lock().gates, &mut self.random);
             pace::settle(&self.client).await;
             self.check(true)?;
@@ -265,6 +338,13 @@ impl Run {
             }
         }
         self.check_complete().await?;
+        let bytes = self.bytes(&self.client.handle().statistics());
+        // The server does not send the rest of an output, or receive the rest of an input, after the end of a connection.
+        let is_open = |client: &Client| client.connection.is_some() && !client.ended;
+        let differ = bytes.sent > bytes.received_by_clients || bytes.received != bytes.sent_by_clients;
+        if differ && self.clients.iter().all(is_open) {
+            return Err(format!("wrong counts of bytes at the end: {bytes:?}"));
+        }
         let exchanges = self.world.lock().exchanges.clone();
         for (index, client) in self.clients.iter().enumerate() {
             let checked = client.check_end(&exchanges, self.stopped);

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 
 use conduit::Tls;
@@ -56,6 +57,15 @@ pub(crate) struct Wire {
     session: Option<Box<Session>>,
     /// The hash of the bytes that were taken.
     taken: DefaultHasher,
+    transferred: Arc<Transferred>,
+}
+
+/// The bytes of a client without those of TLS, which outlive its connection.
+#[derive(Debug, Default)]
+pub(crate) struct Transferred {
+    pub(crate) sent: AtomicU64,
+    pub(crate) received: AtomicU64,
+    pub(crate) is_secure: bool,
 }
 
 struct Session {
@@ -91,6 +101,7 @@ impl Wire {
             connection,
             session: None,
             taken: DefaultHasher::new(),
+            transferred: Arc::default(),
         }
     }
 
@@ -107,6 +118,10 @@ impl Wire {
         };
         Wire {
             session: Some(Box::new(session)),
+            transferred: Arc::new(Transferred {
+                is_secure: true,
+                ..Transferred::default()
+            }),
             ..Wire::plain(connection)
         }
     }
@@ -121,8 +136,19 @@ impl Wire {
             .is_none_or(|session| !session.tls.is_handshaking())
     }
 
+    /// The bytes that this connection has transferred.
+    pub(crate) fn transferred(&self) -> Arc<Transferred> {
+        Arc::clone(&self.transferred)
+    }
+
     /// Takes as many of these bytes as there is room for, and returns their number.
     pub(crate) fn send_now(&mut self, bytes: &[u8]) -> usize {
+        let sent = self.put(bytes);
+        self.transferred.sent.fetch_add(sent as u64, Relaxed);
+        sent
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> usize {
         let Some(session) = &mut self.session else {
             return self.connection.send_now(bytes).unwrap_or(0);
         };
@@ -165,6 +191,7 @@ impl Wire {
     pub(crate) fn read_now(&mut self, most: usize) -> Vec<u8> {
         let bytes = self.take(most);
         self.taken.write(&bytes);
+        self.transferred.received.fetch_add(bytes.len() as u64, Relaxed);
         bytes
     }
 
