@@ -358,7 +358,20 @@ fn guide_has_the_tested_application() {
     let application = include_str!("../src/application.rs")
         .replace("pub const", "const")
         .replace("pub ", "");
-    for part in application.split("\n\n") {
+    let main = include_str!("../src/main.rs");
+    let functions = main.split("\n\n").filter(|part| part.contains("fn "));
+    for part in application.split("\n\n").chain(functions) {
         assert!(guide.contains(part.trim()), "the guide lacks:\n{part}");
     }
+}
+
+#[test]
+fn error_of_a_missing_setting_has_its_name() {
+    let program = Command::new(env!("CARGO_BIN_EXE_sign-in")).env_clear().output();
+    let output = program.expect("the program starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && text.contains("ISSUER: environment variable not found; export"),
+        "{text}"
+    );
 }
