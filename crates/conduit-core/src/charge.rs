@@ -54,6 +54,20 @@ impl Charge {
         Ok(())
     }
 
+    /// Returns the bytes beyond this number.
+    pub fn lower_to(&mut self, bytes: usize) {
+        let Some(budget) = &self.budget else { return };
+        if bytes < self.bytes {
+            budget.give_back(self.bytes - bytes);
+            self.bytes = bytes;
+        }
+    }
+
+    /// The number of bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Returns whether it holds any bytes.
     pub fn is_some(&self) -> bool {
         self.bytes > 0

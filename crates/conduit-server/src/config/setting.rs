@@ -116,8 +116,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "body_memory",
         variable: "CONDUIT_BODY_MEMORY",
-        bounds: "memory of request bodies in buffers, on all workers",
-        over: "503 with `retry-after`; a response stream whose encoder is beyond a quarter of it is not compressed",
+        bounds: "memory of request bodies in buffers, and of large heads in HTTP/2, on all workers",
+        over: "503 with `retry-after`; REFUSED_STREAM for a head in HTTP/2; a response stream whose encoder is beyond a quarter of it is not compressed",
         limit: Some(Limit::BodyMemory),
         default: Some("a quarter of the memory that the process may use"),
         place: |config| SettingRef::Bytes(&mut config.body_memory, 0),

@@ -51,7 +51,8 @@ impl<S, R> App<S, R> {
     /// Sets the memory for buffered request bodies, of all workers together, in bytes. A body that exceeds it is rejected with
     /// 503 and `retry-after`, and [`health::readyz`](fn@crate::health::readyz) responds with 503 while less than an eighth is
     /// free. The first 4 KiB of a body are not counted, nor are chunks that a handler has taken from a streamed body. Files of forms
-    /// in memory are counted, and go to the disk while less than an eighth is free. Encoders
+    /// in memory are counted, and go to the disk while less than an eighth is free. Heads of HTTP/2 are counted beyond the first
+    /// 16 KiB of a connection; a request whose head has no room is refused with REFUSED_STREAM. Encoders
     /// of compressed response streams have an additional quarter; a stream beyond it is sent uncompressed. Default: a quarter
     /// of the memory that is available to the process: that of its control group, or else of the machine.
     pub fn body_memory(mut self, bytes: u64) -> Self {

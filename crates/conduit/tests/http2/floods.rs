@@ -121,6 +121,40 @@ fn end_handlers(server: &TestClient, client: &mut Client) {
     }
 }
 
+/// The bound of a connection is no bound for many of them: with HPACK each holds 1 MiB for a few KiB of traffic.
+#[test]
+fn heads_of_all_connections_share_the_memory_for_bodies() {
+    const BUDGET: usize = 256 * 1024;
+    let server = TestClient::new(app().body_memory(BUDGET as u64).idle_timeout(LONG));
+    let (entry, bomb) = bomb("/slow", 20);
+    let mut clients: Vec<Client> = (0..8).map(|_| Client::open(&server)).collect();
+    for client in &mut clients {
+        client.send(&head(1, &entry));
+        for stream in (3..9).step_by(2) {
+            client.send(&head(stream, &bomb));
+        }
+        server.advance(Duration::ZERO);
+        assert!(server.resources().body_memory_bytes <= BUDGET);
+    }
+    assert_eq!(hits(&server, Limit::HeadBytes), 0, "no connection is at its bound");
+    // 24 heads of 60 KiB, of which the memory holds four. The other clients may repeat their requests.
+    assert_eq!(hits(&server, Limit::BodyMemory), 20);
+    let refused = |stream| move |frame: &Received| *frame == Received::Reset(stream, ErrorCode::REFUSED_STREAM);
+    clients[7].read_until(refused(7));
+    assert_eq!(
+        clients[7].get(9, "/").status,
+        200,
+        "a small head needs no memory of the budget"
+    );
+    while server.resources().handlers > 0 {
+        server.advance(DEADLINE);
+    }
+    assert_eq!(server.resources().body_memory_bytes, 0);
+    clients[7].send(&head(11, &bomb));
+    server.advance(DEADLINE);
+    assert_eq!(clients[7].response(11).status, 200);
+}
+
 /// The heads of requests use up the bytes that a connection may hold, so that trailers reset their streams.
 #[test]
 fn refused_trailers_run_no_more_handlers_than_streams() {

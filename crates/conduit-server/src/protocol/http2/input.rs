@@ -8,6 +8,7 @@ use conduit_proto::h2::{
 };
 use http::HeaderMap;
 
+use super::budget::HeldMemory;
 use super::multiplexer::Multiplexer;
 use super::response::{refuse, respond};
 use super::stream::sender;
@@ -152,8 +153,8 @@ impl RequestReader {
         multiplexer.streams.open(id);
         let stream = &mut multiplexer.streams[id];
         let held_bytes = shared.request.head().content_bytes();
-        if !multiplexer.budget.hold(stream, held_bytes, &shared.config) {
-            return self.refuse_head(multiplexer, id, ErrorCode::REFUSED_STREAM, link, shared);
+        if let Err(memory) = multiplexer.budget.hold(stream, held_bytes, &shared.config) {
+            return self.refuse_head(multiplexer, id, (memory, ErrorCode::REFUSED_STREAM), link, shared);
         }
         let mut request = std::mem::replace(&mut shared.request, Request::blank());
         request.head_mut().add_host();
@@ -223,8 +224,10 @@ impl RequestReader {
             return;
         };
         let held_bytes = trailers.as_deref().map_or(0, trailer_bytes);
-        if held_bytes > 0 && !multiplexer.budget.hold(stream, held_bytes, &shared.config) {
-            return self.refuse_head(multiplexer, id, ErrorCode::ENHANCE_YOUR_CALM, link, shared);
+        if held_bytes > 0
+            && let Err(memory) = multiplexer.budget.hold(stream, held_bytes, &shared.config)
+        {
+            return self.refuse_head(multiplexer, id, (memory, ErrorCode::ENHANCE_YOUR_CALM), link, shared);
         }
         stream.exchange.complete_body(trailers);
         if let Some(request) = stream.arriving.take() {
@@ -246,19 +249,25 @@ impl RequestReader {
         }
     }
 
-    /// Resets a stream whose head or trailers exceed the bytes that the connection may hold. A client may send a refused request
-    /// again when others have ended.
+    /// Resets a stream whose head or trailers exceed the bytes that the connection or all connections may hold. A client may send a
+    /// refused request again when others have ended.
     #[cold]
     fn refuse_head(
         &mut self,
         multiplexer: &mut Multiplexer,
         id: h2::StreamId,
-        code: ErrorCode,
+        (memory, code): (HeldMemory, ErrorCode),
         link: &mut Link,
         shared: &mut Shared,
     ) {
-        shared.counts().record_limit_hit(Limit::HeadBytes);
-        tracing::debug!(peer = %link.peer(), stream = id.number(), "refused a request: the request heads of this connection exceed the memory limit");
+        let detail = match memory {
+            HeldMemory::Connection => {
+                shared.counts().record_limit_hit(Limit::HeadBytes);
+                "refused a request: the request heads of this connection exceed the memory limit"
+            }
+            HeldMemory::Server => "refused a request: the server has no memory for further request heads",
+        };
+        tracing::debug!(peer = %link.peer(), stream = id.number(), "{detail}");
         let refused = multiplexer
             .engine
             .refuse(&mut link.output.buffer, id, code, engine_time(shared));
