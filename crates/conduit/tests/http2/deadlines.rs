@@ -213,6 +213,26 @@ fn windows_that_are_closed_in_turn_do_not_extend_the_deadline() {
     assert_eq!(hits(&server, Limit::WriteRate), 1);
 }
 
+/// The client has read all bytes that its window permits, so it reads the reason of the end, too (RFC 9113, section 6.8).
+#[test]
+fn a_window_of_the_connection_that_stays_closed_ends_it_with_goaway() {
+    let server = server();
+    let mut client = Client::with_settings(&server, &[(4, 1 << 30)]);
+    client.send(&get(1, "/large"));
+    for _ in 0..4 {
+        server.advance(Duration::ZERO);
+        client.take_in();
+    }
+    server.advance(DEADLINE + MINUTE);
+    assert!(
+        client
+            .rest()
+            .contains(&Received::GoAway(1, ErrorCode::ENHANCE_YOUR_CALM))
+    );
+    assert_eq!(hits(&server, Limit::WriteRate), 1);
+    assert_eq!(server.resources().buffer_bytes, 0);
+}
+
 #[test]
 fn a_response_that_waits_for_its_turn_has_no_deadline() {
     let server = server();

@@ -430,6 +430,11 @@ impl Http2 {
             .transfers
             .end_check(&check, &multiplexer.engine, &shared.links)
         {
+            if link.output.is_empty() && link.outgoing_bytes() == 0 {
+                // The client reads: it receives GOAWAY, too.
+                self.abort(Limit::WriteRate, ErrorCode::ENHANCE_YOUR_CALM, link, shared);
+                return Step::Continue;
+            }
             self.resets = true;
             return close_late(Limit::WriteRate, link, shared);
         }
