@@ -98,6 +98,21 @@ pub(crate) fn logged_message(message: impl fmt::Display) -> String {
     bounded_to(LOGGED_MESSAGE_BYTES, message)
 }
 
+/// A text for one line of the log: control characters are escaped, so that its line feeds begin no other line.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    Cow::Owned(line)
+}
+
 fn bounded_to(limit: usize, message: impl fmt::Display) -> String {
     let tail_bytes = limit / 4;
     let mut text = BoundedText {
@@ -242,5 +257,14 @@ mod tests {
         };
         assert!(whole.starts_with(&head) && whole.ends_with(&tail));
         assert!(head.len() > MESSAGE_BYTES / 4 * 3 - 4 && tail.len() > MESSAGE_BYTES / 4 - 4);
+    }
+
+    #[test]
+    fn text_of_one_line_has_no_control_characters() {
+        assert!(matches!(one_line("no such caf\u{e9}: \"x\""), Cow::Borrowed(_)));
+        assert_eq!(
+            one_line("a\nb\r\tc\u{1b}[31m\u{9b}\u{e9}\0"),
+            "a\\nb\\r\\tc\\u{1b}[31m\\u{9b}\u{e9}\\u{0}"
+        );
     }
 }

@@ -147,9 +147,13 @@ impl Server {
             }
         };
         let began = Instant::now();
-        let cut_off = self.serve_with(Box::new(on_start), Box::pin(background))?;
-        cut_off.log(began.elapsed());
-        Ok(())
+        let observer = Arc::clone(&self.config.observer);
+        let result = self.serve_with(Box::new(on_start), Box::pin(background));
+        if let Ok(cut_off) = &result {
+            cut_off.log(began.elapsed());
+        }
+        flush(&*observer);
+        result.map(drop)
     }
 
     /// Serves until [`ServerHandle::stop`] is called. No signal is handled and nothing is printed.
@@ -198,7 +202,6 @@ impl Server {
         if handle.is_replaced() {
             listening.files.into_iter().for_each(SocketFile::leave);
         }
-        panics::caught("an observer panicked", || config.observer.flush(LAST_LINES));
         result
     }
 
@@ -279,9 +282,16 @@ impl Server {
         }
         // Only `run` hands them over.
         self.listening.kept.clear();
-        self.serve_with(Box::new(on_start), Box::pin(std::future::pending()))
-            .map(drop)
+        let observer = Arc::clone(&self.config.observer);
+        let result = self.serve_with(Box::new(on_start), Box::pin(std::future::pending()));
+        flush(&*observer);
+        result.map(drop)
     }
+}
+
+/// Waits for the last lines of the log, after which the process may end.
+fn flush(observer: &dyn crate::observer::Observer) {
+    panics::caught("an observer panicked", || observer.flush(LAST_LINES));
 }
 
 /// The thread of a worker.

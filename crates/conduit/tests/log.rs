@@ -283,3 +283,23 @@ fn last_messages_are_written_before_the_process_ends_without_its_workers() {
         assert!(rest.contains(message), "{rest}");
     }
 }
+
+#[test]
+fn the_last_event_of_a_server_is_in_the_log_when_its_process_has_ended() {
+    // They compete for the processor.
+    let mut programs: Vec<Child> = (0..16)
+        .map(|_| {
+            let program = program("conduit").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+            program.expect("the program starts")
+        })
+        .collect();
+    for program in &mut programs {
+        listening(program);
+    }
+    programs.iter().for_each(|program| signal(program, Signal::TERM));
+    for program in programs {
+        let output = program.wait_with_output().expect("the program ends");
+        let log = String::from_utf8(output.stderr).expect("text");
+        assert!(log.contains("stopped cut_connections=0"), "{log}");
+    }
+}

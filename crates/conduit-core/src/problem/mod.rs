@@ -28,7 +28,7 @@ pub use self::response::with_status;
 use crate::body::causes;
 use crate::body::{Body, BodyError, BodyKind};
 pub use crate::excerpt::Excerpt;
-use crate::excerpt::logged_message;
+use crate::excerpt::{logged_message, one_line};
 use crate::openapi::Operation;
 use crate::pool::{Buffer, MediaType};
 use crate::response::{IntoResponse, Response, with_type};
@@ -157,6 +157,7 @@ impl Problem {
             cause = error.source();
         }
         let (status, chain) = (self.0.status.as_u16(), self.0.causes.join(": "));
+        let chain = one_line(&chain);
         if self.0.status.is_server_error() {
             tracing::error!(status, error = %chain, "a handler failed");
         } else {

@@ -16,6 +16,7 @@ use serde_json::json;
 use super::caller::Caller;
 use super::cancellation::unless;
 use super::disconnect::{Connected, begun, disconnect_of, without_cancellation};
+use super::message;
 use super::server::ToolServer;
 use crate::body::Body;
 use crate::events::is_event_stream;
@@ -70,8 +71,15 @@ impl McpEndpoint {
         let is_json = request
             .header("content-type")
             .is_some_and(|value| value.starts_with(b"application/json"));
-        if is_json && let Err(error) = serde_json::from_slice::<ClientJsonRpcMessage>(&body) {
-            return not_a_message(&error);
+        if is_json {
+            match serde_json::from_slice::<ClientJsonRpcMessage>(&body) {
+                Ok(message) => {
+                    if let Err(reason) = message::check(&message, body.len()) {
+                        return refusal(ErrorCode::INVALID_REQUEST, reason);
+                    }
+                }
+                Err(error) => return not_a_message(&error),
+            }
         }
         let mut message = http::Request::new(Full::new(body));
         *message.method_mut() = request.method().clone();
@@ -137,13 +145,17 @@ async fn readable(
 
 /// The error of JSON-RPC for a body that is not a message (JSON-RPC 2.0, section 5.1).
 fn not_a_message(error: &serde_json::Error) -> Response {
-    let (code, message) = match error.is_data() {
-        true => (
+    match error.is_data() {
+        true => refusal(
             ErrorCode::INVALID_REQUEST,
             format!("the body is not a message of JSON-RPC: {error}"),
         ),
-        false => (ErrorCode::PARSE_ERROR, format!("the body is not JSON: {error}")),
-    };
+        false => refusal(ErrorCode::PARSE_ERROR, format!("the body is not JSON: {error}")),
+    }
+}
+
+/// An error of JSON-RPC without the id of a request.
+fn refusal(code: ErrorCode, message: String) -> Response {
     let error = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } });
     (StatusCode::BAD_REQUEST, Json(error)).into_response()
 }

@@ -9,6 +9,7 @@ mod cancellation;
 mod cookies;
 mod disconnect;
 mod endpoint;
+mod message;
 mod result;
 mod run;
 mod server;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, ErrorData, Implementation, ListToolsResult, PaginatedRequestParams,
-    ServerCapabilities, ServerConfig, Tool as McpTool, ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as McpTool, ToolAnnotations,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
@@ -15,6 +15,9 @@ use super::caller::Caller;
 use crate::error::{Error, Result};
 use crate::problem::Excerpt;
 use conduit_openapi::{Document, Tool};
+
+/// The methods of the requests that a server with tools serves.
+const METHODS: [&str; 4] = ["initialize", "ping", "tools/call", "tools/list"];
 
 /// The tools of an application. A clone has the same tools.
 #[derive(Clone)]
@@ -113,5 +116,21 @@ impl ServerHandler for ToolServer {
         };
         let arguments: serde_json::Map<String, Value> = request.arguments.unwrap_or_default();
         call(tool, arguments, &caller, &context).await.map(Into::into)
+    }
+
+    /// Responds to a request that `rmcp` does not know: its method or its parameters.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> std::result::Result<CustomResult, ErrorData> {
+        let method = Excerpt::new(&request.method);
+        Err(match METHODS.contains(&&*request.method) {
+            true => ErrorData::invalid_params(format!("the parameters of {method:?} are invalid"), None),
+            false => {
+                let message = format!("no method has the name {method:?}");
+                ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None)
+            }
+        })
     }
 }

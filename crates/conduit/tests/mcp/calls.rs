@@ -507,3 +507,77 @@ fn long_results_are_tool_errors_and_long_messages_are_rejected() {
         call(&client, "text_of", long).send().assert_status(413);
     }
 }
+
+#[test]
+fn the_log_has_no_line_that_a_client_forged_and_no_long_text_of_a_client() {
+    log::listen();
+    let client = TestClient::new(app());
+    let long = "x".repeat(100_000);
+    let tail = "forged\nERROR";
+    for (message, code, detail) in [
+        (
+            json!({ "id": format!("1{tail}"), "method": "foo" }),
+            -32600,
+            "the id \"1forged\\nERROR\" contains a control character",
+        ),
+        (
+            json!({ "id": "1forged\u{9b}", "method": "tools/call", "params": { "name": "none" } }),
+            -32600,
+            "contains a control character",
+        ),
+        (
+            json!({ "id": long, "method": "foo" }),
+            -32600,
+            "an id has at most 256 bytes, this one has 100000",
+        ),
+        (
+            json!({ "method": "notifications/cancelled", "params": { "requestId": tail } }),
+            -32600,
+            "contains a control character",
+        ),
+        (
+            json!({ "method": "notifications/progress", "params": { "progressToken": long, "progress": 1 } }),
+            -32600,
+            "a message other than a call of a tool has at most 65536 bytes",
+        ),
+        (
+            json!({ "id": 1, "method": "y".repeat(60_000) }),
+            -32601,
+            "no method has the name \"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy…\"",
+        ),
+        (
+            json!({ "id": 1, "method": "tools/call", "params": { "name": 5 } }),
+            -32602,
+            "the parameters of \"tools/call\" are invalid",
+        ),
+    ] {
+        let mut message = message;
+        message["jsonrpc"] = "2.0".into();
+        let response = client
+            .post("/mcp")
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", "2025-11-25")
+            .json(&message)
+            .send();
+        let error = response.json::<Value>()["error"].clone();
+        assert_eq!(error["code"], code, "{error}");
+        assert!(
+            error["message"]
+                .to_string()
+                .replace("\\\"", "\"")
+                .replace("\\\\", "\\")
+                .contains(detail),
+            "{error}"
+        );
+    }
+    // The event of the last message is in the log.
+    log::line(|line| line["fields"]["error"].to_string().contains("the parameters of"));
+    for line in log::text().lines().filter(|line| line.contains("rmcp")) {
+        assert!(
+            line.len() < 70_000
+                && !line.contains("forged")
+                && !line.contains("yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"),
+            "{line}"
+        );
+    }
+}
