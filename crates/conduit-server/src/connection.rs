@@ -212,21 +212,21 @@ impl Connection {
         let mut input = fresh;
         let disposition = self.pass_input(&mut input, shared);
         if !input.is_empty() {
-            self.link.unused_input = input.to_vec();
+            self.link.unused_input.set(input.to_vec());
         }
         disposition
     }
 
     #[cold]
     fn serve_after_unused(&mut self, fresh: &[u8], shared: &mut Shared) -> Disposition {
-        let mut unused_input = std::mem::take(&mut self.link.unused_input);
+        let mut unused_input = self.link.unused_input.take();
         unused_input.extend_from_slice(fresh);
         let mut input = &unused_input[..];
         let disposition = self.pass_input(&mut input, shared);
         let used = unused_input.len() - input.len();
         if used < unused_input.len() {
             unused_input.drain(..used);
-            self.link.unused_input = unused_input;
+            self.link.unused_input.set(unused_input);
         }
         disposition
     }

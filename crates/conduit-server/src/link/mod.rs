@@ -11,6 +11,7 @@ pub(super) mod output;
 mod testing;
 pub(super) mod timer;
 mod uncopied;
+mod unused_input;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub(super) use self::input::{Arrived, BUFFER_BYTES, INPUT_BYTES, InputMode};
 use self::output::Output;
 pub(super) use self::timer::{Deadline, Timer};
 pub(super) use self::uncopied::{UNCOPIED_BYTES, Uncopied};
+use self::unused_input::UnusedInput;
 use super::deadlines::Second;
 use super::link_shared::LinkShared;
 use super::peers::Peers;
@@ -47,7 +49,7 @@ pub(super) struct Link {
     /// The connection counts for the limit of its client's address.
     is_counted: bool,
     /// Bytes that the protocol has not used.
-    pub(super) unused_input: Vec<u8>,
+    pub(super) unused_input: UnusedInput,
     pub(super) output: Output,
     /// The poller's interest; `None` while it does not watch the stream.
     interest: Option<Interest>,
@@ -74,7 +76,7 @@ impl Link {
             peer,
             info,
             is_counted: false,
-            unused_input: Vec::new(),
+            unused_input: UnusedInput::default(),
             output: Output::default(),
             interest: None,
             is_paused: false,

@@ -287,7 +287,7 @@ pub(super) fn linger(link: &mut Link) -> Step {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Step::Continue,
         Err(_) => return Step::Close,
     }
-    link.unused_input = Vec::new();
+    link.unused_input.take();
     Step::switch(Lingering::default())
 }
 
