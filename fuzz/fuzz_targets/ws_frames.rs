@@ -52,7 +52,7 @@ fn run<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Naive> {
         }
         pending.drain(..at);
         assert!(pending.len() <= 130);
-        assert!(connection.heap_bytes() <= 2 * LIMITS.message_bytes);
+        assert!(connection.heap_bytes() <= 2 * LIMITS.message_bytes as usize);
     }
     check_frames(&out);
     events

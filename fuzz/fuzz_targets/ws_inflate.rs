@@ -56,7 +56,7 @@ fn receive(
 ) -> Result<WebSocketEvent, WebSocketError> {
     let event = connection.handle_input(&frame(payload), codecs, &mut Vec::new())?.1;
     if let WebSocketEvent::Binary(message) = &event {
-        assert!(message.len() <= LIMITS.message_bytes);
+        assert!(message.len() <= LIMITS.message_bytes as usize);
     }
     Ok(event)
 }

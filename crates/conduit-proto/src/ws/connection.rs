@@ -162,7 +162,7 @@ impl WebSocketConnection {
                 message.kind,
                 message.is_compressed,
                 message.fragments,
-                message.buffer.len(),
+                message.buffer.len() as u64,
             ),
             (None, Some(_)) if header.is_compressed && self.deflate.is_none() => {
                 return Err(WebSocketReason::ReservedBit);
@@ -173,13 +173,11 @@ impl WebSocketConnection {
             return Err(WebSocketReason::TooManyFragments);
         }
         // Data that cannot be compressed becomes longer: by 5 bytes for each stored block.
-        let slack = |bytes: usize| if is_compressed { 64 + bytes / 512 } else { 0 };
-        let limit = self.limits.frame_bytes;
-        if header.length > limit.saturating_add(slack(limit)) as u64 {
+        let with_slack = |bytes: u32| u64::from(bytes) + if is_compressed { 64 + u64::from(bytes) / 512 } else { 0 };
+        if header.length > with_slack(self.limits.frame_bytes) {
             return Err(WebSocketReason::FrameTooBig);
         }
-        let limit = self.limits.message_bytes;
-        if buffered as u64 + header.length > limit.saturating_add(slack(limit)) as u64 {
+        if buffered + header.length > with_slack(self.limits.message_bytes) {
             return Err(WebSocketReason::MessageTooBig);
         }
         Ok(kind)
@@ -214,7 +212,7 @@ impl WebSocketConnection {
     ) -> Result<WebSocketEvent, WebSocketReason> {
         if let (true, Some(deflate)) = (is_compressed, &mut self.deflate) {
             payload = deflate
-                .inflate(&payload, self.limits.message_bytes, codecs)
+                .inflate(&payload, self.limits.message_bytes as usize, codecs)
                 .map_err(|error| match error {
                     InflateError::Invalid => WebSocketReason::Compression,
                     InflateError::TooLarge => WebSocketReason::MessageTooBig,

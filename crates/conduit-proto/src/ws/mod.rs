@@ -55,14 +55,14 @@ pub use error::{CloseCode, WebSocketError, WebSocketReason};
 pub use frame::{MessageKind, unmask, write_compressed_header, write_message_header};
 pub use handshake::{Handshake, HandshakeError, choose_subprotocol, offers_websocket};
 
-/// The limits of a connection.
+/// The limits of a connection: half words, because each idle connection holds them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebSocketLimits {
     /// The size of a message, after decompression. A larger one ends the connection with 1009. Default: 1 MiB.
-    pub message_bytes: usize,
+    pub message_bytes: u32,
     /// The size of a frame. A larger one ends the connection with 1009 before its payload is read. A compressed frame may be
     /// longer by 64 bytes and a 512th of the limit, since data that cannot be compressed becomes longer. Default: 1 MiB.
-    pub frame_bytes: usize,
+    pub frame_bytes: u32,
     /// The number of frames of one message. More end the connection with 1008. Default: 1,024.
     pub fragments: u32,
 }

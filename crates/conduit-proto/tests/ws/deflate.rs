@@ -149,7 +149,8 @@ fn decompression_ends_at_the_limit_of_a_message() {
     let mut server = Server::new(limits, Some(deflate(config(false), "permessage-deflate")));
     server.receive(&frame(FIN | RSV1 | BINARY, &bomb));
     assert_eq!(server.error.map(|error| error.code()), Some(CloseCode::TOO_BIG));
-    for (length, is_accepted) in [(limits.message_bytes, true), (limits.message_bytes + 1, false)] {
+    let limit = limits.message_bytes as usize;
+    for (length, is_accepted) in [(limit, true), (limit + 1, false)] {
         let mut server = Server::new(limits, Some(deflate(config(false), "permessage-deflate")));
         server.receive(&frame(
             FIN | RSV1 | BINARY,
@@ -186,11 +187,8 @@ fn compressed_frame_exceeds_the_limit_of_a_frame_by_little() {
         frame_bytes: 16 << 10,
         ..WebSocketLimits::default()
     };
-    let slack = 64 + limits.frame_bytes / 512;
-    for (length, is_accepted) in [
-        (limits.frame_bytes + slack, true),
-        (limits.frame_bytes + slack + 1, false),
-    ] {
+    let most = limits.frame_bytes as usize + 64 + limits.frame_bytes as usize / 512;
+    for (length, is_accepted) in [(most, true), (most + 1, false)] {
         let mut server = Server::new(limits, Some(deflate(config(false), "permessage-deflate")));
         // Without its payload: the header is enough.
         server.receive(&frame(FIN | RSV1 | BINARY, &vec![0; length])[..8]);

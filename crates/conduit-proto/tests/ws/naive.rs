@@ -71,7 +71,7 @@ fn read(mut stream: &[u8], limits: &WebSocketLimits, events: &mut Vec<Naive>) ->
             if fragments + 1 > limits.fragments {
                 return Err(1008);
             }
-            if length > limits.frame_bytes as u64 || bytes.len() as u64 + length > limits.message_bytes as u64 {
+            if length > limits.frame_bytes.into() || bytes.len() as u64 + length > limits.message_bytes.into() {
                 return Err(1009);
             }
             bytes.extend_from_slice(&payload);

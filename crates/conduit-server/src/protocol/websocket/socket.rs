@@ -101,6 +101,7 @@ impl Socket {
         } = options;
         let config = &shared.config;
         let message_bytes = message_bytes.unwrap_or(config.websocket.message_bytes);
+        let message_bytes = u32::try_from(message_bytes).unwrap_or(u32::MAX);
         let limits = WebSocketLimits {
             message_bytes,
             frame_bytes: message_bytes,
