@@ -28,15 +28,11 @@ impl Instrumentation {
     }
 
     /// The same in little memory, for the part of a request that lives long.
-    pub(super) fn into_scope(self) -> (PollScope, WorkerCounts) {
-        let span = (!self.span.is_none()).then(|| Box::new(self.span));
-        (
-            PollScope {
-                route: self.route,
-                span,
-            },
-            self.counts,
-        )
+    pub(super) fn into_scope(self) -> PollScope {
+        PollScope {
+            route: self.route,
+            span: (!self.span.is_none()).then(|| Box::new(self.span)),
+        }
     }
 }
 

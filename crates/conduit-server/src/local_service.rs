@@ -11,7 +11,7 @@ use http::HeaderMap;
 
 use crate::body::{Body, BodyKind, BoxError, PieceStream};
 use crate::config::Config;
-use crate::counts::Counts;
+use crate::counts::{Counts, WorkerCounts};
 use crate::dispatch::Application;
 use crate::endpoint::Outcome;
 use crate::exchange::{Environment, Exchange, ResponseStream};
@@ -64,7 +64,10 @@ impl LocalService {
         }
         let (parts, body) = response.into_parts();
         let length = body.len();
-        let stream = LocalStream(exchange.begin_stream(&parts, body, environment));
+        let stream = LocalStream {
+            stream: exchange.begin_stream(&parts, body, environment),
+            counts: environment.worker_counts(),
+        };
         Response::from_parts(parts, Body(BodyKind::Stream(Box::pin(stream), length)))
     }
 }
@@ -76,15 +79,19 @@ impl fmt::Debug for LocalService {
 }
 
 /// The stream of a response that another library polls.
-struct LocalStream(ResponseStream);
+struct LocalStream {
+    stream: ResponseStream,
+    counts: WorkerCounts,
+}
 
 impl PieceStream for LocalStream {
     fn poll_piece(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        let next = self.0.poll_next(context);
+        let LocalStream { stream, counts } = &mut *self;
+        let next = stream.poll_next(counts.of_worker(), context);
         next.map(|next| next.map(|piece| piece.map_err(Into::into)))
     }
 
     fn trailer_fields(&self) -> Option<HeaderMap> {
-        self.0.trailers().map(|trailers| *trailers)
+        self.stream.trailers().map(|trailers| *trailers)
     }
 }

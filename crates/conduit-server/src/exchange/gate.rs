@@ -12,7 +12,7 @@ use http::HeaderMap;
 
 use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
 use crate::commands::{Command, CommandSender, StreamEnd, register};
-use crate::counts::WorkerCounts;
+use crate::counts::Counts;
 use crate::instrumentation::{Instrumentation, PollScope};
 use crate::panics::{discard, message};
 
@@ -98,18 +98,15 @@ impl StreamGate {
     }
 }
 
-/// The number of pieces that are taken before a task polls the stream.
-const READY_PIECES: u8 = 8;
+/// The number of pieces that are [taken](ResponseStream::take_ready) at most before a task polls the stream.
+pub(crate) const READY_PIECES: usize = 8;
 
 /// The stream of a response's body.
 pub(crate) struct ResponseStream {
     body: StreamBody,
     /// An error of the stream, which comes next.
     failed: Option<Box<BodyError>>,
-    /// The number of pieces that [`take_ready`](Self::take_ready) may still take.
-    ready: u8,
     scope: PollScope,
-    counts: WorkerCounts,
 }
 
 /// The body of a stream, in little memory: an idle event stream holds it for long.
@@ -157,30 +154,26 @@ pub(crate) enum ReadyPiece {
 
 impl ResponseStream {
     pub(super) fn new(body: Body, instrumentation: Instrumentation) -> Self {
-        // A piece of a body with a declared length is checked against the sent bytes, and a body of a request may still
-        // arrive.
-        let (body, ready) = match body.0 {
-            BodyKind::Stream(stream, None) => (StreamBody::Pieces(stream), READY_PIECES),
-            other => (StreamBody::Other(Box::new(Body(other))), 0),
+        let body = match body.0 {
+            BodyKind::Stream(stream, None) => StreamBody::Pieces(stream),
+            other => StreamBody::Other(Box::new(Body(other))),
         };
-        let (scope, counts) = instrumentation.into_scope();
         ResponseStream {
             body,
             failed: None,
-            ready,
-            scope,
-            counts,
+            scope: instrumentation.into_scope(),
         }
     }
 
     /// Takes a piece that is ready when the head is written: it leaves with the head, and a stream that ends so needs no task.
-    pub(crate) fn take_ready(&mut self) -> ReadyPiece {
-        if self.ready == 0 {
+    pub(crate) fn take_ready(&mut self, counts: &Counts) -> ReadyPiece {
+        // A piece of a body with a declared length is checked against the sent bytes, and a body of a request may still
+        // arrive.
+        if let StreamBody::Other(_) = self.body {
             return ReadyPiece::NotReady;
         }
-        self.ready -= 1;
         // The task that polls the stream next registers its waker.
-        match self.poll_next(&mut Context::from_waker(Waker::noop())) {
+        match self.poll_next(counts, &mut Context::from_waker(Waker::noop())) {
             Poll::Pending => ReadyPiece::NotReady,
             Poll::Ready(Some(Ok(piece))) => ReadyPiece::Piece(piece),
             Poll::Ready(Some(Err(error))) => {
@@ -196,15 +189,17 @@ impl ResponseStream {
         self.body.trailers()
     }
 
-    /// The next piece. A stream that panics is not polled again, so that its broken state is never seen.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+    /// The next piece, on the worker with these counters. A stream that panics is not polled again, so that its broken state is
+    /// never seen.
+    pub(crate) fn poll_next(
+        &mut self,
+        counts: &Counts,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Some(Err(*error)));
         }
-        let poll = || {
-            self.scope
-                .during(self.counts.of_worker(), || self.body.poll_next(context))
-        };
+        let poll = || self.scope.during(counts, || self.body.poll_next(context));
         catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
             let error = format!("the stream panicked: {}", message(panic));
             Poll::Ready(Some(Err(BodyError::Stream(error.into()))))
@@ -224,7 +219,7 @@ impl Drop for ResponseStream {
 
 /// Sends the pieces of a response's body to its connection, one for each time that the gate opens, and then the end.
 ///
-/// A hand-written future: an async function stores its arguments twice, and an idle stream holds it for long.
+/// Not a future of an async function, which stores its arguments twice: an idle stream holds it for long.
 pub(super) struct Pump {
     /// `None` after its end.
     stream: Option<ResponseStream>,
@@ -241,8 +236,18 @@ impl Pump {
         }
     }
 
+    /// Sends the pieces and the end as far as there is room, on the worker with these counters. Ready once the exchange needs
+    /// no more of the stream.
+    pub(super) fn poll(&mut self, counts: &Counts, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(end) = ready!(self.poll_end(counts, context)) {
+            self.sender.send(Command::StreamEnd(end));
+        }
+        self.stream = None;
+        Poll::Ready(())
+    }
+
     /// The end of the stream; `None` if the exchange is over.
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Option<StreamEnd>> {
+    fn poll_end(&mut self, counts: &Counts, context: &mut Context<'_>) -> Poll<Option<StreamEnd>> {
         let Some(stream) = &mut self.stream else {
             return Poll::Ready(None);
         };
@@ -250,7 +255,7 @@ impl Pump {
             if !ready!(self.gate.poll_room(context)) || self.gate.poll_closed(context).is_ready() {
                 return Poll::Ready(None);
             }
-            match ready!(stream.poll_next(context)) {
+            match ready!(stream.poll_next(counts, context)) {
                 Some(Ok(piece)) => {
                     self.gate.mark_made();
                     self.sender.send(Command::Piece(piece));
@@ -259,17 +264,5 @@ impl Pump {
                 None => return Poll::Ready(Some(Ok(stream.trailers()))),
             }
         }
-    }
-}
-
-impl Future for Pump {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(end) = ready!(self.poll_end(context)) {
-            self.sender.send(Command::StreamEnd(end));
-        }
-        self.stream = None;
-        Poll::Ready(())
     }
 }

@@ -43,7 +43,7 @@ use tokio::task::AbortHandle;
 use tracing::Span;
 
 use self::gate::{Pump, StreamGate};
-pub(super) use self::gate::{ReadyPiece, ResponseStream};
+pub(super) use self::gate::{READY_PIECES, ReadyPiece, ResponseStream};
 use crate::body::{Body, Channel, EndsWithClient};
 use crate::commands::{Command, CommandSender};
 use crate::config::Config;
@@ -384,9 +384,9 @@ impl Exchange {
     }
 
     /// Moves the stream to the worker's stream task.
-    pub(super) fn spawn_stream(&mut self, stream: ResponseStream, sender: CommandSender) {
+    pub(super) fn spawn_stream(&mut self, stream: ResponseStream, sender: CommandSender, environment: &Environment) {
         if let ExchangeState::Streaming(gate) = &self.state {
-            streams::spawn(Pump::new(stream, Rc::clone(gate), sender));
+            streams::spawn(Pump::new(stream, Rc::clone(gate), sender), &environment.counts);
         }
     }
 

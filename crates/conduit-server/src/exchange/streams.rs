@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use slab::Slab;
 
 use super::gate::Pump;
+use crate::counts::{Counts, WorkerCounts};
 use crate::ready_queue::{ReadyQueue, ReadyWaker};
 
 /// The number of streams that are polled before other tasks of the worker have a turn.
@@ -38,8 +39,8 @@ struct StreamEntry {
     waker: Arc<ReadyWaker<u32>>,
 }
 
-/// Polls a stream from here on, until it ends.
-pub(super) fn spawn(pump: Pump) {
+/// Polls a stream from here on, until it ends. The counters are those of the thread's worker.
+pub(super) fn spawn(pump: Pump, counts: &WorkerCounts) {
     STREAMS.with(|streams| {
         let mut entries = streams.entries.borrow_mut();
         let vacant = entries.vacant_entry();
@@ -53,19 +54,23 @@ pub(super) fn spawn(pump: Pump) {
         waker.wake_up();
         if !streams.is_driven.replace(true) {
             // The budget of a task is not that of a thousand streams; the number of polls is bounded instead.
-            tokio::task::spawn_local(tokio::task::unconstrained(StreamDriver(Rc::clone(streams))));
+            let driver = StreamDriver {
+                streams: Rc::clone(streams),
+                counts: counts.clone(),
+            };
+            tokio::task::spawn_local(tokio::task::unconstrained(driver));
         }
     });
 }
 
 impl StreamSet {
-    fn poll(&self, key: u32) {
+    fn poll(&self, key: u32, counts: &Counts) {
         let taken = self.entries.borrow_mut().get_mut(key as usize).and_then(|entry| {
             entry.waker.unqueue();
             Some((entry.pump.take()?, entry.waker.waker()))
         });
         let Some((mut pump, waker)) = taken else { return };
-        let is_over = Pin::new(&mut pump).poll(&mut Context::from_waker(&waker)).is_ready();
+        let is_over = pump.poll(counts, &mut Context::from_waker(&waker)).is_ready();
         let mut entries = self.entries.borrow_mut();
         if is_over {
             let entry = entries.try_remove(key as usize);
@@ -79,16 +84,20 @@ impl StreamSet {
 }
 
 /// The task that polls the streams while there are any.
-struct StreamDriver(Rc<StreamSet>);
+struct StreamDriver {
+    streams: Rc<StreamSet>,
+    counts: WorkerCounts,
+}
 
 impl Future for StreamDriver {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let StreamDriver { streams, counts } = &*self;
         for _ in 0..POLLS {
-            match self.0.ready.next(context) {
-                Some(key) => self.0.poll(key),
-                None if self.0.entries.borrow().is_empty() => return Poll::Ready(()),
+            match streams.ready.next(context) {
+                Some(key) => streams.poll(key, counts.of_worker()),
+                None if streams.entries.borrow().is_empty() => return Poll::Ready(()),
                 None => return Poll::Pending,
             }
         }
@@ -100,9 +109,9 @@ impl Future for StreamDriver {
 impl Drop for StreamDriver {
     /// The worker ends, or there are no streams.
     fn drop(&mut self) {
-        self.0.is_driven.set(false);
-        let entries = self.0.entries.take();
-        self.0.ready.clear();
+        self.streams.is_driven.set(false);
+        let entries = self.streams.entries.take();
+        self.streams.ready.clear();
         drop(entries);
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::messages::ResponseFraming;
 use crate::body::{Body, BodyKind, BoxError, PieceStream};
+use crate::counts::WorkerCounts;
 use crate::exchange::{Environment, Exchange, PendingResponse, ResponseStream};
 use crate::panics::discard;
 use crate::response::Response;
@@ -75,8 +76,15 @@ impl JobExchange {
     /// The body of the response as a stream with which the exchange ends.
     fn record_stream(mut self, parts: &Parts, body: Body) -> Body {
         let length = body.len();
-        let stream = self.exchange.begin_stream(parts, body, &self.environment.borrow());
-        let recorded = RecordedStream { stream, job: self };
+        let environment = self.environment.borrow();
+        let stream = self.exchange.begin_stream(parts, body, &environment);
+        let counts = environment.worker_counts();
+        drop(environment);
+        let recorded = RecordedStream {
+            stream,
+            counts,
+            job: self,
+        };
         Body(BodyKind::Stream(Box::pin(recorded), length))
     }
 
@@ -98,12 +106,14 @@ impl Drop for JobExchange {
 /// The stream of a recorded response. The exchange ends with the stream, and is cancelled by an error or a drop before its end.
 struct RecordedStream {
     stream: ResponseStream,
+    counts: WorkerCounts,
     job: JobExchange,
 }
 
 impl PieceStream for RecordedStream {
     fn poll_piece(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        let next = ready!(self.stream.poll_next(context));
+        let RecordedStream { stream, counts, .. } = &mut *self;
+        let next = ready!(stream.poll_next(counts.of_worker(), context));
         match &next {
             Some(Ok(piece)) => self.job.exchange.record_body(piece.len() as u64),
             Some(Err(_)) => self.job.cancel(0),

@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::Http1;
 use crate::body::{Body, BodyKind};
 use crate::commands::StreamEnd;
-use crate::exchange::ReadyPiece;
 use crate::exchange::response::Sending;
+use crate::exchange::{READY_PIECES, ReadyPiece};
 use crate::limit::Limit;
 use crate::link::{Link, UNCOPIED_BYTES, Uncopied};
 use crate::panics::discard;
@@ -102,8 +102,11 @@ impl Http1 {
         let mut stream = self.exchange.begin_stream(&parts, body, &shared.environment);
         pool::recycle(parts, None);
         let start = link.output.buffer.len();
-        while !link.output.has_uncopied() && link.output.buffer.len() - start < READY_BYTES {
-            match stream.take_ready() {
+        for _ in 0..READY_PIECES {
+            if link.output.has_uncopied() || link.output.buffer.len() - start >= READY_BYTES {
+                break;
+            }
+            match stream.take_ready(shared.counts()) {
                 ReadyPiece::Piece(piece) => {
                     if !self.write_piece_or_abort(piece, link, shared) {
                         return;
@@ -114,7 +117,7 @@ impl Http1 {
             }
         }
         let sender = self.sender(link, shared);
-        self.exchange.spawn_stream(stream, sender);
+        self.exchange.spawn_stream(stream, sender, &shared.environment);
     }
 
     /// Writes the head of a response whose body is not copied. Not inlined, as above.

@@ -9,8 +9,8 @@ use super::stream::{Outgoing, sender};
 #[cfg(feature = "websocket")]
 use super::websocket;
 use crate::body::BodyKind;
-use crate::exchange::ReadyPiece;
 use crate::exchange::response::Sending;
+use crate::exchange::{READY_PIECES, ReadyPiece};
 use crate::link::Link;
 use crate::panics::discard;
 use crate::pool::{self, Untouched};
@@ -121,11 +121,14 @@ fn respond_by_stream(
     let mut stream = multiplexer.begin_stream(id, &parts, body, shared);
     pool::recycle(parts, None);
     let start = link.output.buffer.len() + link.output.gathered.length();
-    while multiplexer.streams[id].outgoing.is_nothing()
-        && takes_piece(&multiplexer.engine, id)
-        && link.output.buffer.len() + link.output.gathered.length() - start < PIECE_BYTES
-    {
-        match stream.take_ready() {
+    for _ in 0..READY_PIECES {
+        if !multiplexer.streams[id].outgoing.is_nothing()
+            || !takes_piece(&multiplexer.engine, id)
+            || link.output.buffer.len() + link.output.gathered.length() - start >= PIECE_BYTES
+        {
+            break;
+        }
+        match stream.take_ready(shared.counts()) {
             ReadyPiece::Piece(piece) => {
                 if !multiplexer.write_piece(id, piece, link, shared) {
                     return;
@@ -136,7 +139,9 @@ fn respond_by_stream(
         }
     }
     let sender = sender(id, link, shared);
-    multiplexer.streams[id].exchange.spawn_stream(stream, sender);
+    multiplexer.streams[id]
+        .exchange
+        .spawn_stream(stream, sender, &shared.environment);
 }
 
 /// Writes the head of a response whose body is a part of a file; the engine names the stream when it may send.

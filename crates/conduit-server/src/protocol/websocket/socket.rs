@@ -111,7 +111,7 @@ impl Socket {
         let waker = HandlerWaker::new(Arc::clone(&shared.websockets.woken_handlers), sender.exchange());
         waker.wake_up();
         channel.connect(Arc::clone(&waker));
-        let (scope, _) = exchange.instrument_stream(&shared.environment).into_scope();
+        let scope = exchange.instrument_stream(&shared.environment).into_scope();
         let (in_progress, disconnect) = exchange.continue_handler(link.client(), &shared.environment);
         shared.counts().websockets_opened.add(1);
         let socket = Socket {
