@@ -29,15 +29,16 @@ pub(super) struct LocalHub {
 }
 
 struct LocalTopic {
+    name: Arc<str>,
     ring: RefCell<Ring>,
-    wakers: RefCell<Slab<Option<Waker>>>,
+    /// The waker of each subscriber, which wakes nothing unless the subscriber waits.
+    wakers: RefCell<Slab<Waker>>,
 }
 
 /// A subscriber of a topic on this thread.
 pub(super) struct Subscriber {
     hub: Rc<LocalHub>,
     topic: Rc<LocalTopic>,
-    name: Arc<str>,
     key: usize,
     cursor: u64,
 }
@@ -100,9 +101,7 @@ async fn forward(hub: std::rc::Weak<LocalHub>, mut notices: UnboundedReceiver<(A
 impl LocalTopic {
     fn wake(&self) {
         for (_, waker) in &mut *self.wakers.borrow_mut() {
-            if let Some(waker) = waker.take() {
-                waker.wake();
-            }
+            std::mem::replace(waker, Waker::noop().clone()).wake();
         }
     }
 }
@@ -122,6 +121,7 @@ impl Subscriber {
             let mut topics = hub.topics.borrow_mut();
             let topic = topics.entry(Arc::clone(name)).or_insert_with(|| {
                 Rc::new(LocalTopic {
+                    name: Arc::clone(name),
                     ring: RefCell::default(),
                     wakers: RefCell::default(),
                 })
@@ -130,11 +130,10 @@ impl Subscriber {
         };
         hub.subscriptions.set(hub.subscriptions.get() + 1);
         let cursor = topic.ring.borrow_mut().enter();
-        let key = topic.wakers.borrow_mut().insert(None);
+        let key = topic.wakers.borrow_mut().insert(Waker::noop().clone());
         let subscriber = Subscriber {
             cursor,
             key,
-            name: Arc::clone(name),
             topic,
             hub,
         };
@@ -149,10 +148,8 @@ impl Subscriber {
             Next::Notice(notice) => Poll::Ready(Some(notice)),
             Next::Lagged => Poll::Ready(None),
             Next::Empty => {
-                if let Some(waker) = self.topic.wakers.borrow_mut().get_mut(self.key)
-                    && !waker.as_ref().is_some_and(|known| known.will_wake(context.waker()))
-                {
-                    *waker = Some(context.waker().clone());
+                if let Some(waker) = self.topic.wakers.borrow_mut().get_mut(self.key) {
+                    waker.clone_from(context.waker());
                 }
                 Poll::Pending
             }
@@ -174,8 +171,8 @@ impl Drop for Subscriber {
         if has_others {
             return;
         }
-        hub.topics.borrow_mut().remove(&self.name);
-        hub.shared.unsubscribe(&self.name, &hub.inbox);
+        hub.topics.borrow_mut().remove(&self.topic.name);
+        hub.shared.unsubscribe(&self.topic.name, &hub.inbox);
         if hub.topics.borrow().is_empty() {
             // The hub holds the last sender: its drop ends the task.
             let number = hub.shared.number;

@@ -50,7 +50,9 @@ pub enum Update<M> {
 /// The updates of a topic, also as a [`Stream`]. A subscription belongs to the worker that has created it.
 pub struct Subscription<F: TopicFamily> {
     subscriber: Subscriber,
-    replay: VecDeque<Arc<Message>>,
+    /// The messages of the history that come first.
+    #[expect(clippy::box_collection, reason = "one word once they are taken")]
+    replay: Option<Box<VecDeque<Arc<Message>>>>,
     has_gap: bool,
     /// The number of the last notice before the subscription.
     last_notice: u64,
@@ -66,7 +68,7 @@ impl<F: TopicFamily> Subscription<F> {
     pub(super) fn new(subscriber: Subscriber, replay: Replay) -> Self {
         Subscription {
             subscriber,
-            replay: replay.messages,
+            replay: (!replay.messages.is_empty()).then(|| Box::new(replay.messages)),
             has_gap: replay.has_gap,
             last_notice: replay.last_notice,
             last: replay.last,
@@ -122,10 +124,8 @@ impl<F: TopicFamily> Subscription<F> {
         if std::mem::take(&mut self.has_gap) {
             return Poll::Ready(Some(Update::Missed));
         }
-        if let Some(message) = self.replay.pop_front() {
-            if self.replay.is_empty() {
-                self.replay = VecDeque::new();
-            }
+        if let Some(message) = self.replay.as_mut().and_then(|messages| messages.pop_front()) {
+            self.replay.take_if(|messages| messages.is_empty());
             return Poll::Ready(Some(Update::Message(Published::new(message))));
         }
         loop {
