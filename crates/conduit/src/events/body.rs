@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
+use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::event::write_retry;
@@ -24,13 +25,14 @@ const RETRY_JITTER_MILLIS: u64 = 4000;
 /// The maximum interval between comments, about a century: its end is in the range of the clock.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// The events as bytes.
-pub(crate) type Encoded = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>>>>;
-
-pub(super) struct EventBody {
-    source: Encoded,
-    quiet: QuietTimer,
-    phase: BodyPhase,
+pin_project! {
+    /// The events of a source, which is a part of the body: an idle stream holds one block of memory for both.
+    pub(super) struct EventBody<S> {
+        #[pin]
+        source: S,
+        quiet: QuietTimer,
+        phase: BodyPhase,
+    }
 }
 
 /// The beginning and the end of the stream, in little memory.
@@ -72,8 +74,8 @@ impl QuietTimer {
     }
 }
 
-impl EventBody {
-    pub(super) fn new(source: Encoded, keep_alive: Duration, retry: Option<Duration>) -> Self {
+impl<S: Stream<Item = Result<Bytes, BoxError>>> EventBody<S> {
+    pub(super) fn new(source: S, keep_alive: Duration, retry: Option<Duration>) -> Self {
         EventBody {
             source,
             quiet: QuietTimer::new(keep_alive.min(LONGEST_INTERVAL)),
@@ -82,21 +84,22 @@ impl EventBody {
     }
 
     /// The available events, and the end if the stream has ended.
-    fn take_ready(&mut self, context: &mut Context<'_>) -> Piece {
+    fn take_ready(self: Pin<&mut Self>, context: &mut Context<'_>) -> Piece {
+        let mut this = self.project();
         let mut piece = Piece::Empty;
-        if let BodyPhase::Retry(time) = self.phase {
-            self.phase = BodyPhase::Open;
+        if let BodyPhase::Retry(time) = *this.phase {
+            *this.phase = BodyPhase::Open;
             piece.push(retry_field(time));
         }
         while piece.len() < PIECE_BYTES {
-            match self.source.as_mut().poll_next(context) {
+            match this.source.as_mut().poll_next(context) {
                 Poll::Ready(Some(Ok(event))) => piece.push(event),
                 Poll::Ready(Some(Err(error))) => {
-                    self.phase = BodyPhase::Failed(error);
+                    *this.phase = BodyPhase::Failed(error);
                     break;
                 }
                 Poll::Ready(None) => {
-                    self.phase = BodyPhase::Ended;
+                    *this.phase = BodyPhase::Ended;
                     break;
                 }
                 Poll::Pending => break,
@@ -106,29 +109,29 @@ impl EventBody {
     }
 }
 
-impl Stream for EventBody {
+impl<S: Stream<Item = Result<Bytes, BoxError>>> Stream for EventBody<S> {
     type Item = Result<Bytes, BoxError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        let signal = this.quiet.poll_signal(context);
-        if let BodyPhase::Open | BodyPhase::Retry(_) = this.phase {
+        let signal = self.as_mut().project().quiet.poll_signal(context);
+        if let BodyPhase::Open | BodyPhase::Retry(_) = self.phase {
             if let Poll::Ready(LiveSignal::Closing) = signal {
-                this.phase = BodyPhase::Ended;
+                *self.project().phase = BodyPhase::Ended;
                 // Clients that all connect again do so at different times.
                 let random = RandomState::new().hash_one(0) % RETRY_JITTER_MILLIS;
                 return Poll::Ready(Some(Ok(retry_field(RETRY + Duration::from_millis(random)))));
             }
-            if let Some(piece) = this.take_ready(context).into_bytes() {
-                this.quiet.has_sent();
+            if let Some(piece) = self.as_mut().take_ready(context).into_bytes() {
+                self.project().quiet.has_sent();
                 return Poll::Ready(Some(Ok(piece)));
             }
         }
-        match std::mem::replace(&mut this.phase, BodyPhase::Ended) {
+        let this = self.project();
+        match std::mem::replace(this.phase, BodyPhase::Ended) {
             BodyPhase::Failed(error) => Poll::Ready(Some(Err(error))),
             BodyPhase::Ended => Poll::Ready(None),
             BodyPhase::Open | BodyPhase::Retry(_) => {
-                this.phase = BodyPhase::Open;
+                *this.phase = BodyPhase::Open;
                 if signal.is_pending() {
                     return Poll::Pending;
                 }
@@ -201,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn interval_of_comments_may_exceed_the_range_of_the_clock() {
         let source = Once(Some(Bytes::from_static(b"data: 1\n\n")));
-        let mut body = EventBody::new(Box::pin(source), Duration::MAX, None);
+        let mut body = EventBody::new(source, Duration::MAX, None);
         let piece = poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;
         assert_eq!(piece.expect("a piece").expect("no error"), "data: 1\n\n");
     }

@@ -60,7 +60,6 @@ use pin_project_lite::pin_project;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-pub(crate) use self::body::Encoded;
 use self::body::EventBody;
 #[cfg(feature = "hub")]
 pub(crate) use self::event::write_data;
@@ -132,7 +131,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// # client.get("/prices").send().assert_status(200).assert_header("content-type", "text/event-stream");
 /// ```
 pub struct Events<T> {
-    source: Encoded,
+    /// Makes the body from the source, with the two times.
+    body: Box<dyn FnOnce(Duration, Option<Duration>) -> Body>,
     keep_alive: Duration,
     retry: Option<Duration>,
     _data: PhantomData<fn() -> T>,
@@ -146,10 +146,10 @@ impl<T: Serialize + 'static> Events<T> {
         S: Stream + 'static,
         S::Item: IntoEvent<T>,
     {
-        Events::from_encoded(Box::pin(Encode {
+        Events::from_encoded(Encode {
             stream,
             _data: PhantomData,
-        }))
+        })
     }
 
     /// Creates a response from the events that a function sends. The function runs as a part of the response and need not be
@@ -175,9 +175,10 @@ impl<T: Serialize + 'static> Events<T> {
 }
 
 impl<T> Events<T> {
-    pub(crate) fn from_encoded(source: Encoded) -> Self {
+    /// Creates a response from events as bytes.
+    pub(crate) fn from_encoded(source: impl Stream<Item = Result<Bytes, BoxError>> + 'static) -> Self {
         Events {
-            source,
+            body: Box::new(|keep_alive, retry| Body::from_stream(EventBody::new(source, keep_alive, retry))),
             keep_alive: KEEP_ALIVE,
             retry: None,
             _data: PhantomData,
@@ -246,8 +247,7 @@ where
 #[diagnostic::do_not_recommend]
 impl<T> IntoResponse for Events<T> {
     fn into_response(self) -> Response {
-        let body = EventBody::new(self.source, self.keep_alive, self.retry);
-        let mut response = Response::new(Body::from_stream(body));
+        let mut response = Response::new((self.body)(self.keep_alive, self.retry));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

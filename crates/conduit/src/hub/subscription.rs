@@ -114,7 +114,7 @@ impl<F: TopicFamily> Subscription<F> {
     /// event `missed` with the data `null`; the arrival and the departure of a member are events `joined` and `left` with
     /// the name as JSON.
     pub fn into_events(self) -> Events<F::Message> {
-        Events::from_encoded(Box::pin(EncodedUpdates(self)))
+        Events::from_encoded(EncodedUpdates(self))
     }
 
     fn poll_update(&mut self, context: &mut Context<'_>) -> Poll<Option<Update<F::Message>>> {

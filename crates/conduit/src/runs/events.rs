@@ -49,7 +49,7 @@ impl<P: Serialize + DeserializeOwned + 'static> RunEvents<P> {
     }
 
     pub(super) fn of_stream(updates: impl Stream<Item = Result<Bytes, BoxError>> + 'static) -> Self {
-        RunEvents(Some(Events::from_encoded(Box::pin(updates))))
+        RunEvents(Some(Events::from_encoded(updates)))
     }
 
     pub(super) fn of(updates: Subscription<RunFamily<P>>, record: Arc<RunRecord>) -> Self {
