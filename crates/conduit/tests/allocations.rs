@@ -3,6 +3,8 @@
 //! The allocator counts the allocations of one thread at a time: that of the worker, which the first request to `/count` selects.
 //! The client and the other tests of this file are not counted.
 
+#[path = "memory_of/idle.rs"]
+mod idle;
 #[path = "support/stream_sender.rs"]
 mod stream_sender;
 mod support;
@@ -12,15 +14,13 @@ use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::pin::Pin;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use conduit::Events;
 use conduit::layer::{BodyLimit, ConcurrencyLimit, Cors, MethodOverride, SecurityHeaders, Timeout, TrailingSlash};
 use conduit::prelude::*;
+use idle::idle_connections;
 use stream_sender::StreamSender;
 use support::{Running, serve};
 
@@ -219,14 +219,8 @@ async fn echo(body: Body) -> Body {
 
 type Application = App<&'static Count, Routes<&'static Count>>;
 
-#[cfg(feature = "websocket")]
-const SOCKETS: Routes<&'static Count> = routes![socket];
-#[cfg(not(feature = "websocket"))]
-const SOCKETS: Routes<&'static Count> = routes![];
-
 const ROUTES: Routes<&'static Count> = routes![
-    events,
-    "/sockets" => SOCKETS,
+    "/idle" => idle::ROUTES,
     count,
     large,
     plaintext,
@@ -515,104 +509,6 @@ fn a_large_response_that_is_not_read_costs_no_memory() {
     stream.read_to_end(&mut rest).expect("the rest comes");
     let head = rest.windows(4).position(|end| end == b"\r\n\r\n").expect("a head");
     assert_eq!(rest.len() - head - 4, LARGE.len());
-}
-
-/// The number of concurrent waiting connections.
-const IDLE: usize = 2_000;
-
-/// Opens `IDLE` connections, each of which has been served once.
-fn idle_connections(server: &Running, request: &str) -> Vec<support::Client> {
-    let mut connections: Vec<_> = (0..IDLE).map(|_| server.connect()).collect();
-    for client in &mut connections {
-        client.send(request);
-        assert!(client.head().starts_with("HTTP/1.1 200 "));
-    }
-    connections
-}
-
-#[test]
-fn an_idle_connection_holds_at_most_1_kib() {
-    let (server, count) = counted();
-    let before = count.live_bytes.load(SeqCst);
-    let connections = idle_connections(&server, PLAINTEXT);
-    let each = (count.live_bytes.load(SeqCst) - before) / connections.len() as i64;
-    eprintln!("{each} bytes of heap for each of {IDLE} idle connections that were served");
-    assert!(each <= 1024, "{each} bytes for an idle connection");
-}
-
-#[test]
-fn an_idle_connection_of_http_2_holds_at_most_2_kib() {
-    let (server, count) = counted();
-    let before = count.live_bytes.load(SeqCst);
-    let connections: Vec<StreamSender> = (0..IDLE)
-        .map(|_| {
-            let mut sender = StreamSender::new(&server, "/plaintext", b"");
-            sender.exchange(1);
-            sender
-        })
-        .collect();
-    let each = (count.live_bytes.load(SeqCst) - before) / connections.len() as i64;
-    eprintln!("{each} bytes of heap for each of {IDLE} idle connections of HTTP/2 that were served");
-    assert!(each <= 2048, "{each} bytes for an idle connection");
-}
-
-struct Quiet;
-impl futures_core::Stream for Quiet {
-    type Item = u32;
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<u32>> {
-        Poll::Pending
-    }
-}
-
-#[get("/events")]
-async fn events() -> Events<u32> {
-    Events::new(Quiet)
-}
-
-#[test]
-fn idle_event_stream_holds_at_most_700_bytes() {
-    let (server, count) = counted();
-    let before = count.live_bytes.load(SeqCst);
-    let _open = idle_connections(&server, "GET /events HTTP/1.1\r\nhost: test\r\n\r\n");
-    let each = (count.live_bytes.load(SeqCst) - before) / IDLE as i64;
-    eprintln!("{each} bytes of heap for each of {IDLE} idle event streams");
-    assert!(each <= 700, "{each} bytes for an idle event stream");
-}
-
-#[cfg(feature = "websocket")]
-#[get("/echo")]
-async fn socket(upgrade: conduit::WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(async |mut socket| {
-        while let Some(message) = socket.recv().await {
-            socket.send(message).await?;
-        }
-        Ok::<_, conduit::websocket::WebSocketClosed>(())
-    })
-}
-
-#[cfg(feature = "websocket")]
-#[test]
-fn idle_websocket_holds_at_most_700_bytes() {
-    let (server, count) = counted();
-    let before = count.live_bytes.load(SeqCst);
-    let handshake = "GET /sockets/echo HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    let mut open = Vec::new();
-    for _ in 0..IDLE {
-        let mut client = server.connect();
-        client.send(handshake);
-        assert!(client.head().starts_with("HTTP/1.1 101 "));
-        // "Hello" with a mask (RFC 6455, section 5.7).
-        client.send(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
-        let mut echo = [0; 7];
-        client.duplicate().read_exact(&mut echo).expect("the echo");
-        assert_eq!(&echo, b"\x81\x05Hello");
-        open.push(client);
-    }
-    let each = (count.live_bytes.load(SeqCst) - before) / IDLE as i64;
-    eprintln!("{each} bytes of heap for each of {IDLE} idle WebSockets that were served");
-    assert!(each <= 700, "{each} bytes for an idle WebSocket");
 }
 
 #[test]
