@@ -212,6 +212,12 @@ impl ServerHandle {
         self.stage() >= Stage::Stopping
     }
 
+    /// Waits until the server stops, as [`is_stopping`](Self::is_stopping) returns it. For a task that is not one of a request;
+    /// a handler has the extractor `Shutdown`. The future may be awaited on any runtime and thread.
+    pub async fn stopping(&self) {
+        self.reached(Stage::Stopping).await;
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.stage() == Stage::Closing
     }
@@ -275,11 +281,6 @@ impl ServerHandle {
     /// The memory for bodies.
     pub fn budgets(&self) -> &Budgets {
         &self.0.budgets
-    }
-
-    /// Waits until the server stops.
-    pub async fn stopping(&self) {
-        self.reached(Stage::Stopping).await;
     }
 }
 
