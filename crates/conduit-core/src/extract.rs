@@ -301,6 +301,10 @@ impl<S, M, T: FromRequest<S, M>> FromRequest<S, M> for Result<T, T::Rejection> {
         Ok(T::from_request(request, state).await)
     }
 
+    fn is_absent(request: &Request) -> bool {
+        T::is_absent(request)
+    }
+
     /// The handler responds itself to a rejection of `T`.
     fn describe(operation: &mut Operation) {
         operation.without_responses(T::describe);

@@ -318,6 +318,11 @@ fn require_type(request: &Request, expected: &'static str, accepts: fn(&str) -> 
     )))
 }
 
+/// Checks that the request has the content type of a form.
+pub(super) fn require_form(request: &Request) -> Result<(), Problem> {
+    require_type(request, "application/x-www-form-urlencoded", is_form)
+}
+
 /// The media type of a content type, without its parameters.
 pub(crate) fn essence(content_type: &[u8]) -> &[u8] {
     let mut parts = content_type.split(|byte| *byte == b';');

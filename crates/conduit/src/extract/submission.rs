@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use super::content::require_form;
 use super::{Form, FromRequest, TOO_LARGE};
 use crate::body::Body;
 use crate::openapi::Operation;
@@ -155,6 +156,7 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
+        require_form(request)?;
         let body = request.take_body().collect().await?;
         request.set_body(Body::from(body.clone()));
         let outcome = match F::from_request(request, state).await {
@@ -170,6 +172,10 @@ where
         // Only now is the number of pairs known to be within the limit of a form.
         let values = form_urlencoded::parse(&body).into_owned().collect();
         Ok(Submission { outcome, values })
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        F::is_absent(request)
     }
 
     /// The handler responds to invalid forms.

@@ -157,3 +157,55 @@ fn fields_have_all_values_of_a_name() {
         ("a", "", None)
     );
 }
+
+#[post("/optional")]
+async fn optional(form: Option<Submission<Valid<Form<OrderForm>>>>) -> &'static str {
+    match form {
+        Some(_) => "a form",
+        None => "none",
+    }
+}
+
+#[post("/result")]
+async fn result(body: Option<Result<Json<u32>, Problem>>) -> String {
+    match body {
+        Some(Ok(Json(number))) => number.to_string(),
+        Some(Err(problem)) => problem.status().to_string(),
+        None => "none".to_owned(),
+    }
+}
+
+#[test]
+fn absent_body_of_an_optional_submission_or_result_is_accepted() {
+    let client = TestClient::new(App::new(()).routes(routes![optional, result]));
+    client.post("/optional").send().assert_text("none");
+    client
+        .post("/optional")
+        .form(&[("count", "7")])
+        .send()
+        .assert_text("a form");
+    client.post("/result").send().assert_text("none");
+    client.post("/result").json(&7).send().assert_text("7");
+    client
+        .post("/result")
+        .text("7")
+        .send()
+        .assert_text("415 Unsupported Media Type");
+    let mut chunked = client.connect();
+    chunked.send(
+        "POST /result HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    );
+    assert!(chunked.rest().ends_with(b"\r\n\r\nnone"));
+}
+
+#[test]
+fn media_type_is_checked_before_the_body_is_read() {
+    let client = client();
+    let mut connection = client.connect();
+    connection.send(
+        "POST /order HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         expect: 100-continue\r\ncontent-length: 5\r\n\r\n",
+    );
+    let response = String::from_utf8(connection.rest()).expect("text");
+    assert!(response.starts_with("HTTP/1.1 415 "), "{response}");
+}
