@@ -64,7 +64,8 @@ pub const TOO_LARGE: &str = "The body is longer than the limit.";
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor in an application whose state is `{S}`",
     label = "not an extractor",
-    note = "the extractors are `Path`, `Query`, `Json`, `Form`, `Header`, `State`, `Provided`, `HeaderMap`, `Method`, `Uri`, `Bytes`, `String`, `PeerAddr`, `Request`, an `Option` or `Result` of one of them, and types that implement `FromRequest`"
+    note = "the extractors are `Path`, `Query`, `Json`, `Form`, `Header`, `State`, `Provided`, `HeaderMap`, `Method`, `Uri`, `Bytes`, `String`, `PeerAddr`, `Request`, an `Option` or `Result` of one of them, and types that implement `FromRequest`",
+    note = "some require a part of the state: `Session` and `FormToken` require `Sessions`, signed and encrypted cookies `CookieKey`, `Jwt` `JwtVerifier`, `Templates` itself; add it as a field to a state that derives `FromRef`"
 )]
 pub trait FromRequest<S, M = ()>: Sized {
     /// Set if this takes the request's body, so that no other argument of the handler can. Default: `false`.
