@@ -63,11 +63,6 @@ impl Charge {
         }
     }
 
-    /// The number of bytes that it holds.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Returns whether it holds any bytes.
     pub fn is_some(&self) -> bool {
         self.bytes > 0

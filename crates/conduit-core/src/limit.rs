@@ -43,11 +43,11 @@ limits! {
     Headers: "headers";
     /// The size of a body (`App::body_limit`).
     BodyBytes: "body_bytes";
-    /// The memory for bodies (`App::body_memory`).
+    /// The memory for bodies, large heads and unfinished messages (`App::body_memory`).
     BodyMemory: "body_memory";
     /// The memory for compressed streams, which depends on that for bodies (`App::body_memory`).
     CompressionMemory: "compression_memory";
-    /// The rate (`App::minimum_rate`) of a body.
+    /// The rate (`App::minimum_rate`) of a body or of a message of a WebSocket.
     BodyRate: "body_rate";
     /// The rate (`App::minimum_rate`) at which the client receives a response.
     WriteRate: "write_rate";

@@ -388,6 +388,12 @@ impl WebSocketConnection {
         frame.map_or(0, |frame| frame.left)
     }
 
+    /// The memory of the payload of a message that has begun and not ended; `None` between messages.
+    #[must_use]
+    pub fn unfinished_bytes(&self) -> Option<usize> {
+        self.message.as_ref().map(|message| message.buffer.capacity())
+    }
+
     /// The memory on the heap, without the state of a compressor.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {

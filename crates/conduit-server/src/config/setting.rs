@@ -116,8 +116,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "body_memory",
         variable: "CONDUIT_BODY_MEMORY",
-        bounds: "memory of request bodies in buffers, and of large heads in HTTP/2, on all workers",
-        over: "503 with `retry-after`; REFUSED_STREAM for a head in HTTP/2; a response stream whose encoder is beyond a quarter of it is not compressed",
+        bounds: "memory of request bodies in buffers, of large heads in HTTP/2, and of unfinished messages of WebSockets, on all workers",
+        over: "503 with `retry-after`; REFUSED_STREAM for a head in HTTP/2; close with 1013 for a message; a response stream whose encoder is beyond a quarter of it is not compressed",
         limit: Some(Limit::BodyMemory),
         default: Some("a quarter of the memory that the process may use"),
         place: |config| SettingRef::Bytes(&mut config.body_memory, 0),
@@ -125,8 +125,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "minimum_rate",
         variable: "CONDUIT_MINIMUM_RATE",
-        bounds: "the minimum rate of a body, and of a response's transfer",
-        over: "a body: 408, and a close in HTTP/1.1; a response: it is aborted",
+        bounds: "the minimum rate of a body or of a message of a WebSocket, and of a response's transfer",
+        over: "a body: 408, and a close in HTTP/1.1; a message: close with 1008; a response: it is aborted",
         limit: Some(Limit::BodyRate),
         default: None,
         place: |config| SettingRef::Rate(&mut config.minimum_rate),

@@ -161,10 +161,8 @@ impl Link {
             self.update_info(|known| known.tls = info.tls);
         }
         shared.count_received(received.bytes as u64);
-        if self.deadline.timer == Timer::Receive {
-            let bytes = received.raw_bytes as u64;
-            self.deadline.rate.moved(bytes, shared.now, &shared.times);
-        }
+        self.deadline
+            .received(received.raw_bytes as u64, shared.now, &shared.times);
         Ok(Arrived {
             bytes: received.bytes,
             negotiated,

@@ -83,6 +83,14 @@ impl Deadline {
         now.saturating_sub(self.since)
     }
 
+    /// Counts bytes that have arrived, if they belong to the measured transfer.
+    #[inline]
+    pub(crate) fn received(&mut self, bytes: u64, now: Second, times: &LinkTimes) {
+        if self.timer == Timer::Receive {
+            self.rate.moved(bytes, now, times);
+        }
+    }
+
     /// Restarts the time of the timer now.
     pub(super) fn extend(&mut self, now: Second) {
         self.credit_wait(now);

@@ -52,8 +52,9 @@ impl<S, R> App<S, R> {
     /// 503 and `retry-after`, and [`health::readyz`](fn@crate::health::readyz) responds with 503 while less than an eighth is
     /// free. The first 4 KiB of a body are not counted, nor are chunks that a handler has taken from a streamed body. Files of forms
     /// in memory are counted, and go to the disk while less than an eighth is free. Heads of HTTP/2 are counted beyond the first
-    /// 16 KiB of a connection; a request whose head has no room is refused with REFUSED_STREAM. Encoders
-    /// of compressed response streams have an additional quarter; a stream beyond it is sent uncompressed. Default: a quarter
+    /// 16 KiB of a connection; a request whose head has no room is refused with REFUSED_STREAM. Unfinished messages
+    /// of WebSockets are counted beyond their first 4 KiB; one without room closes its WebSocket with 1013. Encoders of compressed
+    /// response streams have an additional quarter; a stream beyond it is sent uncompressed. Default: a quarter
     /// of the memory that is available to the process: that of its control group, or else of the machine.
     pub fn body_memory(mut self, bytes: u64) -> Self {
         self.config.body_memory = Some(bytes);
@@ -173,7 +174,8 @@ impl<S, R> App<S, R> {
     }
 
     /// Sets the minimum rate in bytes per second at which a client must send a body that the handler waits for, and receive a
-    /// response; otherwise a body is rejected with 408, and a response is aborted. During the grace period the rate may be
+    /// response; otherwise a body is rejected with 408, and a response is aborted. A message of a WebSocket that has begun must
+    /// arrive at this rate, too; otherwise the WebSocket is closed with 1008. During the grace period the rate may be
     /// lower, or zero. Default: 1024 bytes per second with a grace period of 30 s, and a resolution of 1 s.
     pub fn minimum_rate(mut self, bytes_per_second: u64, grace: Duration) -> Self {
         self.config.minimum_rate = bytes_per_second;

@@ -66,7 +66,7 @@ pub(super) fn numbers(server: &ServerHandle, now: &Statistics) -> [Number; NUMBE
             now.received_messages),
         some("conduit_websocket_messages_sent_total", Counter, "", "Messages of WebSockets sent.", now.sent_messages),
         some("conduit_body_memory_bytes", Amount, "bytes",
-            "Memory of request bodies in buffers, and of large heads in HTTP/2.", body_bytes),
+            "Memory of request bodies in buffers, large heads and unfinished messages.", body_bytes),
         some("conduit_log_lines_dropped_total", ProcessCounter, "", "Lines of the log that were dropped.",
             crate::log::dropped_lines()),
         row("conduit_tls_certificate_reloads_failed_total", Counter, "",

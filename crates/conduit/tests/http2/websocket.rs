@@ -559,6 +559,29 @@ fn a_silent_client_that_has_sent_a_part_of_a_frame_gets_one_ping() {
     assert_eq!(fixture.server.handle().statistics().limit_hits(Limit::WebSocketTime), 1);
 }
 
+/// A message that drips in closes its WebSocket, and not the connection.
+#[test]
+fn a_message_that_arrives_too_slowly_closes_its_websocket() {
+    let fixture = fixture();
+    let mut client = Client::open(&fixture.server);
+    open(&mut client, 1, "/echo");
+    open(&mut client, 3, "/echo");
+    client.send(&data(1, &ws_frames::frame(0x01, b"begins")));
+    for _ in 0..5 {
+        client.send(&data(1, &ws_frames::frame(0x00, b"drips")));
+        fixture.server.advance(Duration::from_secs(5));
+        assert_echo(&mut client, 3, "alive");
+    }
+    client.take_in();
+    assert_eq!(fixture.server.handle().statistics().limit_hits(Limit::BodyRate), 0);
+    client.send(&data(1, &ws_frames::frame(0x00, b"drips")));
+    fixture.server.advance(Duration::from_secs(10));
+    let (opcode, payload) = next(&mut client, 1);
+    assert_eq!((opcode, &payload[..2]), (0x88, &1008_u16.to_be_bytes()[..]));
+    assert_eq!(fixture.server.handle().statistics().limit_hits(Limit::BodyRate), 1);
+    assert_echo(&mut client, 3, "alive");
+}
+
 #[test]
 fn a_websocket_whose_client_has_ended_its_half_ends() {
     let fixture = fixture();

@@ -156,6 +156,32 @@ fn a_timeout_that_is_shorter_than_the_interval_of_pings_has_a_ping_and_time_for_
     assert_eq!(alive.recv().as_text(), Some("hello"));
 }
 
+/// Each byte would extend the time without bytes.
+#[test]
+fn a_message_that_arrives_too_slowly_closes_the_websocket() {
+    let app = App::new(()).routes(routes![echo]);
+    let client = TestClient::new(app.minimum_rate(1024, Duration::from_secs(30)));
+    let mut slow = client.websocket("/echo").open();
+    let mut fast = client.websocket("/echo").open();
+    // Earlier messages give no time, and take none.
+    for socket in [&mut slow, &mut fast] {
+        socket.send("hello");
+        assert_eq!(socket.recv().as_text(), Some("hello"));
+        socket.send_frame(0x02, b"begins");
+    }
+    for second in (0..60).step_by(5) {
+        assert_eq!(slow.send_frame(0x00, b"drips"), second < 35, "after {second} s");
+        slow.send_frame(0x89, b"ping");
+        fast.send_frame(0x00, &[b'f'; 6 * 1024]);
+        client.advance(Duration::from_secs(5));
+    }
+    assert_eq!(slow.closed(), Some(CloseCode::POLICY));
+    fast.send_frame(0x80, b"");
+    assert_eq!(fast.recv().as_bytes().len(), 6 + 12 * 6 * 1024);
+    assert_eq!(client.handle().statistics().limit_hits(Limit::BodyRate), 1);
+    assert_eq!(client.handle().statistics().limit_hits(Limit::WebSocketTime), 0);
+}
+
 /// Closes with 4000 after the first message, and reports the end.
 #[get("/leave")]
 async fn leaves(upgrade: WebSocketUpgrade, ends: State<Ends>) -> Response {

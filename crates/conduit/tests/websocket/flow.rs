@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use conduit::prelude::*;
 use conduit::testing::{TestClient, TestWebSocket};
+use conduit::websocket::CloseCode;
 use conduit::{Bytes, Limit, WebSocketUpgrade};
 
 use crate::{echo_client, wait_for};
@@ -157,6 +158,42 @@ fn a_client_waits_for_a_handler_that_does_not_receive() {
     assert!(socket.connection().send(&stream[sent_bytes..]));
     socket.send("end");
     assert_eq!(socket.recv().as_text(), Some("2000000"));
+}
+
+#[test]
+fn unfinished_messages_share_the_memory_for_bodies() {
+    const BUDGET: usize = 256 * 1024;
+    let app = App::new(()).routes(routes![crate::echo]).body_memory(BUDGET as u64);
+    let client = TestClient::new(app);
+    let open = || client.websocket("/echo").open();
+    let mut sockets: Vec<_> = (0..6).map(|_| open()).collect();
+    for socket in &mut sockets {
+        socket.send_frame(0x02, &[b'm'; 60_000]);
+        client.advance(Duration::ZERO);
+        assert!(client.resources().body_memory_bytes <= BUDGET);
+    }
+    assert!(client.resources().body_memory_bytes > BUDGET / 2);
+    for refused in &mut sockets[4..] {
+        assert_eq!(refused.closed(), Some(CloseCode::TRY_AGAIN));
+    }
+    assert_eq!(client.handle().statistics().limit_hits(Limit::BodyMemory), 2);
+    // A small message needs none of it, and the end of a message returns its part.
+    let mut small = open();
+    small.send_frame(0x01, b"sm");
+    small.send_frame(0x80, b"all");
+    assert_eq!(small.recv().as_text(), Some("small"));
+    for socket in &mut sockets[..4] {
+        socket.send_frame(0x80, b"");
+        assert_eq!(socket.recv().as_bytes().len(), 60_000);
+    }
+    assert_eq!(client.resources().body_memory_bytes, 0);
+    // So does the end of a WebSocket.
+    small.send_frame(0x02, &[b'm'; 60_000]);
+    client.advance(Duration::ZERO);
+    assert!(client.resources().body_memory_bytes > 0);
+    drop(small);
+    client.advance(Duration::ZERO);
+    assert_eq!(client.resources().body_memory_bytes, 0);
 }
 
 #[test]

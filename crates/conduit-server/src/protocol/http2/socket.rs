@@ -93,13 +93,22 @@ impl SocketStream {
 
     /// Uses bytes of the client, after those that were received earlier. Returns the number of used ones.
     pub(super) fn receive(&mut self, bytes: &[u8], shared: &mut Shared) -> usize {
-        if !bytes.is_empty()
-            && let Some(socket) = &mut self.socket
-            && socket.end_ping()
-        {
+        let is_alive = match &mut self.socket {
+            Some(socket) if !bytes.is_empty() => socket.end_ping(),
+            _ => false,
+        };
+        self.deadline
+            .received(bytes.len() as u64, shared.now(), &shared.links.times);
+        let unfinished = self.unfinished_message();
+        let used = self.read(bytes, shared);
+        if is_alive && (unfinished.is_none() || unfinished != self.unfinished_message()) {
             self.deadline.restart();
         }
-        self.read(bytes, shared)
+        used
+    }
+
+    fn unfinished_message(&self) -> Option<u64> {
+        self.socket.as_ref().and_then(Socket::unfinished_message)
     }
 
     /// Uses bytes that were received earlier. Returns their number.
@@ -160,11 +169,16 @@ impl SocketStream {
         self.deadline.second(&shared.links.times)
     }
 
-    /// The timer whose deadline has passed. Writes a ping if it is the time without frames of the client, and returns `None`.
-    pub(super) fn ping_if_quiet(&mut self, shared: &mut Shared) -> Option<Timer> {
+    /// The timer whose deadline has passed, if it ends the stream. Otherwise writes a ping to a silent client, or Close to one whose
+    /// message is late.
+    pub(super) fn timer_of_end(&mut self, shared: &mut Shared) -> Option<Timer> {
         match (&mut self.socket, self.deadline.timer) {
             (Some(socket), Timer::Protocol(ProtocolTimer::Quiet, _)) => {
                 socket.ping(&mut self.output, shared);
+                None
+            }
+            (Some(socket), Timer::Receive) => {
+                socket.refuse_late(&mut self.output, shared);
                 None
             }
             (_, timer) => Some(timer),

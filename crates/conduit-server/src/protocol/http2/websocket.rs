@@ -156,7 +156,7 @@ pub(super) fn check_all(multiplexer: &mut Multiplexer, link: &mut Link, shared: 
             multiplexer.sockets.expect(second);
             continue;
         }
-        let Some(timer) = state.ping_if_quiet(shared) else {
+        let Some(timer) = state.timer_of_end(shared) else {
             drive(multiplexer, id, link, shared);
             continue;
         };

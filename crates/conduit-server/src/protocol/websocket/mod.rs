@@ -82,10 +82,12 @@ impl From<WebSocket> for Protocol {
 
 impl ConnectionProtocol for WebSocket {
     fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
-        if !input.is_empty() && self.socket.input() != SocketInput::Paused && self.socket.end_ping() {
+        let is_alive = !input.is_empty() && self.socket.input() != SocketInput::Paused && self.socket.end_ping();
+        let unfinished = self.socket.unfinished_message();
+        self.socket.serve(input, link, shared);
+        if is_alive && (unfinished.is_none() || unfinished != self.socket.unfinished_message()) {
             link.restart_timer();
         }
-        self.socket.serve(input, link, shared);
         Step::Continue
     }
 
@@ -118,6 +120,10 @@ impl ConnectionProtocol for WebSocket {
                 // The system must not keep bytes that the client does not read.
                 self.resets = true;
                 close_late(Limit::WriteRate, link, shared)
+            }
+            Timer::Receive => {
+                self.socket.refuse_late(link, shared);
+                Step::Continue
             }
             Timer::Protocol(ProtocolTimer::Pong, _) => close_late(Limit::WebSocketTime, link, shared),
             _ => Step::Close,

@@ -27,6 +27,7 @@ use crate::waker_slot::wake;
 use crate::watch::Watched;
 use crate::websocket::{Channel, HandlerWaker, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed};
 use conduit_core::internal::charge::Charge;
+use conduit_core::internal::pool::FREE_BYTES;
 
 /// The rest of a frame up to which its connection is read together with others.
 const LITTLE_BYTES: u64 = 4 * 1024;
@@ -65,10 +66,14 @@ pub(in crate::protocol) struct Socket {
     sent_close: Option<Box<(CloseCode, String)>>,
     /// The client was silent, and a ping is in transit.
     is_pinged: bool,
+    /// The number of messages that have arrived.
+    messages: u64,
+    /// The part of the server's memory for bodies that an unfinished message has beyond its first 4 KiB.
+    message_charge: Option<Box<Charge>>,
     /// The record of the request, which ends with the WebSocket.
     record: Option<Box<Watched>>,
     /// The memory of the engine's compressors.
-    _charge: Option<Box<Charge>>,
+    _compressor_charge: Option<Box<Charge>>,
 }
 
 /// The use of input that has arrived.
@@ -122,8 +127,10 @@ impl Socket {
             input: SocketInput::Ready,
             sent_close: None,
             is_pinged: false,
+            messages: 0,
+            message_charge: None,
             record: exchange.take_record(&shared.environment),
-            _charge: charge.is_some().then(|| Box::new(charge)),
+            _compressor_charge: charge.is_some().then(|| Box::new(charge)),
         };
         if shared.is_stopping() {
             socket.close_for_stop(shared);
@@ -136,6 +143,11 @@ impl Socket {
     pub(in crate::protocol) fn end_ping(&mut self) -> bool {
         self.is_pinged = false;
         self.engine.is_open()
+    }
+
+    /// The number of the message that has begun and not ended. Its bytes do not restart the timer, which measures their rate.
+    pub(in crate::protocol) fn unfinished_message(&self) -> Option<u64> {
+        self.engine.unfinished_bytes().map(|_| self.messages)
     }
 
     /// Uses the input, has the handler take the messages, and writes those of the handler, while there is room. The caller
@@ -294,6 +306,39 @@ impl Socket {
             self.input = SocketInput::Paused;
         }
         shared.counts().received_messages.add(messages);
+        self.messages += messages;
+        self.charge_message(output, shared);
+    }
+
+    /// Takes the memory of an unfinished message from the server's, and closes the WebSocket if that has no room.
+    fn charge_message(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) {
+        let bytes = self.engine.unfinished_bytes().unwrap_or_default();
+        let Some(charged_bytes) = bytes.checked_sub(FREE_BYTES).filter(|bytes| *bytes > 0) else {
+            self.message_charge = None;
+            return;
+        };
+        let charge = self.message_charge.get_or_insert_default();
+        charge.lower_to(charged_bytes);
+        if charge.raise_to(charged_bytes, charged_bytes).is_err() {
+            self.message_charge = None;
+            let reason = "the server has no memory for the message: send it again later";
+            self.abort(CloseCode::TRY_AGAIN, reason, output, shared);
+        }
+    }
+
+    /// The client sends a message below the minimum rate.
+    pub(in crate::protocol) fn refuse_late(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) {
+        shared.counts().record_limit_hit(Limit::BodyRate);
+        let reason = "the message arrives too slowly: send it faster, or in smaller messages";
+        self.abort(CloseCode::POLICY, reason, output, shared);
+    }
+
+    /// Writes Close, and expects nothing of the client.
+    #[cold]
+    fn abort(&mut self, code: CloseCode, reason: &str, output: &mut impl SocketOutput, shared: &mut Shared) {
+        output.begin(&mut shared.links);
+        self.engine.abort(code, reason, output.bytes());
+        self.end(Some(code), reason.to_owned(), false, output.peer(), shared);
     }
 
     /// The client broke a rule: Close is written.
@@ -457,6 +502,8 @@ impl Socket {
         } else if self.input == SocketInput::Paused {
             // The handler is late, not the client.
             Timer::Off
+        } else if self.engine.unfinished_bytes().is_some() {
+            Timer::Receive
         } else if self.is_pinged {
             Timer::protocol(ProtocolTimer::Pong, config.timeout.saturating_sub(ping_after(config)))
         } else {

@@ -333,6 +333,8 @@ impl SocketClient {
                 match code {
                     Some(1000) if self.closes => {}
                     Some(1001) if is_stopped => self.is_disturbed = true,
+                    // A step of the clock within a message, which is late then.
+                    Some(1008) if self.is_disturbed => {}
                     code => return Err(format!("Close with {code:?}")),
                 }
                 self.closed = code;
