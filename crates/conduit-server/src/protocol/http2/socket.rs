@@ -107,7 +107,7 @@ impl SocketStream {
         used
     }
 
-    fn unfinished_message(&self) -> Option<u64> {
+    fn unfinished_message(&self) -> Option<u16> {
         self.socket.as_ref().and_then(Socket::unfinished_message)
     }
 

@@ -66,14 +66,20 @@ pub(in crate::protocol) struct Socket {
     sent_close: Option<Box<(CloseCode, String)>>,
     /// The client was silent, and a ping is in transit.
     is_pinged: bool,
-    /// The number of messages that have arrived.
-    messages: u64,
-    /// The part of the server's memory for bodies that an unfinished message has beyond its first 4 KiB.
-    message_charge: Option<Box<Charge>>,
+    /// Counts the messages that have arrived; after 65,535 it begins again.
+    messages: u16,
     /// The record of the request, which ends with the WebSocket.
     record: Option<Box<Watched>>,
-    /// The memory of the engine's compressors.
-    _compressor_charge: Option<Box<Charge>>,
+    /// The memory of the engine; most WebSockets have none.
+    charges: Option<Box<SocketCharges>>,
+}
+
+/// The parts of the server's memory for bodies that a WebSocket has.
+#[derive(Default)]
+struct SocketCharges {
+    _compressors: Charge,
+    /// The unfinished message beyond its first 4 KiB.
+    message: Charge,
 }
 
 /// The use of input that has arrived.
@@ -128,9 +134,13 @@ impl Socket {
             sent_close: None,
             is_pinged: false,
             messages: 0,
-            message_charge: None,
             record: exchange.take_record(&shared.environment),
-            _compressor_charge: charge.is_some().then(|| Box::new(charge)),
+            charges: charge.is_some().then(|| {
+                Box::new(SocketCharges {
+                    _compressors: charge,
+                    message: Charge::default(),
+                })
+            }),
         };
         if shared.is_stopping() {
             socket.close_for_stop(shared);
@@ -145,8 +155,9 @@ impl Socket {
         self.engine.is_open()
     }
 
-    /// The number of the message that has begun and not ended. Its bytes do not restart the timer, which measures their rate.
-    pub(in crate::protocol) fn unfinished_message(&self) -> Option<u64> {
+    /// The number of the message that has begun and not ended, which differs from that of each message of the same input. Its bytes
+    /// do not restart the timer, which measures their rate.
+    pub(in crate::protocol) fn unfinished_message(&self) -> Option<u16> {
         self.engine.unfinished_bytes().map(|_| self.messages)
     }
 
@@ -306,7 +317,8 @@ impl Socket {
             self.input = SocketInput::Paused;
         }
         shared.counts().received_messages.add(messages);
-        self.messages += messages;
+        // An input has fewer messages than the counter has numbers.
+        self.messages = self.messages.wrapping_add(messages as u16);
         self.charge_message(output, shared);
     }
 
@@ -314,13 +326,15 @@ impl Socket {
     fn charge_message(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) {
         let bytes = self.engine.unfinished_bytes().unwrap_or_default();
         let Some(charged_bytes) = bytes.checked_sub(FREE_BYTES).filter(|bytes| *bytes > 0) else {
-            self.message_charge = None;
+            if let Some(charges) = &mut self.charges {
+                charges.message.lower_to(0);
+            }
             return;
         };
-        let charge = self.message_charge.get_or_insert_default();
+        let charge = &mut self.charges.get_or_insert_default().message;
         charge.lower_to(charged_bytes);
         if charge.raise_to(charged_bytes, charged_bytes).is_err() {
-            self.message_charge = None;
+            charge.lower_to(0);
             let reason = "the server has no memory for the message: send it again later";
             self.abort(CloseCode::TRY_AGAIN, reason, output, shared);
         }
