@@ -61,6 +61,7 @@ pages! {
 #[cfg(all(feature = "testing", feature = "openapi"))]
 pages! {
     Input = "docs/guide/03-input.md";
+    Changes = "docs/guide/changes.md";
     State = "docs/guide/04-state.md";
     Errors = "docs/guide/05-errors.md";
 }
