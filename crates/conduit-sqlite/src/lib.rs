@@ -4,9 +4,12 @@
 //!
 //! # Example
 //!
-//! Sessions in a file:
+//! Sessions, a rate limit and idempotency keys in one file:
 //!
 //! ```no_run
+//! use std::time::Duration;
+//!
+//! use conduit::layer::{Idempotency, RateLimit};
 //! use conduit::prelude::*;
 //! use conduit::session::{Session, Sessions};
 //! use conduit_sqlite::SqliteStore;
@@ -16,8 +19,8 @@
 //!     visits: u32,
 //! }
 //!
-//! #[get("/")]
-//! async fn home(mut session: Session<Visitor>) -> Result<String, Problem> {
+//! #[post("/visits")]
+//! async fn visit(mut session: Session<Visitor>) -> Result<String, Problem> {
 //!     let visits = session.update(|visitor| {
 //!         visitor.visits += 1;
 //!         visitor.visits
@@ -26,44 +29,41 @@
 //! }
 //!
 //! fn main() -> conduit::Result {
-//!     let open = || async {
-//!         let store = SqliteStore::open("sessions.db").await?;
-//!         Ok::<_, sqlx::Error>(Sessions::new(store))
+//!     // The layers exist before the workers, so the store opens the file at the first request of each worker.
+//!     let store = SqliteStore::per_worker("store.db");
+//!     let limit = RateLimit::new(100, Duration::from_secs(60)).store(store.clone());
+//!     let keys = Idempotency::new().store(store.clone());
+//!     let open = move || {
+//!         let store = store.clone();
+//!         async move {
+//!             // A file that cannot be opened ends the program at its start.
+//!             store.create_table().await?;
+//!             Ok::<_, sqlx::Error>(Sessions::new(store))
+//!         }
 //!     };
-//!     App::open_per_worker(open).routes(routes![home]).run()
+//!     App::open_per_worker(open).routes(routes![visit]).layer(keys).layer(limit).run()
 //! }
 //! ```
 
+mod pools;
+
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use conduit::layer::{Budget, Store, Taken, Value};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use pools::Pools;
+use sqlx::sqlite::SqlitePool;
 
 /// The README, which is compiled as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The time that a statement waits while another connection writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The pause between two attempts to open a file that is locked.
-const OPEN_PAUSE: Duration = Duration::from_millis(20);
-
-/// The number of connections that only read. Each read is short.
-const READERS: u32 = 2;
-
 /// The maximum number of expired values that an insertion removes.
 const REMOVED_AT_ONCE: i64 = 16;
-
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS conduit_store (
-        key BLOB PRIMARY KEY,
-        value BLOB NOT NULL,
-        until_millis INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS conduit_store_by_end ON conduit_store (until_millis)";
 
 /// The value of a budget is its arrival time in microseconds since 1970, in decimal digits. Parameters: the key, and the
 /// interval, the tolerance and the longest lead of the budget. Returns the time by which the request is ahead; no row if the
@@ -85,61 +85,73 @@ const TAKE: &str = "
 /// Each change is one statement, so it is atomic among all processes that use the file. A request to an exhausted budget only reads.
 /// Insertions remove expired values a few at a time. The size is not bounded: it is that of the live values. Lifetimes
 /// use the system clock.
+///
+/// An operation waits for up to 6 s for a connection, and for up to 5 s while another connection writes. Then it fails: `RateLimit`
+/// accepts the request, and `Idempotency` and sessions respond with a 503.
 #[derive(Clone, Debug)]
-pub struct SqliteStore {
-    writer: SqlitePool,
-    readers: SqlitePool,
+pub struct SqliteStore(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    Open(Pools),
+    PerWorker {
+        /// Identifies the store on each thread.
+        number: u64,
+        path: Arc<Path>,
+    },
 }
 
 impl SqliteStore {
     /// Opens a file, or creates it, with a write-ahead log, one connection for writing and up to two that only read: a read does
-    /// not wait for a write of another process.
+    /// not wait for a write of another process. Clones on other workers use these connections, too.
     ///
     /// # Errors
     ///
     /// Returns an error if the file cannot be opened or is not a database.
     pub async fn open(path: impl AsRef<Path>) -> sqlx::Result<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(BUSY_TIMEOUT);
-        // While several workers change the mode of a new file, SQLite rejects some of them without waiting for the lock.
-        let begin = Instant::now();
-        loop {
-            let opened = Self::connect(options.clone()).await;
-            if !opened.as_ref().is_err_and(is_busy) || begin.elapsed() >= BUSY_TIMEOUT {
-                return opened;
-            }
-            tokio::time::sleep(OPEN_PAUSE).await;
-        }
+        Ok(SqliteStore(Source::Open(Pools::open(path.as_ref()).await?)))
     }
 
-    async fn connect(options: SqliteConnectOptions) -> sqlx::Result<Self> {
-        // SQLite has one writer at a time.
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_lazy_with(options.read_only(true).create_if_missing(false));
-        let store = SqliteStore::new(writer).await?;
-        Ok(SqliteStore { readers, ..store })
+    /// Opens a file as [`open`](Self::open) does, with separate connections on each worker, at the first request there. The store
+    /// can be made before the application runs, and so be passed to a layer.
+    pub fn per_worker(path: impl AsRef<Path>) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        SqliteStore(Source::PerWorker {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            path: Arc::from(path.as_ref()),
+        })
     }
 
-    /// Uses the connections of a pool to a writable database, and creates the table if it is missing.
+    /// Uses the connections of a pool to a writable database, and creates the table if it is missing. The runtime that awaits this
+    /// function must continue to run: sqlx returns the connection to the pool in a task of it.
     ///
     /// # Errors
     ///
     /// Returns an error if the table cannot be created.
     pub async fn new(pool: SqlitePool) -> sqlx::Result<Self> {
-        sqlx::raw_sql(TABLE).execute(&pool).await?;
-        Ok(SqliteStore {
-            readers: pool.clone(),
-            writer: pool,
-        })
+        Ok(SqliteStore(Source::Open(Pools::new(pool).await?)))
+    }
+
+    /// Opens the file of a store that [`per_worker`](Self::per_worker) has made on this worker, which creates the file and the
+    /// table if they are missing. An application that calls it where it opens its state ends at its start if the file cannot be
+    /// opened; otherwise requests fail. It has no effect on an open store.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be opened or is not a database.
+    pub async fn create_table(&self) -> sqlx::Result<()> {
+        self.pools().await.map(drop)
+    }
+
+    async fn pools(&self) -> sqlx::Result<Pools> {
+        match &self.0 {
+            Source::Open(pools) => Ok(pools.clone()),
+            Source::PerWorker { number, path } => Pools::of_this_thread(*number, path).await,
+        }
+    }
+
+    async fn writer(&self) -> sqlx::Result<SqlitePool> {
+        Ok(self.pools().await?.writer)
     }
 
     async fn insert(&self, key: &[u8], value: Value<'_>, now: i64) -> sqlx::Result<u64> {
@@ -150,7 +162,7 @@ impl SqliteStore {
             WHERE until_millis <= ?4",
         );
         let insert = insert.bind(key).bind(value.bytes).bind(until(now, value)).bind(now);
-        let inserted = insert.execute(&self.writer).await?.rows_affected();
+        let inserted = insert.execute(&self.writer().await?).await?.rows_affected();
         self.remove_expired(now).await;
         Ok(inserted)
     }
@@ -161,7 +173,9 @@ impl SqliteStore {
             "DELETE FROM conduit_store WHERE key IN
             (SELECT key FROM conduit_store WHERE until_millis <= ?1 ORDER BY until_millis LIMIT ?2)",
         );
-        if let Err(error) = remove.bind(now).bind(REMOVED_AT_ONCE).execute(&self.writer).await {
+        let remove = remove.bind(now).bind(REMOVED_AT_ONCE);
+        let removed = async { remove.execute(&self.writer().await?).await };
+        if let Err(error) = removed.await {
             tracing::warn!(%error, "cannot remove expired values from `conduit_store`; the next insertion tries again");
         }
     }
@@ -176,13 +190,13 @@ impl SqliteStore {
             .bind(value.bytes)
             .bind(until(now, value))
             .bind(now);
-        Ok(update.execute(&self.writer).await?.rows_affected())
+        Ok(update.execute(&self.writer().await?).await?.rows_affected())
     }
 
     async fn delete(&self, key: &[u8], expected: &[u8], now: i64) -> sqlx::Result<u64> {
         let delete = sqlx::query("DELETE FROM conduit_store WHERE key = ?1 AND value = ?2 AND until_millis > ?3");
         let delete = delete.bind(key).bind(expected).bind(now);
-        Ok(delete.execute(&self.writer).await?.rows_affected())
+        Ok(delete.execute(&self.writer().await?).await?.rows_affected())
     }
 }
 
@@ -190,8 +204,9 @@ impl Store for SqliteStore {
     type Error = sqlx::Error;
 
     async fn get(&self, key: &[u8]) -> sqlx::Result<Option<Bytes>> {
+        let readers = self.pools().await?.readers;
         let find = sqlx::query_scalar("SELECT value FROM conduit_store WHERE key = ?1 AND until_millis > ?2");
-        let value: Option<Vec<u8>> = find.bind(key).bind(now()).fetch_optional(&self.readers).await?;
+        let value: Option<Vec<u8>> = find.bind(key).bind(now()).fetch_optional(&readers).await?;
         Ok(value.map(Bytes::from))
     }
 
@@ -221,20 +236,13 @@ impl Store for SqliteStore {
         }
         let take = sqlx::query_scalar(TAKE).bind(key);
         let take = take.bind(interval).bind(tolerance).bind(lead);
-        let taken: Vec<i64> = take.fetch_all(&self.writer).await?;
+        let taken: Vec<i64> = take.fetch_all(&self.writer().await?).await?;
         if stored.is_none() {
             self.remove_expired(now / 1000).await;
         }
         // Other requests have exhausted the budget since the read.
         Ok(budget.taken(ahead(taken.first().copied().unwrap_or(tolerance + interval))))
     }
-}
-
-/// Returns whether another connection has the lock: SQLITE_BUSY, whose variants have it in the lowest byte.
-fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.and_then(|code| code.parse::<u32>().ok())
-        .is_some_and(|code| code & 0xff == 5)
 }
 
 /// The end of a value's lifetime.
